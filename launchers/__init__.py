@@ -1,0 +1,1 @@
+"""Commands: one thin main a module, run as `python -m launchers.NAME`."""

@@ -1,0 +1,47 @@
+"""What every command shares: one line for bad input, and exit code 2.
+
+A command is `command.run(main)` under its `__main__` guard. Set-up that reads what
+the user gave (flags, directories) stands in `with command.bad_input():`, so that a
+mistake prints one line; a fault of ours later on still prints its traceback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+from absl import app, flags
+
+_EXIT_BAD_INPUT = 2
+
+
+def fail(message: object) -> None:
+    """Prints `message` as one line on standard error and exits with code 2."""
+    line = " ".join(str(message).split())
+    print(f"error: {line}", file=sys.stderr)
+    raise SystemExit(_EXIT_BAD_INPUT)
+
+
+@contextlib.contextmanager
+def bad_input() -> Iterator[None]:
+    """Turns ValueError and file errors of the block into one line and exit code 2."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as e:
+        fail(e)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(list(argv))
+    except flags.Error as e:
+        fail(f"{e} (--help lists the flags)")
+    if len(rest) > 1:
+        fail(f"unexpected argument {rest[1]!r} (--help lists the flags)")
+    return rest
+
+
+def run(main: Callable[[Sequence[str]], None]) -> None:
+    """Runs `main(argv)`; flags that do not parse give one line and exit code 2."""
+    app.run(main, flags_parser=_parse)
