@@ -1,0 +1,1 @@
+"""Agents: learners and policies that see only specs, batches and iterators."""

@@ -1,0 +1,1 @@
+"""Losses: pure functions that return per-example tensors and their statistics."""

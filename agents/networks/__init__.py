@@ -1,0 +1,25 @@
+"""Network pieces that several agents share."""
+
+from agents.networks.heads import (
+    CategoricalHead,
+    FixedStddevGaussianHead,
+    GaussianHead,
+    bounded_stddev,
+)
+from agents.networks.normalizer import Normalizer
+from agents.networks.torsos import (
+    LeadingDims,
+    make_input_representation,
+    make_mlp,
+)
+
+__all__ = [
+    "CategoricalHead",
+    "FixedStddevGaussianHead",
+    "GaussianHead",
+    "LeadingDims",
+    "Normalizer",
+    "bounded_stddev",
+    "make_input_representation",
+    "make_mlp",
+]

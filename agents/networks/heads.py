@@ -1,0 +1,103 @@
+"""Heads: the last linear layer of a network, and the distribution it parameterises.
+
+Shape letters: D event size, K categories.
+"""
+
+from __future__ import annotations
+
+import sonnet as snt
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from agents.networks.torsos import LeadingDims
+
+tfd = tfp.distributions
+
+
+def bounded_stddev(raw: tf.Tensor, low: float, high: float) -> tf.Tensor:
+    """Maps any real to a standard deviation in (low, high) by a sigmoid, same shape."""
+    return low + (high - low) * tf.sigmoid(raw)
+
+
+def _small_linear(size: int, scale: float, name: str) -> LeadingDims:
+    initializer = snt.initializers.VarianceScaling(scale)
+    return LeadingDims(snt.Linear(size, w_init=initializer, name=name))
+
+
+class CategoricalHead(snt.Module):
+    """Maps features [..., H] to a categorical over K values, near uniform at first."""
+
+    def __init__(self, num_values: int, scale: float = 1e-2, name: str = "categorical"):
+        """`scale` is the variance scale of the initial weights."""
+        super().__init__(name=name)
+        self._logits = _small_linear(num_values, scale, "logits")
+
+    def __call__(self, features: tf.Tensor) -> tfd.Categorical:
+        """The distribution with batch shape [...]; its logits are [..., K]."""
+        return tfd.Categorical(logits=self._logits(features))
+
+
+class GaussianHead(snt.Module):
+    """Maps features [..., H] to a diagonal Gaussian [..., D] of bounded deviation."""
+
+    def __init__(
+        self,
+        size: int,
+        min_stddev: float = 0.01,
+        max_stddev: float = 1.0,
+        scale: float = 1e-1,
+        name: str = "gaussian",
+    ):
+        """`scale` is the variance scale of the initial weights.
+
+        Raises:
+          ValueError: the bounds are not 0 < min_stddev < max_stddev.
+        """
+        super().__init__(name=name)
+        if not 0.0 < min_stddev < max_stddev:
+            raise ValueError(
+                f"need 0 < min_stddev < max_stddev, got {min_stddev}, {max_stddev}"
+            )
+        self._bounds = (min_stddev, max_stddev)
+        self._mean = _small_linear(size, scale, "mean")
+        self._raw_stddev = _small_linear(size, scale, "raw_stddev")
+
+    def __call__(self, features: tf.Tensor) -> tfd.Independent:
+        """The distribution with batch shape [...] and event shape [D]."""
+        stddev = bounded_stddev(self._raw_stddev(features), *self._bounds)
+        return tfd.Independent(
+            tfd.Normal(self._mean(features), stddev), reinterpreted_batch_ndims=1
+        )
+
+
+class FixedStddevGaussianHead(snt.Module):
+    """Maps features [..., H] to a Gaussian [..., D]: tanh on its mean, one deviation.
+
+    The low-level head of Table 5 (stddev 0.1, actions in [-1, 1]).
+    """
+
+    def __init__(
+        self, size: int, stddev: float = 0.1, scale: float = 1e-1, name: str = "action"
+    ):
+        """`scale` is the variance scale of the initial weights.
+
+        Raises:
+          ValueError: `stddev` is not positive.
+        """
+        super().__init__(name=name)
+        if not stddev > 0.0:
+            raise ValueError(f"stddev must be positive, got {stddev}")
+        self.stddev = stddev
+        self._mean = _small_linear(size, scale, "mean")
+
+    def mean(self, features: tf.Tensor) -> tf.Tensor:
+        """The mean [..., D] in (-1, 1)."""
+        return tf.tanh(self._mean(features))
+
+    def __call__(self, features: tf.Tensor) -> tfd.Independent:
+        """The distribution with batch shape [...] and event shape [D]."""
+        mean = self.mean(features)
+        return tfd.Independent(
+            tfd.Normal(mean, tf.fill(tf.shape(mean), self.stddev)),
+            reinterpreted_batch_ndims=1,
+        )
