@@ -1,0 +1,5 @@
+"""The RGB-stacking environment: `make` builds it."""
+
+from environments.factory import make
+
+__all__ = ["make"]

@@ -1,0 +1,75 @@
+"""Builds environments from names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from environments import scene
+from environments.randomization import RandomizationConfig
+from environments.stacking import MAX_ACTION_DELAY, RgbStacking, StackingConfig
+from environments.tasks import REWARDS, TASKS
+
+OBSERVATIONS = ("state", "vision")
+
+
+def validate(
+    task: str, reward: str, object_set: int, max_action_delay: int = 0
+) -> None:
+    """Raises a ValueError that names the valid values where one is not; builds nothing."""
+    scene.one_of("task", task, TASKS)
+    scene.one_of("reward", reward, REWARDS)
+    scene.one_of("object set", object_set, scene.OBJECT_SETS)
+    scene.one_of("max action delay", max_action_delay, range(MAX_ACTION_DELAY + 1))
+
+
+def make(
+    task: str = "stack_red_blue",
+    reward: str = "staged_sparse",
+    object_set: int = 4,
+    observations: str = "state",
+    domain_randomization: bool | RandomizationConfig = False,
+    max_action_delay: int = 0,
+    seed: int | None = None,
+    preset: str = scene.DEFAULT_PRESET,
+    cameras: Sequence[str] = scene.CAMERAS[:1],
+    image_size: tuple[int, int] = (64, 64),
+) -> RgbStacking:
+    """Builds the RGB-stacking environment.
+
+    Args:
+      task: stack_TOP_BOTTOM, of red, green and blue.
+      reward: dense, staged_sparse or sparse (appendix F of the paper).
+      object_set: 1 to 5.
+      observations: state; or vision, which adds the images of `cameras` to it.
+      domain_randomization: whether physics are drawn an episode, or from which ranges.
+      max_action_delay: 0 to 2 control steps; drawn from 0 to this an episode.
+      seed: of all draws; None for a fresh one.
+      preset: fast (default) or reference physics.
+      cameras: of the images; any of `scene.CAMERAS`.
+      image_size: (height, width) of the images.
+
+    Returns:
+      A `dm_env.Environment`.
+
+    Raises:
+      ValueError: a value that is not valid; the message names the valid ones.
+    """
+    validate(task, reward, object_set, max_action_delay)
+    scene.one_of("observations", observations, OBSERVATIONS)
+    for camera in cameras:
+        scene.one_of("camera", camera, scene.CAMERAS)
+    randomization = None
+    if domain_randomization:
+        randomization = (
+            domain_randomization
+            if isinstance(domain_randomization, RandomizationConfig)
+            else RandomizationConfig()
+        )
+    config = StackingConfig(
+        reward=reward,
+        randomization=randomization,
+        max_action_delay=max_action_delay,
+        cameras=tuple(cameras) if observations == "vision" else (),
+        image_size=image_size,
+    )
+    return RgbStacking(scene.build(object_set, preset), TASKS[task], config, seed)

@@ -1,0 +1,145 @@
+"""Initial states: where the tool starts, and where the objects have come to rest."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from environments import controller, observations
+from environments import scene as scene_lib
+from environments.rendering import mujoco
+
+# Uniform tool pose: x, y, z [m] and yaw [rad], pointing down.
+TOOL_LOW = np.array([0.5, -0.14, 0.22, -np.pi / 4])
+TOOL_HIGH = np.array([0.7, 0.14, 0.43, np.pi / 4])
+# Uniform object position [m] before the fall; its orientation is uniform too.
+OBJECT_LOW = np.array([0.50, -0.10, 0.12])
+OBJECT_HIGH = np.array([0.70, 0.10, 0.12])
+
+_SETTLE_TIMESTEP = 0.002  # s; a fall needs no more, and four times fewer steps.
+_SETTLE_CHUNK = 25  # steps between looks
+_SETTLE_MAX_SECONDS = 2.0
+_SETTLE_MAX_VELOCITY = 1e-3  # m/s, rad/s
+_INSIDE = 0.16  # m from the basket's centre, along x and y
+_MAX_DRAWS = 50
+
+
+class InitializationError(RuntimeError):
+    """No valid initial state was found; says which part failed."""
+
+
+def _down_with_yaw(yaw: float) -> np.ndarray:
+    """Rotation matrix [3, 3] of a tool that points down, turned by yaw about z."""
+    c, s = np.cos(yaw), np.sin(yaw)
+    return np.array([[c, s, 0.0], [s, -c, 0.0], [0.0, 0.0, -1.0]])
+
+
+def place_tool(
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    scene: scene_lib.Scene,
+    position: np.ndarray,
+    yaw: float,
+) -> None:
+    """Sets the arm's joints (damped least squares from the nullspace posture).
+
+    Args:
+      position: of the pinch site, [3] m, world.
+      yaw: rad about the world's z.
+
+    Raises:
+      InitializationError: the pose was not reached.
+    """
+    target = _down_with_yaw(yaw)
+    data.qpos[scene.arm_qpos] = controller.NULLSPACE_POSTURE
+    jacobian = np.zeros((6, model.nv))
+    for _ in range(100):
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        rotation = data.site_xmat[scene.pinch_site].reshape(3, 3)
+        error = np.concatenate(
+            [
+                position - data.site_xpos[scene.pinch_site],
+                0.5 * np.cross(rotation.T, target.T).sum(0),
+            ]
+        )
+        if np.abs(error).max() < 1e-5 and np.trace(rotation.T @ target) > 2.9:
+            break
+        mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], scene.pinch_site)
+        j = jacobian[:, scene.arm_dof]
+        step = j.T @ np.linalg.solve(j @ j.T + 1e-4 * np.eye(6), error)
+        data.qpos[scene.arm_qpos] += step * min(1.0, 0.5 / np.abs(step).max())
+    else:
+        raise InitializationError(
+            f"no joint angles for the tool pose {position}, {yaw}"
+        )
+    low, high = model.jnt_range[scene.arm_joints].T
+    if not np.all(
+        (data.qpos[scene.arm_qpos] > low) & (data.qpos[scene.arm_qpos] < high)
+    ):
+        raise InitializationError(f"joint limits exclude the tool pose {position}")
+    data.act[scene.arm_act] = data.qpos[scene.arm_qpos]
+
+
+def drop_objects(
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    scene: scene_lib.Scene,
+    rng: np.random.Generator,
+) -> None:
+    """Drops the three objects into the basket and lets them come to rest.
+
+    Raises:
+      InitializationError: they did not come to rest inside the basket in many draws.
+    """
+    hold = data.qpos[: scene.object_qpos[0]].copy()
+    for _ in range(_MAX_DRAWS):
+        data.qvel[:] = 0.0
+        data.qpos[: len(hold)] = hold
+        if not _scatter(model, data, scene, rng):
+            continue
+        _settle(model, data, scene)
+        positions = data.qpos[scene.object_qpos[:, None] + np.arange(3)]
+        offset = np.abs(positions[:, :2] - scene_lib.BASKET_CENTRE).max()
+        if offset < _INSIDE and np.all(positions[:, 2] > scene_lib.BASKET_HEIGHT):
+            data.qpos[: len(hold)] = hold
+            data.qvel[:] = 0.0
+            return
+    raise InitializationError("the objects did not come to rest inside the basket")
+
+
+def _scatter(model, data, scene, rng) -> bool:
+    """Draws poses; False where two objects touch."""
+    # Out of the way first, so that each is only compared with those already placed.
+    for i in range(len(observations.COLORS)):
+        data.qpos[scene.object_qpos[i] : scene.object_qpos[i] + 3] = [5.0 + i, 0, 5.0]
+    for i, address in enumerate(scene.object_qpos):
+        for _ in range(20):
+            quaternion = rng.normal(size=4)
+            data.qpos[address : address + 3] = rng.uniform(OBJECT_LOW, OBJECT_HIGH)
+            data.qpos[address + 3 : address + 7] = quaternion / np.linalg.norm(
+                quaternion
+            )
+            mujoco.mj_kinematics(model, data)
+            mujoco.mj_comPos(model, data)
+            mujoco.mj_collision(model, data)
+            owners = scene.geom_owner[data.contact.geom]
+            if not np.any(owners == i):
+                break
+        else:
+            return False
+    return True
+
+
+def _settle(model, data, scene) -> None:
+    """Steps until the objects are at rest; the arm's set points hold it meanwhile."""
+    timestep, noslip = model.opt.timestep, model.opt.noslip_iterations
+    model.opt.timestep, model.opt.noslip_iterations = _SETTLE_TIMESTEP, 0
+    data.ctrl[:] = 0.0
+    try:
+        steps = round(_SETTLE_MAX_SECONDS / _SETTLE_TIMESTEP / _SETTLE_CHUNK)
+        for _ in range(steps):
+            mujoco.mj_step(model, data, nstep=_SETTLE_CHUNK)
+            if np.abs(data.qvel[scene.object_dof[0] :]).max() < _SETTLE_MAX_VELOCITY:
+                break
+    finally:
+        model.opt.timestep, model.opt.noslip_iterations = timestep, noslip

@@ -1,0 +1,123 @@
+"""Names, shapes and grouping of the observations: the one place for these facts.
+
+Names and shapes are those of the public RGB-stacking reference, so that agents trained
+there can act here; the groups are the paper's Table 3. Every observation is stacked over
+the last `STACK` control steps, newest first (the previous action over `ACTION_STACK`);
+a reset repeats the first value. Cameras are not stacked.
+
+Poses are position [m] then unit quaternion (w, x, y, z), in the world frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+STACK = 3
+ACTION_STACK = 2
+COLORS = ("red", "green", "blue")
+
+# Size of one frame. A size of 0 is a scalar, stacked to shape [STACK].
+FRAME_SIZES: Mapping[str, int] = {
+    "sawyer/joints/angle": 7,  # rad
+    "sawyer/joints/velocity": 7,  # rad/s
+    "sawyer/joints/torque": 7,  # N m, about each joint's axis
+    "sawyer/pinch/pose": 7,  # the gripper's tool centre point
+    "sawyer/tcp/pose": 7,  # the wrist site
+    "sawyer/tcp/velocity": 6,  # of the wrist site, world: linear m/s, angular rad/s
+    "wrist/angle": 0,  # rad, the last arm joint
+    "wrist/velocity": 0,  # rad/s
+    "wrist/force": 3,  # N, in the sensor's frame
+    "wrist/torque": 3,  # N m
+    "gripper/joints/angle": 0,  # 0 (open) to 255 (closed), whole tics
+    "gripper/joints/velocity": 0,  # tics per control step
+    "gripper/grasp": 0,  # 1 none, 2 grasp while closing, 3 while opening
+    "rgb30_red/abs_pose": 7,
+    "rgb30_green/abs_pose": 7,
+    "rgb30_blue/abs_pose": 7,
+    "rgb30_red/to_pinch": 7,  # the object's pose minus the pinch pose, by element
+    "rgb30_green/to_pinch": 7,
+    "rgb30_blue/to_pinch": 7,
+}
+PREVIOUS_ACTION = "action/environment"  # 7 joint velocities [rad/s], gripper [tics/s]
+PREVIOUS_ACTION_SIZE = 8
+
+# Table 3 of the paper. The gripper's opening is not in the table, whose "wrist angle"
+# may well mean it: without it no low level could tell an open hand from a closed one.
+PROPRIOCEPTION = (
+    "sawyer/joints/angle",
+    "sawyer/joints/velocity",
+    "sawyer/joints/torque",
+    "sawyer/pinch/pose",
+    "sawyer/tcp/pose",
+    "sawyer/tcp/velocity",
+    "wrist/angle",
+    "wrist/velocity",
+    "wrist/force",
+    "wrist/torque",
+    "gripper/joints/angle",
+    "gripper/joints/velocity",
+    "gripper/grasp",
+)
+OBJECTS = tuple(f"rgb30_{c}/abs_pose" for c in COLORS) + tuple(
+    f"rgb30_{c}/to_pinch" for c in COLORS
+)
+GROUPS: Mapping[str, tuple[str, ...]] = {"proprio": PROPRIOCEPTION, "objects": OBJECTS}
+
+
+def shape(name: str) -> tuple[int, ...]:
+    """Returns the stacked shape of one observation."""
+    if name == PREVIOUS_ACTION:
+        return (ACTION_STACK, PREVIOUS_ACTION_SIZE)
+    size = FRAME_SIZES[name]
+    return (STACK, size) if size else (STACK,)
+
+
+def dtype(name: str) -> type:
+    """Returns the numpy type of one observation."""
+    return np.uint8 if name == "gripper/grasp" else np.float32
+
+
+GROUP_SIZES: Mapping[str, int] = {
+    group: sum(int(np.prod(shape(name))) for name in names)
+    for group, names in GROUPS.items()
+}
+
+
+def group(observation: Mapping[str, Any]) -> dict[str, Any]:
+    """Concatenates named observations into the vectors that agents see.
+
+    Args:
+      observation: arrays or tensors [..., *shape(name)] by name, any leading shape.
+
+    Returns:
+      `proprio` float32 [..., P] and `objects` float32 [..., O], of the input's kind.
+
+    Raises:
+      ValueError: if a name is missing.
+    """
+    missing = [n for names in GROUPS.values() for n in names if n not in observation]
+    if missing:
+        raise ValueError(f"observations lack {', '.join(missing)}")
+    return {key: _concatenate(observation, names) for key, names in GROUPS.items()}
+
+
+def _concatenate(observation: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    first = observation[names[0]]
+    if isinstance(first, np.ndarray):
+        lead = first.shape[: first.ndim - len(shape(names[0]))]
+        return np.concatenate(
+            [np.asarray(observation[n], np.float32).reshape(*lead, -1) for n in names],
+            axis=-1,
+        )
+    import tensorflow as tf  # Only tensors need it: the simulation does without.
+
+    flat = []
+    for name in names:
+        x = tf.cast(observation[name], tf.float32)
+        lead = tf.shape(x)[: x.shape.rank - len(shape(name))]
+        size = int(np.prod(shape(name)))
+        flat.append(tf.reshape(x, tf.concat([lead, [size]], 0)))
+    return tf.concat(flat, -1)

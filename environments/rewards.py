@@ -1,0 +1,149 @@
+"""Reward primitives and combinators: pure functions of state, each in [0, 1].
+
+Primitives are those of appendix F of the paper; their constants are the public
+reference's. Positions are [3] arrays in metres, world frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from environments import scene as scene_lib
+from environments.sensors import FULL_TICS, INWARD_GRASP
+
+LOSS_AT_MARGIN = 0.95
+
+REACH_TOLERANCE = 0.02
+REACH_MARGIN = 0.15
+LIFT_LOW = scene_lib.BASKET_HEIGHT + 0.055
+LIFT_HIGH = scene_lib.BASKET_HEIGHT + 0.1
+OBJECT_HEIGHT = 0.04  # between the centres of two stacked objects
+HOVER_TOLERANCE = 0.01
+HOVER_MARGIN = 0.2
+HOVER_MIN_Z = 0.1
+STACK_HORIZONTAL_TOLERANCE = 0.03
+STACK_VERTICAL_TOLERANCE = 0.01
+ABOVE_HEIGHT = 0.1
+ABOVE_TOLERANCE = np.array([1.0, 1.0, 0.03])  # anywhere, horizontally
+ABOVE_MARGIN = 0.05
+
+STAGE_THRESHOLD = 0.01  # a stage with more than this is the current one
+SPARSE_THRESHOLD = 0.95  # a sparsified stage counts once it exceeds this
+_REACH_FIRST = 0.9
+
+_ATANH = np.arctanh(np.sqrt(LOSS_AT_MARGIN))
+
+
+class State(NamedTuple):
+    """What rewards depend on.
+
+    Attributes:
+      pinch: the gripper's tool centre point, [3] m.
+      objects: positions by colour, [3] m.
+      finger: finger position, 0 (open) to 255 (closed) tics.
+      grasp: the grasp flag (1 none, 2 while closing, 3 while opening).
+    """
+
+    pinch: np.ndarray
+    objects: dict[str, np.ndarray]
+    finger: float
+    grasp: int
+
+
+def near(difference: np.ndarray, tolerance: np.ndarray | float, margin: float) -> float:
+    """1 within the tolerance, else 1 - tanh^2(w d) with 0.05 left at the margin.
+
+    Args:
+      difference: [n], of two positions.
+      tolerance: scalar or [n]; the norm of difference / tolerance is at most 1 inside.
+      margin: the distance at which 1 - 0.95 is left.
+    """
+    if np.linalg.norm(difference / tolerance) <= 1.0:
+        return 1.0
+    return float(1.0 - np.tanh(_ATANH / margin * np.linalg.norm(difference)) ** 2)
+
+
+def reach(state: State, target: str) -> float:
+    """The tool is at the object."""
+    return near(state.objects[target] - state.pinch, REACH_TOLERANCE, REACH_MARGIN)
+
+
+def close_fingers(state: State) -> float:
+    """How far the fingers are closed, on the shape of a distance over their range."""
+    return float(1.0 - np.tanh(_ATANH / FULL_TICS * abs(FULL_TICS - state.finger)) ** 2)
+
+
+def grasp(state: State) -> float:
+    """1 for an inward grasp, else at most a half for closed fingers."""
+    return max(0.5 * close_fingers(state), float(state.grasp == INWARD_GRASP))
+
+
+def reach_and_grasp(state: State, target: str) -> float:
+    """Half for the reach; the grasp counts once the tool is there."""
+    r = reach(state, target)
+    if r > _REACH_FIRST:
+        return (0.5 + 0.5 * grasp(state)) * r
+    return 0.5 * r
+
+
+def lift(state: State, target: str) -> float:
+    """Height of the object, linear between two heights, inside the workspace."""
+    position = state.objects[target]
+    offset = (position - scene_lib.WORKSPACE_CENTRE) / (scene_lib.WORKSPACE_SIZE / 2)
+    if np.linalg.norm(offset) > 1.0:
+        return 0.0
+    height = (position[2] - LIFT_LOW) / (LIFT_HIGH - LIFT_LOW)
+    return float(np.clip(height, 0.0, 1.0))
+
+
+def lift_and_grasp(state: State, target: str) -> float:
+    """The object is lifted and held."""
+    return grasp(state) * lift(state, target)
+
+
+def hover(state: State, top: str, bottom: str) -> float:
+    """The top object is where it would rest on the bottom one, off the ground."""
+    a, b = state.objects[top], state.objects[bottom]
+    if a[2] < HOVER_MIN_Z:
+        return 0.0
+    difference = b + np.array([0.0, 0.0, OBJECT_HEIGHT]) - a
+    return near(difference, HOVER_TOLERANCE, HOVER_MARGIN)
+
+
+def stack(state: State, top: str, bottom: str) -> float:
+    """1 where the top object is on the bottom one and not grasped, else 0."""
+    offset = state.objects[top] - state.objects[bottom]
+    placed = (
+        np.linalg.norm(offset[:2]) <= STACK_HORIZONTAL_TOLERANCE
+        and abs(offset[2] - OBJECT_HEIGHT) <= STACK_VERTICAL_TOLERANCE
+    )
+    return float(placed and state.grasp != INWARD_GRASP)
+
+
+def above(state: State, target: str, height: float = ABOVE_HEIGHT) -> float:
+    """The tool is `height` above the object, anywhere horizontally."""
+    difference = state.objects[target] + np.array([0.0, 0.0, height]) - state.pinch
+    return near(difference, ABOVE_TOLERANCE, ABOVE_MARGIN)
+
+
+def staged(stages: Sequence[float]) -> float:
+    """The latest stage with a reward is the current one; all before it count 1.
+
+    Args:
+      stages: rewards in order of the task.
+
+    Returns:
+      The sum over stages divided by their number, in [0, 1].
+    """
+    for index in reversed(range(len(stages))):
+        if stages[index] > STAGE_THRESHOLD:
+            return (index + float(np.clip(stages[index], 0.0, 1.0))) / len(stages)
+    return float(np.clip(stages[0], 0.0, 1.0)) / len(stages)
+
+
+def sparsify(stages: Sequence[float]) -> list[float]:
+    """Each stage counts, fully, once it exceeds 0.95."""
+    return [float(stage > SPARSE_THRESHOLD) for stage in stages]

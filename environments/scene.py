@@ -1,0 +1,228 @@
+"""The RGB-stacking cell as one MuJoCo model: Sawyer, Robotiq 2F-85, basket, 3 objects.
+
+Models and props come from dm_robotics; what stands where, and with which physics, is
+that of the public reference (https://github.com/google-deepmind/rgb_stacking). Nothing
+about tasks, rewards or episodes is decided here.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from environments import observations
+from environments.rendering import mujoco
+
+# isort: split
+from dm_robotics.manipulation.props.rgb_objects import rgb_object
+from dm_robotics.manipulation.standard_cell import rgb_basket
+from dm_robotics.moma import prop
+from dm_robotics.moma import robot as moma_robot
+from dm_robotics.moma.models.arenas import empty
+from dm_robotics.moma.models.end_effectors.robot_hands import robotiq_2f85
+from dm_robotics.moma.models.end_effectors.wrist_sensors import robotiq_fts300
+from dm_robotics.moma.models.robots.robot_arms import sawyer, sawyer_constants
+
+OBJECT_SETS = (1, 2, 3, 4, 5)
+BASKET_CENTRE = np.array([0.6, 0.0])  # m
+BASKET_HEIGHT = 0.0498  # m
+WORKSPACE_CENTRE = np.array([0.6, 0.0, 0.1698])  # m
+WORKSPACE_SIZE = np.array([0.25, 0.25, 0.2])  # m
+
+CONTROL_TIMESTEP = 0.05  # s
+NUM_ARM_JOINTS = 7
+CAMERAS = ("basket_front_left", "basket_front_right", "basket_back_left")
+MAIN_CAMERA = "main"
+
+_FOVY_DEGREES = 30.0
+_GRIPPER_TICS = 255.0
+_ROBOT = "robot0"
+_HAND = f"{_ROBOT}/robotiq_fts300/robotiq_2f85"
+
+
+@dataclasses.dataclass(frozen=True)
+class Physics:
+    """What a preset decides: accuracy against time.
+
+    Attributes:
+      timestep: physics step in seconds; it divides the control step.
+      noslip_iterations: of MuJoCo's noslip solver, which take half of a step's time.
+      impratio: frictional against normal constraint impedance; a higher one does the
+        noslip solver's work (less creep under a grasp) at no cost.
+    """
+
+    timestep: float
+    noslip_iterations: int
+    impratio: float
+
+    @property
+    def substeps(self) -> int:
+        """Physics steps in a control step."""
+        return round(CONTROL_TIMESTEP / self.timestep)
+
+
+PRESETS: Mapping[str, Physics] = {
+    "reference": Physics(timestep=0.0005, noslip_iterations=5, impratio=1.0),
+    "fast": Physics(timestep=0.0005, noslip_iterations=0, impratio=10.0),
+}
+DEFAULT_PRESET = "fast"
+
+
+def one_of(what: str, value: object, valid: Iterable[object]) -> None:
+    """Raises a ValueError that names the valid values where `value` is not among them."""
+    valid = tuple(valid)
+    if isinstance(value, bool) or value not in valid:
+        names = ", ".join(str(v) for v in valid)
+        raise ValueError(f"unknown {what} {value!r}; valid: {names}")
+
+
+def build(object_set: int = 4, preset: str = DEFAULT_PRESET) -> mujoco.MjModel:
+    """Compiles the scene.
+
+    Args:
+      object_set: 1 to 5, the test triplets of dm_robotics.
+      preset: a key of `PRESETS`.
+
+    Returns:
+      A model of its own (changing it changes no other).
+
+    Raises:
+      ValueError: an object set or preset that does not exist.
+    """
+    one_of("object set", object_set, OBJECT_SETS)
+    one_of("preset", preset, PRESETS)
+    model = copy.copy(_compiled(object_set))
+    physics = PRESETS[preset]
+    model.opt.timestep = physics.timestep
+    model.opt.noslip_iterations = physics.noslip_iterations
+    model.opt.impratio = physics.impratio
+    return model
+
+
+@functools.lru_cache(maxsize=None)
+def _compiled(object_set: int) -> mujoco.MjModel:
+    root = _mjcf(object_set)
+    return mujoco.MjModel.from_xml_string(root.to_xml_string(), root.get_assets())
+
+
+def _mjcf(object_set: int):
+    arena = empty.Arena()
+    arena.mjcf_model.size.nconmax = 5000
+    arena.mjcf_model.size.njmax = 5000
+    world = arena.mjcf_model.worldbody
+    basket_site = world.add(
+        "site", pos=(*BASKET_CENTRE, BASKET_HEIGHT), rgba="0 0 0 0", size="0.01"
+    )
+    arena.attach(rgb_basket.RGBBasket(), basket_site)
+
+    arm = sawyer.Sawyer(
+        name=_ROBOT, actuation=sawyer_constants.Actuation.INTEGRATED_VELOCITY
+    )
+    hand = robotiq_2f85.Robotiq2F85()
+    moma_robot.standard_compose(
+        arm=arm, gripper=hand, wrist_ft=robotiq_fts300.RobotiqFTS300()
+    )
+    arena.attach(arm)
+    # dm_robotics clamps the integrated set points in Python after each substep; a limit
+    # on the activation does the same inside mj_step.
+    limits = sawyer_constants.JOINT_LIMITS
+    for actuator, low, high in zip(
+        arm.actuators, limits["min"], limits["max"], strict=True
+    ):
+        actuator.actlimited, actuator.actrange = True, (low, high)
+    (fingers,) = hand.actuators
+    fingers.actlimited, fingers.actrange = True, (0.0, _GRIPPER_TICS)
+
+    world.add(
+        "camera",
+        name=MAIN_CAMERA,
+        pos="1.4 0.0 0.45",
+        quat="0.541 0.455 0.456 0.541",
+        fovy="45",
+    )
+    for name in CAMERAS:
+        arena.mjcf_model.find("camera", f"base/{name}").fovy = _FOVY_DEGREES
+
+    _, object_ids = rgb_object.PROP_TRIPLETS[f"rgb_test_triplet{object_set}"]
+    for index, (object_id, color) in enumerate(
+        zip(object_ids, observations.COLORS, strict=True)
+    ):
+        rgba = [0.0, 0.0, 0.0, 1.0]
+        rgba[index] = 1.0
+        name = f"rgb_object_{color}"
+        inner = rgb_object.RgbObjectProp(obj_id=object_id, color=rgba, name=name)
+        arena.add_free_entity(prop.WrapperProp(wrapped_entity=inner, name=name))
+    return arena.mjcf_model
+
+
+class Scene:
+    """Addresses of what the code reads and writes in a compiled model.
+
+    Attributes:
+      arm_qpos, arm_dof: slices of the seven arm joints.
+      arm_ctrl, arm_act: slices of their actuators.
+      finger_ctrl, finger_act: the gripper's actuator.
+      pinch_site, wrist_site: site ids.
+      object_qpos: [3] first qpos address of red, green, blue (position, quaternion).
+      object_dof: [3] first dof address.
+      object_body: [3] body ids. object_geom: [3] collision geom ids.
+      robot_bodies: ids of the arm's, wrist sensor's and hand's bodies.
+      pad_geoms: ids of the two fingertips that make the grasp flag.
+      fingertip_geoms: ids of every geom of the fingertips that touches.
+    """
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        self.arm_joints = [model.joint(f"{_ROBOT}/right_j{i}").id for i in range(7)]
+        assert list(model.jnt_qposadr[self.arm_joints]) == list(range(7))
+        self.arm_qpos = self.arm_dof = self.arm_ctrl = self.arm_act = slice(0, 7)
+        finger = model.actuator(f"{_HAND}/fingers_actuator").id
+        self.finger_ctrl = finger
+        self.finger_act = int(model.actuator_actadr[finger])
+        self.pinch_site = model.site(f"{_HAND}/pinch_site").id
+        self.wrist_site = model.site(f"{_ROBOT}/wrist_site").id
+        self.wrist_site_name = f"{_ROBOT}/wrist_site"
+        self.finger_joint = model.joint(f"{_HAND}/left_driver_joint").id
+        self.driver_joints = [
+            model.joint(f"{_HAND}/{side}_driver_joint").id for side in ("left", "right")
+        ]
+
+        names = [f"rgb_object_{color}" for color in observations.COLORS]
+        joints = [model.joint(f"{name}/").id for name in names]
+        self.object_qpos = model.jnt_qposadr[joints].copy()
+        self.object_dof = model.jnt_dofadr[joints].copy()
+        self.object_body = np.array([model.body(f"{n}/{n}/").id for n in names])
+        collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
+        self.object_geom = np.array(
+            [
+                int(np.flatnonzero((model.geom_bodyid == body) & collides)[0])
+                for body in self.object_body
+            ]
+        )
+        bodies = [model.body(i).name for i in range(model.nbody)]
+        self.robot_bodies = np.array(
+            [i for i, name in enumerate(bodies) if name.startswith(f"{_ROBOT}/")]
+        )
+        self.basket_bodies = np.array(
+            [i for i, name in enumerate(bodies) if name.startswith("base/")]
+        )
+        self.pad_geoms = np.array(
+            [
+                model.geom(f"{_HAND}/reinforced_{side}_fingertip_geom").id
+                for side in ("right", "left")
+            ]
+        )
+        self.fingertip_geoms = np.flatnonzero(
+            np.isin(model.geom_bodyid, model.geom_bodyid[self.pad_geoms]) & collides
+        )
+        # What a body belongs to, for contacts: object 0 to 2, robot 3, the rest 4.
+        owner = np.full(model.nbody, self.ELSEWHERE)
+        owner[self.robot_bodies] = self.ROBOT
+        owner[self.object_body] = np.arange(len(names))
+        self.geom_owner = owner[model.geom_bodyid]
+
+    ROBOT = 3
+    ELSEWHERE = 4

@@ -1,0 +1,306 @@
+"""The RGB-stacking environment: a `dm_env.Environment` over plain MuJoCo."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from typing import Any
+
+import dm_env
+import numpy as np
+from dm_env import specs
+
+from environments import controller, initializers, observations, rewards
+from environments import scene as scene_lib
+from environments.randomization import RandomizationConfig, Randomizer
+from environments.rendering import Renderer, mujoco
+from environments.sensors import Sensors
+from environments.tasks import Task
+
+EPISODE_STEPS = 400
+MAX_ACTION_DELAY = 2
+
+# The contact-based success of the reference.
+_SUCCESS_XY = 0.05  # m
+_SUCCESS_Z = 0.02  # m
+_BASKET_OR_GROUND = scene_lib.Scene.ELSEWHERE
+_ACTION_SLACK = 1e-5  # float32 rounding
+
+
+@dataclasses.dataclass(frozen=True)
+class StackingConfig:
+    """How an environment differs from the nominal one.
+
+    Attributes:
+      reward: one of `tasks.REWARDS`.
+      randomization: ranges of the physics, or None for the nominal physics.
+      max_action_delay: control steps; the delay is drawn from 0 to this an episode.
+      cameras: names of the cameras in the observation.
+      image_size: (height, width) of their images.
+    """
+
+    reward: str
+    randomization: RandomizationConfig | None = None
+    max_action_delay: int = 0
+    cameras: tuple[str, ...] = ()
+    image_size: tuple[int, int] = (64, 64)
+
+
+class RgbStacking(dm_env.Environment):
+    """400 control steps of 0.05 s a Sawyer arm has with three objects in a basket.
+
+    The action is [5] in [-1, 1]: tool velocity along x, y, z (of 0.07 m/s), about z
+    (of 1 rad/s), and the fingers (above 0 closes, else opens). Observations are those
+    of `observations`; cameras, where asked for, are uint8 [H, W, 3] as `NAME/pixels`.
+
+    An episode ends by its time with discount 1. One whose simulation diverges ends at
+    once with discount 0 and the last good observation; `divergences` counts them.
+    """
+
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        task: Task,
+        config: StackingConfig,
+        seed: int | None = None,
+    ) -> None:
+        """Takes over `model` (it is changed by randomisation)."""
+        self._model = model
+        self._data = mujoco.MjData(model)
+        self._scene = scene_lib.Scene(model)
+        self._task = task
+        self._config = config
+        self._substeps = round(scene_lib.CONTROL_TIMESTEP / model.opt.timestep)
+        self._controller = controller.CartesianController(model, self._scene)
+        self._sensors = Sensors(model, self._scene)
+        self._randomizer = None
+        if config.randomization is not None:
+            self._randomizer = Randomizer(model, self._scene, config.randomization)
+        self._renderers: dict[tuple[int, int], Renderer] = {}
+        self._seeds = np.random.default_rng(seed)
+        self._episode_seed: int | None = None
+        self._info: dict[str, float | int] = {}
+        self._step = -1  # -1: a reset is due
+        self._frames: dict[str, np.ndarray] = {}
+        self._delayed: collections.deque[np.ndarray] = collections.deque()
+        self.divergences = 0
+        # Weight of every robot body, carried for it: the real arm compensates gravity.
+        self._weight = np.zeros((model.nbody, 6))
+        robot = self._scene.robot_bodies
+        self._weight[robot, :3] = -model.opt.gravity * model.body_mass[robot, None]
+
+    # dm_env.
+
+    def action_spec(self) -> specs.BoundedArray:
+        """[5] float32 in [-1, 1]."""
+        return specs.BoundedArray(
+            (controller.ACTION_SIZE,), np.float32, -1.0, 1.0, name="action"
+        )
+
+    def observation_spec(self) -> dict[str, specs.Array]:
+        """Specs by observation name."""
+        names = (*observations.FRAME_SIZES, observations.PREVIOUS_ACTION)
+        spec: dict[str, specs.Array] = {
+            name: specs.Array(
+                observations.shape(name), observations.dtype(name), name=name
+            )
+            for name in names
+        }
+        for camera in self._config.cameras:
+            name = f"{camera}/pixels"
+            shape = (*self._config.image_size, 3)
+            spec[name] = specs.BoundedArray(shape, np.uint8, 0, 255, name=name)
+        return spec
+
+    def reward_spec(self) -> specs.Array:
+        """Scalar float32 in [0, 1]."""
+        return specs.BoundedArray((), np.float32, 0.0, 1.0, name="reward")
+
+    def reset(self) -> dm_env.TimeStep:
+        """Starts an episode: physics, delay, tool and objects are drawn anew."""
+        seed = self._episode_seed
+        if seed is None:
+            seed = int(self._seeds.integers(2**31))
+        self._episode_seed = None
+        rng = np.random.default_rng(seed)
+        self._info = {"seed": seed}
+        if self._randomizer is not None:
+            self._info.update(self._randomizer.draw(rng))
+        delay = int(rng.integers(self._config.max_action_delay + 1))
+        self._info["action_delay"] = delay
+        still = np.zeros(controller.ACTION_SIZE)
+        self._delayed = collections.deque([still] * delay)
+
+        model, data = self._model, self._data
+        mujoco.mj_resetData(model, data)
+        data.xfrc_applied[:] = self._weight
+        tool = rng.uniform(initializers.TOOL_LOW, initializers.TOOL_HIGH)
+        initializers.place_tool(model, data, self._scene, tool[:3], tool[3])
+        initializers.drop_objects(model, data, self._scene, rng)
+        data.act[self._scene.finger_act] = 0.0
+        data.qacc_warmstart[:] = 0.0
+        data.time = 0.0
+        mujoco.mj_forward(model, data)
+        self._sensors.reset(data)
+        self._step = 0
+        self._frames = {}
+        # As the reference has it: before a first command, the lowest values.
+        lowest = np.concatenate(
+            [
+                model.actuator_ctrlrange[self._scene.arm_ctrl, 0],
+                [-controller.MAX_FINGER_SPEED],
+            ]
+        )
+        self._observe(lowest)
+        return dm_env.restart(self._observation())
+
+    def step(self, action: np.ndarray) -> dm_env.TimeStep:
+        """Advances 0.05 s.
+
+        Raises:
+          ValueError: an action of another shape, not finite, or outside [-1, 1].
+        """
+        if self._step < 0:
+            return self.reset()
+        action = self._checked(action)
+        self._delayed.append(action)
+        model, data = self._model, self._data
+        self._controller.apply(data, self._delayed.popleft())
+        sent = data.ctrl.copy()
+        warnings = data.warning.number.copy()
+        mujoco.mj_step(model, data, nstep=self._substeps)
+        mujoco.mj_step1(model, data)  # positions, velocities and contacts of now
+        self._step += 1
+        if not np.array_equal(warnings, data.warning.number) or not (
+            np.isfinite(data.qpos).all() and np.isfinite(data.qvel).all()
+        ):
+            self.divergences += 1
+            self._info["diverged"] = 1
+            self._step = -1
+            return dm_env.termination(np.float32(0.0), self._observation())
+        self._observe(sent)
+        reward = np.float32(self._task.reward(self._config.reward, self.state()))
+        if self._step >= EPISODE_STEPS:
+            self._step = -1
+            return dm_env.truncation(reward, self._observation())
+        return dm_env.transition(reward, self._observation())
+
+    def close(self) -> None:
+        """Frees the OpenGL contexts, where there are any."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
+
+    # Beyond dm_env.
+
+    def seed_episode(self, seed: int) -> None:
+        """The next `reset` draws everything from this seed."""
+        self._episode_seed = int(seed)
+
+    def episode_info(self) -> dict[str, float | int]:
+        """What was drawn for this episode: its seed, delay and factors of the physics."""
+        return dict(self._info)
+
+    def success(self) -> bool:
+        """True where the task's top object rests on its bottom one, now.
+
+        It touches the bottom one and neither the basket, the ground nor the robot,
+        less than 5 cm from it horizontally and more than 2 cm above.
+        """
+        top = observations.COLORS.index(self._task.top)
+        bottom = observations.COLORS.index(self._task.bottom)
+        positions = self._object_positions()
+        offset = positions[top] - positions[bottom]
+        if np.linalg.norm(offset[:2]) >= _SUCCESS_XY or offset[2] <= _SUCCESS_Z:
+            return False
+        contact = self._data.contact
+        owners = self._scene.geom_owner[contact.geom[contact.dist <= 0.0]]
+        touched = set(owners[(owners == top).any(axis=1)].ravel().tolist()) - {top}
+        return bottom in touched and not touched & {
+            _BASKET_OR_GROUND,
+            scene_lib.Scene.ROBOT,
+        }
+
+    def state(self) -> rewards.State:
+        """The state that rewards, and an expert, see."""
+        positions = self._object_positions()
+        return rewards.State(
+            pinch=self._frames["sawyer/pinch/pose"][0, :3],
+            objects=dict(zip(observations.COLORS, positions, strict=True)),
+            finger=float(self._frames["gripper/joints/angle"][0]),
+            grasp=int(self._frames["gripper/grasp"][0]),
+        )
+
+    @property
+    def task(self) -> Task:
+        """The task."""
+        return self._task
+
+    @property
+    def physics(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        """MuJoCo's model and data, for analysis."""
+        return self._model, self._data
+
+    @property
+    def scene(self) -> scene_lib.Scene:
+        """Addresses into the model."""
+        return self._scene
+
+    def render(
+        self, height: int = 240, width: int = 320, camera: str = scene_lib.MAIN_CAMERA
+    ) -> np.ndarray:
+        """Returns a view, uint8 [H, W, 3].
+
+        Raises:
+          RenderingUnavailable: where no OpenGL library can be loaded.
+          ValueError: for a camera that does not exist.
+        """
+        valid = (scene_lib.MAIN_CAMERA, *scene_lib.CAMERAS)
+        if camera not in valid:
+            raise ValueError(f"unknown camera {camera!r}; valid: {', '.join(valid)}")
+        size = (height, width)
+        if size not in self._renderers:
+            self._renderers[size] = Renderer(self._model, height, width)
+        name = camera if camera == scene_lib.MAIN_CAMERA else f"base/{camera}"
+        return self._renderers[size].render(self._data, name)
+
+    # Inside.
+
+    def _checked(self, action: Any) -> np.ndarray:
+        action = np.asarray(action, dtype=np.float64)
+        if action.shape != (controller.ACTION_SIZE,):
+            raise ValueError(
+                f"action has shape {action.shape}; valid: ({controller.ACTION_SIZE},)"
+            )
+        if not np.all(np.abs(action) <= 1.0 + _ACTION_SLACK):  # also false for NaN
+            raise ValueError(f"action {action.tolist()} is not finite and in [-1, 1]")
+        return np.clip(action, -1.0, 1.0)
+
+    def _object_positions(self) -> np.ndarray:
+        addresses = self._scene.object_qpos[:, None] + np.arange(3)
+        return self._data.qpos[addresses]
+
+    def _observe(self, sent: np.ndarray) -> None:
+        """Pushes a new frame onto the stacks."""
+        frame = self._sensors.measure(self._data)
+        frame[observations.PREVIOUS_ACTION] = sent
+        for name, value in frame.items():
+            if name in self._frames:
+                stack = self._frames[name]
+                stack[1:] = stack[:-1]
+                stack[0] = value
+            else:
+                depth = observations.shape(name)[0]
+                self._frames[name] = np.repeat(
+                    np.asarray(value, np.float64)[None], depth, axis=0
+                )
+
+    def _observation(self) -> dict[str, np.ndarray]:
+        observation = {
+            name: stack.astype(observations.dtype(name))
+            for name, stack in self._frames.items()
+        }
+        for camera in self._config.cameras:
+            pixels = self.render(*self._config.image_size, camera=camera)
+            observation[f"{camera}/pixels"] = pixels
+        return observation
