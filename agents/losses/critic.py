@@ -1,0 +1,81 @@
+"""TD(0) with an expected bootstrap, on sequences (HeLMS paper, Eq. 6).
+
+Shape letters: B batch, T time (rows of a sequence), K actions (skills).
+
+A sequence of T rows holds T - 1 transitions. Row t is the observation x_t, the action
+taken there, and the reward and discount that followed. Where an episode ends within a
+sequence, the row after its last transition holds the final observation and nothing else,
+and further rows are padding; `valid` is 1 in rows that hold a transition and 0 in these.
+So a bootstrap from the final observation is right whenever the environment's discount
+there is not zero (a time limit), and never reads padding.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class TDLoss(NamedTuple):
+    """Per-transition loss and what it was made of, each [B, T - 1]."""
+
+    loss: tf.Tensor  # half the squared error, 0 where not valid
+    target: tf.Tensor
+    error: tf.Tensor  # target - value, 0 where not valid
+    mask: tf.Tensor  # 1 for a transition
+
+
+def expected_value(logits: tf.Tensor, q_values: tf.Tensor) -> tf.Tensor:
+    """sum_y pi(y|x) Q(x, y), [...], of logits and q_values [..., K]."""
+    return tf.reduce_sum(tf.nn.softmax(logits) * q_values, axis=-1)
+
+
+def value_of(q_values: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+    """Q(x, y) [...] of the actions taken (int [...]) among q_values [..., K]."""
+    return tf.gather(q_values, action, axis=-1, batch_dims=action.shape.rank)
+
+
+def td_zero(
+    value: tf.Tensor,
+    next_value: tf.Tensor,
+    reward: tf.Tensor,
+    discount: tf.Tensor,
+    valid: tf.Tensor,
+    gamma: float,
+) -> TDLoss:
+    """One-step temporal difference: r_t + gamma d_t V'(x_{t+1}) - Q(x_t, y_t).
+
+    Args:
+      value: Q(x_t, y_t) of the online critic [B, T].
+      next_value: V'(x_t) of the target networks [B, T]; row t + 1 is the bootstrap of
+        row t. No gradient flows through it.
+      reward: [B, T].
+      discount: the environment's, 0 where the episode terminated [B, T].
+      valid: 1 in rows with a transition [B, T].
+      gamma: the agent's discount, in [0, 1].
+
+    Raises:
+      ValueError: gamma is outside [0, 1] or a sequence has no transition.
+    """
+    if not 0.0 <= gamma <= 1.0:
+        raise ValueError(f"gamma must be in [0, 1], got {gamma}")
+    if value.shape.rank != 2 or (value.shape[1] is not None and value.shape[1] < 2):
+        raise ValueError(f"value must be [B, T] with T of 2 or more, got {value.shape}")
+    target = tf.stop_gradient(
+        reward[:, :-1] + gamma * discount[:, :-1] * next_value[:, 1:]
+    )
+    mask = valid[:, :-1]
+    error = mask * (target - value[:, :-1])
+    return TDLoss(0.5 * tf.square(error), target, tf.stop_gradient(error), mask)
+
+
+def observed_states(valid: tf.Tensor) -> tf.Tensor:
+    """1 in rows whose observation is real [B, T]: transitions and final observations."""
+    follows = tf.concat([tf.zeros_like(valid[:, :1]), valid[:, :-1]], axis=1)
+    return tf.maximum(valid, follows)
+
+
+def masked_mean(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Mean of `values` where `mask` (same shape) is 1; 0 if it is 0 everywhere."""
+    return tf.math.divide_no_nan(tf.reduce_sum(values * mask), tf.reduce_sum(mask))

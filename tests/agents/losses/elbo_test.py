@@ -1,0 +1,233 @@
+"""Tests of the HeLMS bound against enumeration, finite differences and TFP."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from agents.losses import elbo
+
+tfd = tfp.distributions
+
+B, T, K = 2, 3, 3
+BETA_Y, BETA_Z = 0.7, 0.3
+
+
+def _inputs(seed=0, batch=B, time=T, skills=K):
+    rng = np.random.default_rng(seed)
+    return dict(
+        log_likelihood=rng.normal(size=(batch, time, skills)),
+        latent_kl=rng.uniform(0, 3, size=(batch, time, skills)),
+        posterior_logits=2 * rng.normal(size=(batch, time, skills, skills)),
+        prior_logits=2 * rng.normal(size=(skills, skills)),
+        mask=np.ones((batch, time)),
+    )
+
+
+def _bound(inputs, **kwargs):
+    tensors = {k: tf.constant(v, tf.float64) for k, v in inputs.items()}
+    return elbo.helms_elbo(**tensors, beta_y=BETA_Y, beta_z=BETA_Z, **kwargs)
+
+
+def _softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def _enumerate(inputs, row):
+    """E_q over every (y_0, ..., y_T) of the joint's terms (first line of Eq. 3)."""
+    q = _softmax(inputs["posterior_logits"][row])
+    p = _softmax(inputs["prior_logits"])
+    length = int(inputs["mask"][row].sum())
+    total, marginals = 0.0, np.zeros((length, p.shape[0]))
+    for ys in itertools.product(range(p.shape[0]), repeat=length + 1):
+        weight, value = 1.0 / p.shape[0], 0.0
+        for t in range(length):
+            before, now = ys[t], ys[t + 1]
+            weight *= q[t, before, now]
+            value += inputs["log_likelihood"][row, t, now]
+            value -= BETA_Z * inputs["latent_kl"][row, t, now]
+            # Not the closed-form KL but its integrand at this one sequence.
+            value -= BETA_Y * np.log(q[t, before, now] / p[before, now])
+        total += weight * value
+        for t in range(length):
+            marginals[t, ys[t + 1]] += weight
+    return total, marginals
+
+
+def test_bound_and_marginals_equal_enumeration_over_all_sequences():
+    inputs = _inputs()
+    bound, stats = _bound(inputs)
+    for row in range(B):
+        expected, marginals = _enumerate(inputs, row)
+        np.testing.assert_allclose(bound[row], expected, rtol=1e-10)
+        np.testing.assert_allclose(stats.marginals[row], marginals, rtol=1e-10)
+
+
+def test_enumeration_with_a_masked_suffix():
+    inputs = _inputs(1)
+    inputs["mask"][0, 2:] = 0
+    bound, _ = _bound(inputs)
+    np.testing.assert_allclose(bound[0], _enumerate(inputs, 0)[0], rtol=1e-10)
+
+
+def test_literal_two_skills_one_step():
+    # q(y_1) = 1/2 [.9 .1] + 1/2 [.5 .5] = [.7 .3]; p uniform.
+    inputs = dict(
+        log_likelihood=[[[1.0, -1.0]]],
+        latent_kl=[[[2.0, 4.0]]],
+        posterior_logits=np.log([[[[0.9, 0.1], [0.5, 0.5]]]]),
+        prior_logits=np.zeros((2, 2)),
+        mask=[[1.0]],
+    )
+    bound, stats = _bound(inputs)
+    np.testing.assert_allclose(stats.marginals, [[[0.7, 0.3]]], rtol=1e-12)
+    np.testing.assert_allclose(stats.log_likelihood, [0.4], rtol=1e-12)
+    np.testing.assert_allclose(stats.latent_kl, [2.6], rtol=1e-12)
+    # 0.5 (log 2 - H(0.9)) = 0.5 (0.693147 - 0.325083)
+    np.testing.assert_allclose(stats.categorical_kl, [0.184032], atol=1e-6)
+    np.testing.assert_allclose(bound, [0.4 - 0.3 * 2.6 - 0.7 * 0.184032], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["log_likelihood", "latent_kl", "posterior_logits", "prior_logits"]
+)
+def test_gradients_equal_finite_differences(name):
+    inputs = _inputs(2)
+    inputs["mask"][1, 1:] = 0
+    tensors = {k: tf.constant(v, tf.float64) for k, v in inputs.items()}
+    weights = np.array([1.0, -0.5])
+    with tf.GradientTape() as tape:
+        tape.watch(tensors[name])
+        bound, _ = elbo.helms_elbo(**tensors, beta_y=BETA_Y, beta_z=BETA_Z)
+        loss = tf.reduce_sum(weights * bound)
+    gradient = tape.gradient(loss, tensors[name]).numpy()
+    numeric, step = np.zeros_like(gradient), 1e-6
+    for index in np.ndindex(gradient.shape):
+        sides = []
+        for sign in (1, -1):
+            moved = {k: v.copy() for k, v in inputs.items()}
+            moved[name][index] += sign * step
+            sides.append(np.sum(weights * _bound(moved)[0].numpy()))
+        numeric[index] = (sides[0] - sides[1]) / (2 * step)
+    np.testing.assert_allclose(gradient, numeric, atol=1e-8)
+    assert np.abs(gradient).max() > 1e-3
+
+
+@pytest.mark.parametrize("junk", [1e6, np.nan, np.inf])
+def test_masked_steps_change_neither_value_nor_gradient(junk):
+    inputs = _inputs(3)
+    inputs["mask"][:, 1:] = 0
+    names = ("log_likelihood", "latent_kl", "posterior_logits", "prior_logits")
+
+    def value_and_gradients(inputs):
+        tensors = {k: tf.constant(v, tf.float64) for k, v in inputs.items()}
+        with tf.GradientTape() as tape:
+            tape.watch([tensors[n] for n in names])
+            bound, _ = elbo.helms_elbo(**tensors)
+        return bound, tape.gradient(bound, [tensors[n] for n in names])
+
+    before, gradients_before = value_and_gradients(inputs)
+    for name in names[:3]:
+        inputs[name][:, 1:] = junk
+    after, gradients_after = value_and_gradients(inputs)
+    np.testing.assert_array_equal(before, after)
+    for first, second in zip(gradients_before, gradients_after, strict=True):
+        np.testing.assert_array_equal(first, second)
+    for gradient in gradients_after[:3]:
+        np.testing.assert_array_equal(gradient[:, 1:], np.zeros_like(gradient[:, 1:]))
+
+
+def test_a_mask_of_zeros_gives_zero():
+    inputs = _inputs(4)
+    inputs["mask"][:] = 0
+    np.testing.assert_array_equal(_bound(inputs)[0], np.zeros(B))
+
+
+def test_kl_parts_are_not_negative_and_vanish_at_the_prior():
+    inputs = _inputs(5, batch=20)
+    assert (_bound(inputs)[1].categorical_kl.numpy() > 0).all()
+    inputs["posterior_logits"] = np.broadcast_to(
+        inputs["prior_logits"] + 3.0, inputs["posterior_logits"].shape
+    )
+    kl = _bound(inputs)[1].categorical_kl
+    np.testing.assert_allclose(kl, np.zeros(20), atol=1e-12)
+
+
+def test_uniform_posterior_has_the_closed_form():
+    inputs = _inputs(6)
+    inputs["posterior_logits"][:] = 5.0
+    inputs["prior_logits"][:] = -1.0
+    bound, stats = _bound(inputs)
+    mean = (inputs["log_likelihood"] - BETA_Z * inputs["latent_kl"]).mean(-1).sum(-1)
+    np.testing.assert_allclose(bound, mean, rtol=1e-12)
+    np.testing.assert_allclose(stats.marginals, np.full((B, T, K), 1 / K), rtol=1e-12)
+
+
+def test_permuted_skills_permute_the_marginals_and_keep_the_bound():
+    inputs = _inputs(7)
+    order = np.array([2, 0, 1])
+    permuted = dict(
+        log_likelihood=inputs["log_likelihood"][..., order],
+        latent_kl=inputs["latent_kl"][..., order],
+        posterior_logits=inputs["posterior_logits"][..., order, :][..., order],
+        prior_logits=inputs["prior_logits"][order][:, order],
+        mask=inputs["mask"],
+    )
+    bound, stats = _bound(inputs)
+    bound_p, stats_p = _bound(permuted)
+    np.testing.assert_allclose(bound_p, bound, rtol=1e-12)
+    np.testing.assert_allclose(
+        stats_p.marginals, stats.marginals.numpy()[..., order], rtol=1e-12
+    )
+
+
+def test_extreme_logits_stay_finite_in_float32():
+    inputs = _inputs(8)
+    inputs["posterior_logits"] *= 1e4
+    tensors = {k: tf.constant(v, tf.float32) for k, v in inputs.items()}
+    with tf.GradientTape() as tape:
+        tape.watch(tensors["posterior_logits"])
+        bound, stats = elbo.helms_elbo(**tensors)
+    gradient = tape.gradient(bound, tensors["posterior_logits"])
+    assert np.isfinite(bound).all() and np.isfinite(gradient).all()
+    np.testing.assert_allclose(tf.reduce_sum(stats.marginals, -1), 1.0, rtol=1e-5)
+
+
+def test_one_skill_has_no_categorical_term():
+    inputs = _inputs(9, skills=1)
+    bound, stats = _bound(inputs)
+    np.testing.assert_array_equal(stats.categorical_kl, np.zeros(B))
+    expected = (inputs["log_likelihood"] - BETA_Z * inputs["latent_kl"]).sum((1, 2))
+    np.testing.assert_allclose(bound, expected, rtol=1e-12)
+
+
+def test_gaussian_terms_equal_tfp():
+    rng = np.random.default_rng(10)
+    mean, stddev = rng.normal(size=(4, 8)), rng.uniform(0.01, 1.0, size=(4, 8))
+    kl = elbo.gaussian_kl_to_standard(tf.constant(mean), tf.constant(stddev))
+    standard = tfd.Normal(tf.zeros_like(mean), tf.ones_like(mean))
+    np.testing.assert_allclose(
+        kl, tfd.kl_divergence(tfd.Normal(mean, stddev), standard), rtol=1e-9
+    )
+    assert (kl.numpy() >= 0).all()
+    x = rng.normal(size=(4, 8))
+    np.testing.assert_allclose(
+        elbo.gaussian_log_prob(tf.constant(x), tf.constant(mean), 0.1),
+        tfd.MultivariateNormalDiag(mean, np.full(8, 0.1)).log_prob(x),
+        rtol=1e-9,
+    )
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"\[B, T, K, K\]"):
+        elbo.skill_marginals(tf.zeros([2, 3, 4, 5]))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 2, 2])])
+    def unknown_time(transitions):
+        return elbo.skill_marginals(transitions)
+
+    with pytest.raises(ValueError, match="static"):
+        unknown_time(tf.zeros([1, 2, 2, 2]))
