@@ -1,0 +1,50 @@
+# Every target that needs .venv makes it first; scripts/bootstrap.sh says how.
+# make PYTHON=/path/to/python3.10 names the interpreter to use.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+
+VENV_PYTHON := .venv/bin/python
+export PYTHON
+
+# TensorFlow and Courier log what no user of ours can act on; errors are still shown.
+# tests/conftest.py sets the same where pytest runs without make.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help venv demo test test-slow lint format lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
+	  while IFS=$$'\t' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
+
+venv:  ## make .venv: find Python 3.10, install requirements.lock
+	@bash scripts/bootstrap.sh
+
+demo: venv  ## run the whole pipeline small, end with a table
+	@$(VENV_PYTHON) -m launchers.demo
+
+test: venv  ## run the linter and the tests, without the slow ones
+	@$(VENV_PYTHON) -m ruff check --quiet
+	@$(VENV_PYTHON) -m pytest -m "not slow"
+
+test-slow: venv  ## run the slow tests
+	@$(VENV_PYTHON) -m pytest -m slow
+
+lint: venv  ## check style and format
+	@$(VENV_PYTHON) -m ruff check
+	@$(VENV_PYTHON) -m ruff format --check
+
+format: venv  ## rewrite the code in our style and format
+	@$(VENV_PYTHON) -m ruff check --fix
+	@$(VENV_PYTHON) -m ruff format
+
+lock:  ## resolve requirements.txt into requirements.lock; needs uv
+	@command -v uv >/dev/null || { echo "error: make lock needs uv" >&2; exit 2; }
+	@UV_CUSTOM_COMPILE_COMMAND="make lock (uv pip compile, for Python 3.10 on Linux x86-64)" \
+	  uv pip compile --quiet requirements.txt --output-file requirements.lock \
+	  --python-version 3.10 --python-platform x86_64-unknown-linux-gnu \
+	  --no-emit-index-url --no-emit-find-links
+
+clean:  ## remove .venv and caches; runs/ stays
+	@rm -rf .venv .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

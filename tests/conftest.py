@@ -1,0 +1,28 @@
+"""What all tests share: quiet libraries, and the `gl` marker's skip."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+# Before any test imports TensorFlow; the processes that tests start inherit it.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@functools.cache
+def _rendering_works() -> bool:
+    check = [sys.executable, str(_ROOT / "scripts" / "check_gl.py")]
+    return subprocess.run(check, capture_output=True, check=False).returncode == 0
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips a test marked `gl` on a machine that cannot render."""
+    if item.get_closest_marker("gl") and not _rendering_works():
+        pytest.skip("no OpenGL: install libegl1 and libgl1, or libosmesa6")
