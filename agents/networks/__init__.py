@@ -6,6 +6,7 @@ from agents.networks.heads import (
     GaussianHead,
     bounded_stddev,
 )
+from agents.networks.initializers import FanInNormal
 from agents.networks.normalizer import Normalizer
 from agents.networks.torsos import (
     LeadingDims,
@@ -15,6 +16,7 @@ from agents.networks.torsos import (
 
 __all__ = [
     "CategoricalHead",
+    "FanInNormal",
     "FixedStddevGaussianHead",
     "GaussianHead",
     "LeadingDims",

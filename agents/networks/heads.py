@@ -19,9 +19,14 @@ def bounded_stddev(raw: tf.Tensor, low: float, high: float) -> tf.Tensor:
     return low + (high - low) * tf.sigmoid(raw)
 
 
-def _small_linear(size: int, scale: float, name: str) -> LeadingDims:
-    initializer = snt.initializers.VarianceScaling(scale)
-    return LeadingDims(snt.Linear(size, w_init=initializer, name=name))
+def _small_linear(
+    size: int,
+    scale: float,
+    name: str,
+    w_init: snt.initializers.Initializer | None = None,
+) -> LeadingDims:
+    w_init = w_init or snt.initializers.VarianceScaling(scale)
+    return LeadingDims(snt.Linear(size, w_init=w_init, name=name))
 
 
 class CategoricalHead(snt.Module):
@@ -77,9 +82,14 @@ class FixedStddevGaussianHead(snt.Module):
     """
 
     def __init__(
-        self, size: int, stddev: float = 0.1, scale: float = 1e-1, name: str = "action"
+        self,
+        size: int,
+        stddev: float = 0.1,
+        scale: float = 1e-1,
+        w_init: snt.initializers.Initializer | None = None,
+        name: str = "action",
     ):
-        """`scale` is the variance scale of the initial weights.
+        """`scale` is the variance scale of the initial weights, unless `w_init`.
 
         Raises:
           ValueError: `stddev` is not positive.
@@ -88,7 +98,7 @@ class FixedStddevGaussianHead(snt.Module):
         if not stddev > 0.0:
             raise ValueError(f"stddev must be positive, got {stddev}")
         self.stddev = stddev
-        self._mean = _small_linear(size, scale, "mean")
+        self._mean = _small_linear(size, scale, "mean", w_init)
 
     def mean(self, features: tf.Tensor) -> tf.Tensor:
         """The mean [..., D] in (-1, 1)."""

@@ -33,6 +33,7 @@ class LeadingDims(snt.Module):
 def make_mlp(
     hidden_sizes: Sequence[int],
     activation: Callable[[tf.Tensor], tf.Tensor] = tf.nn.elu,
+    w_init: snt.initializers.Initializer | None = None,
     name: str = "mlp",
 ) -> snt.Module:
     """An MLP [..., in] -> [..., hidden_sizes[-1]] whose last layer is activated too.
@@ -40,6 +41,7 @@ def make_mlp(
     Args:
       hidden_sizes: units of each layer, at least one, each positive.
       activation: applied after every layer (Table 5: elu).
+      w_init: initial weights; Sonnet's default (global generator) if None.
       name: name scope of the variables.
 
     Raises:
@@ -48,7 +50,11 @@ def make_mlp(
     if not hidden_sizes or any(size < 1 for size in hidden_sizes):
         raise ValueError(f"hidden sizes must be positive, got {list(hidden_sizes)}")
     mlp = snt.nets.MLP(
-        hidden_sizes, activation=activation, activate_final=True, name=name
+        hidden_sizes,
+        w_init=w_init,
+        activation=activation,
+        activate_final=True,
+        name=name,
     )
     return LeadingDims(mlp)
 

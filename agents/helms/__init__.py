@@ -1,0 +1,1 @@
+"""HeLMS: skills learned offline as a hierarchical latent mixture."""

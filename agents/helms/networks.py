@@ -1,0 +1,252 @@
+"""The three levels of HeLMS and its transition prior (section 3.1, Table 5).
+
+Shape letters: B batch, T time, K skills, Z latent, D action, P proprioception,
+O objects, L look-ahead steps. `...` stands for any leading dimensions.
+
+The levels see different inputs: the high level proprioception and objects of the steps
+t .. t+L, the mid level both at t, the low level proprioception at t. All take inputs
+that `HelmsNetworks.normalize` has normalised.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import sonnet as snt
+import tensorflow as tf
+
+from agents import networks
+from agents.helms.config import HelmsConfig
+
+# Mean and standard deviation of each feature, for "proprio" [P] and "objects" [O].
+Statistics = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class HelmsDims:
+    """Sizes of what the model sees and does."""
+
+    proprio: int  # P
+    objects: int  # O
+    action: int  # D
+
+    def __post_init__(self):
+        for name, value in dataclasses.asdict(self).items():
+            if value < 1:
+                raise ValueError(f"dimension {name} must be at least 1, got {value}")
+
+
+def unit_statistics(dims: HelmsDims) -> Statistics:
+    """Statistics that leave inputs as they are (clipped at +-10)."""
+    return {
+        "proprio": (np.zeros(dims.proprio), np.ones(dims.proprio)),
+        "objects": (np.zeros(dims.objects), np.ones(dims.objects)),
+    }
+
+
+def look_ahead_frames(frames: tf.Tensor, look_ahead: int) -> tf.Tensor:
+    """Concatenates the frames t .. t+L: [B, T+L, F] -> [B, T, (L+1) F]."""
+    num_steps = frames.shape[1] - look_ahead
+    if num_steps < 1:
+        raise ValueError(
+            f"a look-ahead of {look_ahead} needs more than {look_ahead} frames, "
+            f"got {frames.shape[1]}"
+        )
+    shifted = [frames[:, shift : shift + num_steps] for shift in range(look_ahead + 1)]
+    return tf.concat(shifted, axis=-1)
+
+
+def initial_transition_logits(num_skills: int, stay: float) -> np.ndarray:
+    """Logits [K, K] whose softmax rows stay with probability `stay`; 0: uniform."""
+    if num_skills == 1 or stay == 0.0:
+        return np.zeros((num_skills, num_skills), np.float32)
+    odds = stay * (num_skills - 1) / (1.0 - stay)
+    return (math.log(odds) * np.eye(num_skills)).astype(np.float32)
+
+
+class HighLevel(snt.Module):
+    """q(y_t | y_{t-1}, x_t): an MLP and K categorical heads, one for each y_{t-1}."""
+
+    def __init__(self, config: HelmsConfig, rng: np.random.Generator):
+        super().__init__(name="high_level")
+        self._num_skills = config.num_skills
+        self._torso = networks.make_mlp(
+            config.hidden_sizes, w_init=networks.FanInNormal(rng)
+        )
+        # Small weights: the first posterior hardly depends on x, so that no skill takes
+        # everything before the skills have had the chance to differ.
+        self._head = networks.LeadingDims(
+            snt.Linear(
+                config.num_skills**2,
+                with_bias=False,
+                w_init=networks.FanInNormal(rng, 0.1),
+                name="gated_head",
+            )
+        )
+        self._bias = tf.Variable(
+            initial_transition_logits(
+                config.num_skills, config.initial_stay_probability
+            ),
+            name="gated_head_bias",
+        )
+
+    def __call__(self, look_ahead: tf.Tensor) -> tf.Tensor:
+        """Maps the look-ahead input [B, T, (L+1)(P+O)] to logits [B, T, K, K]."""
+        logits = self._head(self._torso(look_ahead))
+        shape = tf.concat([tf.shape(logits)[:-1], [self._num_skills] * 2], axis=0)
+        out = tf.reshape(logits, shape)
+        out.set_shape(logits.shape[:-1] + [self._num_skills] * 2)
+        return out + self._bias
+
+
+class BatchedLinear(snt.Module):
+    """K linear layers in one product."""
+
+    def __init__(self, weights: np.ndarray, biases: np.ndarray, name: str):
+        """Starts from weights [K, in, out] and biases [K, out]."""
+        super().__init__(name=name)
+        self.w = tf.Variable(weights, dtype=tf.float32, name="w")
+        self.b = tf.Variable(biases[:, None], dtype=tf.float32, name="b")
+
+    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Maps [K, N, in], or [1, N, in] shared by all, to [K, N, out]."""
+        return tf.matmul(inputs, self.w) + self.b
+
+
+class MidLevel(snt.Module):
+    """q(z_t | y_t, x_t): K MLPs with diagonal Gaussian heads, all in one pass."""
+
+    def __init__(self, config: HelmsConfig, num_inputs: int, rng: np.random.Generator):
+        super().__init__(name="mid_level")
+        self._latent_dim = config.latent_dim
+        self._bounds = (config.min_stddev, config.max_stddev)
+        num_skills = config.num_skills
+        self._hidden = []
+        for i, size in enumerate(config.hidden_sizes):
+            weights = rng.normal(size=(num_skills, num_inputs, size))
+            weights /= math.sqrt(num_inputs)
+            biases = np.zeros((num_skills, size))
+            self._hidden.append(BatchedLinear(weights, biases, f"hidden_{i}"))
+            num_inputs = size
+        weights = rng.normal(size=(num_skills, num_inputs, 2 * config.latent_dim))
+        weights *= 0.1 / math.sqrt(num_inputs)
+        biases = np.zeros((num_skills, 2 * config.latent_dim))
+        # Skills whose latents start apart make the low level act differently for each,
+        # which is what the high level needs to learn to choose.
+        biases[:, : config.latent_dim] = config.initial_latent_spread * rng.normal(
+            size=(num_skills, config.latent_dim)
+        )
+        self._head = BatchedLinear(weights, biases, "head")
+
+    def __call__(self, features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Maps features [..., P+O] to the means and deviations, both [..., K, Z]."""
+        x = tf.reshape(features, [1, -1, features.shape[-1]])
+        for layer in self._hidden:
+            x = tf.nn.elu(layer(x))  # [K, N, H]
+        x = tf.transpose(self._head(x), [1, 0, 2])  # [N, K, 2Z]
+        x = tf.reshape(x, tf.concat([tf.shape(features)[:-1], tf.shape(x)[1:]], axis=0))
+        x.set_shape(features.shape[:-1] + list(self._head.b.shape[::2]))
+        mean, raw_stddev = tf.split(x, 2, axis=-1)
+        return mean, networks.bounded_stddev(raw_stddev, *self._bounds)
+
+
+class LowLevel(snt.Module):
+    """p(a_t | z_t, x_t): an MLP on the latent and proprioception, tanh on its mean."""
+
+    def __init__(self, config: HelmsConfig, action_dim: int, rng: np.random.Generator):
+        super().__init__(name="low_level")
+        w_init = networks.FanInNormal(rng)
+        first, *rest = config.hidden_sizes
+        # The first layer in two parts: that of proprioception is computed once for all
+        # skills. The sum of the parts has twice the variance of one; the biases of the
+        # two are one bias.
+        self._from_proprio = networks.LeadingDims(
+            snt.Linear(first, w_init=w_init, name="from_proprio")
+        )
+        self._from_latent = networks.LeadingDims(
+            snt.Linear(first, with_bias=False, w_init=w_init, name="from_latent")
+        )
+        self._rest = networks.make_mlp(rest, w_init=w_init) if rest else tf.identity
+        self._head = networks.FixedStddevGaussianHead(
+            action_dim,
+            stddev=config.action_stddev,
+            w_init=networks.FanInNormal(rng, 0.3),
+        )
+
+    @property
+    def stddev(self) -> float:
+        """The fixed standard deviation of an action's every dimension."""
+        return self._head.stddev
+
+    def __call__(self, latent: tf.Tensor, proprio: tf.Tensor) -> tf.Tensor:
+        """Maps latent [..., Z] and proprio [..., P] to the action's mean [..., D].
+
+        The leading dimensions broadcast: [B, K, Z] goes with [B, 1, P].
+        """
+        hidden = self._from_latent(latent) + self._from_proprio(proprio)
+        return self._head.mean(self._rest(tf.nn.elu(hidden)))
+
+
+class HelmsNetworks(snt.Module):
+    """All networks of the offline model, their variables made at construction."""
+
+    def __init__(self, config: HelmsConfig, dims: HelmsDims, statistics: Statistics):
+        """Draws the initial weights from `config.seed`.
+
+        Args:
+          config: sizes and initial values.
+          dims: sizes of the observation groups and the action.
+          statistics: see `Statistics`, of the un-normalised observations.
+
+        Raises:
+          ValueError: the statistics do not have the sizes of `dims`.
+        """
+        super().__init__(name="helms")
+        rng = np.random.default_rng(config.seed)
+        self.config, self.dims = config, dims
+        for name, size in (("proprio", dims.proprio), ("objects", dims.objects)):
+            if len(statistics[name][0]) != size:
+                raise ValueError(
+                    f"statistics of {name} have {len(statistics[name][0])} values, "
+                    f"not {size}"
+                )
+        self._normalize_proprio = networks.Normalizer(
+            *statistics["proprio"], name="normalize_proprio"
+        )
+        self._normalize_objects = networks.Normalizer(
+            *statistics["objects"], name="normalize_objects"
+        )
+        self.high_level = HighLevel(config, rng)
+        self.mid_level = MidLevel(config, dims.proprio + dims.objects, rng)
+        self.low_level = LowLevel(config, dims.action, rng)
+        # Linear softmax of the one-hot of y_{t-1}: a row of logits for each.
+        self.prior_logits = tf.Variable(
+            initial_transition_logits(
+                config.num_skills, config.initial_stay_probability
+            ),
+            name="transition_prior",
+        )
+        proprio = tf.zeros([1, config.look_ahead + 1, dims.proprio])
+        objects = tf.zeros([1, config.look_ahead + 1, dims.objects])
+        self.posterior_logits(proprio, objects)
+        self.low_level(tf.zeros([1, config.latent_dim]), proprio[:, 0])
+
+    def normalize(
+        self, proprio: tf.Tensor, objects: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Normalises raw proprio [..., P] and objects [..., O]."""
+        return self._normalize_proprio(proprio), self._normalize_objects(objects)
+
+    def posterior_logits(self, proprio: tf.Tensor, objects: tf.Tensor) -> tf.Tensor:
+        """q(y_t | y_{t-1}, x_t) of normalised [B, T+L, .]: logits [B, T, K, K]."""
+        frames = tf.concat([proprio, objects], axis=-1)
+        return self.high_level(look_ahead_frames(frames, self.config.look_ahead))
+
+    def latent(
+        self, proprio: tf.Tensor, objects: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """q(z | y, x) of normalised [..., .] for every y: mean, stddev [..., K, Z]."""
+        return self.mid_level(tf.concat([proprio, objects], axis=-1))
