@@ -1,0 +1,317 @@
+"""A scripted expert that stacks: a state machine on privileged state, with noise.
+
+It approaches the top object from above along the narrowest free side of the object's
+own geometry, grasps, checks the grasp, lifts, hovers, places, releases and retreats;
+when the object is lost it begins again. Speeds, heights, aim and yaw differ between
+episodes and correlated noise is added to every action, so that the behaviour is a
+distribution, as a stochastic agent's is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import dm_env
+import numpy as np
+from scipy import spatial
+
+from environments import controller, observations, stacking
+from environments import scene as scene_lib
+from environments.sensors import INWARD_GRASP
+
+PHASES = (
+    "approach",
+    "descend",
+    "grasp",
+    "lift",
+    "hover",
+    "place",
+    "release",
+    "retreat",
+    "done",
+)
+_APPROACH, _DESCEND, _GRASP, _LIFT, _HOVER, _PLACE, _RELEASE, _RETREAT, _DONE = range(9)
+
+_OPENING = 0.08  # m between the fingertips, a little less than fully open
+_FINGER_THICKNESS = 0.022  # m along the closing axis
+_FINGER_HALF_WIDTH = 0.014  # m across it
+_FLOOR = 0.0485  # m, the basket's
+_OPEN, _CLOSE = -1.0, 1.0
+_WRIST_MARGIN = 0.08  # rad kept from the wrist's limits
+
+
+@dataclasses.dataclass
+class _Style:
+    """What differs between episodes."""
+
+    gain: float  # 1/s, of position errors
+    speed: float  # share of full speed
+    approach_height: float  # m above the object
+    lift_height: float  # m of the object above its target
+    grasp_offset: np.ndarray  # [2] m, error of the aim when grasping
+    place_offset: np.ndarray  # [2] m, error of the aim when placing
+    yaw_offset: float  # rad
+    noise: float  # standard deviation of the correlated action noise
+    squeeze_steps: int  # steps of closing after the grasp is felt
+
+
+class ScriptedExpert:
+    """Actions for an `RgbStacking` environment, whose privileged state it reads.
+
+    Attributes:
+      PHASES: names of the phases.
+      phase: index of the current one; a label for analysis, never a model's input.
+    """
+
+    PHASES = PHASES
+
+    def __init__(self, environment: stacking.RgbStacking) -> None:
+        """Reads geometry and state from `environment` (unwrapped)."""
+        self._environment = environment
+        task = environment.task
+        self._top = observations.COLORS.index(task.top)
+        self._bottom = observations.COLORS.index(task.bottom)
+        self._vertices = [self._mesh(i) for i in range(len(observations.COLORS))]
+        self.phase = _APPROACH
+        self.reset(0)
+
+    def reset(self, seed: int) -> None:
+        """Draws the style of an episode."""
+        self._rng = rng = np.random.default_rng(seed)
+        self._style = _Style(
+            gain=rng.uniform(3.0, 5.0),
+            speed=rng.uniform(0.8, 1.0),
+            approach_height=rng.uniform(0.06, 0.09),
+            lift_height=rng.uniform(0.05, 0.08),
+            grasp_offset=rng.normal(0.0, 0.002, 2),
+            place_offset=rng.normal(0.0, 0.002, 2),
+            yaw_offset=rng.normal(0.0, 0.04),
+            noise=rng.uniform(0.02, 0.1),
+            squeeze_steps=int(rng.integers(2, 6)),
+        )
+        self._disturbance = np.zeros(4)
+        self._finger_slip = 0
+        self._enter(_APPROACH)
+
+    def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
+        """Returns the action, float32 [5] in [-1, 1]; `timestep` itself is not read."""
+        del timestep
+        self._look()
+        self._advance()
+        target, yaw, finger = self._command()
+        style = self._style
+        velocity = style.gain * (target - self._pinch)
+        speed = np.abs(velocity).max() / controller.MAX_LINEAR_VELOCITY
+        # Scaled as a whole, so that the path stays straight.
+        linear = (
+            velocity / controller.MAX_LINEAR_VELOCITY / max(1.0, speed / style.speed)
+        )
+        turn = np.clip(style.gain * yaw / controller.MAX_ANGULAR_VELOCITY, -1.0, 1.0)
+        # An Ornstein-Uhlenbeck walk; it fades near contact, where it would topple.
+        self._disturbance += -0.15 * self._disturbance + np.sqrt(
+            0.3
+        ) * self._rng.normal(0.0, style.noise, 4)
+        quiet = self.phase in (_GRASP, _PLACE, _RELEASE)
+        motion = np.append(linear, turn) + self._disturbance * (0.3 if quiet else 1.0)
+        return np.clip(np.append(motion, finger), -1.0, 1.0).astype(np.float32)
+
+    # What it sees.
+
+    def _mesh(self, index: int) -> np.ndarray:
+        """Vertices of an object's collision mesh in the object's frame, [N, 3] m."""
+        model, _ = self._environment.physics
+        geom = self._environment.scene.object_geom[index]
+        mesh = model.geom_dataid[geom]
+        start = model.mesh_vertadr[mesh]
+        vertices = model.mesh_vert[start : start + model.mesh_vertnum[mesh]]
+        rotation = spatial.transform.Rotation.from_quat(
+            np.roll(model.geom_quat[geom], -1)
+        )
+        return rotation.apply(vertices) + model.geom_pos[geom]
+
+    def _look(self) -> None:
+        _, data = self._environment.physics
+        scene = self._environment.scene
+        self._pinch = data.site_xpos[scene.pinch_site].copy()
+        self._axes = data.site_xmat[scene.pinch_site].reshape(3, 3).copy()
+        self._wrist = float(data.qpos[6])
+        state = self._environment.state()
+        self._finger, self._grasp = state.finger, state.grasp
+        poses = [data.qpos[a : a + 7] for a in scene.object_qpos]
+        self._position = [p[:3].copy() for p in poses]
+        self._cloud = [
+            spatial.transform.Rotation.from_quat(np.roll(p[3:], -1)).apply(v) + p[:3]
+            for p, v in zip(poses, self._vertices, strict=True)
+        ]
+
+    def _grasp_yaw(self) -> float:
+        """The turn [rad] about z to the best side to grasp the top object.
+
+        Sides are the edges of the object's outline from above. One is better that is
+        narrow, has room for the fingers beside it, and needs little turning.
+        """
+        points = self._cloud[self._top][:, :2]
+        outline = points[spatial.ConvexHull(points).vertices]
+        edges = np.roll(outline, -1, axis=0) - outline
+        lengths = np.linalg.norm(edges, axis=1)
+        closing = self._axes[:2, 1]
+        now = np.arctan2(closing[1], closing[0])
+        others = np.concatenate(
+            [c for i, c in enumerate(self._cloud) if i != self._top]
+        )
+        best, best_cost = 0.0, np.inf
+        for edge, length in zip(edges, lengths, strict=True):
+            if length < 0.008:
+                continue
+            normal = np.array([-edge[1], edge[0]]) / length
+            spread = outline @ normal
+            width = spread.max() - spread.min()
+            for flip in (0.0, np.pi):
+                turn = np.arctan2(normal[1], normal[0]) + flip - now
+                turn = (turn + np.pi) % (2 * np.pi) - np.pi
+                # Turning the tool by an angle turns the wrist by minus that.
+                wrist = self._wrist - turn
+                low, high = controller.WRIST_RANGE
+                excess = max(low + _WRIST_MARGIN - wrist, wrist - high + _WRIST_MARGIN)
+                cost = 0.3 * abs(turn) + 20.0 * max(0.0, width - 0.05)
+                cost += 100.0 * max(0.0, excess) + 1000.0 * max(0.0, width - _OPENING)
+                cost += 0.3 * self._blocked(others, normal, width)
+                if cost < best_cost:
+                    best, best_cost = turn, cost
+        return best
+
+    def _blocked(self, others: np.ndarray, normal: np.ndarray, width: float) -> float:
+        """How deep other objects reach [cm] into where the fingers will stand."""
+        relative = others[:, :2] - self._position[self._top][:2]
+        along = np.abs(relative @ normal)
+        across = np.abs(relative @ np.array([-normal[1], normal[0]]))
+        inner, outer = width / 2, _OPENING / 2 + _FINGER_THICKNESS
+        inside = (
+            (along > inner - 0.005)
+            & (along < outer)
+            & (across < _FINGER_HALF_WIDTH + 0.01)
+        )
+        return 100.0 * float((outer - along[inside]).max(initial=0.0))
+
+    def _held(self) -> bool:
+        """The top object is between the fingers."""
+        distance = np.linalg.norm(self._position[self._top] - self._pinch)
+        return self._grasp == INWARD_GRASP and distance < 0.05
+
+    # The state machine.
+
+    def _enter(self, phase: int) -> None:
+        self.phase = phase
+        self._steps = 0
+        if phase == _APPROACH:
+            self._goal_axis: np.ndarray | None = None
+
+    def _advance(self) -> None:
+        self._steps += 1
+        top, bottom = self._position[self._top], self._position[self._bottom]
+        phase, steps = self.phase, self._steps
+        offset = self._pinch - top
+        if phase == _APPROACH:
+            aligned = abs(self._yaw_error()) < 0.08
+            if np.linalg.norm(offset[:2]) < 0.008 and aligned and offset[2] < 0.11:
+                self._enter(_DESCEND)
+        elif phase == _DESCEND:
+            if np.linalg.norm(offset[:2]) > 0.03 or steps > 60:
+                self._enter(_APPROACH)
+            elif self._pinch[2] < self._grasp_height() + 0.005:
+                self._enter(_GRASP)
+        elif phase == _GRASP:
+            self._felt = self._felt + 1 if self._held() and steps > 1 else 0
+            if self._felt > self._style.squeeze_steps:
+                self._enter(_LIFT)
+            elif steps > 30:
+                self._enter(_APPROACH)
+        elif phase in (_LIFT, _HOVER, _PLACE) and not self._held():
+            self._lost += 1
+            if self._lost > 3:
+                self._enter(_RETREAT if self._environment.success() else _APPROACH)
+        elif phase == _LIFT:
+            if top[2] > self._carry_height() - 0.015:
+                self._enter(_HOVER)
+        elif phase == _HOVER:
+            if np.linalg.norm((top - bottom)[:2] - self._style.place_offset) < 0.006:
+                self._enter(_PLACE)
+        elif phase == _PLACE:
+            gap = self._cloud[self._top][:, 2].min() - self._bottom_top()
+            if gap < 0.002 or steps > 60:
+                self._enter(_RELEASE)
+        elif phase == _RELEASE:
+            if self._finger < 40 or steps > 20:
+                self._enter(_RETREAT)
+        elif phase == _RETREAT:
+            if offset[2] > 0.095 or steps > 50:
+                self._enter(_DONE)
+        elif phase == _DONE and steps > 10 and not self._environment.success():
+            self._enter(_APPROACH)
+        if self.phase == _GRASP and self._steps == 0:
+            self._felt = 0
+        if self._held() or self.phase not in (_LIFT, _HOVER, _PLACE):
+            self._lost = 0
+
+    def _yaw_error(self) -> float:
+        """Turn [rad] still to make; the side is chosen once an approach."""
+        closing = self._axes[:2, 1]
+        if self._goal_axis is None or (
+            self.phase == _APPROACH and self._steps % 20 == 0
+        ):
+            turn = self._grasp_yaw() + self._style.yaw_offset
+            c, s = np.cos(turn), np.sin(turn)
+            self._goal_axis = np.array([[c, -s], [s, c]]) @ closing
+        goal = self._goal_axis
+        return float(
+            np.arctan2(closing[0] * goal[1] - closing[1] * goal[0], closing @ goal)
+        )
+
+    def _grasp_height(self) -> float:
+        """Height [m] of the tool at the grasp: the object's centre, off the floor."""
+        return max(self._position[self._top][2], _FLOOR + 0.016)
+
+    def _bottom_top(self) -> float:
+        return float(self._cloud[self._bottom][:, 2].max())
+
+    def _carry_height(self) -> float:
+        """Height [m] of the top object's centre on its way over the bottom one."""
+        half = self._position[self._top][2] - self._cloud[self._top][:, 2].min()
+        return min(
+            self._bottom_top() + half + self._style.lift_height,
+            scene_lib.WORKSPACE_CENTRE[2] + scene_lib.WORKSPACE_SIZE[2] / 2 - 0.02,
+        )
+
+    def _command(self) -> tuple[np.ndarray, float, float]:
+        """Target of the tool [3] m, turn [rad] and fingers of the current phase."""
+        top, bottom = self._position[self._top], self._position[self._bottom]
+        style, phase, pinch = self._style, self.phase, self._pinch
+        aim = np.append(top[:2] + style.grasp_offset, top[2])
+        carried = pinch - top  # how the object hangs in the hand
+        over = np.append(bottom[:2] + style.place_offset, 0.0) + [*carried[:2], 0.0]
+        if phase == _APPROACH:
+            clear = top[2] + style.approach_height
+            far = np.linalg.norm((pinch - top)[:2]) > 0.03
+            height = max(clear, self._highest_other() + 0.04) if far else clear
+            return np.append(aim[:2], height), self._yaw_error(), _OPEN
+        if phase == _DESCEND:
+            return np.append(aim[:2], self._grasp_height()), self._yaw_error(), _OPEN
+        if phase == _GRASP:
+            return pinch, 0.0, _CLOSE
+        if phase == _LIFT:
+            height = self._carry_height() + carried[2] + 0.01
+            return np.append(pinch[:2], height), 0.0, _CLOSE
+        if phase == _HOVER:
+            return np.append(over[:2], self._carry_height() + carried[2]), 0.0, _CLOSE
+        if phase == _PLACE:
+            half = top[2] - self._cloud[self._top][:, 2].min()
+            height = self._bottom_top() + half + carried[2] - 0.004
+            return np.append(over[:2], max(height, pinch[2] - 0.012)), 0.0, _CLOSE
+        if phase == _RELEASE:
+            return pinch, 0.0, _OPEN
+        return np.append(pinch[:2], top[2] + 0.1), 0.0, _OPEN
+
+    def _highest_other(self) -> float:
+        return max(
+            float(c[:, 2].max()) for i, c in enumerate(self._cloud) if i != self._top
+        )
