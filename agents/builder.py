@@ -1,0 +1,116 @@
+"""The builder interface: every part of an agent, made where a program needs it.
+
+Acme has this interface for JAX agents only (`acme.agents.jax.builders`). A builder is
+made from plain configuration in each process, so nothing that holds TensorFlow state is
+ever sent from one to another. What RL acts on (the "latent": a skill, a latent vector or
+the action itself) may differ from what the environment takes: replay stores the latent,
+and the actor hands the environment the decoded action.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import dm_env
+import reverb
+import tensorflow as tf
+from acme import adders, core, specs
+from acme.utils import counting, loggers
+
+Networks = TypeVar("Networks")
+Observation = Mapping[str, tf.Tensor]
+
+
+class Decision(NamedTuple):
+    """What a policy decides at one step, without batch dimension."""
+
+    latent: tf.Tensor  # what replay stores
+    action: tf.Tensor  # what the environment takes, [D]
+
+
+class Policy(tf.Module, abc.ABC):
+    """A policy as an actor runs it: one compiled call from observation to decision."""
+
+    @abc.abstractmethod
+    def __call__(self, observation: Observation, seed: tf.Tensor) -> Decision:
+        """Decides on one observation (no batch dimension).
+
+        Args:
+          observation: name -> [size].
+          seed: int32 [2]; equal seeds give equal decisions.
+        """
+
+    @property
+    @abc.abstractmethod
+    def learned_variables(self) -> list[tf.Variable]:
+        """The variables that a learner's `get_variables(["policy"])` refreshes."""
+
+
+class AgentBuilder(abc.ABC, Generic[Networks]):
+    """Makes the parts of one agent."""
+
+    @abc.abstractmethod
+    def make_networks(
+        self, environment_spec: specs.EnvironmentSpec, seed: int
+    ) -> Networks:
+        """Fresh networks; equal seeds give equal variables.
+
+        Raises:
+          ValueError: the environment does not suit the agent.
+        """
+
+    @abc.abstractmethod
+    def make_replay_tables(
+        self, environment_spec: specs.EnvironmentSpec, limit_rate: bool = True
+    ) -> list[reverb.Table]:
+        """Replay tables.
+
+        Args:
+          environment_spec: of the environment that fills them.
+          limit_rate: hold actors and learner to the configured samples per insert.
+            Without it only the minimal size holds samples back, and inserts never
+            block: for a process that both inserts and samples, and counts by itself.
+        """
+
+    @abc.abstractmethod
+    def make_dataset_iterator(self, replay_client: reverb.Client) -> Iterator[Any]:
+        """Batches of replay for the learner."""
+
+    @abc.abstractmethod
+    def make_adder(self, replay_client: reverb.Client) -> adders.Adder:
+        """What writes an actor's steps to replay."""
+
+    @abc.abstractmethod
+    def make_policy(self, networks: Networks, evaluation: bool = False) -> Policy:
+        """The policy that actors run, or the one that is evaluated."""
+
+    @abc.abstractmethod
+    def make_actor(
+        self,
+        policy: Policy,
+        seed: int,
+        adder: adders.Adder | None = None,
+        variable_source: core.VariableSource | None = None,
+    ) -> core.Actor:
+        """An actor; with a variable source it starts from the learner's variables."""
+
+    @abc.abstractmethod
+    def make_learner(
+        self,
+        networks: Networks,
+        dataset: Iterator[Any],
+        directory: str | None = None,
+        counter: counting.Counter | None = None,
+        logger: loggers.Logger | None = None,
+    ) -> core.Learner:
+        """A learner; with a directory it resumes from and saves to checkpoints there."""
+
+    @abc.abstractmethod
+    def learner_steps_due(self, actor_steps: int) -> int:
+        """How many learner steps `actor_steps` steps of acting pay for in one process."""
+
+
+BuilderFactory = Callable[[], AgentBuilder]
+EnvironmentFactory = Callable[[int], dm_env.Environment]

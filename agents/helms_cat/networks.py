@@ -1,0 +1,116 @@
+"""HeLMS-cat's networks, and its policy: a skill every step, decoded by the frozen levels.
+
+Shape letters: K skills, D action, P proprioception, O objects; [...] leading dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import tensorflow as tf
+
+from agents.builder import Decision, Policy
+from agents.helms_cat.config import HelmsCatConfig
+from agents.mpo import networks as mpo_networks
+
+
+class SkillDecoder(Protocol):
+    """What HeLMS-cat needs of a skill bundle (`agents.helms.skills.Skills`)."""
+
+    num_skills: int
+    action_dim: int
+    proprio_dim: int
+    object_dim: int
+
+    def observation_statistics(self) -> mpo_networks.Statistics:
+        """Mean and standard deviation of "proprio" [P] and "objects" [O]."""
+
+    def decode(
+        self,
+        skill: tf.Tensor,
+        observation: Mapping[str, tf.Tensor],
+        seed: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Actions [..., D] in [-1, 1] of skills int32 [...]; z's mean without a seed."""
+
+
+def make_networks(
+    config: HelmsCatConfig,
+    skills: SkillDecoder,
+    observation_sizes: Mapping[str, int],
+    seed: int,
+) -> mpo_networks.MPONetworks:
+    """A new high level pi(y|x) without look-ahead, and a critic of K values, seeded.
+
+    Inputs are normalised by the statistics of the skills' data set.
+
+    Raises:
+      ValueError: observations are missing or of other sizes than the skills know.
+    """
+    expected = {"proprio": skills.proprio_dim, "objects": skills.object_dim}
+    sizes = {key: observation_sizes.get(key) for key in expected}
+    if sizes != expected:
+        raise ValueError(
+            f"the skills were learned on observations of sizes {expected}, the "
+            f"environment gives {sizes}"
+        )
+    statistics = skills.observation_statistics()
+    policy = mpo_networks.CategoricalPolicy(
+        mpo_networks.InputRepresentation(
+            statistics, config.policy_keys, config.input_size
+        ),
+        config.policy_hidden_sizes,
+        skills.num_skills,
+    )
+    critic = mpo_networks.SequenceCritic(
+        mpo_networks.InputRepresentation(
+            statistics, config.critic_keys, config.input_size
+        ),
+        config.critic_hidden_sizes,
+        skills.num_skills,
+        config.critic_rnn_size,
+    )
+    return mpo_networks.make_networks(policy, critic, observation_sizes, seed)
+
+
+class SkillPolicy(Policy):
+    """Draws y ~ pi(y|x) and decodes it: z ~ q(z|y, x), then the action."""
+
+    def __init__(
+        self,
+        high_level: mpo_networks.CategoricalPolicy,
+        skills: SkillDecoder,
+        greedy: bool = False,
+        sample_latent: bool = True,
+    ):
+        """`greedy` takes the likeliest skill; `sample_latent` False takes z's mean."""
+        super().__init__(name="skill_policy")
+        self._high_level = high_level
+        self._skills = skills
+        self._greedy = greedy
+        self._sample_latent = sample_latent
+
+    def __call__(
+        self, observation: Mapping[str, tf.Tensor], seed: tf.Tensor
+    ) -> Decision:
+        batched = {key: value[None] for key, value in observation.items()}
+        logits = self._high_level(batched)  # [1, K]
+        skill_seed, latent_seed = tf.unstack(
+            tf.random.experimental.stateless_split(seed, 2)
+        )
+        if self._greedy:
+            skill = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        else:
+            skill = tf.random.stateless_categorical(
+                logits, 1, seed=skill_seed, dtype=tf.int32
+            )[:, 0]
+        action = self._skills.decode(
+            skill, batched, seed=latent_seed if self._sample_latent else None
+        )
+        return Decision(latent=skill[0], action=action[0])
+
+    @property
+    def learned_variables(self) -> list[tf.Variable]:
+        """The high level's; the skills stay as they are."""
+        return list(self._high_level.variables)

@@ -1,0 +1,200 @@
+"""Builder of MPO agents over a Reverb server: replay, data set, adder, actor, learner.
+
+An agent adds its networks, its policy and the spec of what RL acts on.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+
+import dm_env
+import numpy as np
+import reverb
+import tensorflow as tf
+from acme import adders, core, specs
+from acme.adders import reverb as reverb_adders
+from acme.tf import variable_utils
+from acme.utils import counting, loggers
+
+from agents.builder import AgentBuilder, Networks, Policy
+from agents.mpo.acting import LatentActor
+from agents.mpo.config import MPOConfig
+from agents.mpo.learning import MPOLearner
+from agents.mpo.policy_loss import PolicyLoss
+
+TABLE = "sequences"
+_EXTRAS_SPEC = {"valid": dm_env.specs.Array((), np.float32, name="valid")}
+
+
+class MPOBuilder(AgentBuilder[Networks]):
+    """Everything of an MPO agent but its networks and its kind of action."""
+
+    def __init__(self, config: MPOConfig):
+        self._config = config
+
+    @property
+    def config(self) -> MPOConfig:
+        return self._config
+
+    @abc.abstractmethod
+    def latent_spec(
+        self, environment_spec: specs.EnvironmentSpec
+    ) -> dm_env.specs.Array:
+        """Spec of what RL acts on, which replay stores in place of the action."""
+
+    @abc.abstractmethod
+    def make_policy_loss(self) -> PolicyLoss:
+        """Fresh evaluation and improvement for the kind of action, with its duals."""
+
+    def make_replay_tables(
+        self, environment_spec: specs.EnvironmentSpec, limit_rate: bool = True
+    ) -> list[reverb.Table]:
+        config = self._config
+        if limit_rate and config.samples_per_insert is not None:
+            limiter = reverb.rate_limiters.SampleToInsertRatio(
+                samples_per_insert=config.samples_per_insert,
+                min_size_to_sample=config.min_replay_size,
+                error_buffer=error_buffer(config),
+            )
+        else:
+            limiter = reverb.rate_limiters.MinSize(config.min_replay_size)
+        stored = environment_spec._replace(actions=self.latent_spec(environment_spec))
+        return [
+            reverb.Table(
+                name=TABLE,
+                sampler=reverb.selectors.Uniform(),
+                remover=reverb.selectors.Fifo(),
+                max_size=config.max_replay_size,
+                rate_limiter=limiter,
+                signature=reverb_adders.SequenceAdder.signature(
+                    stored, _EXTRAS_SPEC, sequence_length=config.sequence_length
+                ),
+            )
+        ]
+
+    def make_dataset_iterator(
+        self, replay_client: reverb.Client
+    ) -> Iterator[reverb.ReplaySample]:
+        """Batches of sequences [B, T, ...].
+
+        One stream, so that what is fetched ahead stays within `error_buffer`.
+        """
+        config = self._config
+        dataset = reverb.TrajectoryDataset.from_table_signature(
+            server_address=replay_client.server_address,
+            table=TABLE,
+            max_in_flight_samples_per_worker=max(2, config.batch_size),
+            num_workers_per_iterator=1,
+        )
+        dataset = dataset.batch(config.batch_size, drop_remainder=True)
+        return iter(dataset.prefetch(config.prefetch_batches))
+
+    def make_adder(self, replay_client: reverb.Client) -> adders.Adder:
+        return reverb_adders.SequenceAdder(
+            client=_WriterClient(replay_client),
+            priority_fns={TABLE: None},
+            sequence_length=self._config.sequence_length,
+            period=self._config.sequence_period,
+            end_of_episode_behavior=reverb_adders.EndBehavior.ZERO_PAD,
+        )
+
+    def make_actor(
+        self,
+        policy: Policy,
+        seed: int,
+        adder: adders.Adder | None = None,
+        variable_source: core.VariableSource | None = None,
+    ) -> LatentActor:
+        client = None
+        if variable_source is not None:
+            client = variable_utils.VariableClient(
+                client=variable_source,
+                variables={"policy": policy.learned_variables},
+                update_period=self._config.variable_update_period,
+            )
+            # Never act with fresh variables where the learner resumed from old ones.
+            client.update_and_wait()
+        return LatentActor(policy, seed, adder, client)
+
+    def make_learner(
+        self,
+        networks: Networks,
+        dataset: Iterator[reverb.ReplaySample],
+        directory: str | None = None,
+        counter: counting.Counter | None = None,
+        logger: loggers.Logger | None = None,
+    ) -> MPOLearner:
+        return MPOLearner(
+            config=self._config,
+            networks=networks,
+            policy_loss=self.make_policy_loss(),
+            dataset=dataset,
+            directory=directory,
+            counter=counter,
+            logger=logger,
+        )
+
+    def learner_steps_due(self, actor_steps: int) -> int:
+        """Learner steps that `actor_steps` of acting pay for: the ratio of the limiter.
+
+        Counts a sequence every `sequence_period` steps and holds back the few that may
+        not have reached the table, so the learner never waits for data.
+        """
+        config = self._config
+        in_flight = 4
+        inserts = actor_steps // config.sequence_period - in_flight
+        if inserts < config.min_replay_size:
+            return 0
+        if config.samples_per_insert is None:
+            return actor_steps
+        paid = inserts - config.min_replay_size
+        return int(paid * config.samples_per_insert / config.batch_size)
+
+
+class _WriterClient:
+    """A Reverb client as Acme's adders expect it.
+
+    Acme 0.4.0 asks for the writer with `get_signature_timeout_ms`, which Reverb has only
+    after 0.7.2; without it the writer waits for the server as long as it takes.
+    """
+
+    def __init__(self, client: reverb.Client):
+        self._client = client
+
+    def trajectory_writer(
+        self, num_keep_alive_refs: int, get_signature_timeout_ms: int | None = None
+    ) -> reverb.TrajectoryWriter:
+        del get_signature_timeout_ms
+        return self._client.trajectory_writer(num_keep_alive_refs)
+
+
+def error_buffer(config: MPOConfig) -> float:
+    """How far samples may drift from their ratio to inserts, in samples.
+
+    Wide enough for all that is fetched ahead (in flight, one batch being filled, the
+    prefetched ones and the one in use) and for the inserts on their way, on either
+    side: within it neither side ever waits for the other, so a single process that
+    takes both parts cannot block itself. Acme's 10 % of the minimal size if that is
+    wider.
+    """
+    ahead = (config.prefetch_batches + 4) * config.batch_size
+    spi = config.samples_per_insert or 1.0
+    return max(0.1 * config.min_replay_size * spi, ahead + 8 * max(1.0, spi))
+
+
+def observation_sizes(environment_spec: specs.EnvironmentSpec) -> dict[str, int]:
+    """name -> size of an environment whose observations are named vectors.
+
+    Raises:
+      ValueError: observations are not a dict of vectors.
+    """
+    observations = environment_spec.observations
+    if not isinstance(observations, dict) or any(
+        len(spec.shape) != 1 for spec in observations.values()
+    ):
+        raise ValueError(
+            "the agent needs a dict of vectors as observation, got "
+            f"{tf.nest.map_structure(lambda spec: spec.shape, observations)}"
+        )
+    return {key: int(spec.shape[0]) for key, spec in observations.items()}

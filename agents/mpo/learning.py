@@ -1,0 +1,236 @@
+"""The MPO learner: critic by TD(0), policy by MPO, duals by their own losses.
+
+One compiled step. Which variables each loss trains:
+  critic loss  -> the online critic,
+  policy loss  -> the online policy,
+  policy loss's dual terms -> the temperature and the trust region's multiplier.
+The E-step uses the online critic and the target policy (paper, Eq. 7), the critic's
+bootstrap both target networks (Eq. 6).
+
+A step whose losses or gradients are not finite changes nothing and raises, so neither
+the variables nor a checkpoint ever holds NaN.
+
+Shape letters: B batch, T time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import acme
+import numpy as np
+import reverb
+import sonnet as snt
+import tensorflow as tf
+from acme.tf import savers
+from acme.tf import utils as tf_utils
+from acme.utils import counting, loggers
+
+from agents.losses import critic as critic_loss
+from agents.mpo.config import MPOConfig
+from agents.mpo.networks import MPONetworks, copy_variables
+from agents.mpo.policy_loss import PolicyLoss
+
+CHECKPOINT_NAME = "learner"
+
+
+class MPOLearner(acme.Learner):
+    """Learns from an iterator of sequences; resumes from the newest checkpoint."""
+
+    def __init__(
+        self,
+        config: MPOConfig,
+        networks: MPONetworks,
+        policy_loss: PolicyLoss,
+        dataset: Iterator[reverb.ReplaySample],
+        directory: str | None = None,
+        counter: counting.Counter | None = None,
+        logger: loggers.Logger | None = None,
+    ):
+        """Prepares the learner.
+
+        Args:
+          config: of the agent.
+          networks: online and target, with their variables made.
+          policy_loss: evaluation and improvement for the kind of action; owns the duals.
+          dataset: `reverb.ReplaySample`s whose data are trajectories [B, T, ...] with
+            `extras["valid"]` 1 in rows that hold a transition.
+          directory: where checkpoints are kept; None keeps none.
+          counter: counts learner steps and wall time.
+          logger: receives the losses after every step.
+        """
+        self._config = config
+        self._networks = networks
+        self._policy_loss = policy_loss
+        self._dataset = dataset
+        self._counter = counter or counting.Counter()
+        self._logger = logger or loggers.NoOpLogger()
+
+        self._policy_variables = networks.policy.trainable_variables
+        self._critic_variables = networks.critic.trainable_variables
+        self._dual_variables = policy_loss.trainable_variables
+        self._policy_optimizer = snt.optimizers.Adam(config.learning_rate)
+        self._critic_optimizer = snt.optimizers.Adam(config.learning_rate)
+        self._dual_optimizer = snt.optimizers.Adam(config.dual_learning_rate)
+        for optimizer, variables in (
+            (self._policy_optimizer, self._policy_variables),
+            (self._critic_optimizer, self._critic_variables),
+            (self._dual_optimizer, self._dual_variables),
+        ):
+            # Makes the moments now, so that a checkpoint has where to restore them.
+            optimizer.apply([tf.zeros_like(v) for v in variables], variables)
+            optimizer.step.assign(0)
+        self._num_steps = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+        # Held while variables change: whoever saves or reads them waits for whole steps,
+        # and nobody waits for the data.
+        self._lock = threading.Lock()
+        self._timestamp: float | None = None
+        self._checkpointer: savers.Checkpointer | None = None
+        if directory is not None:
+            self._checkpointer = savers.Checkpointer(
+                objects_to_save={
+                    "policy": networks.policy,
+                    "critic": networks.critic,
+                    "target_policy": networks.target_policy,
+                    "target_critic": networks.target_critic,
+                    "policy_loss": policy_loss,
+                    "policy_optimizer": self._policy_optimizer,
+                    "critic_optimizer": self._critic_optimizer,
+                    "dual_optimizer": self._dual_optimizer,
+                    "num_steps": self._num_steps,
+                    "counter": self._counter,
+                },
+                directory=directory,
+                subdirectory=CHECKPOINT_NAME,
+                time_delta_minutes=config.checkpoint_minutes,
+                add_uid=False,  # with one, nothing is ever restored
+                max_to_keep=2,
+            )
+
+    @tf.function
+    def _update(self, sample: reverb.ReplaySample) -> dict[str, tf.Tensor]:
+        """One step on a batch; changes nothing unless every gradient is finite."""
+        networks, loss_fn = self._networks, self._policy_loss
+        data = sample.data
+        valid = tf.cast(data.extras["valid"], tf.float32)  # [B, T]
+        states = critic_loss.observed_states(valid)
+
+        target_logits = networks.target_policy(data.observation)
+        next_value = loss_fn.state_value(
+            networks.target_critic(data.observation), target_logits
+        )
+        with tf.GradientTape(persistent=True) as tape:
+            critic_output = networks.critic(data.observation)
+            td = critic_loss.td_zero(
+                loss_fn.action_value(critic_output, data.action),
+                next_value,
+                tf.cast(data.reward, tf.float32),
+                tf.cast(data.discount, tf.float32),
+                valid,
+                self._config.discount,
+            )
+            loss_critic = critic_loss.masked_mean(td.loss, td.mask)
+
+            per_state, stats = loss_fn(
+                networks.policy(data.observation),
+                target_logits,
+                tf.stop_gradient(critic_output),
+            )
+            loss_policy = critic_loss.masked_mean(per_state, states)
+
+        norms, updates = {}, []
+        for name, loss, variables, optimizer in (
+            ("policy", loss_policy, self._policy_variables, self._policy_optimizer),
+            ("critic", loss_critic, self._critic_variables, self._critic_optimizer),
+            ("dual", loss_policy, self._dual_variables, self._dual_optimizer),
+        ):
+            gradients, norm = tf.clip_by_global_norm(
+                tape.gradient(loss, variables), self._config.max_gradient_norm
+            )
+            norms[f"gradient_norm_{name}"] = norm
+            updates.append((optimizer, gradients, variables))
+        del tape
+
+        finite = tf.reduce_all(
+            tf.math.is_finite([loss_critic, loss_policy, *norms.values()])
+        )
+        if finite:
+            for optimizer, gradients, variables in updates:
+                optimizer.apply(gradients, variables)
+            loss_fn.project()
+            self._num_steps.assign_add(1)
+            if self._num_steps % self._config.target_policy_update_period == 0:
+                copy_variables(networks.policy, networks.target_policy)
+            if self._num_steps % self._config.target_critic_update_period == 0:
+                copy_variables(networks.critic, networks.target_critic)
+        return {
+            "loss_critic": loss_critic,
+            "loss_policy_total": loss_policy,
+            "td_error_abs": critic_loss.masked_mean(tf.abs(td.error), td.mask),
+            "td_target": critic_loss.masked_mean(td.target, td.mask),
+            **{k: critic_loss.masked_mean(v, states) for k, v in stats.items()},
+            **loss_fn.dual_values(),
+            **norms,
+            "finite": finite,
+        }
+
+    def step(self) -> None:
+        """One step of learning.
+
+        Raises:
+          FloatingPointError: a loss or gradient was not finite; nothing was changed.
+        """
+        sample = next(self._dataset)
+        with self._lock:
+            results = tf_utils.to_numpy(self._update(sample))
+            num_steps = int(self._num_steps)
+        if not results.pop("finite"):
+            bad = sorted(k for k, v in results.items() if not np.isfinite(v))
+            kept = f", checkpoints: {self.directory}" if self.directory else ""
+            raise FloatingPointError(
+                f"learner step {num_steps + 1} met values that are not finite in {bad}; "
+                f"the variables are those of step {num_steps}{kept}"
+            )
+        now = time.monotonic()
+        elapsed = now - self._timestamp if self._timestamp is not None else 0.0
+        self._timestamp = now
+        counts = self._counter.increment(steps=1, walltime=elapsed)
+        self._logger.write({**results, **counts})
+        if self._checkpointer is not None:
+            with self._lock:
+                self._checkpointer.save()  # does nothing until its time has come
+
+    def save_checkpoint(self) -> None:
+        """Saves now, between two steps. Does nothing without a directory."""
+        if self._checkpointer is not None:
+            with self._lock:
+                self._checkpointer.save(force=True)
+
+    @property
+    def directory(self) -> str | None:
+        """Where the checkpoints are, or None."""
+        return self._checkpointer.directory if self._checkpointer else None
+
+    @property
+    def num_steps(self) -> int:
+        """Steps taken, those before a restart included."""
+        return int(self._num_steps)
+
+    def get_variables(self, names: Sequence[str]) -> list[list[np.ndarray]]:
+        """Variables of the online networks, `policy` or `critic`.
+
+        Raises:
+          ValueError: an unknown name.
+        """
+        modules: Mapping[str, snt.Module] = {
+            "policy": self._networks.policy,
+            "critic": self._networks.critic,
+        }
+        unknown = sorted(set(names) - set(modules))
+        if unknown:
+            raise ValueError(f"no variables {unknown}; there are {sorted(modules)}")
+        with self._lock:
+            return [tf_utils.to_numpy(modules[name].variables) for name in names]

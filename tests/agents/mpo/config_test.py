@@ -1,0 +1,35 @@
+"""Combinations that cannot work are refused by name."""
+
+import pytest
+
+from agents.helms_cat.config import HelmsCatConfig
+from agents.mpo.config import MPOConfig
+
+
+def test_table_5():
+    config = HelmsCatConfig()
+    assert (config.batch_size, config.sequence_length) == (512, 10)
+    assert (config.learning_rate, config.prior_weight) == (2e-4, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("batch_size", 0, "batch_size must be positive"),
+        ("discount", 1.1, "discount must be in"),
+        ("sequence_length", 1, "sequence_length must be 2 or more"),
+        ("sequence_period", 10, "from 1 to sequence_length - 1 = 9"),
+        ("max_replay_size", 10, "nothing would ever be sampled"),
+        ("samples_per_insert", 0.0, "samples_per_insert must be positive"),
+        ("prior_weight", -0.1, "prior_weight must not be negative"),
+        ("critic_rnn_size", -1, "critic_rnn_size"),
+    ],
+)
+def test_bad_values(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        MPOConfig(**{field: value})
+
+
+def test_bad_evaluation():
+    with pytest.raises(ValueError, match="sampled, greedy"):
+        HelmsCatConfig(evaluation="argmax")
