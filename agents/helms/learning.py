@@ -151,8 +151,9 @@ class HelmsLearner(acme.Learner):
         if means.pop("finite") < 1.0:
             raise FloatingPointError(
                 f"loss {means['loss']} or gradient norm {means['gradient_norm']} is "
-                f"not finite at step {self.num_steps + 1}: the weights stay those of step "
-                f"{self.num_steps}; look for NaN in the data or lower learning_rate"
+                f"not finite at step {self.num_steps + 1}; the weights stay those of "
+                f"step {self.num_steps}; look for NaN in the data or lower "
+                "learning_rate"
             )
         counts = self._counter.increment(steps=1, walltime=time.perf_counter() - start)
         self._logger.write({**means, **counts})

@@ -240,6 +240,13 @@ class HelmsNetworks(snt.Module):
         """Normalises raw proprio [..., P] and objects [..., O]."""
         return self._normalize_proprio(proprio), self._normalize_objects(objects)
 
+    def statistics(self) -> Statistics:
+        """The mean and deviation by which `normalize` goes (deviations floored)."""
+        return {
+            "proprio": self._normalize_proprio.statistics(),
+            "objects": self._normalize_objects.statistics(),
+        }
+
     def posterior_logits(self, proprio: tf.Tensor, objects: tf.Tensor) -> tf.Tensor:
         """q(y_t | y_{t-1}, x_t) of normalised [B, T+L, .]: logits [B, T, K, K]."""
         frames = tf.concat([proprio, objects], axis=-1)

@@ -1,7 +1,9 @@
 """Learned skills, frozen: a directory that can be moved, and what RL uses of it.
 
 A bundle is a directory of `skills.json` (format, sizes, settings, checksum, where the
-data came from) and `weights.npz`; it holds no optimiser. Shape letters: K skills, Z latent, D action, P proprioception, O objects.
+data came from) and `weights.npz`; it holds no optimiser.
+
+Shape letters: K skills, Z latent, D action, P proprioception, O objects.
 """
 
 from __future__ import annotations
@@ -19,7 +21,12 @@ import numpy as np
 import tensorflow as tf
 
 from agents.helms.config import HelmsConfig
-from agents.helms.networks import HelmsDims, HelmsNetworks, unit_statistics
+from agents.helms.networks import (
+    HelmsDims,
+    HelmsNetworks,
+    Statistics,
+    unit_statistics,
+)
 from agents.losses import elbo
 
 FORMAT = "helms-skills"
@@ -100,6 +107,10 @@ class Skills(tf.Module):
     def transition_matrix(self) -> tf.Tensor:
         """p(y_t | y_{t-1}) as [K, K], a row for each y_{t-1}."""
         return tf.nn.softmax(self._networks.prior_logits)
+
+    def observation_statistics(self) -> Statistics:
+        """Mean and deviation of the training data's "proprio" [P] and "objects" [O]."""
+        return self._networks.statistics()
 
     def posterior(self, proprio: tf.Tensor, objects: tf.Tensor) -> tf.Tensor:
         """q(y_t | x_{1:t}) of raw windows [B, T+L, P], [B, T+L, O]: [B, T, K]."""

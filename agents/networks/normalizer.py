@@ -48,6 +48,10 @@ class Normalizer(snt.Module):
             np.maximum(stddev, _MIN_STDDEV), trainable=False, name="stddev"
         )
 
+    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean [N] and standard deviation [N], the latter with its floor."""
+        return self._mean.numpy(), self._stddev.numpy()
+
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
         """Normalises inputs [..., N] (any real type) to float32 of the same shape."""
         inputs = tf.cast(inputs, tf.float32)

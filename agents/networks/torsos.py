@@ -21,6 +21,7 @@ class LeadingDims(snt.Module):
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
         """Maps inputs [..., in] to [..., out]."""
+        inputs = tf.convert_to_tensor(inputs)
         if inputs.shape.rank == 2:
             return self._module(inputs)
         flat = self._module(tf.reshape(inputs, [-1, inputs.shape[-1]]))

@@ -17,13 +17,13 @@ BETA_Y, BETA_Z = 0.7, 0.3
 
 def _inputs(seed=0, batch=B, time=T, skills=K):
     rng = np.random.default_rng(seed)
-    return dict(
-        log_likelihood=rng.normal(size=(batch, time, skills)),
-        latent_kl=rng.uniform(0, 3, size=(batch, time, skills)),
-        posterior_logits=2 * rng.normal(size=(batch, time, skills, skills)),
-        prior_logits=2 * rng.normal(size=(skills, skills)),
-        mask=np.ones((batch, time)),
-    )
+    return {
+        "log_likelihood": rng.normal(size=(batch, time, skills)),
+        "latent_kl": rng.uniform(0, 3, size=(batch, time, skills)),
+        "posterior_logits": 2 * rng.normal(size=(batch, time, skills, skills)),
+        "prior_logits": 2 * rng.normal(size=(skills, skills)),
+        "mask": np.ones((batch, time)),
+    }
 
 
 def _bound(inputs, **kwargs):
@@ -75,13 +75,13 @@ def test_enumeration_with_a_masked_suffix():
 
 def test_literal_two_skills_one_step():
     # q(y_1) = 1/2 [.9 .1] + 1/2 [.5 .5] = [.7 .3]; p uniform.
-    inputs = dict(
-        log_likelihood=[[[1.0, -1.0]]],
-        latent_kl=[[[2.0, 4.0]]],
-        posterior_logits=np.log([[[[0.9, 0.1], [0.5, 0.5]]]]),
-        prior_logits=np.zeros((2, 2)),
-        mask=[[1.0]],
-    )
+    inputs = {
+        "log_likelihood": [[[1.0, -1.0]]],
+        "latent_kl": [[[2.0, 4.0]]],
+        "posterior_logits": np.log([[[[0.9, 0.1], [0.5, 0.5]]]]),
+        "prior_logits": np.zeros((2, 2)),
+        "mask": [[1.0]],
+    }
     bound, stats = _bound(inputs)
     np.testing.assert_allclose(stats.marginals, [[[0.7, 0.3]]], rtol=1e-12)
     np.testing.assert_allclose(stats.log_likelihood, [0.4], rtol=1e-12)
@@ -169,13 +169,13 @@ def test_uniform_posterior_has_the_closed_form():
 def test_permuted_skills_permute_the_marginals_and_keep_the_bound():
     inputs = _inputs(7)
     order = np.array([2, 0, 1])
-    permuted = dict(
-        log_likelihood=inputs["log_likelihood"][..., order],
-        latent_kl=inputs["latent_kl"][..., order],
-        posterior_logits=inputs["posterior_logits"][..., order, :][..., order],
-        prior_logits=inputs["prior_logits"][order][:, order],
-        mask=inputs["mask"],
-    )
+    permuted = {
+        "log_likelihood": inputs["log_likelihood"][..., order],
+        "latent_kl": inputs["latent_kl"][..., order],
+        "posterior_logits": inputs["posterior_logits"][..., order, :][..., order],
+        "prior_logits": inputs["prior_logits"][order][:, order],
+        "mask": inputs["mask"],
+    }
     bound, stats = _bound(inputs)
     bound_p, stats_p = _bound(permuted)
     np.testing.assert_allclose(bound_p, bound, rtol=1e-12)
