@@ -1,0 +1,1 @@
+"""Data sets: experts, collection into RLDS episodes, and windows for learners."""

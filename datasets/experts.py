@@ -1,0 +1,75 @@
+"""What acts while data are collected: the protocol, the forms, the random expert."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import ClassVar, Protocol
+
+import dm_env
+import numpy as np
+
+FORMS = ("scripted", "saved_model:PATH", "random")
+
+
+class Expert(Protocol):
+    """Acts for one episode after another.
+
+    Attributes:
+      PHASES: names of its phases; empty where it has none.
+      phase: index into `PHASES` of the last action; -1 for none.
+    """
+
+    PHASES: ClassVar[tuple[str, ...]]
+    phase: int
+
+    def reset(self, seed: int) -> None:
+        """Begins an episode; all noise derives from the seed."""
+
+    def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
+        """Returns the action, float32 [D]."""
+
+
+class RandomExpert:
+    """Draws actions uniformly within the bounds of the action spec."""
+
+    PHASES: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, environment: dm_env.Environment) -> None:
+        """Reads the action spec of `environment`."""
+        self._spec = environment.action_spec()
+        self._rng = np.random.default_rng(0)
+        self.phase = -1
+
+    def reset(self, seed: int) -> None:
+        """Begins an episode."""
+        self._rng = np.random.default_rng(seed)
+
+    def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
+        """Returns a uniform action, float32 [D]."""
+        del timestep
+        low, high = self._spec.minimum, self._spec.maximum
+        return self._rng.uniform(low, high, self._spec.shape).astype(np.float32)
+
+
+def _scripted(environment: dm_env.Environment) -> Expert:
+    from datasets import scripted_expert
+
+    return scripted_expert.ScriptedExpert(environment)
+
+
+def factory(form: str) -> Callable[[dm_env.Environment], Expert]:
+    """Returns the picklable function from an environment to the expert of this form.
+
+    Raises:
+      ValueError: for an unknown form, or one that cannot be had yet.
+    """
+    name, _, argument = form.partition(":")
+    if name == "saved_model" and argument:
+        raise ValueError(
+            f"expert {form!r} is not available yet; valid now: scripted, random"
+        )
+    makers = {"scripted": _scripted, "random": RandomExpert}
+    if form not in makers:
+        raise ValueError(f"unknown expert {form!r}; valid: {', '.join(FORMS)}")
+    return functools.partial(makers[form])

@@ -1,0 +1,185 @@
+"""Windows of episodes for the offline learners, their statistics, the manifest.
+
+Shapes: B batch, T window, L look-ahead frames, P proprioception, O objects, D action.
+The last tenth of the episodes, at least one, is held out.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from datasets import episodes as episodes_lib
+from datasets import paths
+
+SPLITS = ("train", "held_out")
+_HELD_OUT_FRACTION = 0.1
+# A number that varies less carries no information, and must not be blown up by it.
+_MIN_STDDEV = 1e-4
+
+load = episodes_lib.load
+
+
+def manifest(directory: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns `manifest.json`; {} for a data set that was not collected here.
+
+    Raises:
+      ValueError: where it cannot be read, or there is no such directory.
+    """
+    path = pathlib.Path(directory)
+    if not path.is_dir():
+        raise ValueError(f"data set {path} does not exist")
+    try:
+        return paths.read_manifest(path)
+    except FileNotFoundError:
+        return {}
+
+
+def statistics(
+    directory: str | os.PathLike[str],
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Returns mean and standard deviation of `proprio` [P] and `objects` [O], float32.
+
+    They are over all frames of the train part. A standard deviation of almost zero
+    (under 1e-4) is given as 1.
+
+    Raises:
+      ValueError: for a data set that cannot be used.
+    """
+    data = load(directory)
+    frames = data.lengths[: _num_train(data, directory)].sum()
+    result = {}
+    for key in ("proprio", "objects"):
+        values = getattr(data, key).numpy()[:frames]
+        mean = values.mean(axis=0, dtype=np.float64)
+        stddev = values.std(axis=0, dtype=np.float64)
+        stddev = np.where(stddev < _MIN_STDDEV, 1.0, stddev)
+        result[key] = (mean.astype(np.float32), stddev.astype(np.float32))
+    return result
+
+
+def windows(
+    directory: str | os.PathLike[str],
+    split: str = "train",
+    batch_size: int = 128,
+    window: int = 25,
+    look_ahead: int = 5,
+    seed: int = 0,
+    skip: int = 0,
+) -> tf.data.Dataset:
+    """Returns batches of windows that never cross an episode's end.
+
+    A window that starts at frame t has the frames t .. t+T+L-1, where frames after the
+    episode's last repeat it, and the actions of t .. t+T-1, where those after the last
+    are zero and masked.
+
+    `train` never ends: each window's start is drawn uniformly, with replacement, from
+    all frames that have an action, by (seed, number of the batch). `held_out` is one
+    pass over windows that follow each other, so that it has every action once; its
+    last batch may be smaller.
+
+    Args:
+      directory: of the data set.
+      split: train or held_out.
+      batch_size: B.
+      window: T.
+      look_ahead: L.
+      seed: of the draws of `train`.
+      skip: batches to leave out: the rest is what a run without would have given.
+
+    Returns:
+      A data set of `proprio` [B, T+L, P], `objects` [B, T+L, O], `action` [B, T, D] and
+      `mask` [B, T] (1 where there is an action), all float32, prefetched.
+
+    Raises:
+      ValueError: for values or a data set that cannot be used.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; valid: {', '.join(SPLITS)}")
+    limits = {
+        "batch_size": (batch_size, 1),
+        "window": (window, 1),
+        "look_ahead": (look_ahead, 0),
+        "seed": (seed, 0),
+        "skip": (skip, 0),
+    }
+    for name, (value, low) in limits.items():
+        if value < low:
+            raise ValueError(f"{name} is {value}; valid: whole numbers from {low}")
+    data = load(directory)
+    train = _num_train(data, directory)
+    gather = _Gather(data, window, look_ahead)
+    with tf.device("CPU:0"):
+        if split == "train":
+            # Start i, counted over the frames with an action, is in the episode whose
+            # running count of such frames first exceeds i.
+            counts = tf.constant(np.cumsum(data.lengths[:train] - 1), tf.int64)
+
+            def draw(batch: tf.Tensor) -> dict[str, tf.Tensor]:
+                start = tf.random.stateless_uniform(
+                    [batch_size],
+                    seed=tf.stack([tf.cast(seed, tf.int64), batch]),
+                    maxval=counts[-1],
+                    dtype=tf.int64,
+                    alg="philox",
+                )
+                episode = tf.searchsorted(counts, start, side="right")
+                # Each earlier episode has one frame more than it has actions.
+                return gather(start + tf.cast(episode, tf.int64), episode)
+
+            dataset = tf.data.Dataset.range(skip, np.iinfo(np.int64).max)
+            dataset = dataset.map(draw, num_parallel_calls=tf.data.AUTOTUNE)
+        else:
+            first = np.concatenate([[0], np.cumsum(data.lengths)])
+            starts, which = [], []
+            for episode in range(train, data.num_episodes):
+                inside = np.arange(0, data.lengths[episode] - 1, window)
+                starts.append(first[episode] + inside)
+                which.append(np.full(len(inside), episode, np.int32))
+            dataset = tf.data.Dataset.from_tensor_slices(
+                (np.concatenate(starts).astype(np.int64), np.concatenate(which))
+            )
+            dataset = dataset.batch(batch_size).skip(skip)
+            dataset = dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+class _Gather:
+    """Gathers windows from the frames of all episodes."""
+
+    def __init__(
+        self, data: episodes_lib.Episodes, window: int, look_ahead: int
+    ) -> None:
+        self._data = data
+        self._window = window
+        self._look_ahead = look_ahead
+        with tf.device("CPU:0"):
+            self._last = tf.constant(np.cumsum(data.lengths) - 1, tf.int64)
+
+    def __call__(self, start: tf.Tensor, episode: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the windows from frames `start` [B] of the episodes `episode` [B]."""
+        last = tf.gather(self._last, episode)[:, None]
+        reach = tf.range(self._window + self._look_ahead, dtype=tf.int64)
+        frames = tf.minimum(start[:, None] + reach, last)  # [B, T+L]
+        acting = frames[:, : self._window]
+        mask = tf.cast(acting < last, tf.float32)
+        return {
+            "proprio": tf.gather(self._data.proprio, frames),
+            "objects": tf.gather(self._data.objects, frames),
+            "action": tf.gather(self._data.action, acting) * mask[..., None],
+            "mask": mask,
+        }
+
+
+def _num_train(data: episodes_lib.Episodes, directory: str | os.PathLike[str]) -> int:
+    """Number of episodes that are not held out."""
+    if data.num_episodes < 2:
+        raise ValueError(
+            f"data set {directory} has {data.num_episodes} episode; valid: from 2, as "
+            "one is held out"
+        )
+    return data.num_episodes - max(1, round(_HELD_OUT_FRACTION * data.num_episodes))

@@ -1,0 +1,124 @@
+"""One episode: the expert acts in the environment, the steps become RLDS arrays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import dm_env
+import numpy as np
+
+from datasets import experts, schema
+
+
+def _nothing() -> None:
+    pass
+
+
+def run_episode(
+    environment: dm_env.Environment,
+    expert: experts.Expert,
+    settings: schema.Settings,
+    index: int,
+    on_step: Callable[[], None] = _nothing,
+) -> dict[str, Any]:
+    """Runs episode `index` and returns it as one RLDS example.
+
+    Args:
+      environment: with `seed_episode`, `success` and `episode_info` beyond dm_env.
+      expert: acts in it.
+      settings: give the seed and the metadata.
+      index: of the episode in the data set.
+      on_step: called before each control step; may raise to stop.
+
+    Returns:
+      `steps`: arrays [T+1, ...] by name, for T control steps; `episode_metadata`.
+
+    Raises:
+      ValueError: a number that is not finite, or an array that does not fit its spec.
+    """
+    seed = settings.episode_seed(index)
+    environment.seed_episode(seed)
+    expert.reset(settings.expert_seed(index))
+    timestep = environment.reset()
+    observations, actions, rewards, discounts, phases = [], [], [], [], []
+    while not timestep.last():
+        on_step()
+        action = np.array(expert.step(timestep), np.float32)
+        observations.append(timestep.observation)
+        timestep = environment.step(action)
+        actions.append(action)
+        phases.append(expert.phase)
+        rewards.append(timestep.reward)
+        discounts.append(timestep.discount)
+    terminal = timestep.discount == 0.0
+    observations.append(timestep.observation)
+
+    length = len(observations)
+    action_spec = environment.action_spec()
+    actions.append(np.zeros(action_spec.shape, np.float32))
+    last = np.arange(length) == length - 1
+    steps = {
+        "observation": _stacked(environment.observation_spec(), observations),
+        "action": np.stack(actions),
+        "reward": np.array([*rewards, 0.0], np.float32),
+        "discount": np.array([*discounts, 0.0], np.float32),
+        "is_first": np.arange(length) == 0,
+        "is_last": last,
+        "is_terminal": last & terminal,
+        "expert_phase": np.array([*phases, schema.UNKNOWN_PHASE], np.int32),
+    }
+    _check(f"episode {index} (seed {seed})", steps)
+    info = dict(environment.episode_info())
+    info.pop("seed", None)
+    metadata = {
+        "success": bool(environment.success()),
+        "task": settings.task,
+        "reward": settings.reward,
+        "object_set": settings.object_set,
+        "seed": seed,
+        "episode_index": index,
+        "action_delay": int(info.pop("action_delay", 0)),
+        "expert": settings.expert,
+        "expert_phases": json.dumps(list(expert.PHASES)),
+        "invalid": bool(info.pop("diverged", False)),
+        "randomization": json.dumps(info, sort_keys=True, default=float),
+    }
+    return {"steps": steps, "episode_metadata": metadata}
+
+
+def summary(example: Mapping[str, Any]) -> schema.EpisodeSummary:
+    """Returns the summary of an example of `run_episode`."""
+    metadata, reward = example["episode_metadata"], example["steps"]["reward"]
+    return schema.EpisodeSummary(
+        index=metadata["episode_index"],
+        seed=metadata["seed"],
+        success=metadata["success"],
+        steps=len(reward) - 1,
+        episode_return=float(reward.sum()),
+    )
+
+
+def _stacked(
+    spec: Mapping[str, Any], observations: list[Mapping[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    stacked = {}
+    for name, array in spec.items():
+        values = np.stack([o[name] for o in observations])
+        if values.shape[1:] != array.shape or values.dtype != array.dtype:
+            raise ValueError(
+                f"{name} is {values.dtype} {list(values.shape[1:])}, but its spec is "
+                f"{array.dtype} {list(array.shape)}"
+            )
+        stacked[name] = values
+    return stacked
+
+
+def _check(episode: str, steps: Mapping[str, Any]) -> None:
+    arrays = {k: v for k, v in steps.items() if k != "observation"}
+    for name, values in (arrays | steps["observation"]).items():
+        flat = values.reshape(len(values), -1)
+        bad = np.flatnonzero(~np.isfinite(flat).all(axis=1))
+        if bad.size:
+            raise ValueError(f"{episode}: {name} is not finite at step {bad[0]}")

@@ -1,0 +1,159 @@
+"""What a data set looks like: names, features, and what decides its content.
+
+The format is RLDS as TFDS stores it. Step t holds o_t, the action a_t taken there, and
+the reward and discount got after it; the last step holds the final observation, with
+zero action, reward and discount. https://github.com/google-research/rlds
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from dm_env import specs
+
+DATASET_NAME = "helms_stacking"
+VERSION = "1.0.0"
+SPLIT = "train"
+FILE_FORMAT = "tfrecord"
+
+ACTION_SIZE = 5
+UNKNOWN_PHASE = -1  # Of a step whose expert has no phases, and of every last step.
+
+DESCRIPTION = (
+    "Episodes of a Sawyer arm that stacks RGB objects, in the RLDS format. A step's "
+    "reward and discount are those got after its action; the last step holds the final "
+    "observation alone. expert_phase indexes the metadata's expert_phases (-1: none)."
+)
+
+
+def shard_name(shard: int, num_shards: int) -> str:
+    """Returns the file name that TFDS looks for."""
+    return f"{DATASET_NAME}-{SPLIT}.{FILE_FORMAT}-{shard:05d}-of-{num_shards:05d}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """All that decides the content of a collected data set, and its files' names.
+
+    Attributes:
+      task, reward, object_set, domain_randomization, max_action_delay: as of
+        `environments.make`.
+      expert: scripted, saved_model:PATH or random.
+      episodes: how many, over all shards.
+      seed: every episode's seed derives from this and its index.
+      episodes_per_shard: of every file but the last.
+    """
+
+    task: str
+    reward: str
+    object_set: int
+    domain_randomization: bool
+    max_action_delay: int
+    expert: str
+    episodes: int
+    seed: int = 0
+    episodes_per_shard: int = 10
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for numbers out of range."""
+        for name, low in (("episodes", 1), ("episodes_per_shard", 1), ("seed", 0)):
+            if getattr(self, name) < low:
+                value = getattr(self, name)
+                raise ValueError(f"{name} is {value}; valid: whole numbers from {low}")
+
+    @property
+    def num_shards(self) -> int:
+        """Number of files."""
+        return -(-self.episodes // self.episodes_per_shard)
+
+    def shard_episodes(self, shard: int) -> range:
+        """Indices of the episodes of one file."""
+        first = shard * self.episodes_per_shard
+        return range(first, min(first + self.episodes_per_shard, self.episodes))
+
+    def episode_seed(self, index: int) -> int:
+        """Seed of an episode, in [0, 2^63): a function of `seed` and `index` alone."""
+        return self._word(index, 0)
+
+    def expert_seed(self, index: int) -> int:
+        """Seed of the expert: another, so that its noise is not the environment's."""
+        return self._word(index, 1)
+
+    def _word(self, index: int, which: int) -> int:
+        words = np.random.SeedSequence((self.seed, index)).generate_state(2, np.uint64)
+        return int(words[which] >> np.uint64(1))
+
+
+@dataclasses.dataclass(frozen=True)
+class EpisodeSummary:
+    """What the manifest and the progress bar need of an episode.
+
+    Attributes:
+      index: from 0, over the data set.
+      seed: of the environment.
+      success: whether the task was solved at the episode's end.
+      steps: control steps, one less than the RLDS steps.
+      episode_return: sum of rewards.
+    """
+
+    index: int
+    seed: int
+    success: bool
+    steps: int
+    episode_return: float
+
+
+def features(
+    observation_spec: Mapping[str, specs.Array], action_spec: specs.Array
+) -> Any:
+    """Returns the `tfds.features.FeaturesDict` of an episode."""
+    import tensorflow_datasets as tfds  # Takes seconds; checks of flags do without.
+
+    f = tfds.features
+
+    def feature(spec: specs.Array) -> Any:
+        if is_image(spec):
+            return f.Image(shape=spec.shape, encoding_format="png")
+        return f.Tensor(shape=spec.shape, dtype=spec.dtype)
+
+    return f.FeaturesDict(
+        {
+            "steps": f.Dataset(
+                {
+                    "observation": f.FeaturesDict(
+                        {name: feature(s) for name, s in observation_spec.items()}
+                    ),
+                    "action": f.Tensor(shape=action_spec.shape, dtype=np.float32),
+                    "reward": f.Scalar(np.float32),
+                    "discount": f.Scalar(np.float32),
+                    "is_first": f.Scalar(np.bool_),
+                    "is_last": f.Scalar(np.bool_),
+                    "is_terminal": f.Scalar(np.bool_),
+                    "expert_phase": f.Scalar(np.int32),
+                }
+            ),
+            "episode_metadata": f.FeaturesDict(
+                {
+                    "success": f.Scalar(np.bool_),
+                    "task": f.Text(),
+                    "reward": f.Text(),
+                    "object_set": f.Scalar(np.int32),
+                    "seed": f.Scalar(np.int64),
+                    "episode_index": f.Scalar(np.int64),
+                    "action_delay": f.Scalar(np.int32),
+                    "expert": f.Text(),
+                    "expert_phases": f.Text(),  # JSON list of names
+                    "randomization": f.Text(),  # JSON object
+                    "invalid": f.Scalar(np.bool_),  # the simulation diverged
+                }
+            ),
+        }
+    )
+
+
+def is_image(spec: Any) -> bool:
+    """Whether an array spec is stored as PNG: uint8 [H, W, 3]."""
+    return spec.dtype == np.uint8 and len(spec.shape) == 3 and spec.shape[-1] == 3

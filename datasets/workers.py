@@ -1,0 +1,228 @@
+"""Processes that run episodes, one environment and expert each.
+
+Main hands out episode numbers and gets whole episodes back over a pipe a worker, so
+that a worker that is killed takes no lock and no other worker's message with it.
+Workers need neither TensorFlow nor the disk: main alone serialises and writes (40 ms an
+episode of 400 steps). A worker that loses main stops at its next control step.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import faulthandler
+import multiprocessing
+import os
+import pathlib
+import pickle
+import signal
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import connection as mp_connection
+from multiprocessing import resource_tracker
+from types import TracebackType
+from typing import Any
+
+from datasets import rollout, schema
+
+# A worker gets one core: more threads would only take those of the others.
+_WORKER_ENVIRONMENT = {
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+}
+_JOIN_SECONDS = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What every worker needs; picklable.
+
+    Attributes:
+      settings: what to collect.
+      make_environment: builds the environment.
+      make_expert: builds the expert of an environment.
+    """
+
+    settings: schema.Settings
+    make_environment: Callable[[], Any]
+    make_expert: Callable[[Any], Any]
+
+
+@dataclasses.dataclass
+class _Worker:
+    number: int
+    process: multiprocessing.process.BaseProcess
+    pipe: mp_connection.Connection
+    log: pathlib.Path
+
+
+class Pool:
+    """The processes, from their start to their end: a context manager."""
+
+    def __init__(self, work: Work, processes: int, logs: pathlib.Path) -> None:
+        """Prepares it; `logs` is a directory for what workers print."""
+        self._work = work
+        self._processes = processes
+        self._logs = logs
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Pool:
+        self._logs.mkdir(exist_ok=True)
+        # Started first, as its start would unblock the signal that `_start` blocks.
+        resource_tracker.ensure_running()
+        try:
+            for number in range(self._processes):
+                log = self._logs / f"worker_{number}.log"
+                self._workers.append(_start(number, self._work, log))
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def run(
+        self, indices: Sequence[int], on_episode: Callable[[dict[str, Any]], None]
+    ) -> list[str]:
+        """Runs episodes, begun in the order of `indices`; they end in any order.
+
+        Where a worker dies, no new episode is begun, and the others finish theirs.
+
+        Args:
+          indices: of the episodes.
+          on_episode: gets each example of `rollout.run_episode`.
+
+        Returns:
+          One line for each worker that died.
+        """
+        pending = collections.deque(indices)
+        failures: list[str] = []
+        while self._workers:
+            for pipe in mp_connection.wait([w.pipe for w in self._workers]):
+                worker = next(w for w in self._workers if w.pipe is pipe)
+                failure = None
+                try:
+                    kind, content = pipe.recv()
+                    if kind == "error":
+                        failure = (
+                            f"worker {worker.number} failed: {content} "
+                            f"(traceback: {worker.log})"
+                        )
+                    else:
+                        # A worker that just died says so at the next `recv`.
+                        with contextlib.suppress(OSError):
+                            pipe.send(pending.popleft() if pending else None)
+                except (EOFError, OSError, pickle.UnpicklingError):
+                    kind = "gone"
+                if kind == "episode":
+                    on_episode(content)
+                if kind in ("error", "gone"):
+                    self._workers.remove(worker)
+                    _end(worker)
+                    if failure is None and worker.process.exitcode != 0:
+                        failure = _describe(worker)
+                if failure is not None:
+                    failures.append(failure)
+                    pending.clear()
+        return failures
+
+    def _stop(self) -> None:
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
+            _end(worker)
+        self._workers.clear()
+
+
+def _end(worker: _Worker) -> None:
+    worker.process.join(_JOIN_SECONDS)
+    if worker.process.is_alive():
+        worker.process.kill()
+        worker.process.join()
+    worker.pipe.close()
+
+
+def _describe(worker: _Worker) -> str:
+    code = worker.process.exitcode
+    how = f"exited with code {code}"
+    if code is not None and code < 0:
+        how = f"was killed by signal {-code} ({signal.Signals(-code).name})"
+    return f"worker {worker.number} {how} (log: {worker.log})"
+
+
+@contextlib.contextmanager
+def _child_surroundings() -> Iterator[None]:
+    """What a child inherits: its variables, and Ctrl-C blocked, which main handles."""
+    before = {name: os.environ.get(name) for name in _WORKER_ENVIRONMENT}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    os.environ.update(_WORKER_ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _start(number: int, work: Work, log: pathlib.Path) -> _Worker:
+    # Spawned: a forked child would share the threads and locks of main's TensorFlow.
+    context = multiprocessing.get_context("spawn")
+    log.touch()
+    ours, theirs = context.Pipe()
+    process = context.Process(
+        target=_main, args=(theirs, work, log), name=f"collect-{number}", daemon=True
+    )
+    with _child_surroundings():
+        process.start()
+    theirs.close()
+    return _Worker(number, process, ours, log)
+
+
+def _main(pipe: mp_connection.Connection, work: Work, log: pathlib.Path) -> None:
+    with open(log, "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    faulthandler.enable()
+    try:
+        _serve(pipe, work)
+    except (BrokenPipeError, EOFError):  # Main is gone.
+        raise SystemExit(1) from None
+    except Exception as e:
+        traceback.print_exc()
+        line = " ".join(f"{type(e).__name__}: {e}".split())
+        with contextlib.suppress(OSError):
+            pipe.send(("error", line))
+        raise SystemExit(1) from None
+
+
+def _serve(pipe: mp_connection.Connection, work: Work) -> None:
+    environment = work.make_environment()
+    expert = work.make_expert(environment)
+    parent = multiprocessing.parent_process()
+
+    def check_parent() -> None:
+        if parent is not None and not parent.is_alive():
+            raise EOFError("the collecting process is gone")
+
+    pipe.send(("ready", None))
+    while (index := pipe.recv()) is not None:
+        example = rollout.run_episode(
+            environment, expert, work.settings, index, check_parent
+        )
+        pipe.send(("episode", example))
+    environment.close()
