@@ -15,7 +15,7 @@ OBSERVATIONS = ("state", "vision")
 def validate(
     task: str, reward: str, object_set: int, max_action_delay: int = 0
 ) -> None:
-    """Raises a ValueError that names the valid values where one is not; builds nothing."""
+    """Raises a ValueError that names the valid values, and builds nothing."""
     scene.one_of("task", task, TASKS)
     scene.one_of("reward", reward, REWARDS)
     scene.one_of("object set", object_set, scene.OBJECT_SETS)

@@ -1,9 +1,9 @@
 """Names, shapes and grouping of the observations: the one place for these facts.
 
 Names and shapes are those of the public RGB-stacking reference, so that agents trained
-there can act here; the groups are the paper's Table 3. Every observation is stacked over
-the last `STACK` control steps, newest first (the previous action over `ACTION_STACK`);
-a reset repeats the first value. Cameras are not stacked.
+there can act here; the groups are the paper's Table 3. Every observation is stacked
+over the last `STACK` control steps, newest first (the previous action over
+`ACTION_STACK`); a reset repeats the first value. Cameras are not stacked.
 
 Poses are position [m] then unit quaternion (w, x, y, z), in the world frame.
 """

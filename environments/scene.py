@@ -73,7 +73,7 @@ DEFAULT_PRESET = "fast"
 
 
 def one_of(what: str, value: object, valid: Iterable[object]) -> None:
-    """Raises a ValueError that names the valid values where `value` is not among them."""
+    """Raises a ValueError that names the valid values unless `value` is one."""
     valid = tuple(valid)
     if isinstance(value, bool) or value not in valid:
         names = ", ".join(str(v) for v in valid)
@@ -103,7 +103,7 @@ def build(object_set: int = 4, preset: str = DEFAULT_PRESET) -> mujoco.MjModel:
     return model
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _compiled(object_set: int) -> mujoco.MjModel:
     root = _mjcf(object_set)
     return mujoco.MjModel.from_xml_string(root.to_xml_string(), root.get_assets())

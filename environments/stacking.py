@@ -198,7 +198,7 @@ class RgbStacking(dm_env.Environment):
         self._episode_seed = int(seed)
 
     def episode_info(self) -> dict[str, float | int]:
-        """What was drawn for this episode: its seed, delay and factors of the physics."""
+        """What was drawn for this episode: seed, delay, factors of the physics."""
         return dict(self._info)
 
     def success(self) -> bool:
