@@ -4,7 +4,8 @@ It approaches the top object from above along the narrowest free side of the obj
 own geometry, grasps, checks the grasp, lifts, hovers, places, releases and retreats;
 when the object is lost it begins again. Speeds, heights, aim and yaw differ between
 episodes and correlated noise is added to every action, so that the behaviour is a
-distribution, as a stochastic agent's is.
+distribution, as a stochastic agent's is. A bottom object that leans on the basket's
+slope would not carry anything: it is first brought to the middle of the floor.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ _OPENING = 0.08  # m between the fingertips, a little less than fully open
 _FINGER_THICKNESS = 0.022  # m along the closing axis
 _FINGER_HALF_WIDTH = 0.014  # m across it
 _FLOOR = 0.0485  # m, the basket's
+_FLOOR_HALF = 0.05  # m around the basket's centre, where objects are put down
+_LEANING = 0.12  # rad between the vertical and the bottom's upmost face
 _OPEN, _CLOSE = -1.0, 1.0
 _WRIST_MARGIN = 0.08  # rad kept from the wrist's limits
 
@@ -72,6 +75,7 @@ class ScriptedExpert:
         self._top = observations.COLORS.index(task.top)
         self._bottom = observations.COLORS.index(task.bottom)
         self._vertices = [self._mesh(i) for i in range(len(observations.COLORS))]
+        self._normals = [self._faces(v) for v in self._vertices]
         self.phase = _APPROACH
         self.reset(0)
 
@@ -81,8 +85,8 @@ class ScriptedExpert:
         self._style = _Style(
             gain=rng.uniform(3.0, 5.0),
             speed=rng.uniform(0.8, 1.0),
-            approach_height=rng.uniform(0.06, 0.09),
-            lift_height=rng.uniform(0.05, 0.08),
+            approach_height=rng.uniform(0.05, 0.08),
+            lift_height=rng.uniform(0.035, 0.065),
             grasp_offset=rng.normal(0.0, 0.002, 2),
             place_offset=rng.normal(0.0, 0.002, 2),
             yaw_offset=rng.normal(0.0, 0.04),
@@ -90,13 +94,19 @@ class ScriptedExpert:
             squeeze_steps=int(rng.integers(2, 6)),
         )
         self._disturbance = np.zeros(4)
-        self._finger_slip = 0
+        self._subject = self._top
+        self._planned = False
+        self._moves_left = 1
+        self._lost = self._felt = 0
+        self._closed = 0.0
         self._enter(_APPROACH)
 
     def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
         """Returns the action, float32 [5] in [-1, 1]; `timestep` itself is not read."""
         del timestep
         self._look()
+        if self.phase == _APPROACH and not self._planned:
+            self._plan()
         self._advance()
         target, yaw, finger = self._command()
         style = self._style
@@ -129,6 +139,37 @@ class ScriptedExpert:
         )
         return rotation.apply(vertices) + model.geom_pos[geom]
 
+    @staticmethod
+    def _faces(vertices: np.ndarray) -> np.ndarray:
+        """Outward unit normals of a convex mesh's faces, [M, 3]."""
+        return spatial.ConvexHull(vertices).equations[:, :3]
+
+    def _plan(self) -> None:
+        """Chooses what to carry: the top object, or a leaning bottom one first."""
+        self._planned = True
+        self._subject = self._top
+        if self._moves_left and self._leaning():
+            self._moves_left -= 1
+            self._subject = self._bottom
+            self._spot = self._free_spot()
+
+    def _leaning(self) -> bool:
+        """The bottom object has no level face to carry another one."""
+        normals = self._rotation[self._bottom].apply(self._normals[self._bottom])
+        return normals[:, 2].max() < np.cos(_LEANING)
+
+    def _free_spot(self) -> np.ndarray:
+        """Where on the floor to put the bottom object, [2] m: far from the others."""
+        grid = np.linspace(-_FLOOR_HALF, _FLOOR_HALF, 5)
+        spots = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
+        spots += scene_lib.BASKET_CENTRE
+        others = [p[:2] for i, p in enumerate(self._position) if i != self._bottom]
+        room = np.min([np.linalg.norm(spots - o, axis=1) for o in others], axis=0)
+        return spots[int(np.argmax(np.minimum(room, 0.09) - 0.1 * self._away(spots)))]
+
+    def _away(self, spots: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(spots - scene_lib.BASKET_CENTRE, axis=1)
+
     def _look(self) -> None:
         _, data = self._environment.physics
         scene = self._environment.scene
@@ -139,25 +180,30 @@ class ScriptedExpert:
         self._finger, self._grasp = state.finger, state.grasp
         poses = [data.qpos[a : a + 7] for a in scene.object_qpos]
         self._position = [p[:3].copy() for p in poses]
+        self._rotation = [
+            spatial.transform.Rotation.from_quat(np.roll(p[3:], -1)) for p in poses
+        ]
         self._cloud = [
-            spatial.transform.Rotation.from_quat(np.roll(p[3:], -1)).apply(v) + p[:3]
-            for p, v in zip(poses, self._vertices, strict=True)
+            r.apply(v) + p
+            for r, v, p in zip(
+                self._rotation, self._vertices, self._position, strict=True
+            )
         ]
 
     def _grasp_yaw(self) -> float:
-        """The turn [rad] about z to the best side to grasp the top object.
+        """The turn [rad] about z to the best side to grasp the object.
 
         Sides are the edges of the object's outline from above. One is better that is
         narrow, has room for the fingers beside it, and needs little turning.
         """
-        points = self._cloud[self._top][:, :2]
+        points = self._cloud[self._subject][:, :2]
         outline = points[spatial.ConvexHull(points).vertices]
         edges = np.roll(outline, -1, axis=0) - outline
         lengths = np.linalg.norm(edges, axis=1)
         closing = self._axes[:2, 1]
         now = np.arctan2(closing[1], closing[0])
         others = np.concatenate(
-            [c for i, c in enumerate(self._cloud) if i != self._top]
+            [c for i, c in enumerate(self._cloud) if i != self._subject]
         )
         best, best_cost = 0.0, np.inf
         for edge, length in zip(edges, lengths, strict=True):
@@ -182,7 +228,7 @@ class ScriptedExpert:
 
     def _blocked(self, others: np.ndarray, normal: np.ndarray, width: float) -> float:
         """How deep other objects reach [cm] into where the fingers will stand."""
-        relative = others[:, :2] - self._position[self._top][:2]
+        relative = others[:, :2] - self._position[self._subject][:2]
         along = np.abs(relative @ normal)
         across = np.abs(relative @ np.array([-normal[1], normal[0]]))
         inner, outer = width / 2, _OPENING / 2 + _FINGER_THICKNESS
@@ -194,8 +240,8 @@ class ScriptedExpert:
         return 100.0 * float((outer - along[inside]).max(initial=0.0))
 
     def _held(self) -> bool:
-        """The top object is between the fingers."""
-        distance = np.linalg.norm(self._position[self._top] - self._pinch)
+        """The object is between the fingers."""
+        distance = np.linalg.norm(self._position[self._subject] - self._pinch)
         return self._grasp == INWARD_GRASP and distance < 0.05
 
     # The state machine.
@@ -205,12 +251,13 @@ class ScriptedExpert:
         self._steps = 0
         if phase == _APPROACH:
             self._goal_axis: np.ndarray | None = None
+            self._planned = False
 
     def _advance(self) -> None:
         self._steps += 1
-        top, bottom = self._position[self._top], self._position[self._bottom]
+        carried = self._position[self._subject]
         phase, steps = self.phase, self._steps
-        offset = self._pinch - top
+        offset = self._pinch - carried
         if phase == _APPROACH:
             aligned = abs(self._yaw_error()) < 0.08
             if np.linalg.norm(offset[:2]) < 0.008 and aligned and offset[2] < 0.11:
@@ -231,20 +278,25 @@ class ScriptedExpert:
             if self._lost > 3:
                 self._enter(_RETREAT if self._environment.success() else _APPROACH)
         elif phase == _LIFT:
-            if top[2] > self._carry_height() - 0.015:
+            # Sideways as soon as it is clear of what stands around.
+            if carried[2] > self._carry_height() - self._lift_height() + 0.012:
                 self._enter(_HOVER)
         elif phase == _HOVER:
-            if np.linalg.norm((top - bottom)[:2] - self._style.place_offset) < 0.006:
+            if np.linalg.norm(carried[:2] - self._goal()) < 0.006:
                 self._enter(_PLACE)
         elif phase == _PLACE:
-            gap = self._cloud[self._top][:, 2].min() - self._bottom_top()
-            if gap < 0.002 or steps > 60:
+            gap = self._cloud[self._subject][:, 2].min() - self._support()
+            if gap < self._drop_height() or steps > 60:
+                self._closed = self._finger
                 self._enter(_RELEASE)
         elif phase == _RELEASE:
-            if self._finger < 40 or steps > 20:
+            if self._finger < self._closed - 60 or steps > 20:
                 self._enter(_RETREAT)
         elif phase == _RETREAT:
-            if offset[2] > 0.095 or steps > 50:
+            if self._subject == self._bottom:
+                if offset[2] > 0.045 or steps > 30:
+                    self._enter(_APPROACH)
+            elif offset[2] > 0.095 or steps > 50:
                 self._enter(_DONE)
         elif phase == _DONE and steps > 10 and not self._environment.success():
             self._enter(_APPROACH)
@@ -269,49 +321,75 @@ class ScriptedExpert:
 
     def _grasp_height(self) -> float:
         """Height [m] of the tool at the grasp: the object's centre, off the floor."""
-        return max(self._position[self._top][2], _FLOOR + 0.016)
+        return max(self._position[self._subject][2], _FLOOR + 0.016)
 
-    def _bottom_top(self) -> float:
+    def _lift_height(self) -> float:
+        """Clearance [m] on the way; little where there is only the floor below."""
+        if self._subject == self._bottom:
+            return 0.02
+        return self._style.lift_height
+
+    def _drop_height(self) -> float:
+        """Gap [m] below the object at which it is let go."""
+        return 0.012 if self._subject == self._bottom else 0.002
+
+    def _support(self) -> float:
+        """Height [m] of what the carried object is put on."""
+        if self._subject == self._bottom:
+            return _FLOOR
         return float(self._cloud[self._bottom][:, 2].max())
 
+    def _goal(self) -> np.ndarray:
+        """Where the carried object's centre is to be, [2] m."""
+        if self._subject == self._bottom:
+            return self._spot
+        return self._position[self._bottom][:2] + self._style.place_offset
+
     def _carry_height(self) -> float:
-        """Height [m] of the top object's centre on its way over the bottom one."""
-        half = self._position[self._top][2] - self._cloud[self._top][:, 2].min()
+        """Height [m] of the carried object's centre on its way."""
+        half = self._position[self._subject][2] - self._cloud[self._subject][:, 2].min()
+        around = self._support()
+        if self._subject == self._top:
+            around = max(around, self._highest_other())
         return min(
-            self._bottom_top() + half + self._style.lift_height,
+            around + half + self._lift_height(),
             scene_lib.WORKSPACE_CENTRE[2] + scene_lib.WORKSPACE_SIZE[2] / 2 - 0.02,
         )
 
     def _command(self) -> tuple[np.ndarray, float, float]:
         """Target of the tool [3] m, turn [rad] and fingers of the current phase."""
-        top, bottom = self._position[self._top], self._position[self._bottom]
+        top = self._position[self._subject]
         style, phase, pinch = self._style, self.phase, self._pinch
-        aim = np.append(top[:2] + style.grasp_offset, top[2])
+        aim = top[:2] + style.grasp_offset
         carried = pinch - top  # how the object hangs in the hand
-        over = np.append(bottom[:2] + style.place_offset, 0.0) + [*carried[:2], 0.0]
+        over = self._goal() + carried[:2]
         if phase == _APPROACH:
             clear = top[2] + style.approach_height
             far = np.linalg.norm((pinch - top)[:2]) > 0.03
             height = max(clear, self._highest_other() + 0.04) if far else clear
-            return np.append(aim[:2], height), self._yaw_error(), _OPEN
+            return np.append(aim, height), self._yaw_error(), _OPEN
         if phase == _DESCEND:
-            return np.append(aim[:2], self._grasp_height()), self._yaw_error(), _OPEN
+            return np.append(aim, self._grasp_height()), self._yaw_error(), _OPEN
         if phase == _GRASP:
             return pinch, 0.0, _CLOSE
         if phase == _LIFT:
             height = self._carry_height() + carried[2] + 0.01
             return np.append(pinch[:2], height), 0.0, _CLOSE
         if phase == _HOVER:
-            return np.append(over[:2], self._carry_height() + carried[2]), 0.0, _CLOSE
+            return np.append(over, self._carry_height() + carried[2]), 0.0, _CLOSE
         if phase == _PLACE:
-            half = top[2] - self._cloud[self._top][:, 2].min()
-            height = self._bottom_top() + half + carried[2] - 0.004
-            return np.append(over[:2], max(height, pinch[2] - 0.012)), 0.0, _CLOSE
+            half = top[2] - self._cloud[self._subject][:, 2].min()
+            height = self._support() + half + carried[2] - 0.004
+            if pinch[2] - height < 0.03:  # slowly onto the last centimetres
+                height = max(height, pinch[2] - 0.012)
+            return np.append(over, height), 0.0, _CLOSE
         if phase == _RELEASE:
             return pinch, 0.0, _OPEN
         return np.append(pinch[:2], top[2] + 0.1), 0.0, _OPEN
 
     def _highest_other(self) -> float:
         return max(
-            float(c[:, 2].max()) for i, c in enumerate(self._cloud) if i != self._top
+            float(c[:, 2].max())
+            for i, c in enumerate(self._cloud)
+            if i != self._subject
         )
