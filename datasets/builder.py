@@ -40,16 +40,19 @@ class Serializer:
     def __call__(self, example: Mapping[str, Any]) -> bytes:
         """Serialises one episode; arrays that do not fit the features raise."""
         if self._images:
-            return self._serializer.serialize_example(
-                self._features.encode_example(example)
-            )
-        # Whole arrays are what the encoding of single steps gives after stacking them,
-        # at a sixth of its cost.
-        metadata = self._features["episode_metadata"]
-        encoded = metadata.encode_example(example["episode_metadata"])
-        return self._serializer.serialize_example(
-            {"steps": example["steps"], "episode_metadata": encoded}
-        )
+            encoded = self._features.encode_example(example)
+        else:
+            # Whole arrays are what the encoding of single steps gives after stacking
+            # them, at a sixth of its cost.
+            metadata = self._features["episode_metadata"]
+            encoded = {
+                "steps": example["steps"],
+                "episode_metadata": metadata.encode_example(
+                    example["episode_metadata"]
+                ),
+            }
+        proto = self._serializer.get_tf_example(encoded)
+        return proto.SerializeToString(deterministic=True)
 
 
 def _template(directory: pathlib.Path) -> naming.ShardedFileTemplate:

@@ -1,6 +1,6 @@
 """Collects a data set: over several processes, to be interrupted and continued.
 
-An episode depends on the settings and its index alone, and a shard holds fixed episodes:
+An episode depends on the settings and its index alone, a shard holds fixed episodes:
 neither the number of processes nor an interruption changes the data. A shard is written
 when its last episode has come in; an interruption loses what is not written yet.
 """

@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import os
 import pathlib
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -118,19 +117,10 @@ def _check_format(builder: tfds.core.DatasetBuilder, name: str) -> None:
 
 def _read(builder: tfds.core.DatasetBuilder, name: str) -> Episodes:
     # Undecoded, `steps` is a dict of whole arrays and not a data set of single steps.
-    names = [n for group in observations.GROUPS.values() for n in group]
-    wanted = {"observation": dict.fromkeys(names, True), "action": True}
-    features: dict[str, Any] = {"steps": wanted}
-    metadata = builder.info.features.get("episode_metadata", {})
-    for key in ("episode_index", "invalid"):
-        if key in metadata:
-            features.setdefault("episode_metadata", {})[key] = True
     dataset = builder.as_dataset(
         split=schema.SPLIT,
         read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
-        decoders=tfds.decode.PartialDecoding(
-            features, decoders={"steps": tfds.decode.SkipDecoding()}
-        ),
+        decoders={"steps": tfds.decode.SkipDecoding()},
     )
     episodes = []
     for position, example in enumerate(dataset.as_numpy_iterator()):

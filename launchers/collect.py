@@ -12,6 +12,7 @@ import functools
 import os
 import pathlib
 import sys
+import warnings
 from collections.abc import Sequence
 
 from absl import flags, logging
@@ -48,15 +49,16 @@ _SEED = flags.DEFINE_integer(
 _EPISODES_PER_SHARD = flags.DEFINE_integer(
     "episodes_per_shard",
     10,
-    "Episodes a file; an interruption loses the files that were begun.",
+    "Episodes a file; an interruption loses those of unfinished files.",
 )
 
 
 def main(argv: Sequence[str]) -> None:
     """Collects what is missing."""
     del argv
-    # TFDS warns about its own feature types.
+    # The libraries below warn about themselves: TFDS on each of its feature types.
     logging.set_verbosity(logging.ERROR)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with command.bad_input():
         settings = schema.Settings(

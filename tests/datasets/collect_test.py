@@ -1,0 +1,236 @@
+"""Collection over real processes: content, interruption, refusal, failure."""
+
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+import tensorflow_datasets as tfds
+
+from datasets import collect, fakes, paths, rollout, schema
+
+SETTINGS = schema.Settings(
+    "stack_red_blue",
+    "staged_sparse",
+    4,
+    True,
+    2,
+    "fake",
+    episodes=14,
+    seed=7,
+    episodes_per_shard=3,
+)
+
+
+def _collect(directory, settings=SETTINGS, processes=2, **fake):
+    make = functools.partial(fakes.FakeEnvironment, **fake)
+    return collect.collect(
+        directory, settings, make, fakes.FakeExpert, processes, progress=False
+    )
+
+
+def _read(directory):
+    """Reads a data set as a stranger would: TFDS and nothing of ours."""
+    builder = tfds.builder_from_directory(str(directory))
+    episodes = []
+    for example in builder.as_dataset(split="train"):
+        steps = [tfds.as_numpy(step) for step in example["steps"]]
+        episodes.append((steps, tfds.as_numpy(example["episode_metadata"])))
+    return sorted(episodes, key=lambda e: e[1]["episode_index"])
+
+
+def _check_content(directory, settings):
+    """Every episode once, each equal to what the fakes give in this process."""
+    episodes = _read(directory)
+    indices = [int(metadata["episode_index"]) for _, metadata in episodes]
+    assert indices == list(range(settings.episodes))
+    environment = fakes.FakeEnvironment()
+    for index, (steps, metadata) in enumerate(episodes):
+        expected = rollout.run_episode(
+            environment, fakes.FakeExpert(environment), settings, index
+        )
+        wanted = expected["steps"]
+        assert len(steps) == len(wanted["reward"])
+        for t, step in enumerate(steps):
+            for name, value in step.pop("observation").items():
+                np.testing.assert_array_equal(value, wanted["observation"][name][t])
+                assert value.dtype == wanted["observation"][name].dtype
+            for name, value in step.items():
+                np.testing.assert_array_equal(value, wanted[name][t])
+        for name, value in expected["episode_metadata"].items():
+            found = metadata[name]
+            assert (found.decode() if isinstance(value, str) else found) == value
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("whole") / "data"
+    return directory, _collect(directory)
+
+
+def test_round_trip_by_tfds(whole):
+    _check_content(whole[0], SETTINGS)
+
+
+def test_manifest_and_files(whole):
+    directory, manifest = whole
+    assert json.loads((directory / "manifest.json").read_text()) == manifest
+    assert manifest["settings"] == dataclasses.asdict(SETTINGS)
+    assert manifest["episodes"] == 14
+    assert manifest["successes"] == sum(manifest["episode_successes"])
+    assert manifest["expert_phases"] == ["early", "late"]
+    assert manifest["collection"]["control_steps"] == manifest["control_steps"]
+    names = {f.name for f in directory.iterdir()}
+    shards = {f"helms_stacking-train.tfrecord-{i:05d}-of-00005" for i in range(5)}
+    assert names == shards | {"manifest.json", "features.json", "dataset_info.json"}
+
+
+def test_shards_do_not_depend_on_the_number_of_processes(whole, tmp_path):
+    _collect(tmp_path / "one", processes=1)
+    for path in whole[0].glob("*tfrecord*"):
+        assert path.read_bytes() == (tmp_path / "one" / path.name).read_bytes()
+
+
+def test_a_complete_data_set_is_left_alone(whole):
+    before = {f: f.stat().st_mtime_ns for f in whole[0].iterdir()}
+    assert _collect(whole[0], fault="raise") == whole[1]
+    assert before == {f: f.stat().st_mtime_ns for f in whole[0].iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 8}, "seed 7, not 8"),
+        ({"episodes": 15}, "episodes 14, not 15"),
+        ({"task": "stack_blue_red"}, "task 'stack_red_blue', not 'stack_blue_red'"),
+        ({"domain_randomization": False}, "domain_randomization True, not False"),
+    ],
+)
+def test_other_settings_in_the_same_directory_are_refused(whole, change, message):
+    before = {f: f.stat().st_mtime_ns for f in whole[0].iterdir()}
+    with pytest.raises(ValueError, match=message):
+        _collect(whole[0], dataclasses.replace(SETTINGS, **change))
+    assert before == {f: f.stat().st_mtime_ns for f in whole[0].iterdir()}
+
+
+def test_directories_of_others_are_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="is not empty and holds no data set"):
+        _collect(tmp_path)
+    with pytest.raises(ValueError, match="is not a directory"):
+        _collect(tmp_path / "notes.txt")
+
+
+def test_a_second_collecting_process_is_refused(tmp_path):
+    with paths.locked(tmp_path), pytest.raises(ValueError, match="another process"):
+        _collect(tmp_path)
+
+
+def test_a_damaged_shard_is_named(whole, tmp_path):
+    directory = tmp_path / "data"
+    directory.mkdir()
+    for path in whole[0].iterdir():
+        (directory / path.name).write_bytes(path.read_bytes())
+    (directory / "dataset_info.json").unlink()
+    shard = directory / schema.shard_name(2, 5)
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="00002-of-00005 is damaged"):
+        _collect(directory)
+    shard.unlink()
+    _collect(directory)
+    _check_content(directory, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("raise", "RuntimeError: the fake environment was told to fail"),
+        ("kill", "killed by signal 9"),
+        ("nan", r"episode 7 \(seed \d+\): wrist/force is not finite at step 3"),
+    ],
+)
+def test_a_failing_worker_is_reported_and_finished_shards_are_kept(
+    tmp_path, fault, message
+):
+    seed = SETTINGS.episode_seed(7)
+    with pytest.raises(collect.CollectionError, match=message) as error:
+        _collect(tmp_path, fault=fault, faulty_seed=seed)
+    assert "\n" not in str(error.value)
+    # Episode 7 is in shard 2: shards 0 and 1 were complete by then.
+    assert (tmp_path / schema.shard_name(0, 5)).exists()
+    assert not (tmp_path / schema.shard_name(2, 5)).exists()
+    assert not (tmp_path / "dataset_info.json").exists()
+    if fault != "kill":
+        logs = "".join(f.read_text() for f in (tmp_path / "logs").iterdir())
+        assert "Traceback" in logs
+    _collect(tmp_path)
+    _check_content(tmp_path, SETTINGS)
+    assert not (tmp_path / "logs").exists()
+
+
+_PROGRAM = """
+import dataclasses, functools, json, sys
+from datasets import collect, fakes, schema
+settings = schema.Settings(**json.loads(sys.argv[2]))
+make = functools.partial(fakes.FakeEnvironment, step_seconds=0.01)
+collect.collect(sys.argv[1], settings, make, fakes.FakeExpert, 2, progress=False)
+"""
+
+
+def _start(directory, settings):
+    root = pathlib.Path(collect.__file__).parent.parent
+    arguments = [str(directory), json.dumps(dataclasses.asdict(settings))]
+    return subprocess.Popen([sys.executable, "-c", _PROGRAM, *arguments], cwd=root)
+
+
+def _shards(directory):
+    return len(list(directory.glob("helms_stacking*")))
+
+
+def _kill_after_new_shard(directory, settings, delay):
+    """Returns whether the process was killed; False where it was done before."""
+    before = _shards(directory)
+    process = _start(directory, settings)
+    while process.poll() is None and _shards(directory) == before:
+        time.sleep(0.005)
+    time.sleep(delay)
+    workers = []
+    if process.poll() is None:
+        workers = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive, "workers outlive the process that was killed"
+    return process.returncode == -signal.SIGKILL
+
+
+def _kill_and_continue(directory, kills, rng):
+    settings = dataclasses.replace(SETTINGS, episodes=30 + 20 * kills)
+    killed = 0
+    while killed < kills:
+        if not _kill_after_new_shard(directory, settings, rng.uniform(0, 0.4)):
+            break
+        killed += 1
+        assert _shards(directory) > 0
+    assert killed == kills, "the collection was done before it could be killed"
+    _collect(directory, settings)
+    assert not list(directory.glob(".*"))
+    _check_content(directory, settings)
+
+
+def test_kill_9_and_continue(tmp_path):
+    _kill_and_continue(tmp_path, 1, random.Random(0))
+
+
+@pytest.mark.slow
+def test_kill_9_ten_times_and_continue(tmp_path):
+    _kill_and_continue(tmp_path, 10, random.Random(time.time_ns()))

@@ -1,0 +1,43 @@
+"""The random expert and the forms of --expert."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from datasets import experts, fakes
+
+
+def test_random_expert_is_uniform_and_follows_its_seed():
+    expert = experts.RandomExpert(fakes.FakeEnvironment())
+    runs = []
+    for seed in (1, 1, 2):
+        expert.reset(seed)
+        runs.append(np.stack([expert.step(None) for _ in range(2000)]))
+    np.testing.assert_array_equal(runs[0], runs[1])
+    assert not np.array_equal(runs[0], runs[2])
+    assert runs[0].dtype == np.float32 and runs[0].shape == (2000, 5)
+    assert np.abs(runs[0]).max() <= 1.0
+    np.testing.assert_allclose(runs[0].mean(axis=0), 0.0, atol=0.06)
+    np.testing.assert_allclose(runs[0].std(axis=0), 3**-0.5, atol=0.03)
+
+
+def test_factories_are_picklable():
+    make = pickle.loads(pickle.dumps(experts.factory("random")))
+    assert isinstance(make(fakes.FakeEnvironment()), experts.RandomExpert)
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        (
+            "clever",
+            "unknown expert 'clever'; valid: scripted, saved_model:PATH, random",
+        ),
+        ("saved_model:", "unknown expert"),
+        ("saved_model:/x", "not available yet"),
+    ],
+)
+def test_unknown_forms(form, message):
+    with pytest.raises(ValueError, match=message):
+        experts.factory(form)

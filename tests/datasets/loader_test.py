@@ -1,0 +1,261 @@
+"""Windows against brute force, determinism, and the data sets that are refused."""
+
+import functools
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from datasets import builder, collect, fakes, loader, paths, schema
+from environments import observations
+
+EPISODES, T, L = 12, 4, 2  # Of 5 to 12 steps each.
+SETTINGS = schema.Settings(
+    "stack_red_blue", "staged_sparse", 4, True, 2, "fake", EPISODES, 3, 5
+)
+
+
+def _collect(directory, settings=SETTINGS, **fake):
+    make = functools.partial(fakes.FakeEnvironment, **fake)
+    collect.collect(directory, settings, make, fakes.FakeExpert, 2, progress=False)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    return _collect(tmp_path_factory.mktemp("loader") / "data")
+
+
+@pytest.fixture(scope="module")
+def episodes(directory):
+    """Grouped episodes in the order of their indices, read by TFDS alone."""
+    found = {}
+    dataset = tfds.builder_from_directory(str(directory)).as_dataset(split="train")
+    for example in dataset:
+        steps = [tfds.as_numpy(step) for step in example["steps"]]
+        groups = [observations.group(step["observation"]) for step in steps]
+        found[int(example["episode_metadata"]["episode_index"])] = {
+            "proprio": np.stack([g["proprio"] for g in groups]),
+            "objects": np.stack([g["objects"] for g in groups]),
+            "action": np.stack([step["action"] for step in steps]),
+        }
+    return [found[i] for i in range(EPISODES)]
+
+
+def _window(episode, start):
+    """The window by brute force, frame by frame."""
+    last = len(episode["action"]) - 1
+    frames = [min(start + i, last) for i in range(T + L)]
+    return {
+        "proprio": np.stack([episode["proprio"][f] for f in frames]),
+        "objects": np.stack([episode["objects"][f] for f in frames]),
+        "action": np.stack(
+            [
+                episode["action"][start + i] if start + i < last else np.zeros(5)
+                for i in range(T)
+            ]
+        ),
+        "mask": np.array([float(start + i < last) for i in range(T)]),
+    }
+
+
+def _batches(directory, count, **kwargs):
+    dataset = loader.windows(directory, window=T, look_ahead=L, **kwargs)
+    return [tfds.as_numpy(batch) for batch in dataset.take(count)]
+
+
+def test_train_windows_are_those_of_brute_force(directory, episodes):
+    train = episodes[:-1]
+    expected = {
+        episode["proprio"][start].tobytes(): (e, start, _window(episode, start))
+        for e, episode in enumerate(train)
+        for start in range(len(episode["action"]) - 1)
+    }
+    seen, mixed = set(), []
+    for batch in _batches(directory, 60, batch_size=16):
+        assert {k: v.dtype for k, v in batch.items()} == dict.fromkeys(
+            ("proprio", "objects", "action", "mask"), np.float32
+        )
+        of_batch = set()
+        for b in range(16):
+            e, start, window = expected[batch["proprio"][b, 0].tobytes()]
+            for key, value in window.items():
+                np.testing.assert_array_equal(batch[key][b], value, err_msg=key)
+            seen.add((e, start))
+            of_batch.add(e)
+        mixed.append(len(of_batch))
+    assert len(seen) == len(expected)  # 960 draws of fewer than 132 windows
+    assert np.mean(mixed) > 5
+
+
+def test_held_out_is_one_pass_over_the_last_episode(directory, episodes):
+    last = episodes[-1]
+    length = len(last["action"])
+    batches = _batches(directory, 100, split="held_out", batch_size=2)
+    joined = {k: np.concatenate([b[k] for b in batches]) for k in batches[0]}
+    starts = range(0, length - 1, T)
+    assert len(joined["mask"]) == len(starts)
+    for i, start in enumerate(starts):
+        for key, value in _window(last, start).items():
+            np.testing.assert_array_equal(joined[key][i], value, err_msg=key)
+    valid = joined["mask"].astype(bool)
+    np.testing.assert_array_equal(joined["action"][valid], last["action"][:-1])
+
+
+def test_a_seed_gives_the_same_batches_and_another_others(directory):
+    one, same = (_batches(directory, 5, batch_size=8, seed=1) for _ in range(2))
+    other = _batches(directory, 5, batch_size=8, seed=2)
+    for a, b in zip(one, same, strict=True):
+        for key in a:
+            np.testing.assert_array_equal(a[key], b[key])
+    assert not np.array_equal(one[0]["proprio"], other[0]["proprio"])
+    assert not np.array_equal(one[0]["proprio"], one[1]["proprio"])
+
+
+def test_skip_gives_what_follows(directory):
+    whole = _batches(directory, 8, batch_size=8, seed=1)
+    rest = _batches(directory, 3, batch_size=8, seed=1, skip=5)
+    for a, b in zip(whole[5:], rest, strict=True):
+        for key in a:
+            np.testing.assert_array_equal(a[key], b[key])
+
+
+def test_static_shapes(directory):
+    spec = loader.windows(directory, batch_size=3).element_spec
+    shapes = {key: tuple(value.shape) for key, value in spec.items()}
+    assert shapes == {
+        "proprio": (3, 30, observations.GROUP_SIZES["proprio"]),
+        "objects": (3, 30, observations.GROUP_SIZES["objects"]),
+        "action": (3, 25, 5),
+        "mask": (3, 25),
+    }
+
+
+def test_statistics_are_of_the_train_part(directory, episodes):
+    statistics = loader.statistics(directory)
+    for key in ("proprio", "objects"):
+        frames = np.concatenate([e[key] for e in episodes[:-1]])
+        mean, stddev = statistics[key]
+        np.testing.assert_allclose(mean, frames.mean(axis=0), atol=1e-5)
+        np.testing.assert_allclose(stddev, frames.std(axis=0), rtol=1e-4)
+
+
+def test_manifest(directory):
+    assert loader.manifest(directory)["episodes"] == EPISODES
+    with pytest.raises(ValueError, match="does not exist"):
+        loader.manifest(directory / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"split": "test"}, "unknown split 'test'; valid: train, held_out"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"look_ahead": -1}, "look_ahead is -1"),
+        ({"skip": -1}, "skip is -1"),
+    ],
+)
+def test_bad_arguments(directory, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        loader.windows(directory, **arguments)
+
+
+def _written(directory, action_size=5, drop=None, length=6, shards=1):
+    """Writes a data set of one episode a shard by the builder alone."""
+    directory.mkdir()
+    environment = fakes.FakeEnvironment(action_size=action_size)
+    spec = environment.observation_spec()
+    spec.pop(drop, None)
+    features = schema.features(spec, environment.action_spec())
+    steps = {
+        "observation": {
+            k: np.zeros((length, *v.shape), v.dtype) for k, v in spec.items()
+        },
+        "action": np.zeros((length, action_size), np.float32),
+        "expert_phase": np.zeros(length, np.int32),
+    }
+    steps |= {k: np.zeros(length, np.float32) for k in ("reward", "discount")}
+    steps |= {
+        k: np.zeros(length, np.bool_) for k in ("is_first", "is_last", "is_terminal")
+    }
+    metadata = dict.fromkeys(("task", "reward", "expert", "expert_phases"), "")
+    metadata |= dict.fromkeys(
+        ("object_set", "seed", "episode_index", "action_delay"), 0
+    )
+    metadata |= {"success": False, "invalid": False, "randomization": "{}"}
+    record = builder.Serializer(features)(
+        {"steps": steps, "episode_metadata": metadata}
+    )
+    for shard in range(shards):
+        path = directory / schema.shard_name(shard, shards)
+        builder.write_shard(path, [record])
+    builder.write_metadata(directory, features, [1] * shards, len(record), {})
+    return directory
+
+
+def test_data_sets_of_other_shapes(tmp_path):
+    with pytest.raises(ValueError, match=r"action has shape \[7\]; valid: \[5\]"):
+        loader.load(_written(tmp_path / "a", action_size=7))
+    with pytest.raises(ValueError, match="lacks the observation wrist/force"):
+        loader.load(_written(tmp_path / "b", drop="wrist/force"))
+
+
+def test_an_observation_of_another_shape(tmp_path, monkeypatch):
+    directory = _written(tmp_path / "a", shards=2)
+    monkeypatch.setitem(observations.FRAME_SIZES, "wrist/force", 2)
+    with pytest.raises(
+        ValueError, match=r"wrist/force has shape \[3, 3\]; valid: \[3, 2\]"
+    ):
+        loader.load(directory)
+
+
+def test_data_sets_that_cannot_be_used(tmp_path, directory):
+    with pytest.raises(ValueError, match="does not exist"):
+        loader.load(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="is not a data set"):
+        loader.load(tmp_path / "empty")
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(directory, unfinished)
+    (unfinished / paths.DATASET_INFO).unlink()
+    with pytest.raises(ValueError, match="is not finished"):
+        loader.load(unfinished)
+    with pytest.raises(ValueError, match="has 1 episode; valid: from 2"):
+        loader.windows(_written(tmp_path / "one"))
+    with pytest.raises(ValueError, match="no episode with a control step"):
+        loader.load(_written(tmp_path / "still", length=1))
+
+
+def _copy(directory, target):
+    shutil.copytree(directory, target)
+    return target, target / paths.DATASET_INFO, target / schema.shard_name(1, 3)
+
+
+def test_missing_and_torn_files(tmp_path, directory):
+    copy, _, shard = _copy(directory, tmp_path / "torn")
+    shard.write_bytes(shard.read_bytes()[:-50])
+    with pytest.raises(ValueError, match="is damaged"):
+        loader.load(copy)
+    copy, _, shard = _copy(directory, tmp_path / "missing")
+    shard.unlink()
+    with pytest.raises(ValueError, match="lacks its file .*00001-of-00003"):
+        loader.load(copy)
+
+
+def test_wrong_or_empty_split(tmp_path, directory):
+    for change, message in (
+        ({"name": "test"}, "lacks the split train; it has test"),
+        ({"shardLengths": ["0", "0", "0"]}, "is empty"),
+    ):
+        copy, info, _ = _copy(directory, tmp_path / message.split()[-1])
+        content = json.loads(info.read_text())
+        content["splits"][0].update(change)
+        info.write_text(json.dumps(content))
+        with pytest.raises(ValueError, match=message):
+            loader.load(copy)
+    copy, info, _ = _copy(directory, tmp_path / "broken")
+    info.write_text("{")
+    with pytest.raises(ValueError, match="cannot be read"):
+        loader.load(copy)

@@ -1,0 +1,80 @@
+"""The real command with tiny flags."""
+
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import tensorflow_datasets as tfds
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def _command(*flags):
+    return [sys.executable, "-m", "launchers.collect", *flags]
+
+
+def _run(*flags):
+    return subprocess.run(
+        _command(*flags), cwd=ROOT, capture_output=True, text=True, timeout=250
+    )
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--task=juggle", "stack_red_blue"),
+        ("--reward=praise", "staged_sparse"),
+        ("--object_set=9", "1, 2, 3, 4, 5"),
+        ("--max_action_delay=7", "0, 1, 2"),
+        ("--expert=clever", "scripted, saved_model:PATH, random"),
+        ("--expert=saved_model:/x", "not available yet"),
+        ("--episodes=0", "episodes is 0"),
+        ("--episodes=many", "episodes"),
+        ("--processes=0", "processes is 0"),
+    ],
+)
+def test_bad_flags_get_one_line_and_exit_2(tmp_path, flag, message):
+    run = _run(f"--out={tmp_path / 'data'}", flag)
+    assert run.returncode == 2, run.stderr
+    assert message in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1, run.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_collects_continues_and_refuses(tmp_path):
+    out = tmp_path / "data"
+    flags = (f"--out={out}", "--episodes=2", "--episodes_per_shard=1")
+    process = subprocess.Popen(
+        _command(*flags, "--processes=1"),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not list(out.glob("helms_stacking*")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted: 1 of 2 files are written" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+
+    run = _run(*flags)
+    assert run.returncode == 0, run.stderr
+    builder = tfds.builder_from_directory(str(out))
+    assert builder.info.splits["train"].num_examples == 2
+    for example in builder.as_dataset(split="train"):
+        assert len(list(example["steps"])) == 401
+    phases = json.loads((out / "manifest.json").read_text())["expert_phases"]
+    assert phases
+
+    again = _run(*flags)
+    assert again.returncode == 0 and "is complete: 2 episodes" in again.stdout
+
+    other = _run(*flags, "--seed=1")
+    assert other.returncode == 2
+    assert "seed 0, not 1" in other.stderr
+    assert len(other.stderr.strip().splitlines()) == 1
