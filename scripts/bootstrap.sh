@@ -24,10 +24,10 @@ fail() {
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # Prints what an interpreter is, as "STATE DETAIL":
-#   ok PATH          3.10, and the loader finds the shared libpython
-#   preload PATH LIB 3.10, its own lib directory has LIB, which the loader does not search
-#   static PATH      3.10 without a shared libpython
-#   version X.Y      another version
+#   ok PATH           3.10, and it has loaded the shared libpython itself
+#   preload PATH LIB  3.10, linked without it, but LIB is there to be loaded (a tab between)
+#   static PATH       3.10 without a shared libpython
+#   version X.Y       another version
 # Nothing when it does not run: pyenv's shims fail where another version is selected.
 probe() {
   "$1" - "$libpython" 2>/dev/null <<'PYTHON' || true
@@ -36,22 +36,27 @@ if sys.version_info[:2] != (3, 10):
     print("version %d.%d" % sys.version_info[:2])
     sys.exit()
 import ctypes, os, sysconfig
+name = sys.argv[1]
 path = sys.executable
 if sys.prefix != sys.base_prefix:  # of a virtual environment, which may go away
     path = os.path.realpath(path)
-try:
-    ctypes.CDLL(sys.argv[1])
+
+def loaded():
+    with open("/proc/self/maps") as maps:
+        lines = [line.rstrip("\n") for line in maps if line.rstrip().endswith("/" + name)]
+    return lines[0][lines[0].index("/"):] if lines else ""
+
+if loaded():
     print("ok " + path)
     sys.exit()
-except OSError:
-    pass
-for folder in (sysconfig.get_config_var("LIBDIR"), sys.base_prefix + "/lib"):
-    library = os.path.join(folder or "", sys.argv[1])
+# That ctypes finds it by name does not say that Launchpad's modules would: each module
+# brings a search path of its own. Loaded by its full name first, it serves them all.
+for folder in (sysconfig.get_config_var("LIBDIR"), sys.base_prefix + "/lib", ""):
     try:
-        ctypes.CDLL(library)
+        ctypes.CDLL(os.path.join(folder or "", name))
     except OSError:
         continue
-    print("preload %s\t%s" % (path, library))
+    print("preload %s\t%s" % (path, loaded()))
     sys.exit()
 print("static " + path)
 PYTHON
@@ -191,7 +196,7 @@ is_ready && exit 0
 # Two `make` at a time: the second waits, then finds the work done.
 if have flock; then
   exec 9<scripts/bootstrap.sh
-  flock 9
+  flock -n 9 || { say "waiting for another make in this clone" && flock 9; }
   is_ready && exit 0
 fi
 
@@ -208,8 +213,7 @@ fi
 touch "$unfinished"
 rm -f "$stamp"
 if [[ $reusable == no && -n $preload ]]; then
-  # Launchpad's modules name libpython, and the loader would not find it. Loaded at
-  # start-up, it is there for every process of .venv, without LD_LIBRARY_PATH.
+  # Loaded at start-up, it is there for every process of .venv, without LD_LIBRARY_PATH.
   printf 'import ctypes; ctypes.CDLL("%s")\n' "$preload" \
     >"$venv/lib/python3.10/site-packages/helms_libpython.pth"
 fi

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import pathlib
 import re
+import resource
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -117,6 +117,12 @@ def _assert_refused(result: subprocess.CompletedProcess, *words: str) -> None:
         assert word in result.stderr
 
 
+def _processor_seconds() -> float:
+    """Of the child processes so far: what a busy machine does not stretch."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def test_no_python_is_one_line_and_exit_code_2(clone):
     _assert_refused(clone.run(), "Python 3.10 not found", "make PYTHON=")
 
@@ -173,9 +179,9 @@ def test_first_run_installs_and_second_is_quick(clone):
     assert first.returncode == 0, first
     assert clone.calls == ["venv", _BUILDERS, _LOCKED]
 
-    start = time.monotonic()
+    before = _processor_seconds()
     second = clone.run("make", "venv")
-    assert time.monotonic() - start < 1.0
+    assert _processor_seconds() - before < 1.0
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
     assert clone.calls == ["venv", _BUILDERS, _LOCKED]
 
@@ -238,7 +244,7 @@ def test_uv_python_is_found_and_uv_installs(clone):
     ]
 
 
-def test_library_off_the_loaders_path_is_loaded_at_start_up(clone):
+def test_library_that_python_does_not_load_is_loaded_at_start_up(clone):
     python = clone.bin / "python3.10"
     library = "/opt/my python/lib/libpython3.10.so.1.0"
     clone.python(python, probe=f"printf 'preload {python}\\t{library}\\n'")
@@ -285,6 +291,20 @@ def test_check_gl_says_no_for_a_back_end_that_is_not_there():
         check=False,
     )
     assert result.returncode == 1
+
+
+def test_gl_tests_are_skipped_with_a_reason_where_nothing_renders(clone):
+    (clone.root / "tests").mkdir()
+    shutil.copy(_ROOT / "tests" / "conftest.py", clone.root / "tests")
+    shutil.copy(_ROOT / "pyproject.toml", clone.root)
+    (clone.root / "tests" / "some_test.py").write_text(
+        "import pytest\n\n@pytest.mark.gl\ndef test_a(): assert False\n\n"
+        "def test_b(): pass\n"
+    )
+    result = clone.run(sys.executable, "-m", "pytest", "-rs", MUJOCO_GL="nothing")
+    assert result.returncode == 0, result.stdout
+    assert "1 passed, 1 skipped" in result.stdout
+    assert "no OpenGL: install libegl1" in result.stdout
 
 
 def _pins(name: str) -> dict[str, str]:
