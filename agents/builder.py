@@ -2,9 +2,9 @@
 
 Acme has this interface for JAX agents only (`acme.agents.jax.builders`). A builder is
 made from plain configuration in each process, so nothing that holds TensorFlow state is
-ever sent from one to another. What RL acts on (the "latent": a skill, a latent vector or
-the action itself) may differ from what the environment takes: replay stores the latent,
-and the actor hands the environment the decoded action.
+ever sent from one to another. What RL acts on (the "latent": a skill, a latent vector
+or the action itself) may differ from what the environment takes: replay stores the
+latent, and the actor hands the environment the decoded action.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import abc
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
-import dm_env
 import reverb
 import tensorflow as tf
 from acme import adders, core, specs
@@ -79,8 +78,15 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
         """Batches of replay for the learner."""
 
     @abc.abstractmethod
-    def make_adder(self, replay_client: reverb.Client) -> adders.Adder:
-        """What writes an actor's steps to replay."""
+    def make_adder(
+        self, replay_client: reverb.Client, stopped: Callable[[], bool] = lambda: False
+    ) -> adders.Adder:
+        """What writes an actor's steps to replay.
+
+        Args:
+          replay_client: of the server.
+          stopped: whether the program is stopping, which ends a wait of the adder.
+        """
 
     @abc.abstractmethod
     def make_policy(self, networks: Networks, evaluation: bool = False) -> Policy:
@@ -105,12 +111,23 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
         counter: counting.Counter | None = None,
         logger: loggers.Logger | None = None,
     ) -> core.Learner:
-        """A learner; with a directory it resumes from and saves to checkpoints there."""
+        """A learner; with a directory it resumes from and keeps checkpoints there."""
+
+    @abc.abstractmethod
+    def restore_policy(self, networks: Networks, directory: str) -> int:
+        """Reads the policy from the newest checkpoint that a learner wrote.
+
+        Args:
+          networks: whose online policy is assigned.
+          directory: that the learner was given.
+
+        Returns:
+          The learner steps of that checkpoint.
+
+        Raises:
+          ValueError: in one line, if there is none or it is of another model.
+        """
 
     @abc.abstractmethod
     def learner_steps_due(self, actor_steps: int) -> int:
-        """How many learner steps `actor_steps` steps of acting pay for in one process."""
-
-
-BuilderFactory = Callable[[], AgentBuilder]
-EnvironmentFactory = Callable[[int], dm_env.Environment]
+        """Learner steps that `actor_steps` steps of acting pay for in one process."""

@@ -14,8 +14,8 @@ EPISODE_STEPS = 8
 class MatchingTask(dm_env.Environment):
     """At each step an object shows one of three symbols; the right action is its own.
 
-    An action is an angle in [-1, 1]; skill k's is (-0.8, 0, 0.8)[k]. The right one earns
-    1, any other 0, so a uniform choice earns a third of `EPISODE_STEPS` and the best
+    An action is an angle in [-1, 1]; skill k's is (-0.8, 0, 0.8)[k]. The right one
+    earns 1, any other 0, so a uniform choice earns a third of `EPISODE_STEPS` and the best
     choice all of it. The episode ends by its length, as the real one does (discount 1).
     """
 

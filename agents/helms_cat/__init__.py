@@ -1,1 +1,1 @@
-"""HeLMS-cat: a categorical high level over frozen skills, learned by MPO (section 3.2)."""
+"""HeLMS-cat: a categorical high level over frozen skills, by MPO (section 3.2)."""

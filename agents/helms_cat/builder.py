@@ -30,11 +30,13 @@ class HelmsCatBuilder(MPOBuilder[MPONetworks]):
         )
 
     def make_policy_loss(self) -> CategoricalPolicyLoss:
+        """All K skills are evaluated."""
         return CategoricalPolicyLoss(self._config)
 
     def make_networks(
         self, environment_spec: specs.EnvironmentSpec, seed: int
     ) -> MPONetworks:
+        """A new high level and critic; raises ValueError if the skills do not fit."""
         shape = environment_spec.actions.shape
         if shape != (self._skills.action_dim,):
             raise ValueError(
@@ -48,6 +50,7 @@ class HelmsCatBuilder(MPOBuilder[MPONetworks]):
     def make_policy(
         self, networks: MPONetworks, evaluation: bool = False
     ) -> SkillPolicy:
+        """High level and skills in one call."""
         return SkillPolicy(
             networks.policy,
             self._skills,

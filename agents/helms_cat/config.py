@@ -15,7 +15,7 @@ class HelmsCatConfig(MPOConfig):
 
     # In evaluation the skill is drawn as in training, or the most likely one is taken.
     evaluation: str = "sampled"
-    # Draw z from the mid level's Gaussian (the paper's z ~ q(z|y, x)), or take its mean.
+    # Draw z from the mid level (the paper's z ~ q(z|y, x)), or take its mean.
     sample_latent: bool = True
 
     # Which observation groups each network reads; "proprio" and "objects" (Table 5).

@@ -1,6 +1,7 @@
-"""HeLMS-cat's networks, and its policy: a skill every step, decoded by the frozen levels.
+"""HeLMS-cat's networks, and its policy: a skill a step, decoded by frozen levels.
 
-Shape letters: K skills, D action, P proprioception, O objects; [...] leading dimensions.
+Shape letters: K skills, D action, P proprioception, O objects; [...] any leading
+dimensions.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class SkillDecoder(Protocol):
         observation: Mapping[str, tf.Tensor],
         seed: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Actions [..., D] in [-1, 1] of skills int32 [...]; z's mean without a seed."""
+        """Actions [..., D] in [-1, 1] of skills [...]; z's mean without a seed."""
 
 
 def make_networks(
@@ -94,6 +95,7 @@ class SkillPolicy(Policy):
     def __call__(
         self, observation: Mapping[str, tf.Tensor], seed: tf.Tensor
     ) -> Decision:
+        """See `Policy`."""
         batched = {key: value[None] for key, value in observation.items()}
         logits = self._high_level(batched)  # [1, K]
         skill_seed, latent_seed = tf.unstack(

@@ -62,8 +62,9 @@ def improved_policy(
       temperature: eta, a positive scalar.
 
     Returns:
-      Log probabilities of the improved policy [..., K] and log of its normaliser [...],
-      log sum_y pi_target(y|x) exp(Q(x, y) / eta). Both carry the temperature's gradient.
+      Log probabilities of the improved policy [..., K] and the log of its normaliser
+      [...], log sum_y pi_target(y|x) exp(Q(x, y) / eta). Both carry the temperature's
+      gradient.
     """
     unnormalised = q_values / temperature + tf.nn.log_softmax(target_logits)
     log_normaliser = tf.reduce_logsumexp(unnormalised, axis=-1)
@@ -108,7 +109,7 @@ def categorical_mpo(
         )
     if epsilon <= 0 or epsilon_policy <= 0 or prior_weight < 0:
         raise ValueError(
-            "epsilon and epsilon_policy must be positive and prior_weight not negative, "
+            "epsilon and epsilon_policy must be positive, prior_weight not negative, "
             f"got {epsilon}, {epsilon_policy} and {prior_weight}"
         )
     q_values = tf.stop_gradient(q_values)

@@ -4,10 +4,10 @@ Shape letters: B batch, T time (rows of a sequence), K actions (skills).
 
 A sequence of T rows holds T - 1 transitions. Row t is the observation x_t, the action
 taken there, and the reward and discount that followed. Where an episode ends within a
-sequence, the row after its last transition holds the final observation and nothing else,
-and further rows are padding; `valid` is 1 in rows that hold a transition and 0 in these.
-So a bootstrap from the final observation is right whenever the environment's discount
-there is not zero (a time limit), and never reads padding.
+sequence, the row after its last transition holds the final observation and nothing
+else, and further rows are padding; `valid` is 1 in rows that hold a transition and 0 in
+these. So a bootstrap from the final observation is right whenever the environment's
+discount there is not zero (a time limit), and never reads padding.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def td_zero(
 
 
 def observed_states(valid: tf.Tensor) -> tf.Tensor:
-    """1 in rows whose observation is real [B, T]: transitions and final observations."""
+    """1 in rows whose observation is real [B, T]: transitions, final observations."""
     follows = tf.concat([tf.zeros_like(valid[:, :1]), valid[:, :-1]], axis=1)
     return tf.maximum(valid, follows)
 

@@ -1,4 +1,4 @@
-"""Acting: one compiled call a step, replay gets the latent, the environment the action."""
+"""Acting: one compiled call a step; replay gets the latent, the environment the action."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from agents.builder import Policy
 class LatentActor(core.Actor):
     """Runs a policy and stores what it decided, with a flag in rows that are real.
 
-    Acme's sequence adder fills the final observation's row and the padding after it with
-    zeros, so the flag `valid` tells transitions from both.
+    Acme's sequence adder fills the final observation's row and the padding after it
+    with zeros, so the flag `valid` tells transitions from both.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class LatentActor(core.Actor):
         variable_client: variable_utils.VariableClient | None = None,
     ):
         """Every decision's randomness comes from (seed, number of the decision)."""
-        self._policy = tf.function(policy.__call__)
+        self._policy = tf.function(policy.__call__, autograph=False)
         self._seed = seed
         self._num_decisions = 0
         self._adder = adder
@@ -52,6 +52,7 @@ class LatentActor(core.Actor):
         return self._latent
 
     def observe_first(self, timestep: dm_env.TimeStep) -> None:
+        """Starts an episode in replay."""
         if self._adder is not None:
             _check_finite(timestep)
             self._adder.add_first(timestep)
@@ -66,12 +67,13 @@ class LatentActor(core.Actor):
             )
 
     def update(self, wait: bool = False) -> None:
+        """Fetches variables when their time has come."""
         if self._variable_client is not None:
             self._variable_client.update(wait)
 
 
 def _check_finite(timestep: dm_env.TimeStep) -> None:
-    """Raises FloatingPointError rather than let a value that is not finite into replay."""
+    """Raises FloatingPointError: no value that is not finite goes into replay."""
     for key, value in timestep.observation.items():
         if not np.isfinite(value).all():
             raise FloatingPointError(f"observation {key!r} is not finite")

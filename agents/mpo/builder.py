@@ -6,7 +6,7 @@ An agent adds its networks, its policy and the spec of what RL acts on.
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import dm_env
 import numpy as np
@@ -19,8 +19,9 @@ from acme.utils import counting, loggers
 
 from agents.builder import AgentBuilder, Networks, Policy
 from agents.mpo.acting import LatentActor
+from agents.mpo.adder import InterruptibleClient
 from agents.mpo.config import MPOConfig
-from agents.mpo.learning import MPOLearner
+from agents.mpo.learning import MPOLearner, restore_policy
 from agents.mpo.policy_loss import PolicyLoss
 
 TABLE = "sequences"
@@ -35,6 +36,7 @@ class MPOBuilder(AgentBuilder[Networks]):
 
     @property
     def config(self) -> MPOConfig:
+        """The configuration."""
         return self._config
 
     @abc.abstractmethod
@@ -50,6 +52,7 @@ class MPOBuilder(AgentBuilder[Networks]):
     def make_replay_tables(
         self, environment_spec: specs.EnvironmentSpec, limit_rate: bool = True
     ) -> list[reverb.Table]:
+        """One table of sequences, uniform, first in first out."""
         config = self._config
         if limit_rate and config.samples_per_insert is not None:
             limiter = reverb.rate_limiters.SampleToInsertRatio(
@@ -90,9 +93,12 @@ class MPOBuilder(AgentBuilder[Networks]):
         dataset = dataset.batch(config.batch_size, drop_remainder=True)
         return iter(dataset.prefetch(config.prefetch_batches))
 
-    def make_adder(self, replay_client: reverb.Client) -> adders.Adder:
+    def make_adder(
+        self, replay_client: reverb.Client, stopped: Callable[[], bool] = lambda: False
+    ) -> adders.Adder:
+        """Overlapping sequences, padded at the episode's end."""
         return reverb_adders.SequenceAdder(
-            client=_WriterClient(replay_client),
+            client=InterruptibleClient(replay_client, stopped),
             priority_fns={TABLE: None},
             sequence_length=self._config.sequence_length,
             period=self._config.sequence_period,
@@ -106,6 +112,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         adder: adders.Adder | None = None,
         variable_source: core.VariableSource | None = None,
     ) -> LatentActor:
+        """An actor; it waits for the source's variables before it exists."""
         client = None
         if variable_source is not None:
             client = variable_utils.VariableClient(
@@ -125,6 +132,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         counter: counting.Counter | None = None,
         logger: loggers.Logger | None = None,
     ) -> MPOLearner:
+        """The learner with a fresh policy loss."""
         return MPOLearner(
             config=self._config,
             networks=networks,
@@ -134,6 +142,10 @@ class MPOBuilder(AgentBuilder[Networks]):
             counter=counter,
             logger=logger,
         )
+
+    def restore_policy(self, networks: Networks, directory: str) -> int:
+        """See `AgentBuilder`."""
+        return restore_policy(networks.policy, directory)
 
     def learner_steps_due(self, actor_steps: int) -> int:
         """Learner steps that `actor_steps` of acting pay for: the ratio of the limiter.
@@ -150,23 +162,6 @@ class MPOBuilder(AgentBuilder[Networks]):
             return actor_steps
         paid = inserts - config.min_replay_size
         return int(paid * config.samples_per_insert / config.batch_size)
-
-
-class _WriterClient:
-    """A Reverb client as Acme's adders expect it.
-
-    Acme 0.4.0 asks for the writer with `get_signature_timeout_ms`, which Reverb has only
-    after 0.7.2; without it the writer waits for the server as long as it takes.
-    """
-
-    def __init__(self, client: reverb.Client):
-        self._client = client
-
-    def trajectory_writer(
-        self, num_keep_alive_refs: int, get_signature_timeout_ms: int | None = None
-    ) -> reverb.TrajectoryWriter:
-        del get_signature_timeout_ms
-        return self._client.trajectory_writer(num_keep_alive_refs)
 
 
 def error_buffer(config: MPOConfig) -> float:

@@ -1,7 +1,8 @@
 """Configuration of MPO agents.
 
 Values come from Table 5 of the HeLMS paper where it gives one, else from Acme's MPO
-(`acme/agents/jax/mpo/config.py`, `acme/agents/tf/mpo`), else they are ours; each says so.
+(`acme/agents/jax/mpo/config.py`, `acme/agents/tf/mpo`), else they are ours; each says
+so.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class MPOConfig:
     sequence_period: int = 5  # steps between the starts of sequences; ours
     min_replay_size: int = 1000  # sequences before the first sample; Acme
     max_replay_size: int = 1_000_000  # sequences; Acme
-    # How often a sequence is sampled on average; None: as fast as the learner runs. Acme.
+    # How often a sequence is sampled on average; None: no limit. Acme.
     samples_per_insert: float | None = 32.0
     prefetch_batches: int = 2  # ours
 

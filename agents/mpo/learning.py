@@ -15,6 +15,7 @@ Shape letters: B batch, T time.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,11 +55,12 @@ class MPOLearner(acme.Learner):
         Args:
           config: of the agent.
           networks: online and target, with their variables made.
-          policy_loss: evaluation and improvement for the kind of action; owns the duals.
+          policy_loss: evaluation and improvement of the kind of action; owns the duals.
           dataset: `reverb.ReplaySample`s whose data are trajectories [B, T, ...] with
             `extras["valid"]` 1 in rows that hold a transition.
           directory: where checkpoints are kept; None keeps none.
-          counter: counts learner steps and wall time.
+          counter: counts learner steps and wall time; whoever owns it keeps it, the
+            checkpoint has the learner's own count of steps.
           logger: receives the losses after every step.
         """
         self._config = config
@@ -84,8 +86,8 @@ class MPOLearner(acme.Learner):
             optimizer.step.assign(0)
         self._num_steps = tf.Variable(0, dtype=tf.int64, trainable=False)
 
-        # Held while variables change: whoever saves or reads them waits for whole steps,
-        # and nobody waits for the data.
+        # Held while variables change: whoever saves or reads them waits for whole
+        # steps, and nobody waits for the data.
         self._lock = threading.Lock()
         self._timestamp: float | None = None
         self._checkpointer: savers.Checkpointer | None = None
@@ -101,7 +103,6 @@ class MPOLearner(acme.Learner):
                     "critic_optimizer": self._critic_optimizer,
                     "dual_optimizer": self._dual_optimizer,
                     "num_steps": self._num_steps,
-                    "counter": self._counter,
                 },
                 directory=directory,
                 subdirectory=CHECKPOINT_NAME,
@@ -110,7 +111,7 @@ class MPOLearner(acme.Learner):
                 max_to_keep=2,
             )
 
-    @tf.function
+    @tf.function(autograph=False)  # quicker to trace; the one condition is spelled out
     def _update(self, sample: reverb.ReplaySample) -> dict[str, tf.Tensor]:
         """One step on a batch; changes nothing unless every gradient is finite."""
         networks, loss_fn = self._networks, self._policy_loss
@@ -157,15 +158,32 @@ class MPOLearner(acme.Learner):
         finite = tf.reduce_all(
             tf.math.is_finite([loss_critic, loss_policy, *norms.values()])
         )
-        if finite:
+
+        def apply() -> tf.Tensor:
             for optimizer, gradients, variables in updates:
                 optimizer.apply(gradients, variables)
             loss_fn.project()
-            self._num_steps.assign_add(1)
-            if self._num_steps % self._config.target_policy_update_period == 0:
-                copy_variables(networks.policy, networks.target_policy)
-            if self._num_steps % self._config.target_critic_update_period == 0:
-                copy_variables(networks.critic, networks.target_critic)
+            num_steps = self._num_steps.assign_add(1)
+            for online, target, period in (
+                (
+                    networks.policy,
+                    networks.target_policy,
+                    self._config.target_policy_update_period,
+                ),
+                (
+                    networks.critic,
+                    networks.target_critic,
+                    self._config.target_critic_update_period,
+                ),
+            ):
+                tf.cond(
+                    tf.equal(num_steps % period, 0),
+                    lambda o=online, t=target: _copied(o, t),
+                    lambda: False,
+                )
+            return tf.constant(True)
+
+        tf.cond(finite, apply, lambda: False)
         return {
             "loss_critic": loss_critic,
             "loss_policy_total": loss_policy,
@@ -191,8 +209,8 @@ class MPOLearner(acme.Learner):
             bad = sorted(k for k, v in results.items() if not np.isfinite(v))
             kept = f", checkpoints: {self.directory}" if self.directory else ""
             raise FloatingPointError(
-                f"learner step {num_steps + 1} met values that are not finite in {bad}; "
-                f"the variables are those of step {num_steps}{kept}"
+                f"learner step {num_steps + 1} met values that are not finite in "
+                f"{bad}; the variables are those of step {num_steps}{kept}"
             )
         now = time.monotonic()
         elapsed = now - self._timestamp if self._timestamp is not None else 0.0
@@ -234,3 +252,31 @@ class MPOLearner(acme.Learner):
             raise ValueError(f"no variables {unknown}; there are {sorted(modules)}")
         with self._lock:
             return [tf_utils.to_numpy(modules[name].variables) for name in names]
+
+
+def _copied(source: snt.Module, destination: snt.Module) -> bool:
+    copy_variables(source, destination)
+    return True
+
+
+def restore_policy(policy: snt.Module, directory: str) -> int:
+    """Reads a policy, its variables made, from a learner's newest checkpoint.
+
+    Returns:
+      The learner steps of that checkpoint.
+
+    Raises:
+      ValueError: there is no checkpoint, or it is of another model.
+    """
+    path = os.path.join(directory, "checkpoints", CHECKPOINT_NAME)
+    newest = tf.train.latest_checkpoint(path)
+    if newest is None:
+        raise ValueError(f"no checkpoint in {path}")
+    num_steps = tf.Variable(0, dtype=tf.int64, trainable=False)
+    try:
+        status = tf.train.Checkpoint(policy=policy, num_steps=num_steps).restore(newest)
+        status.expect_partial()  # or TensorFlow lists all that is not read
+        status.assert_existing_objects_matched()
+    except (AssertionError, ValueError) as e:
+        raise ValueError(f"{newest} is the checkpoint of another model") from e
+    return int(num_steps)

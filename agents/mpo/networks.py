@@ -95,7 +95,7 @@ class SequenceCritic(snt.Module):
         """`rnn_size` is the number of LSTM units; 0 leaves the LSTM out."""
         super().__init__(name=name)
         self._representation = representation
-        self._rnn = snt.UnrolledLSTM(rnn_size) if rnn_size else None
+        self._rnn = snt.LSTM(rnn_size) if rnn_size else None
         self._torso = shared.make_mlp(hidden_sizes)
         self._head = shared.LeadingDims(snt.Linear(num_actions, name="q_values"))
 
@@ -104,8 +104,14 @@ class SequenceCritic(snt.Module):
         features = self._representation(observation)  # [B, T, F]
         if self._rnn is not None:
             state = self._rnn.initial_state(tf.shape(features)[0])
-            time_major, _ = self._rnn(tf.transpose(features, [1, 0, 2]), state)
-            features = tf.transpose(time_major, [1, 0, 2])
+            time_major = tf.unstack(tf.transpose(features, [1, 0, 2]))  # T of [B, F]
+            outputs = []
+            # Unrolled in the graph: T is small and fixed. (`snt.UnrolledLSTM` compiles
+            # three variants of itself, which takes many seconds.)
+            for step in time_major:
+                output, state = self._rnn(step, state)
+                outputs.append(output)
+            features = tf.stack(outputs, axis=1)  # [B, T, F]
         return self._head(self._torso(features))
 
 

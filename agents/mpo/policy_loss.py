@@ -1,10 +1,10 @@
 """What MPO needs to know about the kind of action: how to evaluate and improve it.
 
-The learner is the same for every kind. A `PolicyLoss` owns the dual variables, reads the
-parameters that the policy network put out (logits here) and answers three questions:
-the value of the action taken, the value of a state under a policy, and the loss of one
-improvement step. The categorical kind is here; others (Gaussian, mixture) sample actions
-and evaluate the critic on them.
+The learner is the same for every kind. A `PolicyLoss` owns the dual variables, reads
+the parameters that the policy network put out (logits here) and answers three
+questions: the value of the action taken, the value of a state under a policy, and the
+loss of one improvement step. The categorical kind is here; others (Gaussian, mixture)
+sample actions and evaluate the critic on them.
 
 Shape letters: B batch, T time, K actions (skills).
 """
@@ -25,7 +25,7 @@ _DUAL_FLOOR = 1e-8
 
 
 class PolicyLoss(tf.Module, abc.ABC):
-    """Evaluation and improvement for one kind of action. Its variables are the duals."""
+    """Evaluation and improvement of one kind of action. Its variables are the duals."""
 
     @abc.abstractmethod
     def action_value(self, critic_output: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
@@ -74,16 +74,19 @@ class CategoricalPolicyLoss(PolicyLoss):
         )
 
     def action_value(self, critic_output: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """See `PolicyLoss`."""
         return critic_loss.value_of(critic_output, action)
 
     def state_value(
         self, critic_output: tf.Tensor, policy_output: tf.Tensor
     ) -> tf.Tensor:
+        """Exact: all K actions are weighed."""
         return critic_loss.expected_value(policy_output, critic_output)
 
     def __call__(
         self, online: tf.Tensor, target: tf.Tensor, critic_output: tf.Tensor
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
+        """See `PolicyLoss`; `critic_output` holds values, not a graph to train."""
         losses, stats = categorical_mpo.categorical_mpo(
             online,
             target,
@@ -98,6 +101,7 @@ class CategoricalPolicyLoss(PolicyLoss):
         return losses.total(), {**named, **stats._asdict()}
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:
+        """The temperature and the trust region's multiplier."""
         return {
             "temperature": positive(self._log_temperature),
             "alpha": positive(self._log_alpha),

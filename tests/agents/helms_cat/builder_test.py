@@ -12,17 +12,17 @@ from agents.helms_cat.config import HelmsCatConfig
 from agents.mpo.builder import TABLE, error_buffer
 from tests import fakes
 
-_SMALL = dict(
-    policy_hidden_sizes=(16,),
-    critic_hidden_sizes=(16,),
-    input_size=16,
-    critic_rnn_size=8,
-    batch_size=4,
-    sequence_length=5,
-    sequence_period=4,
-    min_replay_size=1,
-    samples_per_insert=None,
-)
+_SMALL = {
+    "policy_hidden_sizes": (16,),
+    "critic_hidden_sizes": (16,),
+    "input_size": 16,
+    "critic_rnn_size": 8,
+    "batch_size": 4,
+    "sequence_length": 5,
+    "sequence_period": 4,
+    "min_replay_size": 1,
+    "samples_per_insert": None,
+}
 
 
 def _parts(**overrides):

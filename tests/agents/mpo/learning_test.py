@@ -12,20 +12,21 @@ from acme.utils import counting
 
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
+from agents.mpo import learning
 from tests import fakes
 
-_SMALL = dict(
-    policy_hidden_sizes=(16,),
-    critic_hidden_sizes=(16,),
-    input_size=16,
-    critic_rnn_size=8,
-    batch_size=8,
-    sequence_length=4,
-    sequence_period=3,
-    learning_rate=3e-3,
-    target_policy_update_period=3,
-    target_critic_update_period=5,
-)
+_SMALL = {
+    "policy_hidden_sizes": (16,),
+    "critic_hidden_sizes": (16,),
+    "input_size": 16,
+    "critic_rnn_size": 8,
+    "batch_size": 8,
+    "sequence_length": 4,
+    "sequence_period": 3,
+    "learning_rate": 3e-3,
+    "target_policy_update_period": 3,
+    "target_critic_update_period": 5,
+}
 
 
 def _batch(seed=0, reward=None, batch=8, time=4):
@@ -97,8 +98,6 @@ def test_targets_follow_their_own_periods():
     assert changed == [False, False, True, False, False, True]
     changed = [not _equal(a, b) for a, b in itertools.pairwise(critics)]
     assert changed == [False, False, False, False, True, False]
-
-
 
 
 def test_equal_seeds_give_equal_networks():
@@ -177,7 +176,7 @@ def test_resumes_everything(tmp_path):
             strict=True,
         ):
             np.testing.assert_allclose(a, b, atol=1e-6)
-    assert second._counter.get_counts()["learner_steps"] == 8
+    assert second.num_steps == 8
 
 
 def test_get_variables_by_name():
@@ -186,3 +185,17 @@ def test_get_variables_by_name():
     assert _equal(policy, _values(networks.policy))
     with pytest.raises(ValueError, match=r"no variables \['actor'\]"):
         learner.get_variables(["actor"])
+
+
+def test_restore_policy(tmp_path):
+    learner, networks = _learner(directory=str(tmp_path))
+    learner.step()
+    learner.save_checkpoint()
+    _, other = _learner(seed=5)
+    assert learning.restore_policy(other.policy, str(tmp_path)) == 1
+    assert _equal(_values(networks.policy), _values(other.policy))
+    _, wider = _learner(policy_hidden_sizes=(17,))
+    with pytest.raises(ValueError, match="of another model"):
+        learning.restore_policy(wider.policy, str(tmp_path))
+    with pytest.raises(ValueError, match="no checkpoint in"):
+        learning.restore_policy(other.policy, str(tmp_path / "empty"))

@@ -1,0 +1,91 @@
+"""Writing to replay: an interruptible Reverb client for Acme's adders.
+
+Acme's adders wait without limit where the table's rate limiter holds inserts back, and
+say nothing. Here the wait is cut into slices: it warns once it is long, and ends with
+`Stopped` when the program stops.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import reverb
+from absl import logging
+
+_SLICE_MS = 500
+_WARN_AFTER_SECONDS = 30.0
+
+
+class Stopped(Exception):
+    """The program is stopping, so what was being waited for will not come."""
+
+
+class InterruptibleClient:
+    """A Reverb client as Acme's adders use it.
+
+    Acme 0.4.0 asks for the writer with `get_signature_timeout_ms`, which Reverb has
+    only after 0.7.2; without it the writer waits for the server as long as it takes.
+    """
+
+    def __init__(self, client: reverb.Client, stopped: Callable[[], bool]):
+        self._client = client
+        self._stopped = stopped
+
+    def trajectory_writer(
+        self, num_keep_alive_refs: int, get_signature_timeout_ms: int | None = None
+    ) -> InterruptibleWriter:
+        """A writer whose waits end when the program stops."""
+        del get_signature_timeout_ms
+        writer = self._client.trajectory_writer(num_keep_alive_refs)
+        return InterruptibleWriter(writer, self._stopped)
+
+
+class InterruptibleWriter:
+    """A `reverb.TrajectoryWriter`; everything but the waits is passed on."""
+
+    def __init__(self, writer: reverb.TrajectoryWriter, stopped: Callable[[], bool]):
+        self._writer = writer
+        self._stopped = stopped
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
+
+    def flush(
+        self, block_until_num_items: int = 0, timeout_ms: int | None = None
+    ) -> None:
+        """Waits until at most so many items are on their way."""
+        self._wait(
+            lambda ms: self._writer.flush(block_until_num_items, timeout_ms=ms),
+            timeout_ms,
+        )
+
+    def end_episode(
+        self, clear_buffers: bool = True, timeout_ms: int | None = None
+    ) -> None:
+        """Waits until all items have arrived, then forgets the episode."""
+        self._wait(
+            lambda ms: self._writer.end_episode(clear_buffers, timeout_ms=ms),
+            timeout_ms,
+        )
+
+    def _wait(self, attempt: Callable[[int], None], timeout_ms: int | None) -> None:
+        begin = time.monotonic()
+        warned = False
+        while True:
+            try:
+                return attempt(_SLICE_MS if timeout_ms is None else timeout_ms)
+            except reverb.DeadlineExceededError:
+                if timeout_ms is not None:
+                    raise
+            if self._stopped():
+                raise Stopped("an insert into replay was waiting")
+            seconds = time.monotonic() - begin
+            if seconds > _WARN_AFTER_SECONDS and not warned:
+                warned = True
+                logging.warning(
+                    "inserts have waited %.0f s: the learner is slower than "
+                    "samples_per_insert asks of it",
+                    seconds,
+                )
