@@ -134,7 +134,7 @@ class SkillTraining:
         self._evaluation_logger = _logger(self._root, "evaluation")
         if started is None:
             # Written before there is a checkpoint, so that none is without it.
-            started = {**run, "before": self._evaluate()._asdict()}
+            started = {**run, "before": _record(self._evaluate())}
             _write_json(self._root / _RUN, started)
         self._before = started["before"]
         self._checkpointer = savers.Checkpointer(
@@ -170,7 +170,7 @@ class SkillTraining:
             "skill_use": list(after.skill_use),
             "transition_prior": prior.tolist(),
             "before": self._before,
-            "after": after._asdict(),
+            "after": _record(after),
             "config": self._config.to_dict(),
         }
         skills.save(
@@ -280,6 +280,11 @@ def _read_run(root: pathlib.Path, run: Mapping[str, Any]) -> dict | None:
             f"{root} holds a checkpoint of another data set; take another workdir"
         )
     return found
+
+
+def _record(evaluation: learning.Evaluation) -> dict[str, Any]:
+    """What JSON gives back as it was."""
+    return {**evaluation._asdict(), "skill_use": list(evaluation.skill_use)}
 
 
 def _dims(batches: Iterable[learning.Batch], dataset: str) -> networks.HelmsDims:

@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from absl import flags, logging
 
 from agents.helms.config import HelmsConfig
-from launchers import command
+from datasets import loader
+from environments import observations
+from launchers import command, skill_training
 
 _DEFAULTS = HelmsConfig()
 _MODELS = ("helms",)
@@ -105,16 +107,9 @@ def main(argv: Sequence[str]) -> None:
     """Trains, and says what came out."""
     del argv
     logging.set_verbosity(logging.ERROR)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with command.bad_input():
-        config = _config()
-    # After the flags, so that a mistake in them does not wait for TensorFlow.
-    from datasets import loader
-    from environments import observations
-    from launchers import skill_training
-
     try:
         with command.bad_input():
+            config = _config()
             options = skill_training.TrainingOptions(
                 steps=_STEPS.value,
                 evaluate_every=_EVAL_EVERY.value,
