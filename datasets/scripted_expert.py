@@ -38,7 +38,7 @@ _FINGER_THICKNESS = 0.022  # m along the closing axis
 _FINGER_HALF_WIDTH = 0.014  # m across it
 _FLOOR = 0.0485  # m, the basket's
 _FLOOR_HALF = 0.05  # m around the basket's centre, where objects are put down
-_LEANING = 0.12  # rad between the vertical and the bottom's upmost face
+_LEANING = 0.085  # rad between the vertical and the bottom's upmost face
 _OPEN, _CLOSE = -1.0, 1.0
 _WRIST_MARGIN = 0.08  # rad kept from the wrist's limits
 
@@ -260,7 +260,7 @@ class ScriptedExpert:
         offset = self._pinch - carried
         if phase == _APPROACH:
             aligned = abs(self._yaw_error()) < 0.08
-            if np.linalg.norm(offset[:2]) < 0.008 and aligned and offset[2] < 0.11:
+            if np.linalg.norm(offset[:2]) < 0.012 and aligned and offset[2] < 0.11:
                 self._enter(_DESCEND)
         elif phase == _DESCEND:
             if np.linalg.norm(offset[:2]) > 0.03 or steps > 60:
@@ -282,7 +282,7 @@ class ScriptedExpert:
             if carried[2] > self._carry_height() - self._lift_height() + 0.012:
                 self._enter(_HOVER)
         elif phase == _HOVER:
-            if np.linalg.norm(carried[:2] - self._goal()) < 0.006:
+            if np.linalg.norm(carried[:2] - self._goal()) < 0.01:
                 self._enter(_PLACE)
         elif phase == _PLACE:
             gap = self._cloud[self._subject][:, 2].min() - self._support()
@@ -369,7 +369,9 @@ class ScriptedExpert:
             height = max(clear, self._highest_other() + 0.04) if far else clear
             return np.append(aim, height), self._yaw_error(), _OPEN
         if phase == _DESCEND:
-            return np.append(aim, self._grasp_height()), self._yaw_error(), _OPEN
+            # Aimed lower than it has to get: a proportional law ends slowly.
+            height = max(self._grasp_height() - 0.01, _FLOOR + 0.01)
+            return np.append(aim, height), self._yaw_error(), _OPEN
         if phase == _GRASP:
             return pinch, 0.0, _CLOSE
         if phase == _LIFT:
