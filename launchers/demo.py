@@ -1,0 +1,217 @@
+"""The whole pipeline, small: episodes, skills, and RL that reuses the skills.
+
+python -m launchers.demo
+
+Runs the commands that a user would run, one after another, prints each, and ends with a
+table and a picture. A step that is already done in the work directory is not repeated;
+an interrupted one is continued.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from absl import flags
+
+from launchers import command
+
+_WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "Directory of the results.")
+_EPISODES = flags.DEFINE_integer("episodes", 40, "Expert episodes to collect.")
+_SKILL_STEPS = flags.DEFINE_integer("skill_steps", 800, "Learner steps of the skills.")
+_SKILL_BATCH_SIZE = flags.DEFINE_integer("skill_batch_size", 32, "Their batch size.")
+_ROLLOUT_STEPS = flags.DEFINE_integer(
+    "rollout_steps", 150, "Control steps of each skill's rollout."
+)
+_RL_SECONDS = flags.DEFINE_float("rl_seconds", 120.0, "Length of the RL run.")
+_EVAL_EPISODES = flags.DEFINE_integer(
+    "eval_episodes", 6, "Episodes of the evaluations before and after RL."
+)
+_BENCHMARK_SECONDS = flags.DEFINE_float(
+    "benchmark_seconds", 10.0, "Length of the environment's benchmark."
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of everything.")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """One command of the pipeline."""
+
+    title: str
+    module: str
+    arguments: tuple[str, ...]
+    done: pathlib.Path  # what it leaves when it is complete
+
+
+def _steps(root: pathlib.Path) -> list[_Step]:
+    data, skills, agent = root / "data", root / "skills", root / "agent"
+    return [
+        _Step(
+            "1. A scripted expert stacks red on blue: episodes become a data set.",
+            "launchers.collect",
+            (
+                f"--out={data}",
+                "--task=stack_red_blue",
+                "--object_set=4",
+                f"--episodes={_EPISODES.value}",
+                "--episodes_per_shard=4",
+                f"--seed={_SEED.value}",
+            ),
+            data / "dataset_info.json",
+        ),
+        _Step(
+            "2. The data set becomes skills: the HeLMS bound is maximised.",
+            "launchers.train_skills",
+            (
+                f"--dataset={data}",
+                f"--workdir={skills}",
+                f"--steps={_SKILL_STEPS.value}",
+                f"--batch_size={_SKILL_BATCH_SIZE.value}",
+                "--learning_rate=0.0005",
+                f"--seed={_SEED.value}",
+            ),
+            skills / "summary.json",
+        ),
+        _Step(
+            "3. What each skill does: one rollout with it held.",
+            "launchers.analyse_skills",
+            (
+                f"--skills={skills / 'skills'}",
+                f"--out={root / 'analysis'}",
+                "--episodes=1",
+                f"--steps={_ROLLOUT_STEPS.value}",
+                f"--seed={_SEED.value}",
+            ),
+            root / "analysis" / "skill_rollouts.json",
+        ),
+        _Step(
+            "4. RL reuses the skills: HeLMS-cat, a new high level by MPO over Reverb.",
+            "launchers.train_agent",
+            (
+                "--agent=helms_cat",
+                f"--skills={skills / 'skills'}",
+                "--task=stack_red_blue",
+                "--reward=dense",
+                "--object_set=4",
+                f"--workdir={agent}",
+                "--launch=single_process",
+                f"--run_seconds={_RL_SECONDS.value}",
+                f"--eval_episodes={_EVAL_EPISODES.value}",
+                "--eval_every=1000000",
+                "--batch_size=32",
+                "--min_replay_size=200",
+                f"--seed={_SEED.value}",
+            ),
+            agent / "summary.json",
+        ),
+        _Step(
+            "5. How fast the simulation runs.",
+            "benchmarks.environment",
+            (f"--seconds={_BENCHMARK_SECONDS.value}",),
+            root / "environment.json",
+        ),
+    ]
+
+
+def _run(step: _Step) -> None:
+    print(f"\n{step.title}", flush=True)
+    if step.done.exists():
+        print(f"done before: {step.done}", flush=True)
+        return
+    arguments = ["-m", step.module, *step.arguments]
+    print("$ python " + shlex.join(arguments), flush=True)
+    begin = time.monotonic()
+    if step.module.startswith("benchmarks."):
+        result = subprocess.run(
+            [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, check=False
+        )
+        print(result.stdout, end="", flush=True)
+        if result.returncode == 0:
+            _write(step.done, result.stdout.strip().splitlines()[-1] + "\n")
+    else:
+        result = subprocess.run([sys.executable, *arguments], check=False)
+    if result.returncode:
+        raise SystemExit(result.returncode)
+    print(f"({time.monotonic() - begin:.0f} s)", flush=True)
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text)
+    aside.rename(path)
+
+
+def _read(path: pathlib.Path) -> dict:
+    return json.loads(path.read_text())
+
+
+def _table(root: pathlib.Path, seconds: float) -> dict[str, str]:
+    """What came out, as the commands' own files tell it."""
+    data = _read(root / "data" / "manifest.json")
+    skills = _read(root / "skills" / "summary.json")
+    agent = _read(root / "agent" / "summary.json")
+    speed = _read(root / "environment.json")
+
+    def result(prefix: str) -> str:
+        mean = agent["zero_shot_return" if prefix else "return"]
+        success = agent["zero_shot_success" if prefix else "success"]
+        if mean is None:
+            return "not evaluated"
+        count = agent["eval_episodes"]
+        return f"{mean:.1f} of 400 (success {success:.0%} of {count} episodes)"
+
+    picture = root / "analysis" / "skill_rollouts.png"
+    if not picture.exists():
+        picture = root / "analysis" / "skills.png"
+    use = "  ".join(f"{share:.0%}" for share in skills["skill_use"])
+    return {
+        "expert success": f"{data['success_rate']:.0%} of {data['episodes']} episodes",
+        "data set": f"{data['control_steps']} control steps, "
+        f"{data['bytes'] / 1e6:.0f} MB",
+        "held-out ELBO, nats a step": f"{skills['elbo_before']:.2f} -> "
+        f"{skills['elbo_after']:.2f} in {skills['steps']} steps",
+        "use of each skill": use,
+        "zero-shot return": result("zero_shot_"),
+        "return after RL": result(""),
+        "RL": f"{agent['actor_steps']} actor steps, {agent['learner_steps']} learner "
+        f"steps in {agent['seconds']:.0f} s",
+        "control steps a second": f"{speed['steps_per_second']:.0f} on one core with "
+        f"resets; {data['collection']['control_steps_per_second']:.0f} collecting "
+        f"with {data['collection']['processes']} processes",
+        "picture": str(picture),
+        "time": f"{seconds:.0f} s this time",
+    }
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs the pipeline."""
+    del argv
+    begin = time.monotonic()
+    root = pathlib.Path(_WORKDIR.value)
+    with command.bad_input():
+        if root.exists() and not root.is_dir():
+            raise ValueError(f"{root} is not a directory; give another --workdir")
+        root.mkdir(parents=True, exist_ok=True)
+    print(f"The HeLMS pipeline, small, in {root}: about 10 minutes on 2 cores.")
+    try:
+        for step in _steps(root):
+            _run(step)
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues", file=sys.stderr)
+        raise SystemExit(130) from None
+    table = _table(root, time.monotonic() - begin)
+    print()
+    for name, value in table.items():
+        print(f"{name:28s}{value}")
+    _write(root / "summary.json", json.dumps(table, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    command.run(main)
