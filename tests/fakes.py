@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+
 import dm_env
 import numpy as np
 import tensorflow as tf
+from acme import specs as acme_specs
 from dm_env import specs
+
+from agents.helms_cat.builder import HelmsCatBuilder
+from agents.helms_cat.config import HelmsCatConfig
+from launchers.experiment import Budget, Experiment
 
 NUM_SKILLS = 3
 EPISODE_STEPS = 8
@@ -15,8 +22,9 @@ class MatchingTask(dm_env.Environment):
     """At each step an object shows one of three symbols; the right action is its own.
 
     An action is an angle in [-1, 1]; skill k's is (-0.8, 0, 0.8)[k]. The right one
-    earns 1, any other 0, so a uniform choice earns a third of `EPISODE_STEPS` and the best
-    choice all of it. The episode ends by its length, as the real one does (discount 1).
+    earns 1, any other 0, so a uniform choice earns a third of `EPISODE_STEPS` and the
+    best choice all of it. The episode ends by its length, as the real one does
+    (discount 1).
     """
 
     def __init__(self, seed: int):
@@ -88,3 +96,40 @@ class FakeSkills:
         if seed is not None:
             angle += 0.1 * tf.random.stateless_uniform(tf.shape(angle), seed, -1, 1)
         return angle
+
+
+SMALL_AGENT = {
+    "policy_hidden_sizes": (32,),
+    "critic_hidden_sizes": (32,),
+    "input_size": 32,
+    "critic_rnn_size": 16,
+    "batch_size": 32,
+    "learning_rate": 3e-3,
+    "discount": 0.5,
+    "sequence_length": 5,
+    "sequence_period": 4,
+    "min_replay_size": 30,
+    "samples_per_insert": 16.0,
+    "target_policy_update_period": 10,
+    "target_critic_update_period": 10,
+    "variable_update_period": 16,
+    "init_log_temperature": 0.0,
+}
+
+
+def make_builder(config: HelmsCatConfig) -> HelmsCatBuilder:
+    """HeLMS-cat over the fake skills."""
+    return HelmsCatBuilder(config, FakeSkills())
+
+
+def make_experiment(workdir, seed: int = 0, budget: Budget | None = None, **agent):
+    """The matching task as an experiment."""
+    config = HelmsCatConfig(**{**SMALL_AGENT, **agent})
+    return Experiment(
+        workdir=str(workdir),
+        builder_factory=functools.partial(make_builder, config),
+        environment_factory=MatchingTask,
+        environment_spec=acme_specs.make_environment_spec(MatchingTask(seed=0)),
+        seed=seed,
+        budget=budget or Budget(),
+    )

@@ -1,4 +1,4 @@
-"""Acting: one compiled call a step; replay gets the latent, the environment the action."""
+"""Acting: one compiled call a step; replay gets the latent, not the action."""
 
 from __future__ import annotations
 

@@ -1,0 +1,87 @@
+"""What every launcher shares around acting: counts kept on disk, stops, observers."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import dm_env
+from acme import core
+from acme.utils import counting, observers
+
+from agents.mpo.adder import Stopped
+from launchers.evaluation import episode_success
+from launchers.experiment import read_json, write_json
+
+_COUNTS = "counts.json"
+
+
+class PersistentCounter(counting.Counter):
+    """A root counter that starts from, and is kept in, `WORKDIR/counts.json`."""
+
+    def __init__(self, workdir: str):
+        """Raises ValueError if the file is there and not readable."""
+        super().__init__()
+        self._path = pathlib.Path(workdir) / _COUNTS
+        if self._path.exists():
+            self._counts = dict(read_json(self._path))
+
+    def persist(self) -> None:
+        """Writes the counts as they are now."""
+        write_json(self._path, dict(self.get_counts()))
+
+
+class Hooked(core.Actor):
+    """An actor that calls `hook` after every step, in place of the actor's update.
+
+    The hook may raise `Stopped`, which ends the episode where it is.
+    """
+
+    def __init__(self, actor: core.Actor, hook: Callable[[], None]):
+        self._actor = actor
+        self._hook = hook
+
+    def select_action(self, observation: Any) -> Any:
+        """The actor's."""
+        return self._actor.select_action(observation)
+
+    def observe_first(self, timestep: dm_env.TimeStep) -> None:
+        """The actor's."""
+        self._actor.observe_first(timestep)
+
+    def observe(self, action: Any, next_timestep: dm_env.TimeStep) -> None:
+        """The actor's."""
+        self._actor.observe(action, next_timestep)
+
+    def update(self, wait: bool = False) -> None:
+        """Calls the hook."""
+        self._hook()
+
+
+class SuccessObserver(observers.EnvLoopObserver):
+    """Adds to an episode's log whether it ended in success."""
+
+    def __init__(self):
+        self._success = False
+
+    def observe_first(self, env: dm_env.Environment, timestep: dm_env.TimeStep) -> None:
+        """Forgets the episode before."""
+        self._success = False
+
+    def observe(
+        self, env: dm_env.Environment, timestep: dm_env.TimeStep, action: Any
+    ) -> None:
+        """Asks at the end."""
+        if timestep.last():
+            self._success = episode_success(env)
+
+    def get_metrics(self) -> Mapping[str, float]:
+        """1 or 0."""
+        return {"success": float(self._success)}
+
+
+def raise_if(stopped: Callable[[], bool]) -> None:
+    """Raises `Stopped` if the program is stopping."""
+    if stopped():
+        raise Stopped("the program is stopping")

@@ -1,0 +1,119 @@
+"""Evaluation of a run's checkpoint, or of a fresh agent; optionally on video."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import dm_env
+import imageio.v2 as imageio
+import numpy as np
+
+from launchers import evaluation
+from launchers.experiment import Experiment, RunConfig, derive_seed, make_experiment
+
+_FRAME_EVERY = 2  # control steps of 0.05 s
+_FRAMES_PER_SECOND = 10  # so that a video takes as long as the episode
+VIDEO_SUFFIXES = (".mp4", ".gif")
+_HEIGHT, _WIDTH = 240, 320
+
+
+def evaluate(
+    config: RunConfig,
+    episodes: int,
+    seed: int = 0,
+    fresh: bool = False,
+    video: str | None = None,
+) -> dict[str, Any]:
+    """Runs episodes of a run's newest checkpoint.
+
+    Args:
+      config: of the run (`experiment.load_config`).
+      episodes: how many.
+      seed: of the episodes and of the policy's draws.
+      fresh: evaluate a new high level over the skills, and no checkpoint.
+      video: file (.mp4 or .gif) of the first episode.
+
+    Returns:
+      The scalars of `evaluation.Evaluation`, `learner_steps` of the checkpoint and, if
+      a video was asked for, `video`: the file, or None with `video_error`.
+
+    Raises:
+      ValueError: in one line, what does not fit.
+    """
+    if episodes < 1:
+        raise ValueError(f"episodes must be at least 1, got {episodes}")
+    if video and pathlib.Path(video).suffix not in VIDEO_SUFFIXES:
+        raise ValueError(
+            f"video must end in one of {', '.join(VIDEO_SUFFIXES)}, got {video!r}"
+        )
+    made = make_experiment(config)
+    recorder = _Recorder() if video else None
+    scalars, learner_steps = evaluate_experiment(made, episodes, seed, fresh, recorder)
+    result = {**scalars, "learner_steps": learner_steps}
+    if recorder is not None:
+        result |= recorder.write(pathlib.Path(video))
+    return result
+
+
+def evaluate_experiment(
+    made: Experiment,
+    episodes: int,
+    seed: int = 0,
+    fresh: bool = False,
+    on_step: Callable[[dm_env.Environment], None] | None = None,
+) -> tuple[dict[str, float], int]:
+    """`evaluate` of an experiment that is already made, without video.
+
+    Returns:
+      The scalars, and the learner steps of the checkpoint.
+    """
+    builder = made.builder_factory()
+    networks = builder.make_networks(made.environment_spec, made.seed)
+    learner_steps = 0 if fresh else builder.restore_policy(networks, made.workdir)
+    actor = builder.make_actor(
+        builder.make_policy(networks, evaluation=True), derive_seed(seed, "actor")
+    )
+    environment = made.environment_factory(derive_seed(seed, "environment"))
+    try:
+        result = evaluation.run_episodes(
+            environment, actor, episodes, seed, on_step=on_step or (lambda env: None)
+        )
+    finally:
+        environment.close()
+    return result.scalars(), learner_steps
+
+
+class _Recorder:
+    """Keeps every second image of the first episode, as far as rendering works."""
+
+    def __init__(self):
+        self._frames: list[np.ndarray] = []
+        self._steps = 0
+        self._over = False
+        self._error: str | None = None
+
+    def __call__(self, environment: dm_env.Environment) -> None:
+        if self._over or self._error:
+            return
+        if self._steps % _FRAME_EVERY == 0:
+            try:
+                self._frames.append(environment.render(height=_HEIGHT, width=_WIDTH))
+            except Exception as e:  # whatever a missing GL library makes of it
+                self._error = f"rendering does not work here: {e}"
+        self._steps += 1
+
+    def write(self, path: pathlib.Path) -> dict[str, str | None]:
+        """Writes the file aside, then renames it."""
+        if self._error or not self._frames:
+            return {"video": None, "video_error": self._error or "no images"}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{os.getpid()}.{path.name}")
+        try:
+            imageio.mimwrite(aside, self._frames, fps=_FRAMES_PER_SECOND)
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+        return {"video": str(path)}

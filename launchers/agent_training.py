@@ -1,0 +1,147 @@
+"""RL from a configuration to a summary, without flags."""
+
+from __future__ import annotations
+
+import pathlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from launchers import agent_evaluation, experiment, run_logs, single_process
+from launchers.experiment import RunConfig, write_json
+
+
+def train(
+    config: RunConfig,
+    launch: str = "single_process",
+    num_actors: int = 1,
+    report: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Trains until the budget is spent; goes on where an earlier call stopped.
+
+    A fresh run is evaluated before it learns ("zero shot"): a new high level over the
+    skills. Every run is evaluated when it ends.
+
+    Args:
+      config: what to run.
+      launch: single_process, local_mt or local_mp.
+      num_actors: how many, in one process always 1.
+      report: receives lines of progress.
+
+    Returns:
+      The summary, see `run`.
+
+    Raises:
+      ValueError: in one line, what does not fit; nothing was run.
+      RuntimeError: a node of a distributed program failed.
+      FloatingPointError: something was not finite; the last good checkpoint is kept.
+    """
+    made, resumed = prepare(config, launch, num_actors)
+    return run(made, launch, num_actors, resumed, report)
+
+
+def prepare(
+    config: RunConfig, launch: str, num_actors: int
+) -> tuple[experiment.Experiment, bool]:
+    """Checks everything that can be checked before a run, and records it.
+
+    Returns:
+      The experiment, and whether it goes on with an earlier run.
+
+    Raises:
+      ValueError: in one line, what does not fit.
+    """
+    experiment.check_launch(launch)
+    if num_actors < 1:
+        raise ValueError(f"num_actors must be at least 1, got {num_actors}")
+    if launch == "single_process" and num_actors != 1:
+        raise ValueError(
+            f"single_process has 1 actor, not {num_actors}; "
+            "use --launch=local_mp or local_mt for more"
+        )
+    made = experiment.make_experiment(config)
+    return made, experiment.record(config)
+
+
+def run(
+    made: experiment.Experiment,
+    launch: str,
+    num_actors: int = 1,
+    resumed: bool = False,
+    report: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Runs an experiment that is made and recorded.
+
+    Returns:
+      The summary, which is also in `WORKDIR/summary.json`: `zero_shot_return`,
+      `zero_shot_success`, `return`, `success` (of the final evaluation; None where it
+      was left out), `actor_steps`, `learner_steps` (in all), `seconds`,
+      `actor_steps_per_second`, `learner_steps_per_second` (of this call), `resumed`,
+      `stopped_by` (max_actor_steps, run_seconds or signal).
+    """
+    before, begin = _counts(made.workdir), time.monotonic()
+    if launch == "single_process":
+        stopped_by = single_process.run(made, report)
+    else:
+        from launchers import program  # Launchpad is not needed in one process
+
+        program.hide_gpu()
+        stopped_by = program.run(made, num_actors, launch, report)
+    seconds = time.monotonic() - begin
+    counts = _counts(made.workdir)
+    last: dict[str, Any] = {}
+    if made.budget.eval_episodes and stopped_by != "signal":
+        last, _ = agent_evaluation.evaluate_experiment(made, made.budget.eval_episodes)
+    evaluations = run_logs.read_rows(made.workdir, "evaluator")
+    first = evaluations[0] if evaluations and not evaluations[0]["actor_steps"] else {}
+    summary = {
+        "launch": launch,
+        "num_actors": num_actors,
+        "resumed": resumed,
+        "stopped_by": stopped_by,
+        "zero_shot_return": first.get("return_mean"),
+        "zero_shot_success": first.get("success_rate"),
+        "return": last.get("return_mean"),
+        "success": last.get("success_rate"),
+        "eval_episodes": made.budget.eval_episodes,
+        "actor_steps": counts["actor_steps"],
+        "learner_steps": counts["learner_steps"],
+        "seconds": round(seconds, 3),
+        "actor_steps_per_second": _rate(counts, before, "actor_steps", seconds),
+        "learner_steps_per_second": _rate(counts, before, "learner_steps", seconds),
+    }
+    write_json(pathlib.Path(made.workdir) / "summary.json", summary)
+    return summary
+
+
+def _counts(workdir: str) -> dict[str, int]:
+    path = pathlib.Path(workdir) / "counts.json"
+    found = experiment.read_json(path) if path.exists() else {}
+    return {key: int(found.get(key, 0)) for key in ("actor_steps", "learner_steps")}
+
+
+def _rate(
+    after: dict[str, int], before: dict[str, int], key: str, seconds: float
+) -> float:
+    return round((after[key] - before[key]) / max(seconds, 1e-9), 3)
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """A few lines for a terminal."""
+
+    def of(result: float | None, success: float | None) -> str:
+        if result is None:
+            return "not evaluated"
+        return f"{result:.2f} (success {100 * success:.0f} %)"
+
+    return "\n".join(
+        [
+            "return, fresh high level: "
+            + of(summary["zero_shot_return"], summary["zero_shot_success"]),
+            f"return now: {of(summary['return'], summary['success'])}",
+            f"actor steps: {summary['actor_steps']:,} "
+            f"({summary['actor_steps_per_second']:.1f}/s)",
+            f"learner steps: {summary['learner_steps']:,} "
+            f"({summary['learner_steps_per_second']:.2f}/s)",
+        ]
+    )

@@ -1,0 +1,61 @@
+"""Evaluates a trained agent.
+
+python -m launchers.evaluate --workdir=DIR --episodes=N [--video=FILE]
+
+The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from absl import flags, logging
+
+from launchers import command
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Directory of a train_agent run.")
+_EPISODES = flags.DEFINE_integer("episodes", 10, "How many episodes.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the episodes and of the policy's draws.")
+_SKILLS = flags.DEFINE_string(
+    "skills", None, "Where the skill bundle is now, if it was moved."
+)
+_FRESH = flags.DEFINE_bool(
+    "fresh", False, "Evaluate a new high level over the skills, not the checkpoint."
+)
+_VIDEO = flags.DEFINE_string(
+    "video", None, "Write the first episode here, .mp4 or .gif."
+)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Evaluates, and prints the figures."""
+    del argv
+    logging.set_verbosity(logging.ERROR)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with command.bad_input():
+        if not _WORKDIR.value:
+            raise ValueError("--workdir is required")
+        from launchers import agent_evaluation, experiment
+
+        config = experiment.load_config(_WORKDIR.value, _SKILLS.value)
+        result = agent_evaluation.evaluate(
+            config, _EPISODES.value, _SEED.value, _FRESH.value, _VIDEO.value
+        )
+    if _VIDEO.value and result["video"] is None:
+        print(f"no video: {result['video_error']}", file=sys.stderr)
+    print(
+        f"return {result['return_mean']:.2f} +- {result['return_interval']:.2f} "
+        f"({result['episodes']} episodes, 95 %)"
+    )
+    print(
+        f"success {100 * result['success_rate']:.0f} % "
+        f"({100 * result['success_low']:.0f} to {100 * result['success_high']:.0f} %)"
+    )
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    command.run(main)

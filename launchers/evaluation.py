@@ -1,0 +1,107 @@
+"""Episodes of a policy without learning, and their statistics."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import dm_env
+import numpy as np
+from acme import core
+
+from launchers.experiment import derive_seed
+
+_Z95 = 1.959964  # normal quantile of a two-sided 95 % interval
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Undiscounted return and success of each episode."""
+
+    returns: tuple[float, ...]
+    successes: tuple[bool, ...]
+    steps: int
+    seconds: float
+
+    def scalars(self) -> dict[str, float]:
+        """Means and 95 % intervals: normal for the return, Wilson for success."""
+        returns = np.asarray(self.returns)
+        low, high = wilson_interval(sum(self.successes), len(self.successes))
+        return {
+            "episodes": len(returns),
+            "return_mean": float(returns.mean()),
+            "return_interval": mean_interval(self.returns),
+            "return_min": float(returns.min()),
+            "return_max": float(returns.max()),
+            "success_rate": float(np.mean(self.successes)),
+            "success_low": low,
+            "success_high": high,
+            "steps_per_second": self.steps / max(self.seconds, 1e-9),
+        }
+
+
+def mean_interval(values: Sequence[float]) -> float:
+    """Half the width of the mean's 95 % interval (normal); 0 for a single value."""
+    if len(values) < 2:
+        return 0.0
+    return _Z95 * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """The 95 % Wilson interval of a proportion; (0, 1) of no trials."""
+    if trials == 0:
+        return 0.0, 1.0
+    p, z2 = successes / trials, _Z95**2
+    centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)
+    spread = math.sqrt(p * (1 - p) / trials + z2 / (4 * trials**2))
+    half = _Z95 * spread / (1 + z2 / trials)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def run_episodes(
+    environment: dm_env.Environment,
+    actor: core.Actor,
+    episodes: int,
+    seed: int,
+    stopped: Callable[[], bool] = lambda: False,
+    on_step: Callable[[dm_env.Environment], None] = lambda environment: None,
+) -> Evaluation | None:
+    """Runs episodes and says how they went.
+
+    Args:
+      environment: success is its `success()` at the end of an episode, if it has one.
+      actor: only asked for actions.
+      episodes: how many, 1 or more.
+      seed: episode i is drawn from (seed, i) where the environment can be told so.
+      stopped: asked after every step; True ends the evaluation.
+      on_step: called after every reset and step.
+
+    Returns:
+      The statistics, or None if `stopped` ended it.
+    """
+    returns, successes, steps, begin = [], [], 0, time.monotonic()
+    for episode in range(episodes):
+        seed_episode = getattr(environment, "seed_episode", None)
+        if seed_episode is not None:
+            seed_episode(derive_seed(seed, "evaluation", episode))
+        timestep = environment.reset()
+        on_step(environment)
+        total = 0.0
+        while not timestep.last():
+            timestep = environment.step(actor.select_action(timestep.observation))
+            on_step(environment)
+            total += float(timestep.reward)
+            steps += 1
+            if stopped():
+                return None
+        returns.append(total)
+        successes.append(episode_success(environment))
+    return Evaluation(tuple(returns), tuple(successes), steps, time.monotonic() - begin)
+
+
+def episode_success(environment: dm_env.Environment) -> bool:
+    """Whether the task is done now; False where the environment cannot tell."""
+    success = getattr(environment, "success", None)
+    return bool(success()) if success is not None else False

@@ -1,0 +1,316 @@
+"""What an RL experiment is: which agent, environment and budget; its record on disk.
+
+`RunConfig` is what a user asks for. `Experiment` is what the launchers run, in one
+process or many: it holds only what can be pickled, and every process makes its own
+builder, environment and networks from it.
+
+The work directory gets `config.json` (what is being run), `checkpoints/`, `counts.json`
+(steps so far), `logs/NODE/logs.csv` beside TensorBoard events, and `summary.json`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import dm_env
+import numpy as np
+from acme import specs
+
+from agents.builder import AgentBuilder
+from agents.helms_cat.config import HelmsCatConfig
+
+AVAILABLE_AGENTS = ("helms_cat",)
+PLANNED_AGENTS = (
+    "helms_mix",
+    "mpo",
+    "npmp",
+    "bc",
+    "hierarchical_bc",
+    "asymmetric_mpo",
+)
+LAUNCHES = ("single_process", "local_mt", "local_mp")
+PLANNED_LAUNCHES = ("ray",)
+
+_CONFIG = "config.json"
+_FORMAT = {"format": "helms-agent", "version": 1}
+# A checkpoint of a run that differs in one of these is of another model or task.
+_IDENTITY = ("agent", "task", "reward", "object_set")
+_AGENT_IDENTITY = (
+    "policy_hidden_sizes",
+    "critic_hidden_sizes",
+    "input_size",
+    "critic_rnn_size",
+    "policy_keys",
+    "critic_keys",
+)
+
+BuilderFactory = Callable[[], AgentBuilder]
+EnvironmentFactory = Callable[[int], dm_env.Environment]  # of a seed
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """When a run ends, how it is evaluated and how often it reports."""
+
+    max_actor_steps: int | None = 100_000  # counted from the first start
+    run_seconds: float | None = None  # counted from this start
+    eval_every: int = 20_000  # actor steps between evaluations
+    eval_episodes: int = 10  # an evaluation; 0 for none
+    log_seconds: float = 10.0  # between lines in the terminal
+
+    def __post_init__(self):
+        """Raises ValueError for budgets that never end or cannot be."""
+        if self.max_actor_steps is None and self.run_seconds is None:
+            raise ValueError(
+                "give max_actor_steps or run_seconds, or the run never ends"
+            )
+        for name in ("max_actor_steps", "run_seconds", "eval_every", "log_seconds"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be positive, got {value}")
+        if self.eval_episodes < 0:
+            raise ValueError(
+                f"eval_episodes must not be negative, got {self.eval_episodes}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """What a user asks for; the defaults are the paper's where it says."""
+
+    skills: str  # directory of the bundle
+    workdir: str
+    agent: str = "helms_cat"
+    task: str = "stack_red_blue"
+    reward: str = "staged_sparse"
+    object_set: int = 4
+    seed: int = 0
+    domain_randomization: bool = True  # appendix D
+    max_action_delay: int = 2  # control steps; appendix D
+    agent_config: HelmsCatConfig = dataclasses.field(default_factory=HelmsCatConfig)
+    budget: Budget = dataclasses.field(default_factory=Budget)
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What the launchers run. Can be pickled."""
+
+    workdir: str
+    builder_factory: BuilderFactory
+    environment_factory: EnvironmentFactory
+    environment_spec: specs.EnvironmentSpec
+    seed: int
+    budget: Budget
+
+
+def check_agent(agent: str) -> None:
+    """Raises ValueError unless the agent is known and available."""
+    if agent in PLANNED_AGENTS:
+        raise ValueError(
+            f"agent {agent!r} is not available yet; valid: "
+            f"{', '.join(AVAILABLE_AGENTS)}"
+        )
+    if agent not in AVAILABLE_AGENTS:
+        raise ValueError(
+            f"unknown agent {agent!r}; valid: {', '.join(AVAILABLE_AGENTS)}"
+        )
+
+
+def check_launch(launch: str) -> None:
+    """Raises ValueError unless the launch is known and available."""
+    if launch in PLANNED_LAUNCHES:
+        raise ValueError(
+            f"launch {launch!r} is not available yet; valid: {', '.join(LAUNCHES)}"
+        )
+    if launch not in LAUNCHES:
+        raise ValueError(f"unknown launch {launch!r}; valid: {', '.join(LAUNCHES)}")
+
+
+def make_environment(config: RunConfig, seed: int) -> dm_env.Environment:
+    """The environment as agents see it: grouped observations."""
+    import environments
+    from environments import wrappers
+
+    return wrappers.GroupObservations(
+        environments.make(
+            task=config.task,
+            reward=config.reward,
+            object_set=config.object_set,
+            domain_randomization=config.domain_randomization,
+            max_action_delay=config.max_action_delay,
+            seed=seed,
+        )
+    )
+
+
+def make_builder(config: RunConfig) -> AgentBuilder:
+    """The builder of the agent over its frozen skills."""
+    from agents.helms import skills
+    from agents.helms_cat.builder import HelmsCatBuilder
+
+    check_agent(config.agent)
+    return HelmsCatBuilder(config.agent_config, skills.load(config.skills))
+
+
+def make_experiment(config: RunConfig) -> Experiment:
+    """Checks that agent, skills and environment fit, and makes the experiment.
+
+    Raises:
+      ValueError: in one line, what does not fit.
+    """
+    check_agent(config.agent)
+    environment = make_environment(config, config.seed)
+    spec = specs.make_environment_spec(environment)
+    builder = make_builder(config)
+    builder.make_networks(spec, config.seed)
+    environment.close()
+    return Experiment(
+        workdir=config.workdir,
+        builder_factory=functools.partial(make_builder, config),
+        environment_factory=functools.partial(make_environment, config),
+        environment_spec=spec,
+        seed=config.seed,
+        budget=config.budget,
+    )
+
+
+def derive_seed(seed: int, role: str, *numbers: int) -> int:
+    """A seed of its own for each part of a run, from the run's seed; 31 bits."""
+    entropy = [seed, int.from_bytes(role.encode(), "little"), *numbers]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
+
+
+def record(config: RunConfig) -> bool:
+    """Writes `config.json`, or checks that the one there is of the same model.
+
+    Returns:
+      Whether this resumes a run.
+
+    Raises:
+      ValueError: in one line, if the work directory holds something else.
+    """
+    root = pathlib.Path(config.workdir)
+    new = _describe(config)
+    resumes = (root / _CONFIG).exists()
+    if resumes:
+        old = read_json(root / _CONFIG)
+        if old.get("format") != _FORMAT["format"]:
+            raise ValueError(f"{root / _CONFIG} is not the record of an agent")
+        for name, was, now in _differences(old, new):
+            raise ValueError(
+                f"workdir {root} holds another run, with {name} {was!r} and not "
+                f"{now!r}; give another --workdir"
+            )
+    elif root.is_dir() and any(root.iterdir()):
+        raise ValueError(
+            f"workdir {root} is not empty and has no {_CONFIG}; give another --workdir"
+        )
+    write_json(root / _CONFIG, new)
+    return resumes
+
+
+def load_config(workdir: str, skills: str | None = None) -> RunConfig:
+    """Reads back what `record` wrote.
+
+    Args:
+      workdir: of a run.
+      skills: where the skill bundle is now; None for where it was.
+
+    Raises:
+      ValueError: in one line, why this is no run, or that the skills are others.
+    """
+    path = pathlib.Path(workdir) / _CONFIG
+    if not path.is_file():
+        raise ValueError(f"no run in {workdir}: it has no {_CONFIG}")
+    found = read_json(path)
+    try:
+        check_agent(found["agent"])
+        known = {field.name for field in dataclasses.fields(HelmsCatConfig)}
+        agent_config = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in found["agent_config"].items()
+            if key in known
+        }
+        config = RunConfig(
+            skills=skills or found["skills"]["path"],
+            workdir=str(workdir),
+            agent_config=HelmsCatConfig(**agent_config),
+            **{
+                key: found[key]
+                for key in (*_IDENTITY, "seed")
+                + ("domain_randomization", "max_action_delay")
+            },
+        )
+        checksum = found["skills"]["checksum"]
+    except (KeyError, TypeError) as e:
+        raise ValueError(f"{path} is not the record of an agent: {e!r}") from e
+    if _skills_checksum(config.skills) != checksum:
+        raise ValueError(
+            f"the skills at {config.skills} are not those that {workdir} was run with"
+        )
+    return config
+
+
+def _describe(config: RunConfig) -> dict[str, Any]:
+    return {
+        **_FORMAT,
+        "agent": config.agent,
+        "skills": {
+            "path": os.path.abspath(config.skills),
+            "checksum": _skills_checksum(config.skills),
+        },
+        "task": config.task,
+        "reward": config.reward,
+        "object_set": config.object_set,
+        "domain_randomization": config.domain_randomization,
+        "max_action_delay": config.max_action_delay,
+        "seed": config.seed,
+        "agent_config": dataclasses.asdict(config.agent_config),
+        "budget": dataclasses.asdict(config.budget),
+    }
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]):
+    """(name, old value, new value) of what makes two runs different models."""
+    new = json.loads(json.dumps(new))  # tuples become lists, as on disk
+    for key in _IDENTITY:
+        if old.get(key) != new[key]:
+            yield key, old.get(key), new[key]
+    was = old.get("skills", {}).get("checksum")
+    if was != new["skills"]["checksum"]:
+        yield "skills of checksum", str(was)[:12], new["skills"]["checksum"][:12]
+    for key in _AGENT_IDENTITY:
+        if old.get("agent_config", {}).get(key) != new["agent_config"][key]:
+            yield key, old.get("agent_config", {}).get(key), new["agent_config"][key]
+
+
+def _skills_checksum(directory: str) -> str:
+    """The checksum in a bundle's description; the bundle checks its weights by it."""
+    from agents.helms import skills
+
+    return str(skills.load(directory).description["checksum"])
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Reads an object; raises ValueError in one line if the file holds no object."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as e:
+        raise ValueError(f"{path} is not readable: {e}") from e
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} does not hold an object")
+    return content
+
+
+def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
+    """Writes beside `path`, then renames, so that no reader sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    aside.replace(path)

@@ -1,0 +1,261 @@
+"""The nodes of the distributed program. Each makes its parts where it runs."""
+
+from __future__ import annotations
+
+import ctypes
+import pathlib
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import launchpad as lp
+import reverb
+import tensorflow as tf
+from acme import EnvironmentLoop
+from acme.utils import counting
+from launchpad import context
+
+from agents.mpo.adder import Stopped
+from launchers import acting, evaluation, run_logs
+from launchers.experiment import Experiment, derive_seed
+
+STOPPED = ".stopped_by"  # in the work directory: why the coordinator ended the program
+
+_POLL_SECONDS = 0.5
+_PERSIST_SECONDS = 10.0
+_PR_SET_PDEATHSIG = 1
+
+
+def enter_node(one_thread: bool = False) -> threading.Event:
+    """First call in every node, in its own thread: returns the event of the stop."""
+    if context.get_context().launch_type is lp.LaunchType.LOCAL_MULTI_PROCESSING:
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if one_thread:
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+    return lp.stop_event()
+
+
+class ReplayTables:
+    """Makes the tables in the replay node."""
+
+    def __init__(self, experiment: Experiment):
+        self._experiment = experiment
+
+    def __call__(self) -> Sequence[reverb.Table]:
+        """The tables."""
+        enter_node()
+        builder = self._experiment.builder_factory()
+        return builder.make_replay_tables(self._experiment.environment_spec)
+
+
+class CounterNode:
+    """Counts for everybody; keeps the counts on disk."""
+
+    def __init__(self, experiment: Experiment):
+        self._stop = enter_node()
+        self._counter = acting.PersistentCounter(experiment.workdir)
+
+    def increment(self, **counts: float) -> dict[str, float]:
+        """Adds, and returns all counts."""
+        return self._counter.increment(**counts)
+
+    def get_counts(self) -> dict[str, float]:
+        """All counts."""
+        return self._counter.get_counts()
+
+    def run(self) -> None:
+        """Works until the program stops."""
+        while not self._stop.wait(_PERSIST_SECONDS):
+            self._counter.persist()
+        # The others report their last counts while they stop.
+        time.sleep(2 * _POLL_SECONDS)
+        self._counter.persist()
+
+
+class LearnerNode:
+    """Learns, and hands out variables. Saves a checkpoint when the program stops."""
+
+    def __init__(self, experiment: Experiment, replay: reverb.Client, counter: Any):
+        self._stop = enter_node()
+        builder = experiment.builder_factory()
+        networks = builder.make_networks(experiment.environment_spec, experiment.seed)
+        self._learner = builder.make_learner(
+            networks,
+            builder.make_dataset_iterator(replay),
+            directory=experiment.workdir,
+            counter=counting.Counter(counter, "learner"),
+            logger=run_logs.make_logger(
+                experiment.workdir, "learner", "learner_steps", time_delta=1.0
+            ),
+        )
+        self._error: BaseException | None = None
+
+    def get_variables(self, names: Sequence[str]) -> Any:
+        """The learner's."""
+        return self._learner.get_variables(names)
+
+    def run(self) -> None:
+        """Works until the program stops."""
+        # In a thread of its own, because waiting for data cannot be interrupted.
+        thread = threading.Thread(target=self._learn, daemon=True)
+        thread.start()
+        while thread.is_alive() and not self._stop.is_set():
+            thread.join(_POLL_SECONDS)
+        if self._error is not None:
+            raise self._error
+        self._learner.save_checkpoint()
+
+    def _learn(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._learner.step()
+        except Exception as e:
+            if not self._stop.is_set():
+                self._error = e
+
+
+class ActorNode:
+    """Acts and fills replay."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        index: int,
+        replay: reverb.Client,
+        learner: Any,
+        counter: Any,
+    ):
+        self._stop = enter_node(one_thread=True)
+        builder = experiment.builder_factory()
+        counts = counter.get_counts()
+        done = int(counts.get("actor_steps", 0))
+        networks = builder.make_networks(experiment.environment_spec, experiment.seed)
+        self._actor = builder.make_actor(
+            builder.make_policy(networks),
+            derive_seed(experiment.seed, "actor", index, done),
+            builder.make_adder(replay, self._stop.is_set),
+            learner,
+        )
+        self._logger = run_logs.make_logger(
+            experiment.workdir, f"actor_{index}", "actor_steps"
+        )
+        self._environment = experiment.environment_factory(
+            derive_seed(experiment.seed, "environment", index, done)
+        )
+        self._loop = EnvironmentLoop(
+            self._environment,
+            acting.Hooked(self._actor, self._after_step),
+            counter=counting.Counter(counter, "actor"),
+            logger=self._logger,
+            observers=[acting.SuccessObserver()],
+        )
+
+    def _after_step(self) -> None:
+        self._actor.update()
+        acting.raise_if(self._stop.is_set)
+
+    def run(self) -> None:
+        """Works until the program stops."""
+        try:
+            while not self._stop.is_set():
+                result = self._loop.run_episode()
+                self._logger.write({"actor_steps": 0, "learner_steps": 0, **result})
+        except Stopped:
+            pass
+        except Exception:
+            # While the program stops, others are gone before us.
+            if not self._stop.is_set():
+                raise
+        self._environment.close()
+
+
+class EvaluatorNode:
+    """Evaluates at the start and then every so many actor steps."""
+
+    def __init__(self, experiment: Experiment, learner: Any, counter: Any):
+        self._stop = enter_node(one_thread=True)
+        self._experiment = experiment
+        self._learner = learner
+        self._counter = counter
+
+    def run(self) -> None:
+        """Works until the program stops."""
+        budget = self._experiment.budget
+        if not budget.eval_episodes:
+            self._stop.wait()
+            return
+        try:
+            self._evaluate_repeatedly()
+        except Exception:
+            if not self._stop.is_set():
+                raise
+
+    def _evaluate_repeatedly(self) -> None:
+        experiment, budget = self._experiment, self._experiment.budget
+        builder = experiment.builder_factory()
+        networks = builder.make_networks(experiment.environment_spec, experiment.seed)
+        environment = experiment.environment_factory(
+            derive_seed(experiment.seed, "evaluator environment")
+        )
+        logger = run_logs.make_logger(experiment.workdir, "evaluator", "actor_steps")
+        actor_steps = int(self._counter.get_counts().get("actor_steps", 0))
+        due = 0 if actor_steps == 0 else actor_steps + budget.eval_every
+        while not self._stop.is_set():
+            counts = self._counter.get_counts()
+            actor_steps = int(counts.get("actor_steps", 0))
+            if actor_steps < due:
+                self._stop.wait(_POLL_SECONDS)
+                continue
+            # Made anew, which waits for the learner's variables of now.
+            actor = builder.make_actor(
+                builder.make_policy(networks, evaluation=True),
+                derive_seed(experiment.seed, "evaluator", actor_steps),
+                variable_source=self._learner,
+            )
+            result = evaluation.run_episodes(
+                environment,
+                actor,
+                budget.eval_episodes,
+                experiment.seed,
+                self._stop.is_set,
+            )
+            if result is not None:
+                counts = {"actor_steps": 0, "learner_steps": 0, **counts}
+                logger.write({**counts, **result.scalars()})
+            while due <= actor_steps:
+                due += budget.eval_every
+        environment.close()
+
+
+class CoordinatorNode:
+    """Stops the program when the budget is spent."""
+
+    def __init__(self, experiment: Experiment, counter: Any):
+        self._stop = enter_node()
+        self._budget = experiment.budget
+        self._workdir = pathlib.Path(experiment.workdir)
+        self._counter = counter
+
+    def run(self) -> None:
+        """Works until the program stops."""
+        budget, begin = self._budget, time.monotonic()
+        asked = False
+        while not self._stop.wait(_POLL_SECONDS):
+            steps = self._counter.get_counts().get("actor_steps", 0)
+            enough = (
+                budget.max_actor_steps is not None and steps >= budget.max_actor_steps
+            )
+            late = (
+                budget.run_seconds is not None
+                and time.monotonic() - begin >= budget.run_seconds
+            )
+            if (enough or late) and not asked:
+                asked = True
+                (self._workdir / STOPPED).write_text(
+                    "max_actor_steps" if enough else "run_seconds"
+                )
+                lp.stop()

@@ -1,0 +1,145 @@
+"""The one Launchpad program: replay, counter, learner, evaluator, actors, coordinator.
+
+The same experiment as in one process, and the same builder: as threads (`local_mt`,
+`test_mt`) or processes (`local_mp`). Courier sends pickles over open ports, so a
+program belongs on a trusted network.
+
+In processes, only the learner sees a GPU, actors and the evaluator run TensorFlow on
+one thread, what a node prints goes to `WORKDIR/logs/output`, a node that fails ends the
+program, and a node whose launcher dies ends too.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+import threading
+from collections.abc import Callable
+
+import launchpad as lp
+import tensorflow as tf
+from absl import flags
+from launchpad.launch.run_locally import launch_local_output_to_files
+from launchpad.nodes.python.local_multi_processing import PythonProcess
+
+from launchers import nodes, run_logs
+from launchers.experiment import Experiment
+
+_OUTPUT = "output"
+
+
+def make_program(experiment: Experiment, num_actors: int) -> lp.Program:
+    """The program of an experiment with so many actors.
+
+    Raises:
+      ValueError: no actor.
+    """
+    if num_actors < 1:
+        raise ValueError(f"num_actors must be at least 1, got {num_actors}")
+    program = lp.Program("helms")
+    with program.group("replay"):
+        replay = program.add_node(lp.ReverbNode(nodes.ReplayTables(experiment)))
+    with program.group("counter"):
+        counter = program.add_node(lp.CourierNode(nodes.CounterNode, experiment))
+    with program.group("learner"):
+        learner = program.add_node(
+            lp.CourierNode(nodes.LearnerNode, experiment, replay, counter)
+        )
+    with program.group("evaluator"):
+        program.add_node(
+            lp.CourierNode(nodes.EvaluatorNode, experiment, learner, counter)
+        )
+    with program.group("actor"):
+        for i in range(num_actors):
+            program.add_node(
+                lp.CourierNode(nodes.ActorNode, experiment, i, replay, learner, counter)
+            )
+    with program.group("coordinator"):
+        program.add_node(lp.CourierNode(nodes.CoordinatorNode, experiment, counter))
+    return program
+
+
+def run(
+    experiment: Experiment,
+    num_actors: int,
+    launch: str,
+    report: Callable[[str], None] = print,
+) -> str:
+    """Launches the program and waits until it has stopped.
+
+    Args:
+      experiment: to run, or to go on with.
+      num_actors: how many.
+      launch: local_mt or local_mp.
+      report: receives a line of progress now and then.
+
+    Returns:
+      What ended it: max_actor_steps, run_seconds or signal.
+
+    Raises:
+      RuntimeError: a node failed.
+    """
+    program = make_program(experiment, num_actors)
+    reason = pathlib.Path(experiment.workdir) / nodes.STOPPED
+    reason.unlink(missing_ok=True)
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(sys.argv[:1])
+    output = pathlib.Path(experiment.workdir) / "logs" / _OUTPUT
+    # Read from the environment when Launchpad is imported, so too late for us.
+    launch_local_output_to_files._LOGGING_DIR = str(output)
+    progress = run_logs.Progress(experiment.workdir)
+    done = threading.Event()
+
+    def tell() -> None:
+        while not done.wait(experiment.budget.log_seconds):
+            report(progress.line())
+
+    manager = lp.launch(
+        program,
+        launch_type=launch,
+        terminal="output_to_files",  # the only one that tells when a node fails
+        local_resources=_resources(),
+    )
+    threading.Thread(target=tell, daemon=True).start()
+    try:
+        manager.wait()
+    except RuntimeError as e:
+        # Ask the others to stop as well, and wait for them.
+        manager.wait(raise_error=False)
+        raise RuntimeError(f"{e} {failures(output)}") from e
+    finally:
+        done.set()
+    report(progress.line())
+    stopped_by = reason.read_text() if reason.exists() else "signal"
+    reason.unlink(missing_ok=True)
+    return stopped_by
+
+
+def failures(output: pathlib.Path) -> str:
+    """The last line of each node's output that ends in an exception."""
+    found = []
+    for path in sorted(p for p in output.rglob("*") if p.is_file()):
+        lines = path.read_text(errors="replace").strip().splitlines()
+        starts = [i for i, line in enumerate(lines) if line.startswith("Traceback")]
+        if starts:
+            last = [line for line in lines[starts[-1] :] if line[:1].isalpha()][-1]
+            found.append(f"{path.relative_to(output)}: {last}")
+    where = f"(output: {output})"
+    return "; ".join([*found, where]) if found else where
+
+
+def _resources() -> dict[str, PythonProcess]:
+    hidden = {"CUDA_VISIBLE_DEVICES": ""}
+    one_thread = {**hidden, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return {
+        "replay": PythonProcess(env=hidden),
+        "counter": PythonProcess(env=hidden),
+        "coordinator": PythonProcess(env=hidden),
+        "actor": PythonProcess(env=one_thread),
+        "evaluator": PythonProcess(env=one_thread),
+    }
+
+
+def hide_gpu() -> None:
+    """Keeps a launcher whose nodes are processes from taking the learner's GPU."""
+    tf.config.set_visible_devices([], "GPU")

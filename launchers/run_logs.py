@@ -1,0 +1,154 @@
+"""Logs of a run: a CSV and TensorBoard events for each node, one line for a terminal.
+
+Every node writes `WORKDIR/logs/NODE/logs.csv`. The terminal's line is made from these
+files, so it is the same whether the nodes are threads, processes or one loop.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from acme.utils import loggers
+from acme.utils.loggers import aggregators, base, filters, tf_summary
+
+_FILE = "logs.csv"
+
+
+class CsvLogger(base.Logger):
+    """Appends rows to a file across restarts; a new column widens the whole file.
+
+    (Acme's keeps the columns of its first row, whatever comes later.)
+    """
+
+    def __init__(self, path: pathlib.Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._fields = self._read_fields()
+
+    def write(self, data: Mapping[str, Any]) -> None:
+        """Writes one row at once."""
+        new = [key for key in sorted(data) if key not in self._fields]
+        if new:
+            self._widen(self._fields + new)
+        with self._path.open("a", newline="") as f:
+            csv.DictWriter(f, self._fields, restval="").writerow(data)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _read_fields(self) -> list[str]:
+        if not self._path.exists():
+            return []
+        with self._path.open(newline="") as f:
+            return next(csv.reader(f), [])
+
+    def _widen(self, fields: list[str]) -> None:
+        rows: list[dict[str, str]] = []
+        if self._path.exists():
+            with self._path.open(newline="") as f:
+                rows = list(csv.DictReader(f))
+        aside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        with aside.open("w", newline="") as f:
+            writer = csv.DictWriter(f, fields, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+        aside.replace(self._path)
+        self._fields = fields
+
+
+def make_logger(
+    workdir: str, node: str, steps_key: str, time_delta: float = 0.0
+) -> base.Logger:
+    """A logger of one node.
+
+    Args:
+      workdir: of the run.
+      node: learner, actor_0, evaluator...
+      steps_key: which value is TensorBoard's step.
+      time_delta: least seconds between rows; what comes sooner is dropped.
+    """
+    directory = pathlib.Path(workdir) / "logs" / node
+    logger = aggregators.Dispatcher(
+        [
+            _Timestamped(CsvLogger(directory / _FILE)),
+            tf_summary.TFSummaryLogger(str(directory), label=node, steps_key=steps_key),
+        ],
+        loggers.to_numpy,
+    )
+    if time_delta > 0:
+        return filters.TimeFilter(logger, time_delta)
+    return logger
+
+
+class _Timestamped(base.Logger):
+    """Adds the wall-clock time [s] to each row."""
+
+    def __init__(self, to: base.Logger):
+        self._to = to
+
+    def write(self, data: Mapping[str, Any]) -> None:
+        """Writes the row with its time."""
+        self._to.write({**data, "time": round(time.time(), 3)})
+
+    def close(self) -> None:
+        """Closes the logger."""
+        self._to.close()
+
+
+def read_rows(workdir: str, node: str) -> list[dict[str, float]]:
+    """The rows that a node has written, values as numbers; empty ones are left out."""
+    path = pathlib.Path(workdir) / "logs" / node / _FILE
+    if not path.exists():
+        return []
+    with path.open(newline="") as f:
+        rows = list(csv.DictReader(f))
+    return [{k: float(v) for k, v in row.items() if k and v} for row in rows]
+
+
+def actor_rows(workdir: str) -> list[dict[str, float]]:
+    """The episodes of all actors, by time."""
+    nodes = sorted((pathlib.Path(workdir) / "logs").glob("actor*"))
+    rows = [row for node in nodes for row in read_rows(workdir, node.name)]
+    return sorted(rows, key=lambda row: row["time"])
+
+
+class Progress:
+    """Makes the terminal's line; rates are those since the line before."""
+
+    def __init__(self, workdir: str):
+        self._workdir = workdir
+        self._last = (time.time(), *self._steps())
+
+    def _steps(self) -> tuple[float, float]:
+        rows = actor_rows(self._workdir)[-1:] + read_rows(self._workdir, "learner")[-1:]
+        actor = max((row.get("actor_steps", 0.0) for row in rows), default=0.0)
+        learner = max((row.get("learner_steps", 0.0) for row in rows), default=0.0)
+        return actor, learner
+
+    def line(self) -> str:
+        """Steps, rates, returns of the last ten episodes and of the last evaluation."""
+        now, (actor, learner) = time.time(), self._steps()
+        then, actor_then, learner_then = self._last
+        self._last = (now, actor, learner)
+        seconds = max(now - then, 1e-9)
+        parts = [
+            f"actor steps {actor:,.0f} ({(actor - actor_then) / seconds:.1f}/s)",
+            f"learner steps {learner:,.0f} "
+            f"({(learner - learner_then) / seconds:.1f}/s)",
+        ]
+        episodes = [row["episode_return"] for row in actor_rows(self._workdir)[-10:]]
+        if episodes:
+            parts.append(f"return {sum(episodes) / len(episodes):.2f}")
+        evaluations = read_rows(self._workdir, "evaluator")
+        if evaluations:
+            last = evaluations[-1]
+            parts.append(
+                f"evaluation {last['return_mean']:.2f} "
+                f"(success {100 * last['success_rate']:.0f} %)"
+            )
+        return " | ".join(parts)
