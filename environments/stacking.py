@@ -225,7 +225,7 @@ class RgbStacking(dm_env.Environment):
         """The state that rewards, and an expert, see."""
         positions = self._object_positions()
         return rewards.State(
-            pinch=self._frames["sawyer/pinch/pose"][0, :3],
+            pinch=self._frames["sawyer/pinch/pose"][0, :3].copy(),
             objects=dict(zip(observations.COLORS, positions, strict=True)),
             finger=float(self._frames["gripper/joints/angle"][0]),
             grasp=int(self._frames["gripper/grasp"][0]),

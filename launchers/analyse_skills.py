@@ -14,7 +14,7 @@ import pathlib
 from collections.abc import Sequence
 
 import tqdm
-from absl import flags, logging
+from absl import flags
 
 from launchers import command
 
@@ -91,8 +91,6 @@ def analyse(
 def main(argv: Sequence[str]) -> None:
     """Analyses and prints the table."""
     del argv
-    logging.set_verbosity(logging.ERROR)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with command.bad_input():
         table = analyse(
             _SKILLS.value,

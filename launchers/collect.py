@@ -9,13 +9,11 @@ continued by the same command.
 from __future__ import annotations
 
 import functools
-import os
 import pathlib
 import sys
-import warnings
 from collections.abc import Sequence
 
-from absl import flags, logging
+from absl import flags
 
 import environments
 from datasets import collect, experts, paths, schema
@@ -56,10 +54,6 @@ _EPISODES_PER_SHARD = flags.DEFINE_integer(
 def main(argv: Sequence[str]) -> None:
     """Collects what is missing."""
     del argv
-    # The libraries below warn about themselves: TFDS on each of its feature types.
-    logging.set_verbosity(logging.ERROR)
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with command.bad_input():
         settings = schema.Settings(
             task=_TASK.value,

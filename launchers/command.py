@@ -11,7 +11,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from absl import app, flags
+from absl import app, flags, logging
 
 _EXIT_BAD_INPUT = 2
 
@@ -43,5 +43,14 @@ def _parse(argv: Sequence[str]) -> list[str]:
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
-    """Runs `main(argv)`; flags that do not parse give one line and exit code 2."""
-    app.run(main, flags_parser=_parse)
+    """Runs `main(argv)`; flags that do not parse give one line and exit code 2.
+
+    Libraries log errors only, unless --verbosity says otherwise.
+    """
+
+    def quiet(argv: Sequence[str]) -> None:
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.ERROR)
+        main(argv)
+
+    app.run(quiet, flags_parser=_parse)

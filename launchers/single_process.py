@@ -163,13 +163,15 @@ class _Run:
     def _evaluate(self, actor_steps: int) -> None:
         if not self._budget.eval_episodes:
             return
+        begin = time.monotonic()
         result = evaluation.run_episodes(
             self._environment,
             self._evaluator,
             self._budget.eval_episodes,
             self._experiment.seed,
-            self._stopped,
+            self._signalled.is_set,
         )
+        self._begin += time.monotonic() - begin  # run_seconds is for learning
         if result is None:
             raise Stopped("during an evaluation")
         counts = {"actor_steps": 0, "learner_steps": 0, **self._counter.get_counts()}

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from absl import flags, logging
+from absl import flags
 
 from agents.helms.config import HelmsConfig
 from datasets import loader
@@ -106,7 +106,6 @@ def _config() -> HelmsConfig:
 def main(argv: Sequence[str]) -> None:
     """Trains, and says what came out."""
     del argv
-    logging.set_verbosity(logging.ERROR)
     try:
         with command.bad_input():
             config = _config()

@@ -94,6 +94,18 @@ def test_the_tool_moves_as_told(nominal, axis):
     assert data.site_xmat[nominal.scene.pinch_site][8] < -0.999
 
 
+def test_a_state_is_a_snapshot(nominal):
+    nominal.seed_episode(3)
+    nominal.reset()
+    before = nominal.state()
+    pinch, red = before.pinch.copy(), before.objects["red"].copy()
+    for _ in range(5):
+        nominal.step(np.array([1, 1, 1, 0, -1], np.float32))
+    np.testing.assert_array_equal(before.pinch, pinch)
+    np.testing.assert_array_equal(before.objects["red"], red)
+    assert not np.array_equal(nominal.state().pinch, pinch)
+
+
 def test_the_hand_turns_as_told(nominal):
     nominal.seed_episode(3)
     nominal.reset()
