@@ -73,7 +73,7 @@ _CHECKPOINT_MINUTES = flags.DEFINE_float(
     "checkpoint_minutes", 2.0, "Least minutes between checkpoints."
 )
 _XLA = flags.DEFINE_bool(
-    "xla", False, "Compile the learner step with XLA (slower on a CPU)."
+    "xla", False, "Compile the learner step with XLA (no gain on a CPU)."
 )
 
 
