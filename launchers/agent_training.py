@@ -76,10 +76,11 @@ def run(
       The summary, which is also in `WORKDIR/summary.json`: `zero_shot_return`,
       `zero_shot_success`, `return`, `success` (of the final evaluation; None where it
       was left out), `actor_steps`, `learner_steps` (in all), `seconds`,
-      `actor_steps_per_second`, `learner_steps_per_second` (of this call), `resumed`,
+      `actor_steps_per_second`, `learner_steps_per_second` (of this call, from the first
+      row logged to the last), `resumed`,
       `stopped_by` (max_actor_steps, run_seconds or signal).
     """
-    before, begin = _counts(made.workdir), time.monotonic()
+    begin = time.time()
     if launch == "single_process":
         stopped_by = single_process.run(made, report)
     else:
@@ -87,7 +88,7 @@ def run(
 
         program.hide_gpu()
         stopped_by = program.run(made, num_actors, launch, report)
-    seconds = time.monotonic() - begin
+    seconds = time.time() - begin
     counts = _counts(made.workdir)
     last: dict[str, Any] = {}
     if made.budget.eval_episodes and stopped_by != "signal":
@@ -107,8 +108,12 @@ def run(
         "actor_steps": counts["actor_steps"],
         "learner_steps": counts["learner_steps"],
         "seconds": round(seconds, 3),
-        "actor_steps_per_second": _rate(counts, before, "actor_steps", seconds),
-        "learner_steps_per_second": _rate(counts, before, "learner_steps", seconds),
+        "actor_steps_per_second": run_logs.rate(
+            run_logs.actor_rows(made.workdir), "actor_steps", begin
+        ),
+        "learner_steps_per_second": run_logs.rate(
+            run_logs.read_rows(made.workdir, "learner"), "learner_steps", begin
+        ),
     }
     write_json(pathlib.Path(made.workdir) / "summary.json", summary)
     return summary
@@ -118,12 +123,6 @@ def _counts(workdir: str) -> dict[str, int]:
     path = pathlib.Path(workdir) / "counts.json"
     found = experiment.read_json(path) if path.exists() else {}
     return {key: int(found.get(key, 0)) for key in ("actor_steps", "learner_steps")}
-
-
-def _rate(
-    after: dict[str, int], before: dict[str, int], key: str, seconds: float
-) -> float:
-    return round((after[key] - before[key]) / max(seconds, 1e-9), 3)
 
 
 def describe(summary: dict[str, Any]) -> str:

@@ -149,7 +149,7 @@ class ActorNode:
         self._loop = EnvironmentLoop(
             self._environment,
             acting.Hooked(self._actor, self._after_step),
-            counter=counting.Counter(counter, "actor"),
+            counter=counting.Counter(counter, "actor", time_delta=0.0),
             logger=self._logger,
             observers=[acting.SuccessObserver()],
         )

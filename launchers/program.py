@@ -11,6 +11,8 @@ program, and a node whose launcher dies ends too.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import pathlib
 import sys
 import threading
@@ -94,12 +96,15 @@ def run(
         while not done.wait(experiment.budget.log_seconds):
             report(progress.line())
 
-    manager = lp.launch(
-        program,
-        launch_type=launch,
-        terminal="output_to_files",  # the only one that tells when a node fails
-        local_resources=_resources(),
-    )
+    with contextlib.redirect_stdout(io.StringIO()):  # where each output goes, at length
+        manager = lp.launch(
+            program,
+            launch_type=launch,
+            terminal="output_to_files",  # the only one that tells when a node fails
+            local_resources=_resources(),
+        )
+    if launch == "local_mp":
+        report(f"nodes started; what they print is in {output}")
     threading.Thread(target=tell, daemon=True).start()
     try:
         manager.wait()

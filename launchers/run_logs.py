@@ -117,6 +117,19 @@ def actor_rows(workdir: str) -> list[dict[str, float]]:
     return sorted(rows, key=lambda row: row["time"])
 
 
+def rate(rows: list[dict[str, float]], key: str, since: float) -> float:
+    """Increase of `key` a second over the rows written after `since` [s].
+
+    One row alone gives its `steps_per_second`, none gives 0.
+    """
+    rows = [row for row in rows if row["time"] >= since]
+    points = [(row["time"], row[key]) for row in rows]
+    if len(points) < 2 or points[-1][0] <= points[0][0]:
+        return rows[-1].get("steps_per_second", 0.0) if rows else 0.0
+    (begin, low), (end, high) = points[0], points[-1]
+    return round((high - low) / (end - begin), 3)
+
+
 class Progress:
     """Makes the terminal's line; rates are those since the line before."""
 

@@ -1,6 +1,7 @@
 """The MPO learner: critic by TD(0), policy by MPO, duals by their own losses.
 
-One compiled step. Which variables each loss trains:
+Two compiled calls a step: gradients, then, if all is finite, their application. Which
+variables each loss trains:
   critic loss  -> the online critic,
   policy loss  -> the online policy,
   policy loss's dual terms -> the temperature and the trust region's multiplier.
@@ -111,9 +112,11 @@ class MPOLearner(acme.Learner):
                 max_to_keep=2,
             )
 
-    @tf.function(autograph=False)  # quicker to trace; the one condition is spelled out
-    def _update(self, sample: reverb.ReplaySample) -> dict[str, tf.Tensor]:
-        """One step on a batch; changes nothing unless every gradient is finite."""
+    @tf.function(autograph=False)  # there is no control flow, and it traces quicker
+    def _gradients(
+        self, sample: reverb.ReplaySample
+    ) -> tuple[list[list[tf.Tensor]], dict[str, tf.Tensor]]:
+        """Clipped gradients of policy, critic and duals, and what to log."""
         networks, loss_fn = self._networks, self._policy_loss
         data = sample.data
         valid = tf.cast(data.extras["valid"], tf.float32)  # [B, T]
@@ -135,65 +138,54 @@ class MPOLearner(acme.Learner):
             )
             loss_critic = critic_loss.masked_mean(td.loss, td.mask)
 
-            per_state, stats = loss_fn(
+            per_state, per_state_stats = loss_fn(
                 networks.policy(data.observation),
                 target_logits,
                 tf.stop_gradient(critic_output),
             )
             loss_policy = critic_loss.masked_mean(per_state, states)
 
-        norms, updates = {}, []
-        for name, loss, variables, optimizer in (
-            ("policy", loss_policy, self._policy_variables, self._policy_optimizer),
-            ("critic", loss_critic, self._critic_variables, self._critic_optimizer),
-            ("dual", loss_policy, self._dual_variables, self._dual_optimizer),
+        gradients, norms = [], {}
+        for name, loss, variables in (
+            ("policy", loss_policy, self._policy_variables),
+            ("critic", loss_critic, self._critic_variables),
+            ("dual", loss_policy, self._dual_variables),
         ):
-            gradients, norm = tf.clip_by_global_norm(
+            clipped, norm = tf.clip_by_global_norm(
                 tape.gradient(loss, variables), self._config.max_gradient_norm
             )
+            gradients.append(clipped)
             norms[f"gradient_norm_{name}"] = norm
-            updates.append((optimizer, gradients, variables))
         del tape
-
-        finite = tf.reduce_all(
-            tf.math.is_finite([loss_critic, loss_policy, *norms.values()])
-        )
-
-        def apply() -> tf.Tensor:
-            for optimizer, gradients, variables in updates:
-                optimizer.apply(gradients, variables)
-            loss_fn.project()
-            num_steps = self._num_steps.assign_add(1)
-            for online, target, period in (
-                (
-                    networks.policy,
-                    networks.target_policy,
-                    self._config.target_policy_update_period,
-                ),
-                (
-                    networks.critic,
-                    networks.target_critic,
-                    self._config.target_critic_update_period,
-                ),
-            ):
-                tf.cond(
-                    tf.equal(num_steps % period, 0),
-                    lambda o=online, t=target: _copied(o, t),
-                    lambda: False,
-                )
-            return tf.constant(True)
-
-        tf.cond(finite, apply, lambda: False)
-        return {
+        stats = {
             "loss_critic": loss_critic,
             "loss_policy_total": loss_policy,
             "td_error_abs": critic_loss.masked_mean(tf.abs(td.error), td.mask),
             "td_target": critic_loss.masked_mean(td.target, td.mask),
-            **{k: critic_loss.masked_mean(v, states) for k, v in stats.items()},
+            **{
+                k: critic_loss.masked_mean(v, states)
+                for k, v in per_state_stats.items()
+            },
             **loss_fn.dual_values(),
             **norms,
-            "finite": finite,
         }
+        return gradients, stats
+
+    @tf.function(autograph=False)
+    def _apply(self, gradients: list[list[tf.Tensor]]) -> None:
+        policy, critic, dual = gradients
+        self._policy_optimizer.apply(policy, self._policy_variables)
+        self._critic_optimizer.apply(critic, self._critic_variables)
+        self._dual_optimizer.apply(dual, self._dual_variables)
+        self._policy_loss.project()
+        self._num_steps.assign_add(1)
+
+    def _update_targets(self) -> None:
+        networks, config, steps = self._networks, self._config, int(self._num_steps)
+        if steps % config.target_policy_update_period == 0:
+            copy_variables(networks.policy, networks.target_policy)
+        if steps % config.target_critic_update_period == 0:
+            copy_variables(networks.critic, networks.target_critic)
 
     def step(self) -> None:
         """One step of learning.
@@ -202,16 +194,19 @@ class MPOLearner(acme.Learner):
           FloatingPointError: a loss or gradient was not finite; nothing was changed.
         """
         sample = next(self._dataset)
-        with self._lock:
-            results = tf_utils.to_numpy(self._update(sample))
-            num_steps = int(self._num_steps)
-        if not results.pop("finite"):
-            bad = sorted(k for k, v in results.items() if not np.isfinite(v))
+        gradients, results = self._gradients(sample)
+        results = tf_utils.to_numpy(results)
+        # The norms are not finite where any element of a gradient is not.
+        bad = sorted(key for key, value in results.items() if not np.isfinite(value))
+        if bad:
             kept = f", checkpoints: {self.directory}" if self.directory else ""
             raise FloatingPointError(
-                f"learner step {num_steps + 1} met values that are not finite in "
-                f"{bad}; the variables are those of step {num_steps}{kept}"
+                f"learner step {self.num_steps + 1} met values that are not finite in "
+                f"{bad}; the variables are those of step {self.num_steps}{kept}"
             )
+        with self._lock:
+            self._apply(gradients)
+            self._update_targets()
         now = time.monotonic()
         elapsed = now - self._timestamp if self._timestamp is not None else 0.0
         self._timestamp = now
@@ -252,11 +247,6 @@ class MPOLearner(acme.Learner):
             raise ValueError(f"no variables {unknown}; there are {sorted(modules)}")
         with self._lock:
             return [tf_utils.to_numpy(modules[name].variables) for name in names]
-
-
-def _copied(source: snt.Module, destination: snt.Module) -> bool:
-    copy_variables(source, destination)
-    return True
 
 
 def restore_policy(policy: snt.Module, directory: str) -> int:
