@@ -1,0 +1,45 @@
+"""Statistics of evaluations, with numbers worked out by hand."""
+
+import numpy as np
+import pytest
+
+from launchers import evaluation
+from tests import fakes
+
+
+def test_intervals():
+    # Deviation 1 over 4 values: 1.96 * sqrt(2 / 3) / 2
+    assert evaluation.mean_interval([1, 1, 3, 3]) == pytest.approx(1.13159, abs=1e-4)
+    assert evaluation.mean_interval([5.0]) == 0.0
+    # The Wilson interval of 60 in 100, as in any table.
+    assert evaluation.wilson_interval(60, 100) == pytest.approx(
+        (0.5020, 0.6906), abs=1e-4
+    )
+    assert evaluation.wilson_interval(0, 0) == (0.0, 1.0)
+
+
+class _Oracle:
+    def select_action(self, observation):
+        symbol = int(np.argmax(observation["objects"]))
+        return np.array([(-0.8, 0.0, 0.8)[symbol]], np.float32)
+
+
+def test_run_episodes():
+    steps = []
+    result = evaluation.run_episodes(
+        fakes.MatchingTask(seed=0), _Oracle(), 3, seed=0, on_step=steps.append
+    )
+    assert result.returns == (8.0, 8.0, 8.0)
+    assert result.successes == (True, True, True)
+    assert result.steps == 24 and len(steps) == 27
+    scalars = result.scalars()
+    assert scalars["return_mean"] == 8.0 and scalars["success_rate"] == 1.0
+
+
+def test_stopped():
+    assert (
+        evaluation.run_episodes(
+            fakes.MatchingTask(seed=0), _Oracle(), 3, 0, stopped=lambda: True
+        )
+        is None
+    )

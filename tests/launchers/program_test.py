@@ -1,0 +1,139 @@
+"""The distributed program on a tiny task: it learns, stops, resumes, fails loudly."""
+
+import pathlib
+
+import launchpad as lp
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import absltest
+
+from agents.mpo.adder import Stopped
+from launchers import acting, agent_training, program, run_logs
+from launchers.experiment import Budget
+from tests import fakes
+
+
+@pytest.fixture(autouse=True)
+def _parsed_flags():
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(["test"])
+
+
+def _returns(workdir):
+    return [row["episode_return"] for row in run_logs.actor_rows(str(workdir))]
+
+
+class _Case(absltest.TestCase):
+    """What Launchpad asks of a test: somewhere to leave its clean-up."""
+
+    def runTest(self):
+        """Needed to make one."""
+
+
+def test_learns_as_threads(tmp_path):
+    """Uniform choice earns 8/3 an episode; the policy must earn twice that."""
+    budget = Budget(max_actor_steps=2500, eval_every=1000, eval_episodes=10)
+    experiment = fakes.make_experiment(tmp_path, seed=1, budget=budget)
+    case = _Case()
+    made = program.make_program(experiment, num_actors=2)
+    assert sorted(made.groups) == [
+        "actor",
+        "coordinator",
+        "counter",
+        "evaluator",
+        "learner",
+        "replay",
+    ]
+    assert len(made.groups["actor"]) == 2
+    # Launchpad pickles the nodes here, as it does where they are processes.
+    manager = lp.launch(made, launch_type="test_mt", test_case=case)
+    manager.wait(["coordinator"])
+    case.doCleanups()
+
+    returns = _returns(tmp_path)
+    assert np.mean(returns[:20]) < 4.0
+    assert np.mean(returns[-20:]) > 5.3
+    evaluations = run_logs.read_rows(str(tmp_path), "evaluator")
+    assert evaluations[0]["actor_steps"] == 0
+    learner = run_logs.read_rows(str(tmp_path), "learner")
+    assert learner[-1]["learner_steps"] > 50
+    assert np.isfinite(learner[-1]["loss_critic"])
+    for node in ("actor_0", "actor_1"):
+        assert run_logs.read_rows(str(tmp_path), node)
+    # Stopped cleanly: the last checkpoint holds what was learned.
+    checkpoint = tmp_path / "checkpoints" / "learner"
+    assert list(checkpoint.glob("ckpt-*.index"))
+
+
+def test_no_actor():
+    experiment = fakes.make_experiment("unused")
+    with pytest.raises(ValueError, match="num_actors must be at least 1"):
+        program.make_program(experiment, num_actors=0)
+
+
+@pytest.mark.slow
+def test_processes_stop_and_resume(tmp_path):
+    lines = []
+    for steps, resumed in ((600, False), (900, True)):
+        budget = Budget(
+            max_actor_steps=steps, eval_every=10_000, eval_episodes=2, log_seconds=1
+        )
+        experiment = fakes.make_experiment(tmp_path, budget=budget)
+        summary = agent_training.run(
+            experiment, "local_mp", 2, resumed, report=lines.append
+        )
+        assert summary["stopped_by"] == "max_actor_steps"
+        assert summary["actor_steps"] >= steps
+    assert summary["learner_steps"] > 0
+    assert any("learner steps" in line for line in lines)
+    rows = run_logs.read_rows(str(tmp_path), "learner")
+    steps = [row["learner_steps"] for row in rows]
+    assert steps == sorted(steps)  # the count went on, it did not start again
+
+
+def _failing_environment(seed):
+    raise RuntimeError(f"no environment for seed {seed}")
+
+
+@pytest.mark.slow
+def test_a_node_that_fails_ends_the_program(tmp_path):
+    import dataclasses
+
+    experiment = dataclasses.replace(
+        fakes.make_experiment(tmp_path, budget=Budget(run_seconds=120)),
+        environment_factory=_failing_environment,
+    )
+    with pytest.raises(RuntimeError, match="no environment for seed"):
+        program.run(experiment, 1, "local_mp", report=lambda line: None)
+
+
+def test_failures_name_node_and_exception(tmp_path):
+    output = tmp_path / "output"
+    (output / "actor").mkdir(parents=True)
+    (output / "actor" / "0").write_text(
+        "hello\nTraceback (most recent call last):\n  File x\nKeyError: 'y'\n"
+    )
+    (output / "counter").mkdir()
+    (output / "counter" / "0").write_text("all is well\n")
+    found = program.failures(pathlib.Path(output))
+    assert "actor/0: KeyError: 'y'" in found and "counter" not in found
+
+
+def test_counter_is_kept(tmp_path):
+    counter = acting.PersistentCounter(str(tmp_path))
+    counter.increment(actor_steps=5)
+    counter.persist()
+    again = acting.PersistentCounter(str(tmp_path))
+    assert again.increment(actor_steps=2) == {"actor_steps": 7}
+    (tmp_path / "counts.json").write_text("{")
+    with pytest.raises(ValueError, match="not readable"):
+        acting.PersistentCounter(str(tmp_path))
+
+
+def test_hook_may_end_an_episode():
+    def stop():
+        raise Stopped("now")
+
+    with pytest.raises(Stopped):
+        acting.Hooked(None, stop).update()

@@ -1,0 +1,212 @@
+"""The real mains of RL with tiny flags, and what they refuse."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from agents.helms import networks, skills
+from agents.helms.config import HelmsConfig
+from environments import observations
+from launchers import agent_training, experiment, run_logs
+from launchers.experiment import Budget
+from tests import fakes
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TINY = (
+    "--batch_size=8",
+    "--min_replay_size=20",
+    "--critic_rnn_size=8",
+    "--samples_per_insert=1",
+    "--log_seconds=1",
+)
+
+
+def _save_skills(directory, num_skills=3):
+    config = HelmsConfig(num_skills=num_skills, latent_dim=2, hidden_sizes=(8,))
+    sizes = observations.GROUP_SIZES
+    dims = networks.HelmsDims(
+        proprio=sizes["proprio"], objects=sizes["objects"], action=5
+    )
+    model = networks.HelmsNetworks(config, dims, networks.unit_statistics(dims))
+    skills.save(directory, model, observations.GROUPS)
+    return str(directory)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return _save_skills(tmp_path_factory.mktemp("bundle") / "skills")
+
+
+def _run(module, *args):
+    return subprocess.run(
+        [sys.executable, "-m", f"launchers.{module}", *args],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+
+
+def _one_line(done, *words):
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 2, done.stderr
+    assert lines[-1].startswith("error: ") and "Traceback" not in done.stderr
+    for word in words:
+        assert word in lines[-1]
+
+
+def test_trains_evaluates_and_resumes(bundle, tmp_path):
+    workdir = tmp_path / "run"
+    flags = (f"--skills={bundle}", f"--workdir={workdir}", *TINY)
+    done = _run("train_agent", *flags, "--max_actor_steps=400", "--eval_episodes=1")
+    assert done.returncode == 0, done.stderr
+    assert "learner steps" in done.stdout
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert summary["actor_steps"] == 400 and summary["learner_steps"] > 0
+    assert summary["zero_shot_return"] is not None and summary["return"] is not None
+    assert not summary["resumed"]
+
+    done = _run("evaluate", f"--workdir={workdir}", "--episodes=1")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    assert result["episodes"] == 1
+    assert result["learner_steps"] == summary["learner_steps"]
+
+    done = _run("train_agent", *flags, "--max_actor_steps=800", "--eval_episodes=0")
+    assert done.returncode == 0, done.stderr
+    again = json.loads((workdir / "summary.json").read_text())
+    assert again["resumed"] and again["actor_steps"] == 800
+    assert again["learner_steps"] > summary["learner_steps"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--agent=sac",), ("'sac'", "helms_cat")),
+        (("--agent=helms_mix",), ("not available yet", "helms_cat")),
+        (("--launch=ray",), ("not available yet", "local_mp")),
+        (("--task=juggle",), ("juggle", "stack_red_blue")),
+        (("--reward=huge",), ("huge", "staged_sparse")),
+        (("--object_set=9",), ("9", "5")),
+        (("--skills=/nowhere",), ("/nowhere",)),
+        (("--sequence_period=10",), ("sequence_period",)),
+        (("--max_actor_steps=0",), ("never ends",)),
+        (("--num_actors=3",), ("single_process", "local_mp")),
+    ],
+)
+def test_refuses(flags, words, bundle, tmp_path):
+    done = _run("train_agent", f"--skills={bundle}", f"--workdir={tmp_path}/w", *flags)
+    _one_line(done, *words)
+
+
+def test_evaluate_refuses_what_is_no_run(tmp_path):
+    _one_line(_run("evaluate", f"--workdir={tmp_path}"), "no run in", "config.json")
+
+
+def _config(bundle, workdir, **changes):
+    return experiment.RunConfig(skills=bundle, workdir=str(workdir), **changes)
+
+
+def test_refuses_a_checkpoint_of_another_model(bundle, tmp_path):
+    workdir = tmp_path / "run"
+    assert not experiment.record(_config(bundle, workdir))
+    # The batch size may change, the model and the task may not.
+    same = experiment.HelmsCatConfig(batch_size=64)
+    assert experiment.record(_config(bundle, workdir, agent_config=same))
+    other = _save_skills(tmp_path / "other", num_skills=4)
+    with pytest.raises(ValueError, match="skills of checksum"):
+        experiment.record(_config(other, workdir))
+    with pytest.raises(ValueError, match="reward 'staged_sparse' and not 'dense'"):
+        experiment.record(_config(bundle, workdir, reward="dense"))
+    rnn = experiment.HelmsCatConfig(critic_rnn_size=0)
+    with pytest.raises(ValueError, match="critic_rnn_size"):
+        experiment.record(_config(bundle, workdir, agent_config=rnn))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes").write_text("mine")
+    with pytest.raises(ValueError, match="not empty"):
+        experiment.record(_config(bundle, tmp_path / "full"))
+
+
+def test_config_comes_back(bundle, tmp_path):
+    config = _config(
+        bundle,
+        tmp_path / "run",
+        object_set=2,
+        seed=7,
+        max_action_delay=1,
+        agent_config=experiment.HelmsCatConfig(batch_size=3, evaluation="greedy"),
+    )
+    experiment.record(config)
+    found = experiment.load_config(config.workdir)
+    assert found.agent_config == config.agent_config
+    assert (found.object_set, found.seed, found.max_action_delay) == (2, 7, 1)
+    other = _save_skills(tmp_path / "other", num_skills=4)
+    with pytest.raises(ValueError, match="not those that"):
+        experiment.load_config(config.workdir, skills=other)
+
+
+def test_seeds_differ_by_role_and_number():
+    seeds = {
+        experiment.derive_seed(0, "actor", 0),
+        experiment.derive_seed(0, "actor", 1),
+        experiment.derive_seed(0, "environment", 0),
+        experiment.derive_seed(1, "actor", 0),
+    }
+    assert len(seeds) == 4
+    assert experiment.derive_seed(0, "actor", 1) == experiment.derive_seed(
+        0, "actor", 1
+    )
+
+
+def test_one_process_learns(tmp_path):
+    budget = Budget(max_actor_steps=2000, eval_every=1000, eval_episodes=20)
+    made = fakes.make_experiment(tmp_path, seed=2, budget=budget)
+    summary = agent_training.run(made, "single_process", report=lambda line: None)
+    assert summary["stopped_by"] == "max_actor_steps"
+    assert summary["zero_shot_return"] < 4.0
+    assert summary["return"] > 6.0 and summary["success"] > 0.5
+    # The ratio: an insert every 4 steps, 16 samples an insert, batches of 32.
+    assert summary["learner_steps"] == pytest.approx((2000 / 4 - 34) / 2, abs=2)
+    returns = [row["episode_return"] for row in run_logs.actor_rows(str(tmp_path))]
+    assert np.mean(returns[-20:]) > np.mean(returns[:20]) + 2
+
+
+def test_run_seconds(tmp_path):
+    budget = Budget(max_actor_steps=None, run_seconds=1.0, eval_episodes=0)
+    made = fakes.make_experiment(tmp_path, budget=budget)
+    summary = agent_training.run(made, "single_process", report=lambda line: None)
+    assert summary["stopped_by"] == "run_seconds" and summary["return"] is None
+
+
+def test_interrupt_saves_a_checkpoint(bundle, tmp_path):
+    workdir = tmp_path / "run"
+    command = [sys.executable, "-m", "launchers.train_agent", f"--skills={bundle}"]
+    process = subprocess.Popen(
+        [*command, f"--workdir={workdir}", *TINY, "--eval_episodes=0"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    try:
+        deadline = time.monotonic() + 200
+        while not run_logs.actor_rows(str(workdir)) and time.monotonic() < deadline:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, errors
+    assert "the same command goes on" in errors and "Traceback" not in errors
+    assert list((workdir / "checkpoints" / "learner").glob("ckpt-*.index"))
+    assert json.loads((workdir / "counts.json").read_text())["actor_steps"] >= 400
