@@ -9,6 +9,7 @@ summary.json. An interrupted run is continued by the same command.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -106,6 +107,8 @@ def _config() -> HelmsConfig:
 def main(argv: Sequence[str]) -> None:
     """Trains, and says what came out."""
     del argv
+    # A scheduler's SIGTERM ends like Ctrl-C: with a checkpoint.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with command.bad_input():
             config = _config()
