@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import pathlib
 import signal
 import threading
@@ -26,6 +27,7 @@ STOPPED = ".stopped_by"  # in the work directory: why the coordinator ended the 
 _POLL_SECONDS = 0.5
 _PERSIST_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
+_GRACE_SECONDS = 8.0  # Launchpad kills after 10
 
 
 def enter_node(one_thread: bool = False) -> threading.Event:
@@ -33,10 +35,31 @@ def enter_node(one_thread: bool = False) -> threading.Event:
     if context.get_context().launch_type is lp.LaunchType.LOCAL_MULTI_PROCESSING:
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        _exit_after_signal()
         if one_thread:
             tf.config.threading.set_intra_op_parallelism_threads(1)
             tf.config.threading.set_inter_op_parallelism_threads(1)
     return lp.stop_event()
+
+
+def _exit_after_signal() -> None:
+    """Ends this process a while after SIGTERM or SIGINT, whatever it is doing.
+
+    Python runs signal handlers in the main thread only, and not before the call returns
+    that it is in; a call to a node that is gone never returns. The pipe is written to
+    when the signal arrives.
+    """
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+
+    def wait() -> None:
+        while not {signal.SIGTERM, signal.SIGINT} & set(os.read(read, 1)):
+            pass
+        time.sleep(_GRACE_SECONDS)
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 class ReplayTables:

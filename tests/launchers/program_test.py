@@ -1,5 +1,6 @@
 """The distributed program on a tiny task: it learns, stops, resumes, fails loudly."""
 
+import dataclasses
 import pathlib
 
 import launchpad as lp
@@ -12,6 +13,9 @@ from agents.mpo.adder import Stopped
 from launchers import acting, agent_training, program, run_logs
 from launchers.experiment import Budget
 from tests import fakes
+
+# Launchpad counts down to a kill by SIGALRM, which pytest-timeout uses by default.
+pytestmark = pytest.mark.timeout(300, method="thread")
 
 
 @pytest.fixture(autouse=True)
@@ -98,8 +102,6 @@ def _failing_environment(seed):
 
 @pytest.mark.slow
 def test_a_node_that_fails_ends_the_program(tmp_path):
-    import dataclasses
-
     experiment = dataclasses.replace(
         fakes.make_experiment(tmp_path, budget=Budget(run_seconds=120)),
         environment_factory=_failing_environment,
