@@ -11,8 +11,8 @@ from acme import core
 from acme.utils import counting, observers
 
 from agents.mpo.adder import Stopped
+from launchers import files
 from launchers.evaluation import episode_success
-from launchers.experiment import read_json, write_json
 
 _COUNTS = "counts.json"
 
@@ -25,11 +25,11 @@ class PersistentCounter(counting.Counter):
         super().__init__()
         self._path = pathlib.Path(workdir) / _COUNTS
         if self._path.exists():
-            self._counts = dict(read_json(self._path))
+            self._counts = dict(files.read_json(self._path))
 
     def persist(self) -> None:
         """Writes the counts as they are now."""
-        write_json(self._path, dict(self.get_counts()))
+        files.write_json(self._path, dict(self.get_counts()))
 
 
 class Hooked(core.Actor):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +10,7 @@ import dm_env
 import imageio.v2 as imageio
 import numpy as np
 
-from launchers import evaluation
+from launchers import evaluation, files
 from launchers.experiment import Experiment, RunConfig, derive_seed, make_experiment
 
 _FRAME_EVERY = 2  # control steps of 0.05 s
@@ -109,11 +108,6 @@ class _Recorder:
         """Writes the file aside, then renames it."""
         if self._error or not self._frames:
             return {"video": None, "video_error": self._error or "no images"}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{os.getpid()}.{path.name}")
-        try:
+        with files.aside(path) as aside:
             imageio.mimwrite(aside, self._frames, fps=_FRAMES_PER_SECOND)
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
         return {"video": str(path)}

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from launchers import agent_evaluation, experiment, run_logs, single_process
-from launchers.experiment import RunConfig, write_json
+from launchers import agent_evaluation, experiment, files, run_logs, single_process
+from launchers.experiment import RunConfig
 
 
 def train(
@@ -115,13 +115,13 @@ def run(
             run_logs.read_rows(made.workdir, "learner"), "learner_steps", begin
         ),
     }
-    write_json(pathlib.Path(made.workdir) / "summary.json", summary)
+    files.write_json(pathlib.Path(made.workdir) / "summary.json", summary)
     return summary
 
 
 def _counts(workdir: str) -> dict[str, int]:
     path = pathlib.Path(workdir) / "counts.json"
-    found = experiment.read_json(path) if path.exists() else {}
+    found = files.read_json(path) if path.exists() else {}
     return {key: int(found.get(key, 0)) for key in ("actor_steps", "learner_steps")}
 
 

@@ -8,7 +8,6 @@ transition prior and each skill's use) and DIR/skill_rollouts.json, and prints a
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from collections.abc import Sequence
 import tqdm
 from absl import flags
 
-from launchers import command
+from launchers import command, files
 
 _SKILLS = flags.DEFINE_string(
     "skills", None, "Directory of the frozen skills.", required=True
@@ -82,9 +81,7 @@ def analyse(
         }
         for r in rollouts
     ]
-    aside = out / f".skill_rollouts.json.{os.getpid()}"
-    aside.write_text(json.dumps(measured, indent=1) + "\n")
-    aside.rename(out / "skill_rollouts.json")
+    files.write_json(out / "skill_rollouts.json", measured)
     return skill_rollouts.describe(rollouts)
 
 

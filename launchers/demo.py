@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pathlib
 import shlex
 import subprocess
@@ -21,7 +20,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from launchers import command
+from launchers import command, files
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "Directory of the results.")
 _EPISODES = flags.DEFINE_integer("episodes", 40, "Expert episodes to collect.")
@@ -134,18 +133,12 @@ def _run(step: _Step) -> None:
         )
         print(result.stdout, end="", flush=True)
         if result.returncode == 0:
-            _write(step.done, result.stdout.strip().splitlines()[-1] + "\n")
+            files.write_text(step.done, result.stdout.strip().splitlines()[-1] + "\n")
     else:
         result = subprocess.run([sys.executable, *arguments], check=False)
     if result.returncode:
         raise SystemExit(result.returncode)
     print(f"({time.monotonic() - begin:.0f} s)", flush=True)
-
-
-def _write(path: pathlib.Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text)
-    aside.rename(path)
 
 
 def _read(path: pathlib.Path) -> dict:
@@ -210,7 +203,7 @@ def main(argv: Sequence[str]) -> None:
     print()
     for name, value in table.items():
         print(f"{name:28s}{value}")
-    _write(root / "summary.json", json.dumps(table, indent=2) + "\n")
+    files.write_json(root / "summary.json", table)
 
 
 if __name__ == "__main__":

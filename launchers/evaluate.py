@@ -8,11 +8,10 @@ The last line is one JSON object.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 
-from absl import flags, logging
+from absl import flags
 
 from launchers import command
 
@@ -33,8 +32,6 @@ _VIDEO = flags.DEFINE_string(
 def main(argv: Sequence[str]) -> None:
     """Evaluates, and prints the figures."""
     del argv
-    logging.set_verbosity(logging.ERROR)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with command.bad_input():
         if not _WORKDIR.value:
             raise ValueError("--workdir is required")

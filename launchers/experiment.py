@@ -24,6 +24,7 @@ from acme import specs
 
 from agents.builder import AgentBuilder
 from agents.helms_cat.config import HelmsCatConfig
+from launchers import files
 
 AVAILABLE_AGENTS = ("helms_cat",)
 PLANNED_AGENTS = (
@@ -199,7 +200,7 @@ def record(config: RunConfig) -> bool:
     new = _describe(config)
     resumes = (root / _CONFIG).exists()
     if resumes:
-        old = read_json(root / _CONFIG)
+        old = files.read_json(root / _CONFIG)
         if old.get("format") != _FORMAT["format"]:
             raise ValueError(f"{root / _CONFIG} is not the record of an agent")
         for name, was, now in _differences(old, new):
@@ -211,7 +212,7 @@ def record(config: RunConfig) -> bool:
         raise ValueError(
             f"workdir {root} is not empty and has no {_CONFIG}; give another --workdir"
         )
-    write_json(root / _CONFIG, new)
+    files.write_json(root / _CONFIG, new)
     return resumes
 
 
@@ -228,7 +229,7 @@ def load_config(workdir: str, skills: str | None = None) -> RunConfig:
     path = pathlib.Path(workdir) / _CONFIG
     if not path.is_file():
         raise ValueError(f"no run in {workdir}: it has no {_CONFIG}")
-    found = read_json(path)
+    found = files.read_json(path)
     try:
         check_agent(found["agent"])
         known = {field.name for field in dataclasses.fields(HelmsCatConfig)}
@@ -295,22 +296,3 @@ def _skills_checksum(directory: str) -> str:
     from agents.helms import skills
 
     return str(skills.load(directory).description["checksum"])
-
-
-def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Reads an object; raises ValueError in one line if the file holds no object."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as e:
-        raise ValueError(f"{path} is not readable: {e}") from e
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} does not hold an object")
-    return content
-
-
-def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
-    """Writes beside `path`, then renames, so that no reader sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
-    aside.replace(path)

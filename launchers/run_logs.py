@@ -7,7 +7,6 @@ files, so it is the same whether the nodes are threads, processes or one loop.
 from __future__ import annotations
 
 import csv
-import os
 import pathlib
 import time
 from collections.abc import Mapping
@@ -15,6 +14,8 @@ from typing import Any
 
 from acme.utils import loggers
 from acme.utils.loggers import aggregators, base, filters, tf_summary
+
+from launchers import files
 
 _FILE = "logs.csv"
 
@@ -52,12 +53,10 @@ class CsvLogger(base.Logger):
         if self._path.exists():
             with self._path.open(newline="") as f:
                 rows = list(csv.DictReader(f))
-        aside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        with aside.open("w", newline="") as f:
+        with files.aside(self._path) as aside, aside.open("w", newline="") as f:
             writer = csv.DictWriter(f, fields, restval="")
             writer.writeheader()
             writer.writerows(rows)
-        aside.replace(self._path)
         self._fields = fields
 
 

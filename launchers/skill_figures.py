@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 from collections.abc import Iterable
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from launchers import files
 
 
 def write_figure(
@@ -27,6 +28,5 @@ def write_figure(
     right.bar(ticks, list(skill_use))
     right.set(title="use on held-out data", xlabel="skill", ylabel="share", ylim=(0, 1))
     right.set_xticks(ticks)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    figure.savefig(aside, format="png", dpi=120)
-    aside.rename(path)
+    with files.aside(path) as aside:
+        figure.savefig(aside, format="png", dpi=120)

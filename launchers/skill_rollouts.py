@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Iterable, Sequence
 
@@ -14,6 +13,7 @@ from agents.helms.skills import Skills
 from environments import observations, scene
 from environments.rendering import RenderingUnavailable
 from environments.stacking import RgbStacking
+from launchers import files
 
 FRAME_HEIGHT, FRAME_WIDTH = 120, 160
 
@@ -136,6 +136,5 @@ def write_contact_sheet(path: pathlib.Path, rollouts: Sequence[Rollout]) -> None
         row[0].set_ylabel(f"skill {rollout.skill}")
     seconds = (len(rollouts[0].tool_heights) - 1) * scene.CONTROL_TIMESTEP
     figure.suptitle(f"each row holds one skill for {seconds:.0f} s", fontsize=9)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    figure.savefig(aside, format="png", dpi=100)
-    aside.rename(path)
+    with files.aside(path) as aside:
+        figure.savefig(aside, format="png", dpi=100)

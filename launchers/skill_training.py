@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import os
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
@@ -24,7 +23,7 @@ from acme.utils.loggers import tf_summary
 
 from agents.helms import learning, networks, skills
 from agents.helms.config import HelmsConfig
-from launchers import skill_figures
+from launchers import files, skill_figures
 
 MODEL = "helms"
 _RUN = "run.json"
@@ -135,7 +134,7 @@ class SkillTraining:
         if started is None:
             # Written before there is a checkpoint, so that none is without it.
             started = {**run, "before": _record(self._evaluate())}
-            _write_json(self._root / _RUN, started)
+            files.write_json(self._root / _RUN, started)
         self._before = started["before"]
         self._checkpointer = savers.Checkpointer(
             {**self._learner.checkpointables, "counter": self._counter},
@@ -181,7 +180,7 @@ class SkillTraining:
             training=summary,
         )
         skill_figures.write_figure(self._root / "skills.png", prior, after.skill_use)
-        _write_json(self._root / "summary.json", summary)
+        files.write_json(self._root / "summary.json", summary)
         return summary
 
     def _train(self) -> learning.Evaluation:
@@ -309,10 +308,3 @@ def _logger(root: pathlib.Path, label: str) -> loggers.Logger:
 def _fingerprint(manifest: Mapping[str, Any]) -> str:
     text = json.dumps(manifest, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
-    aside.rename(path)

@@ -8,11 +8,10 @@ The same command goes on where it stopped; Ctrl-C stops with a checkpoint.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
-from absl import flags, logging
+from absl import flags
 
 from launchers import command
 
@@ -149,8 +148,6 @@ def _config():
 def main(argv: Sequence[str]) -> None:
     """Trains, and says what came out."""
     del argv
-    logging.set_verbosity(logging.ERROR)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with command.bad_input():
         config = _config()
         from launchers import agent_training
