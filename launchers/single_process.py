@@ -74,10 +74,11 @@ class _Run:
         )
         self._first_step = self._learner.num_steps
         self._steps = 0  # of acting since this start
+        self._adder = builder.make_adder(client, self._signalled.is_set)
         actor = builder.make_actor(
             builder.make_policy(networks),
             derive_seed(experiment.seed, "actor", done),
-            builder.make_adder(client, self._signalled.is_set),
+            self._adder,
         )
         self._environment = experiment.environment_factory(
             derive_seed(experiment.seed, "environment", done)
@@ -122,6 +123,9 @@ class _Run:
             self._counter.persist()
         self._report(self._progress.line())
         self._environment.close()
+        # Or its writer waits 10 s, when it is deleted, for a server that is gone.
+        with contextlib.suppress(Stopped):
+            self._adder.reset()
         self._server.stop()
         return reason
 
