@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from environments import scene
+from environments import objects, scene
 from environments.randomization import RandomizationConfig
 from environments.stacking import MAX_ACTION_DELAY, RgbStacking, StackingConfig
 from environments.tasks import REWARDS, TASKS
@@ -13,24 +13,27 @@ OBSERVATIONS = ("state", "vision")
 
 
 def validate(
-    task: str, reward: str, object_set: int, max_action_delay: int = 0
+    task: str,
+    reward: str,
+    object_set: objects.ObjectSet,
+    max_action_delay: int = 0,
 ) -> None:
     """Raises a ValueError that names the valid values, and builds nothing."""
     scene.one_of("task", task, TASKS)
     scene.one_of("reward", reward, REWARDS)
-    scene.one_of("object set", object_set, scene.OBJECT_SETS)
+    objects.check(object_set)
     scene.one_of("max action delay", max_action_delay, range(MAX_ACTION_DELAY + 1))
 
 
 def make(
     task: str = "stack_red_blue",
     reward: str = "staged_sparse",
-    object_set: int = 4,
+    object_set: objects.ObjectSet = 4,
     observations: str = "state",
     domain_randomization: bool | RandomizationConfig = False,
     max_action_delay: int = 0,
     seed: int | None = None,
-    preset: str = scene.DEFAULT_PRESET,
+    preset: str | scene.Physics = scene.DEFAULT_PRESET,
     cameras: Sequence[str] = scene.CAMERAS[:1],
     image_size: tuple[int, int] = (64, 64),
 ) -> RgbStacking:
@@ -39,12 +42,12 @@ def make(
     Args:
       task: stack_TOP_BOTTOM, of red, green and blue.
       reward: dense, staged_sparse or sparse (appendix F of the paper).
-      object_set: 1 to 5.
+      object_set: 1 to 5; "random", three training objects an episode; or three ids.
       observations: state; or vision, which adds the images of `cameras` to it.
       domain_randomization: whether physics are drawn an episode, or from which ranges.
       max_action_delay: 0 to 2 control steps; drawn from 0 to this an episode.
       seed: of all draws; None for a fresh one.
-      preset: fast (default) or reference physics.
+      preset: fast (default) or reference physics, or a `scene.Physics`.
       cameras: of the images; any of `scene.CAMERAS`.
       image_size: (height, width) of the images.
 
@@ -67,6 +70,7 @@ def make(
         )
     config = StackingConfig(
         reward=reward,
+        object_set=object_set,
         randomization=randomization,
         max_action_delay=max_action_delay,
         cameras=tuple(cameras) if observations == "vision" else (),

@@ -14,11 +14,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from environments import observations
+from environments import objects, observations
 from environments.rendering import mujoco
 
 # isort: split
-from dm_robotics.manipulation.props.rgb_objects import rgb_object
 from dm_robotics.manipulation.standard_cell import rgb_basket
 from dm_robotics.moma import prop
 from dm_robotics.moma import robot as moma_robot
@@ -27,7 +26,7 @@ from dm_robotics.moma.models.end_effectors.robot_hands import robotiq_2f85
 from dm_robotics.moma.models.end_effectors.wrist_sensors import robotiq_fts300
 from dm_robotics.moma.models.robots.robot_arms import sawyer, sawyer_constants
 
-OBJECT_SETS = (1, 2, 3, 4, 5)
+OBJECT_SETS = tuple(objects.SETS)
 BASKET_CENTRE = np.array([0.6, 0.0])  # m
 BASKET_HEIGHT = 0.0498  # m
 WORKSPACE_CENTRE = np.array([0.6, 0.0, 0.1698])  # m
@@ -50,24 +49,67 @@ class Physics:
 
     Attributes:
       timestep: physics step in seconds; it divides the control step.
+      integrator: a key of `INTEGRATORS`.
       noslip_iterations: of MuJoCo's noslip solver, which take half of a step's time.
       impratio: frictional against normal constraint impedance; a higher one does the
-        noslip solver's work (less creep under a grasp) at no cost.
+        noslip solver's work (less creep under a grasp) at less cost.
+      cone: friction cones, a key of `CONES`.
+      iterations: at most, of the constraint solver.
+      tolerance: of the constraint solver.
+      multiccd: several contacts between two convex meshes instead of one at a time.
+      pad_solref: stiffness and damping of the fingertips' contacts, as MuJoCo's
+        negative `solref`.
+      pad_solimp: the impedance of the same.
     """
 
     timestep: float
-    noslip_iterations: int
-    impratio: float
+    integrator: str = "euler"
+    noslip_iterations: int = 0
+    impratio: float = 1.0
+    cone: str = "elliptic"
+    iterations: int = 100
+    tolerance: float = 1e-8
+    multiccd: bool = False
+    pad_solref: tuple[float, float] = (-30000.0, -200.0)
+    pad_solimp: tuple[float, ...] = (0.9, 0.95, 0.001, 0.01, 2.0)
 
     @property
     def substeps(self) -> int:
         """Physics steps in a control step."""
         return round(CONTROL_TIMESTEP / self.timestep)
 
+    def apply(self, model: mujoco.MjModel) -> None:
+        """Writes the settings into a model."""
+        option = model.opt
+        option.timestep = self.timestep
+        option.integrator = INTEGRATORS[self.integrator]
+        option.noslip_iterations = self.noslip_iterations
+        option.impratio = self.impratio
+        option.cone = CONES[self.cone]
+        option.iterations = self.iterations
+        option.tolerance = self.tolerance
+        multiccd = int(mujoco.mjtEnableBit.mjENBL_MULTICCD)
+        option.enableflags = (option.enableflags & ~multiccd) | (
+            multiccd if self.multiccd else 0
+        )
+        pads = Scene(model).fingertip_geoms
+        model.geom_solref[pads] = self.pad_solref
+        model.geom_solimp[pads] = self.pad_solimp
+
+
+INTEGRATORS: Mapping[str, int] = {
+    "euler": mujoco.mjtIntegrator.mjINT_EULER,
+    "implicitfast": mujoco.mjtIntegrator.mjINT_IMPLICITFAST,
+}
+CONES: Mapping[str, int] = {
+    "elliptic": mujoco.mjtCone.mjCONE_ELLIPTIC,
+    "pyramidal": mujoco.mjtCone.mjCONE_PYRAMIDAL,
+}
+
 
 PRESETS: Mapping[str, Physics] = {
-    "reference": Physics(timestep=0.0005, noslip_iterations=5, impratio=1.0),
-    "fast": Physics(timestep=0.0005, noslip_iterations=0, impratio=10.0),
+    "reference": Physics(timestep=0.0005, noslip_iterations=5),
+    "fast": Physics(timestep=0.0005, impratio=10.0),
 }
 DEFAULT_PRESET = "fast"
 
@@ -80,12 +122,15 @@ def one_of(what: str, value: object, valid: Iterable[object]) -> None:
         raise ValueError(f"unknown {what} {value!r}; valid: {names}")
 
 
-def build(object_set: int = 4, preset: str = DEFAULT_PRESET) -> mujoco.MjModel:
+def build(
+    object_set: objects.ObjectSet = 4, preset: str | Physics = DEFAULT_PRESET
+) -> mujoco.MjModel:
     """Compiles the scene.
 
     Args:
-      object_set: 1 to 5, the test triplets of dm_robotics.
-      preset: a key of `PRESETS`.
+      object_set: 1 to 5, the test triplets of dm_robotics; the ids of three objects; or
+        "random", which leaves them to be written before use.
+      preset: a key of `PRESETS`, or settings of one's own.
 
     Returns:
       A model of its own (changing it changes no other).
@@ -93,23 +138,25 @@ def build(object_set: int = 4, preset: str = DEFAULT_PRESET) -> mujoco.MjModel:
     Raises:
       ValueError: an object set or preset that does not exist.
     """
-    one_of("object set", object_set, OBJECT_SETS)
-    one_of("preset", preset, PRESETS)
-    model = copy.copy(_compiled(object_set))
-    physics = PRESETS[preset]
-    model.opt.timestep = physics.timestep
-    model.opt.noslip_iterations = physics.noslip_iterations
-    model.opt.impratio = physics.impratio
+    objects.check(object_set)
+    physics = preset
+    if not isinstance(physics, Physics):
+        one_of("preset", preset, PRESETS)
+        physics = PRESETS[preset]
+    model = copy.copy(_compiled((objects.LARGEST,) * len(observations.COLORS)))
+    physics.apply(model)
+    if object_set != objects.RANDOM:
+        objects.ObjectSlots(model).write(objects.triplet(object_set))
     return model
 
 
 @functools.cache
-def _compiled(object_set: int) -> mujoco.MjModel:
-    root = _mjcf(object_set)
+def _compiled(object_ids: tuple[str, ...]) -> mujoco.MjModel:
+    root = _mjcf(object_ids)
     return mujoco.MjModel.from_xml_string(root.to_xml_string(), root.get_assets())
 
 
-def _mjcf(object_set: int):
+def _mjcf(object_ids: tuple[str, ...]):
     arena = empty.Arena()
     arena.mjcf_model.size.nconmax = 5000
     arena.mjcf_model.size.njmax = 5000
@@ -147,14 +194,13 @@ def _mjcf(object_set: int):
     for name in CAMERAS:
         arena.mjcf_model.find("camera", f"base/{name}").fovy = _FOVY_DEGREES
 
-    _, object_ids = rgb_object.PROP_TRIPLETS[f"rgb_test_triplet{object_set}"]
     for index, (object_id, color) in enumerate(
         zip(object_ids, observations.COLORS, strict=True)
     ):
         rgba = [0.0, 0.0, 0.0, 1.0]
         rgba[index] = 1.0
         name = f"rgb_object_{color}"
-        inner = rgb_object.RgbObjectProp(obj_id=object_id, color=rgba, name=name)
+        inner = objects.prop(object_id, name, color=rgba)
         arena.add_free_entity(prop.WrapperProp(wrapped_entity=inner, name=name))
     return arena.mjcf_model
 

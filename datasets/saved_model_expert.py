@@ -1,0 +1,88 @@
+"""A trained RGB-stacking agent, saved as a TensorFlow SavedModel, as an expert.
+
+The agents are those of the public `rgb_stacking` repository, or any of the same
+signature: `initial_state()` and `step(timestep, state)`, batched by 1, on stacked
+observations in physical units. The agents are stochastic; they tell the distribution
+they draw from, so that here the draw comes from a seed.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any, ClassVar
+
+import dm_env
+import numpy as np
+import reverb  # noqa: F401  registers an op that the saved graphs name
+import tensorflow as tf
+
+from environments import observations
+
+# What these agents act on; of ours they lack the wrist's angle and velocity.
+INPUTS = (
+    *(
+        n
+        for n in observations.FRAME_SIZES
+        if n not in ("wrist/angle", "wrist/velocity")
+    ),
+    observations.PREVIOUS_ACTION,
+)
+# Physical units of an action of 1: m/s, rad/s, tics/s.
+ACTION_SCALE = np.array([0.07, 0.07, 0.07, 1.0, 255.0])
+
+
+def check(path: str | pathlib.Path) -> None:
+    """Raises a ValueError where `path` holds no SavedModel; loads nothing."""
+    if not (pathlib.Path(path) / "saved_model.pb").is_file():
+        raise ValueError(f"{path} holds no SavedModel (no saved_model.pb in it)")
+
+
+class SavedModelExpert:
+    """Acts as a saved agent does; see `datasets.experts.Expert`."""
+
+    PHASES: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, path: str | pathlib.Path) -> None:
+        """Loads the agent.
+
+        Raises:
+          ValueError: `path` is no SavedModel, or of another signature.
+        """
+        check(path)
+        self._agent = tf.saved_model.load(str(path))
+        for name in ("initial_state", "step"):
+            if not hasattr(self._agent, name):
+                raise ValueError(f"the SavedModel {path} has no {name}()")
+        self.phase = -1
+        self.reset(0)
+
+    def reset(self, seed: int) -> None:
+        """Begins an episode."""
+        self._rng = np.random.default_rng(seed)
+        state = self._agent.initial_state()
+        # Saved with a batched counter, but made without.
+        self._state = state._replace(counter=tf.reshape(state.counter, [1]))
+
+    def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
+        """Returns an action, float32 [5] in [-1, 1]."""
+        observation = {n: tf.constant(timestep.observation[n][None]) for n in INPUTS}
+        (action, extras), self._state = self._agent.step(
+            dm_env.TimeStep(None, None, None, observation), self._state
+        )
+        action = self._drawn(action, extras)
+        return np.clip(action, -1.0, 1.0).astype(np.float32)
+
+    def _drawn(self, action: tf.Tensor, extras: Any) -> np.ndarray:
+        """An action of the agent's distribution, normalised.
+
+        Four Gaussian velocities, and fingers that close or open.
+        """
+        try:
+            gaussian, fingers = extras["actor"]["dist_params"].dist_params_list
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return action.numpy()[0] / ACTION_SCALE  # its own, unseeded draw
+        noise = self._rng.standard_normal(4)
+        velocity = gaussian.loc.numpy()[0] + gaussian.scale_diag.numpy()[0] * noise
+        open_logit, close_logit = fingers.logits.numpy()[0, 0]
+        closing = 1.0 / (1.0 + np.exp(open_logit - close_logit))
+        return np.append(velocity, 1.0 if self._rng.random() < closing else -1.0)
