@@ -1,88 +1,155 @@
-"""Domain randomisation of the physics, drawn once an episode.
+"""Domain randomisation, drawn once an episode.
 
-Every parameter is its nominal value times a factor, so the ranges hold for whatever
-models are loaded, and drift cannot build up: each draw starts from stored nominal
-values. The paper's ranges are not public; these are a third party's reconstruction
-(nominal x U(0.9, 1.1) for most), with object mass in the same band.
+Every parameter of the physics is its nominal value times a factor, so the ranges hold
+for whatever models are loaded, and drift cannot build up: each draw starts from stored
+nominal values. The paper's ranges are not public; U(0.9, 1.1) is that of a third
+party's reconstruction, and its nominal values are those of the models here but for the
+fingers' damping (0.2 there). Sizes, gravity compensation and noise are our choice.
+
+MuJoCo gives a contact the larger friction of its two geoms: an object's sliding
+friction acts on other objects and the fingertips; on the basket it is the basket's.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
 from environments import scene as scene_lib
+from environments.noise import ObservationNoise
+from environments.objects import ObjectSlots
 from environments.rendering import mujoco
 
-_BAND = (0.9, 1.1)
+Range = tuple[float, float]
+
+
+def times(low: float, high: float, what: str) -> Range:
+    """A field of `RandomizationConfig`: a uniform factor, and on what."""
+    return dataclasses.field(default=(low, high), metadata={"what": what})
 
 
 @dataclasses.dataclass(frozen=True)
 class RandomizationConfig:
-    """Ranges of uniform factors on nominal values; (1, 1) switches one off."""
+    """Ranges of uniform factors on nominal values; (1, 1) switches one off.
 
-    # Mass and inertia of each object, by an own factor.
-    object_mass: tuple[float, float] = _BAND
-    # Sliding, torsional and rolling friction of each object together.
-    object_friction: tuple[float, float] = _BAND
-    # Of the basket's floor and sides.
-    basket_friction: tuple[float, float] = _BAND
-    # Of the fingertips. Relative to our nominal 0.5: the reconstruction's 0.3 to 0.6.
-    fingertip_sliding_friction: tuple[float, float] = (0.6, 1.2)
-    fingertip_torsional_friction: tuple[float, float] = _BAND
-    fingertip_rolling_friction: tuple[float, float] = (0.5, 1.0)
-    # Of the seven arm joints, each by an own factor.
-    arm_damping: tuple[float, float] = _BAND
-    arm_armature: tuple[float, float] = _BAND
-    arm_friction_loss: tuple[float, float] = _BAND
-    # Force per unit of position and velocity error of the arm's servos.
-    arm_gain: tuple[float, float] = _BAND
-    # Of the fingers' driver joints.
-    finger_damping: tuple[float, float] = _BAND
-    finger_armature: tuple[float, float] = _BAND
-    finger_gain: tuple[float, float] = _BAND
+    `str()` of one is a table of all parameters.
+    """
+
+    object_mass: Range = times(0.9, 1.1, "each object's mass (0.2 kg) and inertia")
+    # Density stays: mass goes with the third power, before the factor above.
+    object_size: Range = times(0.97, 1.03, "each object's lengths (3 to 10 cm)")
+    object_sliding_friction: Range = times(0.9, 1.1, "each object's 0.5")
+    object_torsional_friction: Range = times(0.9, 1.1, "each object's 0.005 m")
+    object_rolling_friction: Range = times(0.9, 1.1, "each object's 0.0001 m")
+    basket_friction: Range = times(0.9, 1.1, "basket's 1, 0.005 m and 0.0001 m")
+    # The reconstruction draws 0.3 to 0.6, 0.1 and 0.005 to 0.05 m.
+    fingertip_sliding_friction: Range = times(0.6, 1.2, "fingertips' 0.5")
+    fingertip_torsional_friction: Range = times(0.9, 1.1, "fingertips' 0.1 m")
+    fingertip_rolling_friction: Range = times(0.5, 1.0, "fingertips' 0.01 m")
+    gripper_force: Range = times(0.9, 1.1, "limit of the fingers' actuator (5 N m)")
+    finger_gain: Range = times(0.9, 1.1, "stiffness of the fingers' servo")
+    finger_damping: Range = times(0.9, 1.1, "driver joints' 1 N m s")
+    finger_armature: Range = times(0.9, 1.1, "driver joints' 0.1 kg m2")
+    spring_link_damping: Range = times(0.9, 1.1, "spring links' 0.00125 N m s")
+    arm_damping: Range = times(0.9, 1.1, "each arm joint's 0.1 N m s")
+    arm_armature: Range = times(0.9, 1.1, "each arm joint's 1 kg m2")
+    arm_friction_loss: Range = times(0.9, 1.1, "each arm joint's 0.3 or 0.1 N m")
+    # Gain and bias together: the set point stays where it is, the stiffness moves.
+    arm_gain: Range = times(0.9, 1.1, "each arm servo's 500 N m and 50 N m s a rad")
+    gravity_compensation: Range = times(0.95, 1.05, "carried weight of each arm link")
+    noise: ObservationNoise = ObservationNoise()
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a range that is none of positive numbers."""
+        for name, (low, high) in self.ranges().items():
+            if not (0 < low <= high and math.isfinite(high)):
+                raise ValueError(
+                    f"range of {name} is ({low}, {high}); valid: 0 < low <= high"
+                )
+
+    def ranges(self) -> dict[str, Range]:
+        """The ranges of factors by name: all fields but the noise."""
+        names = [f.name for f in dataclasses.fields(self) if f.name != "noise"]
+        return {name: getattr(self, name) for name in names}
 
     def scaled(self, strength: float) -> RandomizationConfig:
-        """Ranges drawn toward 1 (strength below 1) or widened (above 1).
+        """Ranges drawn toward 1 (strength below 1) or widened (above 1); noise alike.
 
         Raises:
           ValueError: a negative strength, or one that makes a factor not positive.
         """
-        if strength < 0:
+        if not strength >= 0:
             raise ValueError(f"randomization strength is {strength}, below 0")
-        values = {}
-        for field in dataclasses.fields(self):
-            low, high = getattr(self, field.name)
-            values[field.name] = (1 + (low - 1) * strength, 1 + (high - 1) * strength)
-            if values[field.name][0] <= 0:
-                raise ValueError(
-                    f"randomization strength {strength} makes {field.name} negative"
-                )
-        return RandomizationConfig(**values)
+        ranges = {
+            name: (1 + (low - 1) * strength, 1 + (high - 1) * strength)
+            for name, (low, high) in self.ranges().items()
+        }
+        return RandomizationConfig(**ranges, noise=self.noise.scaled(strength))
+
+    def describe(self) -> str:
+        """A table of the parameters: name, distribution, and what it is of."""
+        rows = [
+            (
+                field.name,
+                "x U({:.4g}, {:.4g})".format(*getattr(self, field.name)),
+                field,
+            )
+            for field in dataclasses.fields(self)
+            if field.name != "noise"
+        ] + [
+            (
+                f"noise.{field.name}",
+                f"+ N(0, {getattr(self.noise, field.name):.4g})",
+                field,
+            )
+            for field in dataclasses.fields(self.noise)
+        ]
+        return "\n".join(
+            f"{name:30}{distribution:20}{field.metadata['what']}"
+            for name, distribution, field in rows
+        )
+
+    __str__ = describe
 
 
 class Randomizer:
-    """Draws the physics of an episode and writes it into the model."""
+    """Draws the physics of an episode and writes it into the model.
+
+    Attributes:
+      gravity_compensation: [nbody] share of each body's weight that is carried for it.
+    """
 
     def __init__(
         self,
         model: mujoco.MjModel,
         scene: scene_lib.Scene,
+        slots: ObjectSlots,
         config: RandomizationConfig | None = None,
     ) -> None:
+        """Takes the model's present values as nominal; the objects' are `slots`'."""
         self._model = model
-        self._config = config or RandomizationConfig()
         self._scene = scene
-        self._scratch = mujoco.MjData(model)
+        self._slots = slots
+        self._config = config or RandomizationConfig()
         self._basket = np.flatnonzero(
             np.isin(model.geom_bodyid, scene.basket_bodies)
             & ((model.geom_contype != 0) | (model.geom_conaffinity != 0))
         )
         self._driver_dof = model.jnt_dofadr[scene.driver_joints].copy()
+        self._spring_dof = model.jnt_dofadr[scene.spring_joints].copy()
+        # Which arm joint moves a body, last of those up its chain: 0 to 6, or none: 7.
+        self._link = np.full(model.nbody, scene_lib.NUM_ARM_JOINTS)
+        for body in range(1, model.nbody):
+            self._link[body] = self._link[model.body_parentid[body]]
+            moved = np.flatnonzero(model.jnt_bodyid[scene.arm_joints] == body)
+            if len(moved):
+                self._link[body] = moved[0]
+        self.gravity_compensation = np.ones(model.nbody)
         names = (
-            "body_mass body_inertia geom_friction dof_damping dof_armature "
-            "dof_frictionloss actuator_gainprm actuator_biasprm"
+            "geom_friction dof_damping dof_armature dof_frictionloss "
+            "actuator_gainprm actuator_biasprm actuator_forcerange"
         )
         self._nominal = {n: getattr(model, n).copy() for n in names.split()}
 
@@ -90,7 +157,8 @@ class Randomizer:
         """Writes the nominal values back."""
         for name, value in self._nominal.items():
             getattr(self._model, name)[:] = value
-        mujoco.mj_setConst(self._model, self._scratch)
+        self.gravity_compensation[:] = 1.0
+        self._slots.write(self._slots.ids)
 
     def draw(self, rng: np.random.Generator) -> dict[str, float]:
         """Draws every parameter anew and writes it.
@@ -99,53 +167,51 @@ class Randomizer:
           The factors by name; where a parameter has several (an object's, a joint's)
           the name ends in their index.
         """
-        config, model, scene, nominal = (
-            self._config,
-            self._model,
-            self._scene,
-            self._nominal,
-        )
+        model, scene, nominal = self._model, self._scene, self._nominal
         info: dict[str, float] = {}
 
-        def factors(name: str, count: int) -> np.ndarray:
-            values = rng.uniform(*getattr(config, name), size=count)
-            for index, value in enumerate(values):
-                info[name if count == 1 else f"{name}_{index}"] = float(value)
+        def factors(name: str, count: int = 1) -> np.ndarray:
+            values = rng.uniform(*getattr(self._config, name), size=count)
+            for index, value in enumerate(values.tolist()):
+                info[name if count == 1 else f"{name}_{index}"] = value
             return values
 
         mass = factors("object_mass", 3)
-        bodies = scene.object_body
-        model.body_mass[bodies] = nominal["body_mass"][bodies] * mass
-        model.body_inertia[bodies] = nominal["body_inertia"][bodies] * mass[:, None]
+        self._slots.write(self._slots.ids, factors("object_size", 3))
+        model.body_mass[scene.object_body] *= mass
+        model.body_inertia[scene.object_body] *= mass[:, None]
 
         friction, was = model.geom_friction, nominal["geom_friction"]
-        geoms = scene.object_geom
-        friction[geoms] = was[geoms] * factors("object_friction", 3)[:, None]
-        friction[self._basket] = was[self._basket] * factors("basket_friction", 1)
-        tips = scene.fingertip_geoms
+        objects, tips = scene.object_geom, scene.fingertip_geoms
         for column, kind in enumerate(("sliding", "torsional", "rolling")):
-            factor = factors(f"fingertip_{kind}_friction", 1)
+            factor = factors(f"object_{kind}_friction", 3)
+            friction[objects, column] = was[objects, column] * factor
+            factor = factors(f"fingertip_{kind}_friction")
             friction[tips, column] = was[tips, column] * factor
+        friction[self._basket] = was[self._basket] * factors("basket_friction")
 
-        arm, drivers = scene.arm_dof, self._driver_dof
-        for field, name in (
-            ("dof_damping", "damping"),
-            ("dof_armature", "armature"),
-            ("dof_frictionloss", "friction_loss"),
+        joints, arm, drivers = scene_lib.NUM_ARM_JOINTS, scene.arm_dof, self._driver_dof
+        for field, dofs, factor in (
+            ("dof_damping", arm, factors("arm_damping", joints)),
+            ("dof_armature", arm, factors("arm_armature", joints)),
+            ("dof_frictionloss", arm, factors("arm_friction_loss", joints)),
+            ("dof_damping", drivers, factors("finger_damping")),
+            ("dof_armature", drivers, factors("finger_armature")),
+            ("dof_damping", self._spring_dof, factors("spring_link_damping")),
         ):
-            count = scene_lib.NUM_ARM_JOINTS
-            getattr(model, field)[arm] = nominal[field][arm] * factors(
-                f"arm_{name}", count
-            )
-        for field, name in (("dof_damping", "damping"), ("dof_armature", "armature")):
-            getattr(model, field)[drivers] = nominal[field][drivers] * factors(
-                f"finger_{name}", 1
-            )
-        gains = np.concatenate(
-            [factors("arm_gain", scene_lib.NUM_ARM_JOINTS), factors("finger_gain", 1)]
-        )[:, None]
-        # Gain and bias together: the set point stays where it is, the stiffness moves.
-        model.actuator_gainprm[:] = nominal["actuator_gainprm"] * gains
-        model.actuator_biasprm[:] = nominal["actuator_biasprm"] * gains
-        mujoco.mj_setConst(model, self._scratch)
+            getattr(model, field)[dofs] = nominal[field][dofs] * factor
+
+        fingers = scene.finger_ctrl
+        for actuators, gain in (
+            (scene.arm_ctrl, factors("arm_gain", joints)[:, None]),
+            (fingers, factors("finger_gain")),
+        ):
+            for field in ("actuator_gainprm", "actuator_biasprm"):
+                getattr(model, field)[actuators] = nominal[field][actuators] * gain
+        model.actuator_forcerange[fingers] = nominal["actuator_forcerange"][
+            fingers
+        ] * factors("gripper_force")
+        carried = factors("gravity_compensation", joints)
+        self.gravity_compensation = np.append(carried, 1.0)[self._link]
+        self._slots.update_constants()
         return info

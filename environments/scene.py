@@ -27,6 +27,7 @@ from dm_robotics.moma.models.end_effectors.wrist_sensors import robotiq_fts300
 from dm_robotics.moma.models.robots.robot_arms import sawyer, sawyer_constants
 
 OBJECT_SETS = tuple(objects.SETS)
+OBJECT_SETS = tuple(objects.SETS)
 BASKET_CENTRE = np.array([0.6, 0.0])  # m
 BASKET_HEIGHT = 0.0498  # m
 WORKSPACE_CENTRE = np.array([0.6, 0.0, 0.1698])  # m
@@ -234,6 +235,10 @@ class Scene:
         self.finger_joint = model.joint(f"{_HAND}/left_driver_joint").id
         self.driver_joints = [
             model.joint(f"{_HAND}/{side}_driver_joint").id for side in ("left", "right")
+        ]
+        self.spring_joints = [
+            model.joint(f"{_HAND}/{side}_spring_link_joint").id
+            for side in ("left", "right")
         ]
 
         names = [f"rgb_object_{color}" for color in observations.COLORS]

@@ -10,7 +10,7 @@ import dm_env
 import numpy as np
 from dm_env import specs
 
-from environments import controller, initializers, observations, rewards
+from environments import controller, initializers, objects, observations, rewards
 from environments import scene as scene_lib
 from environments.randomization import RandomizationConfig, Randomizer
 from environments.rendering import Renderer, mujoco
@@ -24,6 +24,7 @@ MAX_ACTION_DELAY = 2
 _SUCCESS_XY = 0.05  # m
 _SUCCESS_Z = 0.02  # m
 _BASKET_OR_GROUND = scene_lib.Scene.ELSEWHERE
+_NOISE_STREAM = 1
 _ACTION_SLACK = 1e-5  # float32 rounding
 
 
@@ -33,6 +34,7 @@ class StackingConfig:
 
     Attributes:
       reward: one of `tasks.REWARDS`.
+      object_set: as of `objects.check`; drawn from at each reset.
       randomization: ranges of the physics, or None for the nominal physics.
       max_action_delay: control steps; the delay is drawn from 0 to this an episode.
       cameras: names of the cameras in the observation.
@@ -40,6 +42,7 @@ class StackingConfig:
     """
 
     reward: str
+    object_set: objects.ObjectSet = 4
     randomization: RandomizationConfig | None = None
     max_action_delay: int = 0
     cameras: tuple[str, ...] = ()
@@ -73,15 +76,21 @@ class RgbStacking(dm_env.Environment):
         self._substeps = round(scene_lib.CONTROL_TIMESTEP / model.opt.timestep)
         self._controller = controller.CartesianController(model, self._scene)
         self._sensors = Sensors(model, self._scene)
+        self._objects = objects.ObjectSlots(model)
+        self._object_set = config.object_set
         self._randomizer = None
         if config.randomization is not None:
-            self._randomizer = Randomizer(model, self._scene, config.randomization)
+            self._randomizer = Randomizer(
+                model, self._scene, self._objects, config.randomization
+            )
+        self._noise_rng = np.random.default_rng()  # a reset seeds it
         self._renderers: dict[tuple[int, int], Renderer] = {}
         self._seeds = np.random.default_rng(seed)
         self._episode_seed: int | None = None
-        self._info: dict[str, float | int] = {}
+        self._info: dict[str, float | int | str] = {}
         self._step = -1  # -1: a reset is due
         self._frames: dict[str, np.ndarray] = {}
+        self._measured: dict[str, np.ndarray] = {}  # the last frame, without noise
         self._delayed: collections.deque[np.ndarray] = collections.deque()
         self.divergences = 0
         # Weight of every robot body, carried for it: the real arm compensates gravity.
@@ -123,7 +132,14 @@ class RgbStacking(dm_env.Environment):
             seed = int(self._seeds.integers(2**31))
         self._episode_seed = None
         rng = np.random.default_rng(seed)
+        # A stream of its own: the noise changes nothing else of an episode.
+        self._noise_rng = np.random.default_rng((seed, _NOISE_STREAM))
         self._info = {"seed": seed}
+        ids = objects.triplet(self._object_set, rng)
+        if ids != self._objects.ids:
+            self._objects.write(ids)
+        for color, object_id in zip(observations.COLORS, ids, strict=True):
+            self._info[f"object_{color}"] = object_id
         if self._randomizer is not None:
             self._info.update(self._randomizer.draw(rng))
         delay = int(rng.integers(self._config.max_action_delay + 1))
@@ -134,6 +150,9 @@ class RgbStacking(dm_env.Environment):
         model, data = self._model, self._data
         mujoco.mj_resetData(model, data)
         data.xfrc_applied[:] = self._weight
+        if self._randomizer is not None:
+            carried = self._randomizer.gravity_compensation
+            data.xfrc_applied *= carried[:, None]
         tool = rng.uniform(initializers.TOOL_LOW, initializers.TOOL_HIGH)
         initializers.place_tool(model, data, self._scene, tool[:3], tool[3])
         initializers.drop_objects(model, data, self._scene, rng)
@@ -197,8 +216,20 @@ class RgbStacking(dm_env.Environment):
         """The next `reset` draws everything from this seed."""
         self._episode_seed = int(seed)
 
-    def episode_info(self) -> dict[str, float | int]:
-        """What was drawn for this episode: seed, delay, factors of the physics."""
+    def set_objects(self, object_set: objects.ObjectSet) -> None:
+        """From the next reset on there are other objects; nothing is rebuilt.
+
+        Args:
+          object_set: 1 to 5, "random", or ids as ("s0", "g5", "b6"): red, green, blue.
+
+        Raises:
+          ValueError: a set or object that does not exist.
+        """
+        objects.check(object_set)
+        self._object_set = object_set
+
+    def episode_info(self) -> dict[str, float | int | str]:
+        """What was drawn for this episode: seed, delay, objects, the physics."""
         return dict(self._info)
 
     def success(self) -> bool:
@@ -225,10 +256,10 @@ class RgbStacking(dm_env.Environment):
         """The state that rewards, and an expert, see."""
         positions = self._object_positions()
         return rewards.State(
-            pinch=self._frames["sawyer/pinch/pose"][0, :3].copy(),
+            pinch=self._measured["sawyer/pinch/pose"][:3].copy(),
             objects=dict(zip(observations.COLORS, positions, strict=True)),
-            finger=float(self._frames["gripper/joints/angle"][0]),
-            grasp=int(self._frames["gripper/grasp"][0]),
+            finger=float(self._measured["gripper/joints/angle"]),
+            grasp=int(self._measured["gripper/grasp"]),
         )
 
     @property
@@ -284,6 +315,10 @@ class RgbStacking(dm_env.Environment):
         """Pushes a new frame onto the stacks."""
         frame = self._sensors.measure(self._data)
         frame[observations.PREVIOUS_ACTION] = sent
+        self._measured = frame
+        randomization = self._config.randomization
+        if randomization is not None and not randomization.noise.is_off:
+            frame = randomization.noise.apply(frame, self._noise_rng)
         for name, value in frame.items():
             if name in self._frames:
                 stack = self._frames[name]

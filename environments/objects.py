@@ -1,0 +1,214 @@
+"""The three objects: which there are, and how a compiled model changes them.
+
+The scene is compiled once, with the largest object in all three slots (red, green,
+blue). Each slot has a visual and a collision mesh of its own; another object is put
+there by copying into their room, and into the slot's geoms and body, what MuJoCo's
+compiler makes of that object alone. Nothing is recompiled, every set has the same
+model but for these numbers, and a slot's size can be scaled without touching another.
+
+A renderer holds copies of the meshes: where `ObjectSlots.version` has moved since it
+looked, it uploads `ObjectSlots.meshes` anew (`mujoco.mjr_uploadMesh`).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from environments import observations
+from environments.rendering import mujoco
+
+# isort: split
+from dm_control import mjcf
+from dm_robotics.manipulation.props.rgb_objects import rgb_object
+
+# The test triplets, red, green and blue, by number.
+SETS: dict[int, tuple[str, ...]] = {
+    number: tuple(rgb_object.PROP_TRIPLETS_TEST[f"rgb_test_triplet{number}"].ids)
+    for number in range(1, 6)
+}
+RANDOM = "random"  # three training objects, drawn anew for each episode
+TRAINING = tuple(sorted(rgb_object.RGB_OBJECTS_TRAIN_SET))
+ALL = tuple(sorted(rgb_object.RGB_OBJECTS_FULL_SET))
+LARGEST = "r2"  # of most vertices and faces; a slot has room for it
+
+ObjectSet = int | str | Sequence[str]
+
+# What a mesh has in tables: the table, its mesh's address there, its number of rows,
+# and whether it holds lengths.
+_TABLES = (
+    ("mesh_vert", "mesh_vertadr", "mesh_vertnum", True),
+    ("mesh_normal", "mesh_normaladr", "mesh_normalnum", False),
+    ("mesh_face", "mesh_faceadr", "mesh_facenum", False),
+    ("mesh_facenormal", "mesh_faceadr", "mesh_facenum", False),
+    ("bvh_child", "mesh_bvhadr", "mesh_bvhnum", False),
+    ("bvh_depth", "mesh_bvhadr", "mesh_bvhnum", False),
+    ("bvh_nodeid", "mesh_bvhadr", "mesh_bvhnum", False),
+    ("bvh_aabb", "mesh_bvhadr", "mesh_bvhnum", True),
+)
+_COUNTS = ("mesh_vertnum", "mesh_normalnum", "mesh_facenum", "mesh_bvhnum")
+# Fields that differ between objects, and which power of a length they go with.
+_MESH_FIELDS = {"mesh_pos": 1, "mesh_quat": 0, "mesh_scale": 1}
+_GEOM_FIELDS = {
+    "geom_size": 1,
+    "geom_aabb": 1,
+    "geom_rbound": 1,
+    "geom_pos": 1,
+    "geom_quat": 0,
+    "geom_sameframe": 0,
+}
+_BODY_FIELDS = {
+    "body_mass": 3,
+    "body_inertia": 5,
+    "body_ipos": 1,
+    "body_iquat": 0,
+    "body_sameframe": 0,
+}
+
+
+def check(object_set: ObjectSet) -> None:
+    """Raises a ValueError that names the valid sets unless `object_set` is one."""
+    if isinstance(object_set, str | int) and not isinstance(object_set, bool):
+        valid = object_set in SETS or object_set == RANDOM
+        problem = f"unknown object set {object_set!r}"
+    elif isinstance(object_set, list | tuple):
+        unknown = [i for i in object_set if i not in ALL]
+        valid = len(object_set) == len(observations.COLORS) and not unknown
+        problem = f"objects {', '.join(map(str, object_set))}"
+        if unknown:
+            problem = f"unknown object {', '.join(map(str, unknown))}"
+    else:
+        valid, problem = False, f"unknown object set {object_set!r}"
+    if not valid:
+        raise ValueError(
+            f"{problem}; valid: {', '.join(map(str, SETS))}, {RANDOM}, or the ids of "
+            f"three objects ({', '.join(ALL[:3])}, ... {', '.join(ALL[-3:])})"
+        )
+
+
+def triplet(
+    object_set: ObjectSet, rng: np.random.Generator | None = None
+) -> tuple[str, ...]:
+    """The ids of a checked set's red, green and blue object.
+
+    Only "random" needs, and uses, a generator: training objects without replacement.
+    """
+    if object_set == RANDOM:
+        return tuple(str(i) for i in rng.choice(TRAINING, 3, replace=False))
+    return SETS[object_set] if isinstance(object_set, int) else tuple(object_set)
+
+
+def prop(object_id: str, name: str, **arguments) -> rgb_object.RgbObjectProp:
+    """An object as dm_robotics has it, with mass and friction."""
+    return rgb_object.RgbObjectProp(obj_id=object_id, name=name, **arguments)
+
+
+class _Part:
+    """One object in a model: ids of its body, geoms and meshes (visual, collision)."""
+
+    def __init__(self, model: mujoco.MjModel, body: int) -> None:
+        self.model = model
+        self.body = body
+        first = model.body_geomadr[body]
+        self.geoms = range(first, first + model.body_geomnum[body])
+        self.meshes = [int(model.geom_dataid[geom]) for geom in self.geoms]
+        self.bvh = int(model.body_bvhadr[body])
+
+    def rows(self) -> Iterator[tuple[str, int, int]]:
+        """Field, row and power of length of all that has one row an id."""
+        for ids, fields in (
+            (self.meshes, _MESH_FIELDS),
+            (self.geoms, _GEOM_FIELDS),
+            ([self.body], _BODY_FIELDS),
+            ([self.bvh], {"bvh_aabb": 1}),
+        ):
+            for index in ids:
+                for field, power in fields.items():
+                    yield field, index, power
+        for mesh in self.meshes:
+            for field in _COUNTS:
+                yield field, mesh, 0
+
+    def blocks(self) -> Iterator[tuple[str, slice, int]]:
+        """Table, rows and power of length of what the meshes have in tables."""
+        for mesh in self.meshes:
+            for table, address, count, is_length in _TABLES:
+                first = int(getattr(self.model, address)[mesh])
+                rows = slice(first, first + int(getattr(self.model, count)[mesh]))
+                yield table, rows, int(is_length)
+            first = int(self.model.mesh_graphadr[mesh])
+            if first >= 0:  # the hull, as two numbers and their lists
+                vertices, faces = self.model.mesh_graph[first : first + 2]
+                size = 2 + 3 * int(vertices) + 6 * int(faces)
+                yield "mesh_graph", slice(first, first + size), 0
+
+
+@functools.cache
+def _values(object_id: str) -> list[tuple[np.ndarray, int]]:
+    """An object's numbers, rows then blocks, in the order of `_Part`'s."""
+    root = mjcf.RootElement()
+    root.attach(prop(object_id, "object").mjcf_model)
+    model = mujoco.MjModel.from_xml_string(root.to_xml_string(), root.get_assets())
+    part = _Part(model, model.body("object/").id)
+    return [
+        (np.array(getattr(model, field)[where]), power)
+        for field, where, power in (*part.rows(), *part.blocks())
+    ]
+
+
+class ObjectSlots:
+    """The red, green and blue object of a compiled scene, to be changed in place.
+
+    Attributes:
+      ids: which objects the model holds now; empty before a first `write`.
+      meshes: [6] ids of the meshes that `write` changes.
+      version: counts the writes.
+    """
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        """Takes a model whose slots are as compiled, or as another instance left it."""
+        self._model = model
+        self._scratch = mujoco.MjData(model)
+        names = [f"rgb_object_{color}" for color in observations.COLORS]
+        parts = [_Part(model, model.body(f"{n}/{n}/").id) for n in names]
+        self._rows = [list(part.rows()) for part in parts]
+        # Where each block starts; how long it is depends on the object.
+        self._starts = [[(t, rows.start) for t, rows, _ in p.blocks()] for p in parts]
+        self.meshes = np.array([mesh for part in parts for mesh in part.meshes])
+        self.ids: tuple[str, ...] = ()
+        self.version = 0
+
+    def write(
+        self, ids: Sequence[str], scales: Sequence[float] = (1.0, 1.0, 1.0)
+    ) -> None:
+        """Puts objects into the slots, at their size times a factor each.
+
+        Density stays: mass goes with the factor's third power and inertia with its
+        fifth. Any other change of these objects' mass and inertia is overwritten.
+
+        Args:
+          ids: of the red, green and blue object; any of `ALL`.
+          scales: [3], above 0.
+        """
+        fields = {}
+        for slot, (object_id, scale) in enumerate(zip(ids, scales, strict=True)):
+            places = [*self._rows[slot], *self._starts[slot]]
+            for place, (value, power) in zip(places, _values(object_id), strict=True):
+                name, first = place[:2]
+                if name not in fields:
+                    fields[name] = getattr(self._model, name)
+                if power:
+                    value = value * scale**power
+                if len(place) == 2:
+                    fields[name][first : first + len(value)] = value
+                else:
+                    fields[name][first] = value
+        self.update_constants()
+        self.ids = tuple(ids)
+        self.version += 1
+
+    def update_constants(self) -> None:
+        """Lets MuJoCo derive anew what follows from masses and inertias."""
+        mujoco.mj_setConst(self._model, self._scratch)
