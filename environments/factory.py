@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from environments import cameras as camera_lib
 from environments import objects, scene
 from environments.randomization import RandomizationConfig
 from environments.stacking import MAX_ACTION_DELAY, RgbStacking, StackingConfig
@@ -48,7 +49,7 @@ def make(
       max_action_delay: 0 to 2 control steps; drawn from 0 to this an episode.
       seed: of all draws; None for a fresh one.
       preset: fast (default) or reference physics, or a `scene.Physics`.
-      cameras: of the images; any of `scene.CAMERAS`.
+      cameras: of the images; one or more of `scene.CAMERAS`.
       image_size: (height, width) of the images.
 
     Returns:
@@ -59,8 +60,7 @@ def make(
     """
     validate(task, reward, object_set, max_action_delay)
     scene.one_of("observations", observations, OBSERVATIONS)
-    for camera in cameras:
-        scene.one_of("camera", camera, scene.CAMERAS)
+    camera_lib.check(cameras, image_size)
     randomization = None
     if domain_randomization:
         randomization = (
@@ -74,6 +74,6 @@ def make(
         randomization=randomization,
         max_action_delay=max_action_delay,
         cameras=tuple(cameras) if observations == "vision" else (),
-        image_size=image_size,
+        image_size=tuple(image_size),
     )
     return RgbStacking(scene.build(object_set, preset), TASKS[task], config, seed)

@@ -9,9 +9,10 @@ osmesa) chooses the library; with neither set, EGL is tried first, then OSMesa.
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -66,43 +67,96 @@ def _load_context_class() -> type:
 class Renderer:
     """Draws one model from its cameras; one context and one size an instance."""
 
-    def __init__(self, model: mujoco.MjModel, height: int, width: int) -> None:
-        """Makes an OpenGL context. Raises RenderingUnavailable where there is none."""
-        self._context = _load_context_class()(width, height)
-        self._context.make_current()
-        model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
-        model.vis.global_.offheight = max(height, model.vis.global_.offheight)
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        height: int,
+        width: int,
+        drawn: mujoco.MjModel | None = None,
+    ) -> None:
+        """Makes an OpenGL context.
+
+        Args:
+          model: what is simulated. It is not changed.
+          height, width: of the images.
+          drawn: a copy of it with the meshes and visual settings to draw instead; it
+            is taken over.
+
+        Raises:
+          RenderingUnavailable: where no OpenGL library can be loaded.
+        """
+        drawn = copy.copy(model) if drawn is None else drawn
+        drawn.vis.global_.offwidth, drawn.vis.global_.offheight = width, height
         self._model = model
+        self._aspect = width / height
         self._scene = mujoco.MjvScene(model, maxgeom=1000)
         # Shadows and reflections triple the cost in software and carry no state.
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         self._option = mujoco.MjvOption()
+        self._option.sitegroup[:] = 0  # So that all that is drawn are geoms.
+        self._view = mujoco.MjvCamera()
+        self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._rect = mujoco.MjrRect(0, 0, width, height)
-        self._mjr = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._mjr)
         self._pixels = np.empty((height, width, 3), np.uint8)
+        self._context = _load_context_class()(width, height)
+        self._context.make_current()
+        self._mjr = mujoco.MjrContext(drawn, mujoco.mjtFontScale.mjFONTSCALE_100)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._mjr)
 
     def render(self, data: mujoco.MjData, camera: str) -> np.ndarray:
-        """Returns the view of a named camera, uint8 [H, W, 3]."""
+        """Returns the view of a named camera, uint8 [H, W, 3], an array of its own."""
         self._context.make_current()
-        view = mujoco.MjvCamera()
-        view.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        view.fixedcamid = self._model.camera(camera).id
+        self._view.fixedcamid = self._model.camera(camera).id
         mujoco.mjv_updateScene(
             self._model,
             data,
             self._option,
             None,
-            view,
+            self._view,
             mujoco.mjtCatBit.mjCAT_ALL,
             self._scene,
         )
+        self._drop_unseen(data)
         mujoco.mjr_render(self._rect, self._scene, self._mjr)
         mujoco.mjr_readPixels(self._pixels, None, self._rect, self._mjr)
-        return np.flipud(self._pixels).copy()
+        return self._pixels[::-1].copy()  # OpenGL's first row is the lowest.
+
+    def upload_meshes(self, meshes: Iterable[int]) -> None:
+        """Draws these meshes as the model has them now; for after it was edited."""
+        self._context.make_current()
+        for mesh in meshes:
+            mujoco.mjr_uploadMesh(self._model, self._mjr, int(mesh))
 
     def close(self) -> None:
-        """Frees the context."""
+        """Frees the context; once more does nothing."""
+        if self._context is None:
+            return
+        self._context.make_current()
         self._mjr.free()
         self._context.free()
+        self._context = None
+
+    def _drop_unseen(self, data: mujoco.MjData) -> None:
+        """Takes meshes outside the camera's view out of the scene.
+
+        A mesh is outside if its bounding sphere lies behind one of the view's four
+        sides or the camera. MuJoCo hands OpenGL every face, wherever it is.
+        """
+        model, camera = self._model, self._view.fixedcamid
+        relative = data.geom_xpos - data.cam_xpos[camera]
+        right, up, back = (relative @ data.cam_xmat[camera].reshape(3, 3)).T
+        half = np.radians(model.cam_fovy[camera]) / 2
+        wide = np.arctan(np.tan(half) * self._aspect)
+        beyond = np.maximum.reduce(
+            [
+                np.abs(right) * np.cos(wide) + back * np.sin(wide),
+                np.abs(up) * np.cos(half) + back * np.sin(half),
+                back,
+            ]
+        )
+        unseen = (beyond > model.geom_rbound) & (model.geom_rbound > 0)  # 0: no bound
+        unseen = unseen.tolist()
+        for geom in self._scene.geoms[: self._scene.ngeom]:
+            if unseen[geom.objid]:
+                geom.dataid = -1  # what MuJoCo takes for no mesh

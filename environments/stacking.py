@@ -10,10 +10,17 @@ import dm_env
 import numpy as np
 from dm_env import specs
 
-from environments import controller, initializers, objects, observations, rewards
+from environments import (
+    cameras,
+    controller,
+    initializers,
+    objects,
+    observations,
+    rewards,
+)
 from environments import scene as scene_lib
 from environments.randomization import RandomizationConfig, Randomizer
-from environments.rendering import Renderer, mujoco
+from environments.rendering import mujoco
 from environments.sensors import Sensors
 from environments.tasks import Task
 
@@ -84,7 +91,8 @@ class RgbStacking(dm_env.Environment):
                 model, self._scene, self._objects, config.randomization
             )
         self._noise_rng = np.random.default_rng()  # a reset seeds it
-        self._renderers: dict[tuple[int, int], Renderer] = {}
+        self._views = cameras.Views(model, self._objects)
+        self._images: dict[str, np.ndarray] = {}
         self._seeds = np.random.default_rng(seed)
         self._episode_seed: int | None = None
         self._info: dict[str, float | int | str] = {}
@@ -206,9 +214,7 @@ class RgbStacking(dm_env.Environment):
 
     def close(self) -> None:
         """Frees the OpenGL contexts, where there are any."""
-        for renderer in self._renderers.values():
-            renderer.close()
-        self._renderers.clear()
+        self._views.close()
 
     # Beyond dm_env.
 
@@ -284,16 +290,9 @@ class RgbStacking(dm_env.Environment):
 
         Raises:
           RenderingUnavailable: where no OpenGL library can be loaded.
-          ValueError: for a camera that does not exist.
+          ValueError: for a camera that does not exist, or a size that cannot be.
         """
-        valid = (scene_lib.MAIN_CAMERA, *scene_lib.CAMERAS)
-        if camera not in valid:
-            raise ValueError(f"unknown camera {camera!r}; valid: {', '.join(valid)}")
-        size = (height, width)
-        if size not in self._renderers:
-            self._renderers[size] = Renderer(self._model, height, width)
-        name = camera if camera == scene_lib.MAIN_CAMERA else f"base/{camera}"
-        return self._renderers[size].render(self._data, name)
+        return self._views.render(self._data, camera, (height, width), coarse=False)
 
     # Inside.
 
@@ -312,7 +311,7 @@ class RgbStacking(dm_env.Environment):
         return self._data.qpos[addresses]
 
     def _observe(self, sent: np.ndarray) -> None:
-        """Pushes a new frame onto the stacks."""
+        """Pushes a new frame onto the stacks, and draws the images."""
         frame = self._sensors.measure(self._data)
         frame[observations.PREVIOUS_ACTION] = sent
         self._measured = frame
@@ -329,13 +328,15 @@ class RgbStacking(dm_env.Environment):
                 self._frames[name] = np.repeat(
                     np.asarray(value, np.float64)[None], depth, axis=0
                 )
+        size = self._config.image_size
+        self._images = {
+            f"{camera}/pixels": self._views.render(self._data, camera, size, True)
+            for camera in self._config.cameras
+        }
 
     def _observation(self) -> dict[str, np.ndarray]:
         observation = {
             name: stack.astype(observations.dtype(name))
             for name, stack in self._frames.items()
         }
-        for camera in self._config.cameras:
-            pixels = self.render(*self._config.image_size, camera=camera)
-            observation[f"{camera}/pixels"] = pixels
-        return observation
+        return observation | self._images

@@ -1,0 +1,107 @@
+"""Cameras: which there are, and one environment's images of them.
+
+Images in the observation are drawn as cheaply as they can be without looking
+different: of coarser meshes (less than a pixel off) and without multisampling. Other
+views, as for videos, are drawn in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from environments import coarse_meshes, objects
+from environments import scene as scene_lib
+from environments.rendering import Renderer, mujoco
+
+MAX_SIZE = 2048  # pixels
+# No part of the robot comes nearer to a basket camera.
+_NEAREST = 0.35  # m
+
+
+def check(cameras: Sequence[str], image_size: Any) -> None:
+    """Raises a ValueError that names the valid values.
+
+    Args:
+      cameras: of the observation; any of `scene.CAMERAS`, each once.
+      image_size: (height, width) of their images.
+    """
+    names = ", ".join(scene_lib.CAMERAS)
+    if isinstance(cameras, str) or len(set(cameras)) != len(cameras) or not cameras:
+        raise ValueError(
+            f"cameras {cameras!r}; valid: a list of one or more of {names}"
+        )
+    for camera in cameras:
+        scene_lib.one_of("camera", camera, scene_lib.CAMERAS)
+    check_size(image_size)
+
+
+def check_size(size: Any) -> None:
+    """Raises a ValueError unless `size` is (height, width) of an image."""
+    if (
+        not isinstance(size, tuple | list)
+        or len(size) != 2
+        or not all(
+            isinstance(n, int | np.integer) and not isinstance(n, bool) for n in size
+        )
+        or not all(1 <= n <= MAX_SIZE for n in size)
+    ):
+        raise ValueError(
+            f"image size {size!r}; valid: (height, width), whole numbers from 1 to "
+            f"{MAX_SIZE}"
+        )
+
+
+class Views:
+    """Draws an environment's cameras; contexts are made when they are first needed."""
+
+    def __init__(self, model: mujoco.MjModel, slots: objects.ObjectSlots) -> None:
+        """Opens nothing yet. `slots` says when the objects' meshes change."""
+        self._model = model
+        self._slots = slots
+        self._renderers: dict[tuple[int, int, bool], Renderer] = {}
+        self._versions: dict[tuple[int, int, bool], int] = {}
+
+    def render(
+        self, data: mujoco.MjData, camera: str, size: tuple[int, int], coarse: bool
+    ) -> np.ndarray:
+        """Returns an image, uint8 [H, W, 3].
+
+        Args:
+          data: with positions up to date.
+          camera: one of `scene.CAMERAS`, or `scene.MAIN_CAMERA`.
+          size: (height, width).
+          coarse: whether to draw coarser meshes, without multisampling.
+
+        Raises:
+          RenderingUnavailable: where no OpenGL library can be loaded.
+          ValueError: a camera that does not exist, or a bad size.
+        """
+        cameras = (scene_lib.MAIN_CAMERA, *scene_lib.CAMERAS)
+        scene_lib.one_of("camera", camera, cameras)
+        key = (*size, coarse)
+        if key not in self._renderers:
+            check_size(size)
+            drawn = self._coarse_model(size[0]) if coarse else None
+            self._renderers[key] = Renderer(self._model, *size, drawn)
+        elif self._versions[key] != self._slots.version:
+            self._renderers[key].upload_meshes(self._slots.meshes)
+        self._versions[key] = self._slots.version
+        name = camera if camera == scene_lib.MAIN_CAMERA else f"base/{camera}"
+        return self._renderers[key].render(data, name)
+
+    def close(self) -> None:
+        """Frees the contexts; the next image makes new ones."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
+
+    def _coarse_model(self, height: int) -> mujoco.MjModel:
+        camera = self._model.camera(f"base/{scene_lib.CAMERAS[0]}").id
+        half = np.radians(self._model.cam_fovy[camera]) / 2
+        pixel = 2 * _NEAREST * np.tan(half) / height  # m
+        model = coarse_meshes.coarsened(self._model, pixel)
+        model.vis.quality.offsamples = 0
+        return model
