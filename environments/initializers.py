@@ -21,6 +21,8 @@ _SETTLE_MAX_SECONDS = 2.0
 _SETTLE_MAX_VELOCITY = 1e-3  # m/s, rad/s
 _INSIDE = 0.16  # m from the basket's centre, along x and y
 _MAX_DRAWS = 50
+_IK_MAX_STEPS = 200
+_IK_DAMPING = 1e-6
 
 
 class InitializationError(RuntimeError):
@@ -28,9 +30,9 @@ class InitializationError(RuntimeError):
 
 
 def _down_with_yaw(yaw: float) -> np.ndarray:
-    """Rotation matrix [3, 3] of a tool that points down, turned by yaw about z."""
+    """Rotation matrix [3, 3] of a tool that points down, turned by yaw about its z."""
     c, s = np.cos(yaw), np.sin(yaw)
-    return np.array([[c, s, 0.0], [s, -c, 0.0], [0.0, 0.0, -1.0]])
+    return np.array([[c, -s, 0.0], [-s, -c, 0.0], [0.0, 0.0, -1.0]])
 
 
 def place_tool(
@@ -42,17 +44,22 @@ def place_tool(
 ) -> None:
     """Sets the arm's joints (damped least squares from the nullspace posture).
 
+    Of the redundant arm's solutions it is the one nearest to the middle of the joints'
+    ranges, as in the reference: agents that were trained there see joint angles.
+
     Args:
       position: of the pinch site, [3] m, world.
-      yaw: rad about the world's z.
+      yaw: rad about the tool's z, which points down.
 
     Raises:
       InitializationError: the pose was not reached.
     """
     target = _down_with_yaw(yaw)
-    data.qpos[scene.arm_qpos] = controller.NULLSPACE_POSTURE
+    low, high = model.jnt_range[scene.arm_joints].T
+    joints = data.qpos[scene.arm_qpos]  # a view
+    joints[:] = controller.NULLSPACE_POSTURE
     jacobian = np.zeros((6, model.nv))
-    for _ in range(100):
+    for _ in range(_IK_MAX_STEPS):
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
         rotation = data.site_xmat[scene.pinch_site].reshape(3, 3)
@@ -62,20 +69,19 @@ def place_tool(
                 0.5 * np.cross(rotation.T, target.T).sum(0),
             ]
         )
-        if np.abs(error).max() < 1e-5 and np.trace(rotation.T @ target) > 2.9:
-            break
         mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], scene.pinch_site)
         j = jacobian[:, scene.arm_dof]
-        step = j.T @ np.linalg.solve(j @ j.T + 1e-4 * np.eye(6), error)
-        data.qpos[scene.arm_qpos] += step * min(1.0, 0.5 / np.abs(step).max())
+        inverse = j.T @ np.linalg.inv(j @ j.T + _IK_DAMPING * np.eye(6))
+        centring = 0.5 * (low + high) - joints
+        step = inverse @ error + 0.5 * (centring - inverse @ (j @ centring))
+        if np.abs(error).max() < 1e-5 and np.abs(step).max() < 1e-3:
+            break
+        joints += step * min(1.0, 0.5 / np.abs(step).max())
     else:
         raise InitializationError(
             f"no joint angles for the tool pose {position}, {yaw}"
         )
-    low, high = model.jnt_range[scene.arm_joints].T
-    if not np.all(
-        (data.qpos[scene.arm_qpos] > low) & (data.qpos[scene.arm_qpos] < high)
-    ):
+    if not np.all((joints > low) & (joints < high)):
         raise InitializationError(f"joint limits exclude the tool pose {position}")
     data.act[scene.arm_act] = data.qpos[scene.arm_qpos]
 
