@@ -8,6 +8,10 @@ the reference cell's 4D effector.
 
 from __future__ import annotations
 
+import math
+import operator
+from collections.abc import Sequence
+
 import numpy as np
 from dm_robotics.controllers import cartesian_6d_to_joint_velocity_mapper as mapper
 
@@ -32,7 +36,9 @@ NULLSPACE_POSTURE = np.array(
         0.0,
     ]
 )
+_NULLSPACE_POSTURE = NULLSPACE_POSTURE.tolist()
 _NULLSPACE_GAIN = 0.025
+_WRIST_JOINT = 6
 _DOWNWARD_GAIN = 0.8  # 1/s, how fast a tilt of the tool is corrected.
 _JOINT_VELOCITY_LIMITS = [1.74, 1.328, 1.957, 1.957, 3.485, 3.485, 4.545]  # rad/s
 
@@ -70,9 +76,10 @@ class CartesianController:
         self._scene = scene
         half = scene_lib.WORKSPACE_SIZE / 2
         # The wrist's state is the joint's negative: a positive command turns it down.
-        self._low = np.append(scene_lib.WORKSPACE_CENTRE - half, -WRIST_RANGE[1])
-        self._high = np.append(scene_lib.WORKSPACE_CENTRE + half, -WRIST_RANGE[0])
-        self._scale = np.array([MAX_LINEAR_VELOCITY] * 3 + [MAX_ANGULAR_VELOCITY])
+        low = [*(scene_lib.WORKSPACE_CENTRE - half), -WRIST_RANGE[1]]
+        high = [*(scene_lib.WORKSPACE_CENTRE + half), -WRIST_RANGE[0]]
+        scale = [MAX_LINEAR_VELOCITY] * 3 + [MAX_ANGULAR_VELOCITY]
+        self._limits = tuple(zip(low, high, scale, strict=True))
         # Mapper failures (no solution in time); the arm then stands still for a step.
         self.failures = 0
 
@@ -83,48 +90,56 @@ class CartesianController:
           data: with positions up to date (`mj_step1` or `mj_forward` has run).
           action: float [5] in [-1, 1].
         """
-        command = action[:4] * self._scale
-        state = np.append(data.site_xpos[self._scene.pinch_site], -data.qpos[6])
-        command[(state < self._low) & (command < 0)] = 0.0
-        command[(state > self._high) & (command > 0)] = 0.0
+        position = data.site_xpos[self._scene.pinch_site].tolist()
+        state = [*position, -float(data.qpos[_WRIST_JOINT])]
+        command = [
+            0.0 if (x < low and u < 0) or (x > high and u > 0) else u * scale
+            for u, x, (low, high, scale) in zip(
+                action.tolist(), state, self._limits, strict=False
+            )
+        ]
         data.ctrl[self._scene.arm_ctrl] = self.joint_velocities(data, command)
         # Bang-bang: the sign picks full closing or full opening.
         data.ctrl[self._scene.finger_ctrl] = (
             MAX_FINGER_SPEED if action[4] > 0 else -MAX_FINGER_SPEED
         )
 
-    def joint_velocities(self, data: mujoco.MjData, command: np.ndarray) -> np.ndarray:
+    def joint_velocities(
+        self, data: mujoco.MjData, command: Sequence[float]
+    ) -> Sequence[float]:
         """Maps a velocity [x, y, z m/s, rad/s about z], world frame, to [7] rad/s."""
-        rotation = data.site_xmat[self._scene.wrist_site].reshape(3, 3)
+        # Plain floats: for so few numbers numpy's calls would cost more than the sums.
+        rotation = data.site_xmat[self._scene.wrist_site].tolist()  # by rows
         # The wrist's z axis should be the world's -z; in the wrist's frame the shortest
         # turn there has no component about z, which is left to the command.
-        down = -rotation[2]
-        axis = np.array([-down[1], down[0], 0.0])  # z x down
-        sine = np.linalg.norm(axis)
-        turn = np.zeros(3)
+        down_x, down_y, down_z = (-r for r in rotation[6:])
+        sine = math.hypot(down_x, down_y)
+        gain = 0.0
         if sine > 1e-9:
-            turn = _DOWNWARD_GAIN * np.arctan2(sine, down[2]) * axis / sine
-        turn[2] = -command[3]  # The wrist's z points down.
-        twist = np.concatenate([command[:3], rotation @ turn])
-        for part, limit in (
-            (slice(0, 3), MAX_LINEAR_VELOCITY),
-            (slice(3, 6), MAX_ANGULAR_VELOCITY),
-        ):
-            norm = np.linalg.norm(twist[part])
-            if norm > limit:
-                twist[part] *= limit / norm
-        bias = (
-            _NULLSPACE_GAIN
-            * (NULLSPACE_POSTURE - data.qpos[self._scene.arm_qpos])
-            / scene_lib.CONTROL_TIMESTEP
-        )
+            gain = _DOWNWARD_GAIN * math.atan2(sine, down_z) / sine
+        # About z x down; the wrist's z points down.
+        turn = (-gain * down_y, gain * down_x, -command[3])
+        angular = [sum(map(operator.mul, rotation[i : i + 3], turn)) for i in (0, 3, 6)]
+        twist = [
+            *_limited(command[:3], MAX_LINEAR_VELOCITY),
+            *_limited(angular, MAX_ANGULAR_VELOCITY),
+        ]
+        joints = data.qpos[self._scene.arm_qpos].tolist()
+        bias = [
+            _NULLSPACE_GAIN * (posture - q) / scene_lib.CONTROL_TIMESTEP
+            for posture, q in zip(_NULLSPACE_POSTURE, joints, strict=True)
+        ]
         try:
-            velocities = self._mapper.compute_joint_velocities(
-                data, twist.tolist(), bias.tolist()
-            )
+            return self._mapper.compute_joint_velocities(data, twist, bias)
         except KeyboardInterrupt:
             raise
         except Exception:  # The binding raises many kinds where the QP fails.
             self.failures += 1
-            return np.zeros(scene_lib.NUM_ARM_JOINTS)
-        return np.asarray(velocities)
+            return (0.0,) * scene_lib.NUM_ARM_JOINTS
+
+
+def _limited(vector: Sequence[float], limit: float) -> list[float]:
+    """The vector [3], made shorter where it is longer than the limit."""
+    norm = math.sqrt(sum(x * x for x in vector))
+    scale = limit / norm if norm > limit else 1.0
+    return [x * scale for x in vector]
