@@ -60,33 +60,7 @@ class Setting:
     def physics(self) -> scene.Physics:
         """The preset with the overrides."""
         scene.one_of("preset", self.preset, scene.PRESETS)
-        return override(scene.PRESETS[self.preset], self.overrides)
-
-
-def override(physics: scene.Physics, text: str) -> scene.Physics:
-    """Returns `physics` with settings of `name=value,...` over it.
-
-    A tuple's numbers are separated by colons.
-
-    Raises:
-      ValueError: an unknown name, or a value that is no number where one is due.
-    """
-    for part in filter(None, text.split(",")):
-        name, _, value = part.partition("=")
-        scene.one_of("setting of physics", name, vars(physics))
-        old = getattr(physics, name)
-        kind = type(old)
-        try:
-            if kind is tuple:
-                new = tuple(float(v) for v in value.split(":"))
-            elif kind is bool:
-                new = bool(int(value))
-            else:
-                new = kind(value)
-        except ValueError:
-            raise ValueError(f"{name} is {value!r}; valid: a {kind.__name__}") from None
-        physics = dataclasses.replace(physics, **{name: new})
-    return physics
+        return scene.PRESETS[self.preset].override(self.overrides)
 
 
 def _start_worker(setting: Setting) -> None:

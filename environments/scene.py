@@ -27,7 +27,6 @@ from dm_robotics.moma.models.end_effectors.wrist_sensors import robotiq_fts300
 from dm_robotics.moma.models.robots.robot_arms import sawyer, sawyer_constants
 
 OBJECT_SETS = tuple(objects.SETS)
-OBJECT_SETS = tuple(objects.SETS)
 BASKET_CENTRE = np.array([0.6, 0.0])  # m
 BASKET_HEIGHT = 0.0498  # m
 WORKSPACE_CENTRE = np.array([0.6, 0.0, 0.1698])  # m
@@ -42,6 +41,24 @@ _FOVY_DEGREES = 30.0
 _GRIPPER_TICS = 255.0
 _ROBOT = "robot0"
 _HAND = f"{_ROBOT}/robotiq_fts300/robotiq_2f85"
+
+
+def one_of(what: str, value: object, valid: Iterable[object]) -> None:
+    """Raises a ValueError that names the valid values unless `value` is one."""
+    valid = tuple(valid)
+    if isinstance(value, bool) or value not in valid:
+        names = ", ".join(str(v) for v in valid)
+        raise ValueError(f"unknown {what} {value!r}; valid: {names}")
+
+
+INTEGRATORS: Mapping[str, int] = {
+    "euler": mujoco.mjtIntegrator.mjINT_EULER,
+    "implicitfast": mujoco.mjtIntegrator.mjINT_IMPLICITFAST,
+}
+CONES: Mapping[str, int] = {
+    "elliptic": mujoco.mjtCone.mjCONE_ELLIPTIC,
+    "pyramidal": mujoco.mjtCone.mjCONE_PYRAMIDAL,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,10 +91,45 @@ class Physics:
     pad_solref: tuple[float, float] = (-30000.0, -200.0)
     pad_solimp: tuple[float, ...] = (0.9, 0.95, 0.001, 0.01, 2.0)
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for settings that cannot be."""
+        one_of("integrator", self.integrator, INTEGRATORS)
+        one_of("cone", self.cone, CONES)
+        steps = CONTROL_TIMESTEP / self.timestep if self.timestep > 0 else 0.0
+        if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
+            raise ValueError(
+                f"physics timestep {self.timestep} s does not divide the control step, "
+                f"{CONTROL_TIMESTEP} s"
+            )
+
     @property
     def substeps(self) -> int:
         """Physics steps in a control step."""
         return round(CONTROL_TIMESTEP / self.timestep)
+
+    def override(self, text: str) -> Physics:
+        """Returns these settings with those of `name=value,...` over them.
+
+        The numbers of a tuple are separated by colons.
+
+        Raises:
+          ValueError: an unknown name, or a value of another kind.
+        """
+        changes = {}
+        for part in filter(None, text.split(",")):
+            name, _, value = part.partition("=")
+            one_of("setting of physics", name, vars(self))
+            kind = type(getattr(self, name))
+            try:
+                if kind is tuple:
+                    changes[name] = tuple(float(v) for v in value.split(":"))
+                else:
+                    changes[name] = bool(int(value)) if kind is bool else kind(value)
+            except ValueError:
+                raise ValueError(
+                    f"{name} is {value!r}; valid: a {kind.__name__}"
+                ) from None
+        return dataclasses.replace(self, **changes)
 
     def apply(self, model: mujoco.MjModel) -> None:
         """Writes the settings into a model."""
@@ -98,29 +150,11 @@ class Physics:
         model.geom_solimp[pads] = self.pad_solimp
 
 
-INTEGRATORS: Mapping[str, int] = {
-    "euler": mujoco.mjtIntegrator.mjINT_EULER,
-    "implicitfast": mujoco.mjtIntegrator.mjINT_IMPLICITFAST,
-}
-CONES: Mapping[str, int] = {
-    "elliptic": mujoco.mjtCone.mjCONE_ELLIPTIC,
-    "pyramidal": mujoco.mjtCone.mjCONE_PYRAMIDAL,
-}
-
-
 PRESETS: Mapping[str, Physics] = {
     "reference": Physics(timestep=0.0005, noslip_iterations=5),
     "fast": Physics(timestep=0.0005, impratio=10.0),
 }
 DEFAULT_PRESET = "fast"
-
-
-def one_of(what: str, value: object, valid: Iterable[object]) -> None:
-    """Raises a ValueError that names the valid values unless `value` is one."""
-    valid = tuple(valid)
-    if isinstance(value, bool) or value not in valid:
-        names = ", ".join(str(v) for v in valid)
-        raise ValueError(f"unknown {what} {value!r}; valid: {names}")
 
 
 def build(
@@ -175,6 +209,7 @@ def _mjcf(object_ids: tuple[str, ...]):
         arm=arm, gripper=hand, wrist_ft=robotiq_fts300.RobotiqFTS300()
     )
     arena.attach(arm)
+    _drop_idle_collisions(arm.mjcf_model)
     # dm_robotics clamps the integrated set points in Python after each substep; a limit
     # on the activation does the same inside mj_step.
     limits = sawyer_constants.JOINT_LIMITS
@@ -204,6 +239,24 @@ def _mjcf(object_ids: tuple[str, ...]):
         inner = objects.prop(object_id, name, color=rgba)
         arena.add_free_entity(prop.WrapperProp(wrapped_entity=inner, name=name))
     return arena.mjcf_model
+
+
+def _drop_idle_collisions(robot) -> None:
+    """Leaves out of collision detection what cannot touch anything in the workspace.
+
+    The tool points down and its centre stays within 0.27 m of the ground: the arm and
+    the wrist sensor are above all the rest. Within the hand only the fingertips can
+    meet; its couplers and spring links may touch objects, like its other links. Not a
+    contact is lost: trajectories are bit-identical (scene_test).
+    """
+    for geom in robot.find_all("geom"):
+        if geom.contype == 0 and geom.conaffinity == 0:
+            continue
+        name = geom.full_identifier
+        if _HAND not in name or name.endswith("/base_mount_geom"):
+            geom.contype = geom.conaffinity = 0
+        elif name.endswith(("coupler_geom", "spring_link_geom")):
+            geom.contype, geom.conaffinity = 2, 1
 
 
 class Scene:
