@@ -1,7 +1,5 @@
 """The environment as a dm_env, its physics, delay, randomisation and determinism."""
 
-import dataclasses
-
 import dm_env
 import numpy as np
 import pytest
@@ -9,7 +7,7 @@ from absl.testing import absltest
 from dm_env import test_utils
 
 import environments
-from environments import controller, observations, randomization, scene
+from environments import controller, observations, scene
 from environments.rendering import mujoco
 
 
@@ -179,43 +177,6 @@ def test_the_same_seed_gives_bit_identical_episodes_after_others():
     c, _ = _rollout(first, 8)
     name = "rgb30_red/abs_pose"
     assert not np.array_equal(a[0].observation[name], c[0].observation[name])
-
-
-def test_randomisation_starts_from_the_nominal_values():
-    model = scene.build(4)
-    nominal = model.geom_friction.copy(), model.body_mass.copy()
-    randomizer = randomization.Randomizer(model, scene.Scene(model))
-    for seed in range(5):
-        info = randomizer.draw(np.random.default_rng(seed))
-        body = scene.Scene(model).object_body[0]
-        expected = nominal[1][body] * info["object_mass_0"]
-        assert model.body_mass[body] == pytest.approx(expected)
-    randomizer.restore()
-    np.testing.assert_array_equal(model.geom_friction, nominal[0])
-    np.testing.assert_array_equal(model.body_mass, nominal[1])
-
-
-def test_every_range_moves_the_physics_and_strength_zero_moves_none():
-    config = randomization.RandomizationConfig()
-    off = config.scaled(0.0)
-    for field in dataclasses.fields(config):
-        assert getattr(off, field.name) == (1.0, 1.0)
-        only = dataclasses.replace(off, **{field.name: (0.5, 0.6)})
-        model, plain = scene.build(4), scene.build(4)
-        randomizer = randomization.Randomizer(model, scene.Scene(model), only)
-        randomizer.draw(np.random.default_rng(0))
-        names = [
-            "body_mass",
-            "geom_friction",
-            "dof_damping",
-            "dof_armature",
-            "dof_frictionloss",
-            "actuator_gainprm",
-        ]
-        changed = [n for n in names if np.any(getattr(model, n) - getattr(plain, n))]
-        assert len(changed) == 1, (field.name, changed)
-    with pytest.raises(ValueError, match="below 0"):
-        config.scaled(-1.0)
 
 
 def test_a_stack_is_a_success_and_a_held_object_is_not(nominal):
