@@ -16,6 +16,9 @@ import numpy as np
 from environments import observations
 
 _JOINTS = 7
+_POSES = ("sawyer/pinch/pose", "sawyer/tcp/pose") + tuple(
+    f"rgb30_{color}/abs_pose" for color in observations.COLORS
+)
 
 
 def deviation(value: float, what: str) -> float:
@@ -86,35 +89,39 @@ class ObservationNoise:
             ),
         ):
             noisy[name] = frame[name] + rng.normal(0.0, size, frame[name].shape)
-        tool = (self.tool_position, self.tool_orientation)
-        for name in ("sawyer/pinch/pose", "sawyer/tcp/pose"):
-            noisy[name] = _pose(frame[name], *tool, rng)
+        poses = _turned_and_shifted(
+            np.stack([frame[name] for name in _POSES]),
+            np.array([self.tool_position] * 2 + [self.object_position] * 3),
+            np.array([self.tool_orientation] * 2 + [self.object_orientation] * 3),
+            rng,
+        )
+        noisy.update(zip(_POSES, poses, strict=True))
         for color in observations.COLORS:
-            pose = _pose(
-                frame[f"rgb30_{color}/abs_pose"],
-                self.object_position,
-                self.object_orientation,
-                rng,
-            )
-            noisy[f"rgb30_{color}/abs_pose"] = pose
+            pose = noisy[f"rgb30_{color}/abs_pose"]
             noisy[f"rgb30_{color}/to_pinch"] = pose - noisy["sawyer/pinch/pose"]
         return noisy
 
 
-def _pose(
-    pose: np.ndarray, position: float, orientation: float, rng: np.random.Generator
+def _turned_and_shifted(
+    poses: np.ndarray,
+    position: np.ndarray,
+    orientation: np.ndarray,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """A pose [7] shifted, and turned by a small rotation vector."""
-    x, y, z = rng.normal(0.0, orientation / 2, 3)
-    w, a, b, c = pose[3:]
+    """Poses [N, 7] with noise of [N] deviations: shifts, and small rotation vectors."""
+    shift, turn = rng.standard_normal((2, len(poses), 3))
+    x, y, z = (turn * orientation[:, None] / 2).T
+    w, a, b, c = poses[:, 3:].T
     # (1, x, y, z) times the quaternion, which is then made a unit one.
-    turned = np.array(
+    quaternion = np.stack(
         [
             w - x * a - y * b - z * c,
             a + x * w + y * c - z * b,
             b + y * w + z * a - x * c,
             c + z * w + x * b - y * a,
-        ]
+        ],
+        axis=1,
     )
-    turned *= math.copysign(1.0, turned[0]) / np.linalg.norm(turned)
-    return np.concatenate([pose[:3] + rng.normal(0.0, position, 3), turned])
+    norm = np.sqrt((quaternion**2).sum(axis=1)) * np.where(quaternion[:, 0] < 0, -1, 1)
+    moved = poses[:, :3] + shift * position[:, None]
+    return np.concatenate([moved, quaternion / norm[:, None]], axis=1)
