@@ -8,11 +8,14 @@ osmesa) chooses the library; with neither set, EGL is tried first, then OSMesa.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import copy
 import importlib
 import os
+import weakref
 from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,6 +67,53 @@ def _load_context_class() -> type:
     )
 
 
+@contextlib.contextmanager
+def _current(context: Any) -> Iterator[None]:
+    """Makes a context the thread's current one, and lets other threads have it after.
+
+    A thread that ended with an EGL context would keep it from all others for good.
+    """
+    context.make_current()
+    try:
+        yield
+    finally:
+        if os.environ["MUJOCO_GL"] == "egl":
+            from mujoco import egl
+
+            nothing = egl.EGL.EGL_NO_SURFACE, egl.EGL.EGL_NO_SURFACE
+            egl.EGL.eglMakeCurrent(egl.EGL_DISPLAY, *nothing, egl.EGL.EGL_NO_CONTEXT)
+
+
+class _Handle(NamedTuple):
+    """What a renderer holds in OpenGL, and that renderer."""
+
+    context: Any
+    mjr: mujoco.MjrContext
+    owner: weakref.ref[Renderer]
+
+    def free(self) -> None:
+        with _current(self.context):
+            self.mjr.free()
+        self.context.free()
+
+
+# Python's garbage collector must free none of these: it may run while another context
+# is drawn to, and at exit it comes after the end of the OpenGL library.
+_handles: list[_Handle] = []
+
+
+def _free_unowned() -> None:
+    for handle in [h for h in _handles if h.owner() is None]:
+        _handles.remove(handle)
+        handle.free()
+
+
+def _free_all() -> None:
+    while _handles:
+        with contextlib.suppress(Exception):  # where a thread still draws to it
+            _handles.pop().free()
+
+
 class Renderer:
     """Draws one model from its cameras; one context and one size an instance."""
 
@@ -99,14 +149,19 @@ class Renderer:
         self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._rect = mujoco.MjrRect(0, 0, width, height)
         self._pixels = np.empty((height, width, 3), np.uint8)
-        self._context = _load_context_class()(width, height)
-        self._context.make_current()
-        self._mjr = mujoco.MjrContext(drawn, mujoco.mjtFontScale.mjFONTSCALE_100)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._mjr)
+        _free_unowned()
+        context_class = _load_context_class()
+        atexit.unregister(_free_all)  # The last one registered is the first one run.
+        atexit.register(_free_all)
+        self._context = context_class(width, height)
+        with _current(self._context):
+            self._mjr = mujoco.MjrContext(drawn, mujoco.mjtFontScale.mjFONTSCALE_100)
+            mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._mjr)
+        self._handle = _Handle(self._context, self._mjr, weakref.ref(self))
+        _handles.append(self._handle)
 
     def render(self, data: mujoco.MjData, camera: str) -> np.ndarray:
         """Returns the view of a named camera, uint8 [H, W, 3], an array of its own."""
-        self._context.make_current()
         self._view.fixedcamid = self._model.camera(camera).id
         mujoco.mjv_updateScene(
             self._model,
@@ -118,24 +173,22 @@ class Renderer:
             self._scene,
         )
         self._drop_unseen(data)
-        mujoco.mjr_render(self._rect, self._scene, self._mjr)
-        mujoco.mjr_readPixels(self._pixels, None, self._rect, self._mjr)
+        with _current(self._context):
+            mujoco.mjr_render(self._rect, self._scene, self._mjr)
+            mujoco.mjr_readPixels(self._pixels, None, self._rect, self._mjr)
         return self._pixels[::-1].copy()  # OpenGL's first row is the lowest.
 
     def upload_meshes(self, meshes: Iterable[int]) -> None:
         """Draws these meshes as the model has them now; for after it was edited."""
-        self._context.make_current()
-        for mesh in meshes:
-            mujoco.mjr_uploadMesh(self._model, self._mjr, int(mesh))
+        with _current(self._context):
+            for mesh in meshes:
+                mujoco.mjr_uploadMesh(self._model, self._mjr, int(mesh))
 
     def close(self) -> None:
         """Frees the context; once more does nothing."""
-        if self._context is None:
-            return
-        self._context.make_current()
-        self._mjr.free()
-        self._context.free()
-        self._context = None
+        if self._handle in _handles:
+            _handles.remove(self._handle)
+            self._handle.free()
 
     def _drop_unseen(self, data: mujoco.MjData) -> None:
         """Takes meshes outside the camera's view out of the scene.
