@@ -9,6 +9,8 @@ from typing import ClassVar, Protocol
 import dm_env
 import numpy as np
 
+from environments import tasks
+
 FORMS = ("scripted", "saved_model:PATH", "random")
 
 
@@ -58,11 +60,16 @@ def _scripted(environment: dm_env.Environment) -> Expert:
     return scripted_expert.ScriptedExpert(environment)
 
 
-def factory(form: str) -> Callable[[dm_env.Environment], Expert]:
+def factory(form: str, task: str) -> Callable[[dm_env.Environment], Expert]:
     """Returns the picklable function from an environment to the expert of this form.
 
+    Args:
+      form: one of `FORMS`.
+      task: name of the environment's task.
+
     Raises:
-      ValueError: for an unknown form, or one that cannot be had yet.
+      ValueError: for an unknown form, one that cannot be had yet, or one that cannot
+        do this task.
     """
     name, _, argument = form.partition(":")
     if name == "saved_model" and argument:
@@ -72,4 +79,8 @@ def factory(form: str) -> Callable[[dm_env.Environment], Expert]:
     makers = {"scripted": _scripted, "random": RandomExpert}
     if form not in makers:
         raise ValueError(f"unknown expert {form!r}; valid: {', '.join(FORMS)}")
+    if form == "scripted":
+        from datasets import scripted_expert
+
+        scripted_expert.pair(tasks.TASKS[task])
     return functools.partial(makers[form])

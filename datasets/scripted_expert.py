@@ -16,7 +16,7 @@ import dm_env
 import numpy as np
 from scipy import spatial
 
-from environments import controller, observations, stacking
+from environments import controller, observations, stacking, tasks
 from environments import scene as scene_lib
 from environments.sensors import INWARD_GRASP
 
@@ -58,6 +58,14 @@ class _Style:
     squeeze_steps: int  # steps of closing after the grasp is felt
 
 
+def pair(task: tasks.Task) -> tuple[str, str]:
+    """The task's top and bottom object; ValueError where it is no stack of two."""
+    if task.pair is None:
+        valid = ", ".join(name for name, t in tasks.TASKS.items() if t.pair)
+        raise ValueError(f"the scripted expert only stacks; valid tasks: {valid}")
+    return task.pair
+
+
 class ScriptedExpert:
     """Actions for an `RgbStacking` environment, whose privileged state it reads.
 
@@ -69,11 +77,13 @@ class ScriptedExpert:
     PHASES = PHASES
 
     def __init__(self, environment: stacking.RgbStacking) -> None:
-        """Reads geometry and state from `environment` (unwrapped)."""
+        """Reads geometry and state from `environment` (unwrapped).
+
+        Raises:
+          ValueError: a task that is no stack of two; the message names the valid ones.
+        """
         self._environment = environment
-        task = environment.task
-        self._top = observations.COLORS.index(task.top)
-        self._bottom = observations.COLORS.index(task.bottom)
+        self._top, self._bottom = map(observations.COLORS.index, pair(environment.task))
         self._vertices = [self._mesh(i) for i in range(len(observations.COLORS))]
         self._normals = [self._faces(v) for v in self._vertices]
         self.phase = _APPROACH

@@ -41,7 +41,8 @@ def make(
     """Builds the RGB-stacking environment.
 
     Args:
-      task: stack_TOP_BOTTOM, of red, green and blue.
+      task: stack_TOP_BOTTOM, lift_COLOR or reach_COLOR, of red, green and blue;
+        or pyramid: red and green side by side, blue on top.
       reward: dense, staged_sparse or sparse (appendix F of the paper).
       object_set: 1 to 5; "random", three training objects an episode; or three ids.
       observations: state; or vision, which adds the images of `cameras` to it.

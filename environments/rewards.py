@@ -1,7 +1,8 @@
 """Reward primitives and combinators: pure functions of state, each in [0, 1].
 
-Primitives are those of appendix F of the paper; their constants are the public
-reference's. Positions are [3] arrays in metres, world frame.
+Primitives are those of appendix F of the paper; the constants of stacking are the
+public reference's, those of the pyramid our own (nobody published any). Positions are
+[3] arrays in metres, world frame.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from environments import scene as scene_lib
+from environments.contacts import Contacts
 from environments.sensors import FULL_TICS, INWARD_GRASP
 
 LOSS_AT_MARGIN = 0.95
@@ -30,6 +32,22 @@ ABOVE_HEIGHT = 0.1
 ABOVE_TOLERANCE = np.array([1.0, 1.0, 0.03])  # anywhere, horizontally
 ABOVE_MARGIN = 0.05
 
+# The pyramid. Objects are about 5 cm wide: two side by side are 5 cm apart or more, and
+# up to 8 cm the third one bridges the gap with at least a centimetre on each of them.
+NEAR_HORIZONTAL_TOLERANCE = 0.08
+# Less than the 4 cm of a hover, more than lying objects differ in height.
+NEAR_VERTICAL_TOLERANCE = 0.02
+# Anywhere from where it can be lowered to be near; vertically as strict as any hover.
+HOVER_NEAR_TOLERANCE = np.array([0.08, 0.08, 0.01])
+# Over the supports' centres, at rest on faces: 4.1 to 5.3 cm in sets 1, 2, 4 and 5.
+PYRAMID_HEIGHT = 0.045
+PYRAMID_VERTICAL_TOLERANCE = 0.015
+# Less than half of 5 cm: squarely on one of the two is no pyramid.
+PYRAMID_HORIZONTAL_TOLERANCE = 0.02
+# From each support; what is common to both is a lens around the point midway, 2 cm
+# across where they are 8 cm apart.
+HOVER_BETWEEN_TOLERANCE = np.array([0.05, 0.05, 0.02])
+
 STAGE_THRESHOLD = 0.01  # a stage with more than this is the current one
 SPARSE_THRESHOLD = 0.95  # a sparsified stage counts once it exceeds this
 _REACH_FIRST = 0.9
@@ -38,19 +56,22 @@ _ATANH = np.arctanh(np.sqrt(LOSS_AT_MARGIN))
 
 
 class State(NamedTuple):
-    """What rewards depend on.
+    """What rewards and success depend on.
 
     Attributes:
       pinch: the gripper's tool centre point, [3] m.
       objects: positions by colour, [3] m.
       finger: finger position, 0 (open) to 255 (closed) tics.
       grasp: the grasp flag (1 none, 2 while closing, 3 while opening).
+      contacts: what touches what; None where it was not asked for. Success reads it,
+        rewards do not.
     """
 
     pinch: np.ndarray
     objects: dict[str, np.ndarray]
     finger: float
     grasp: int
+    contacts: Contacts | None = None
 
 
 def near(difference: np.ndarray, tolerance: np.ndarray | float, margin: float) -> float:
@@ -104,13 +125,32 @@ def lift_and_grasp(state: State, target: str) -> float:
     return grasp(state) * lift(state, target)
 
 
-def hover(state: State, top: str, bottom: str) -> float:
-    """The top object is where it would rest on the bottom one, off the ground."""
+def hover(
+    state: State,
+    top: str,
+    bottom: str,
+    tolerance: np.ndarray | float = HOVER_TOLERANCE,
+    height: float = OBJECT_HEIGHT,
+) -> float:
+    """The top object is `height` over the bottom one, off the ground.
+
+    By default, where it would rest on it; a wider horizontal tolerance ([3], m) is for
+    the pyramid.
+    """
     a, b = state.objects[top], state.objects[bottom]
     if a[2] < HOVER_MIN_Z:
         return 0.0
-    difference = b + np.array([0.0, 0.0, OBJECT_HEIGHT]) - a
-    return near(difference, HOVER_TOLERANCE, HOVER_MARGIN)
+    difference = b + np.array([0.0, 0.0, height]) - a
+    return near(difference, tolerance, HOVER_MARGIN)
+
+
+def place_near(state: State, target: str, other: str) -> float:
+    """1 where the two objects are beside each other, else 0."""
+    offset = state.objects[target] - state.objects[other]
+    return float(
+        np.linalg.norm(offset[:2]) <= NEAR_HORIZONTAL_TOLERANCE
+        and abs(offset[2]) <= NEAR_VERTICAL_TOLERANCE
+    )
 
 
 def stack(state: State, top: str, bottom: str) -> float:
@@ -119,6 +159,17 @@ def stack(state: State, top: str, bottom: str) -> float:
     placed = (
         np.linalg.norm(offset[:2]) <= STACK_HORIZONTAL_TOLERANCE
         and abs(offset[2] - OBJECT_HEIGHT) <= STACK_VERTICAL_TOLERANCE
+    )
+    return float(placed and state.grasp != INWARD_GRASP)
+
+
+def pyramid(state: State, top: str, left: str, right: str) -> float:
+    """1 where the top object is on the point midway and not grasped, else 0."""
+    midway = (state.objects[left] + state.objects[right]) / 2
+    offset = state.objects[top] - midway
+    placed = (
+        np.linalg.norm(offset[:2]) <= PYRAMID_HORIZONTAL_TOLERANCE
+        and abs(offset[2] - PYRAMID_HEIGHT) <= PYRAMID_VERTICAL_TOLERANCE
     )
     return float(placed and state.grasp != INWARD_GRASP)
 

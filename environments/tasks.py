@@ -6,9 +6,17 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Mapping
 
-from environments import observations, rewards
+import numpy as np
+
+from environments import contacts, observations, rewards
 
 REWARDS = ("dense", "staged_sparse", "sparse")
+
+# The contact-based success of the reference.
+_SUCCESS_XY = 0.05  # m
+_SUCCESS_Z = 0.02  # m
+
+_Stages = Callable[[rewards.State], list[float]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,22 +26,24 @@ class Task:
     Attributes:
       stages: rewards of the stages in a state, in order.
       sparse: the reward of the goal alone, 0 or 1.
-      top, bottom: colours of the pair that success is about.
+      success: whether the goal is reached; the state needs its contacts.
+      pair: colours of the top and the bottom object; None for what is no stack of two.
+      dense_stages: those of the dense reward, where they differ.
     """
 
-    stages: Callable[[rewards.State], list[float]]
+    stages: _Stages
     sparse: Callable[[rewards.State], float]
-    top: str
-    bottom: str
+    success: Callable[[rewards.State], bool]
+    pair: tuple[str, str] | None = None
+    dense_stages: _Stages | None = None
 
     def reward(self, kind: str, state: rewards.State) -> float:
         """The reward of a state, in [0, 1]; `kind` is one of `REWARDS`."""
         if kind == "sparse":
             return self.sparse(state)
-        stages = self.stages(state)
-        return rewards.staged(
-            rewards.sparsify(stages) if kind == "staged_sparse" else stages
-        )
+        if kind == "staged_sparse":
+            return rewards.staged(rewards.sparsify(self.stages(state)))
+        return rewards.staged((self.dense_stages or self.stages)(state))
 
 
 def _stack(top: str, bottom: str) -> Task:
@@ -50,10 +60,109 @@ def _stack(top: str, bottom: str) -> Task:
     def sparse(state: rewards.State) -> float:
         return rewards.stack(state, top, bottom)
 
-    return Task(stages, sparse, top, bottom)
+    def success(state: rewards.State) -> bool:
+        return (
+            _is_on(state.objects[top] - state.objects[bottom])
+            and bottom in _contacts(state).touched(top)
+            and _is_free(state, top)
+        )
+
+    return Task(stages, sparse, success, pair=(top, bottom))
+
+
+def _pyramid(top: str, left: str, right: str) -> Task:
+    """The left object is brought to the right one, the top one put on both."""
+
+    def stages(state: rewards.State) -> list[float]:
+        built = rewards.pyramid(state, top, left, right)
+        between = rewards.HOVER_BETWEEN_TOLERANCE, rewards.PYRAMID_HEIGHT
+        return [
+            rewards.reach_and_grasp(state, left),
+            rewards.lift_and_grasp(state, left),
+            rewards.hover(state, left, right, rewards.HOVER_NEAR_TOLERANCE),
+            rewards.place_near(state, left, right),
+            rewards.reach_and_grasp(state, top),
+            rewards.lift_and_grasp(state, top),
+            rewards.hover(state, top, right, *between)
+            * rewards.hover(state, top, left, *between),
+            built,
+            built * rewards.above(state, top),
+        ]
+
+    def dense_stages(state: rewards.State) -> list[float]:
+        # The paper has no dense pyramid. Shaped, a reach is never quite 0: that of the
+        # top object would make all stages before it count from the start.
+        values = stages(state)
+        placed = values[3]
+        return values[:4] + [placed * value for value in values[4:7]] + values[7:]
+
+    def sparse(state: rewards.State) -> float:
+        return rewards.pyramid(state, top, left, right)
+
+    def success(state: rewards.State) -> bool:
+        midway = (state.objects[left] + state.objects[right]) / 2
+        return (
+            _is_on(state.objects[top] - midway)
+            and {(top, left), (top, right)} <= _contacts(state).adjacent
+            and _is_free(state, top)
+        )
+
+    return Task(stages, sparse, success, dense_stages=dense_stages)
+
+
+def _lift(target: str) -> Task:
+    """Holds the object in the air."""
+
+    def stages(state: rewards.State) -> list[float]:
+        return [
+            rewards.reach_and_grasp(state, target),
+            rewards.lift_and_grasp(state, target),
+        ]
+
+    def sparse(state: rewards.State) -> float:
+        return float(rewards.lift_and_grasp(state, target) == 1.0)
+
+    def success(state: rewards.State) -> bool:
+        touched = _contacts(state).touched(target)
+        held = contacts.ROBOT in touched and contacts.ELSEWHERE not in touched
+        return sparse(state) == 1.0 and held
+
+    return Task(stages, sparse, success)
+
+
+def _reach(target: str) -> Task:
+    """Brings the tool to the object."""
+
+    def stages(state: rewards.State) -> list[float]:
+        return [rewards.reach(state, target)]
+
+    def sparse(state: rewards.State) -> float:
+        return float(rewards.reach(state, target) == 1.0)
+
+    return Task(stages, sparse, lambda state: sparse(state) == 1.0)
+
+
+def _contacts(state: rewards.State) -> contacts.Contacts:
+    if state.contacts is None:
+        raise ValueError("success needs a state that has its contacts")
+    return state.contacts
+
+
+def _is_free(state: rewards.State, target: str) -> bool:
+    """The object touches neither the robot nor the basket or the ground."""
+    return not _contacts(state).touched(target) & {contacts.ROBOT, contacts.ELSEWHERE}
+
+
+def _is_on(offset: np.ndarray) -> bool:
+    return bool(np.linalg.norm(offset[:2]) < _SUCCESS_XY and offset[2] > _SUCCESS_Z)
 
 
 TASKS: Mapping[str, Task] = {
-    f"stack_{top}_{bottom}": _stack(top, bottom)
-    for top, bottom in itertools.permutations(observations.COLORS, 2)
+    **{
+        f"stack_{top}_{bottom}": _stack(top, bottom)
+        for top, bottom in itertools.permutations(observations.COLORS, 2)
+    },
+    "pyramid": _pyramid("blue", "red", "green"),
+    **{f"lift_{color}": _lift(color) for color in observations.COLORS},
+    **{f"reach_{color}": _reach(color) for color in observations.COLORS},
 }

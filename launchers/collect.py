@@ -21,7 +21,12 @@ from environments import factory
 from launchers import command
 
 _OUT = flags.DEFINE_string("out", None, "Directory of the data set.", required=True)
-_TASK = flags.DEFINE_string("task", "stack_red_blue", "Task: stack_TOP_BOTTOM.")
+_TASK = flags.DEFINE_string(
+    "task",
+    "stack_red_blue",
+    "Task: stack_TOP_BOTTOM, pyramid, lift_COLOR or reach_COLOR; the scripted expert "
+    "only stacks.",
+)
 _REWARD = flags.DEFINE_string(
     "reward", "staged_sparse", "Reward: dense, staged_sparse or sparse."
 )
@@ -72,7 +77,7 @@ def main(argv: Sequence[str]) -> None:
             settings.object_set,
             settings.max_action_delay,
         )
-        make_expert = experts.factory(settings.expert)
+        make_expert = experts.factory(settings.expert, settings.task)
         if _PROCESSES.value is not None and _PROCESSES.value < 1:
             raise ValueError(f"processes is {_PROCESSES.value}; valid: from 1")
         out = pathlib.Path(_OUT.value)

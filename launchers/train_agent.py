@@ -20,7 +20,11 @@ _SKILLS = flags.DEFINE_string(
     "skills", None, "Directory of the skill bundle (WORKDIR/skills of train_skills)."
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Directory of logs and checkpoints.")
-_TASK = flags.DEFINE_string("task", "stack_red_blue", "Task: stack_TOP_BOTTOM.")
+_TASK = flags.DEFINE_string(
+    "task",
+    "stack_red_blue",
+    "Task: stack_TOP_BOTTOM, pyramid, lift_COLOR or reach_COLOR.",
+)
 _REWARD = flags.DEFINE_string(
     "reward", "staged_sparse", "Reward: dense, staged_sparse or sparse."
 )

@@ -23,7 +23,7 @@ def test_random_expert_is_uniform_and_follows_its_seed():
 
 
 def test_factories_are_picklable():
-    make = pickle.loads(pickle.dumps(experts.factory("random")))
+    make = pickle.loads(pickle.dumps(experts.factory("random", "stack_red_blue")))
     assert isinstance(make(fakes.FakeEnvironment()), experts.RandomExpert)
 
 
@@ -40,4 +40,10 @@ def test_factories_are_picklable():
 )
 def test_unknown_forms(form, message):
     with pytest.raises(ValueError, match=message):
-        experts.factory(form)
+        experts.factory(form, "stack_red_blue")
+
+
+def test_the_scripted_expert_stacks_and_nothing_else():
+    experts.factory("random", "pyramid")
+    with pytest.raises(ValueError, match="only stacks; valid tasks: stack_red_green, "):
+        experts.factory("scripted", "pyramid")

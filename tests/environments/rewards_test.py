@@ -1,22 +1,20 @@
-"""Boundary tables of the reward primitives, stages and tasks."""
-
-import itertools
+"""Boundary tables of the reward primitives and of stages."""
 
 import numpy as np
 import pytest
 
-from environments import rewards, tasks
+from environments import rewards
 
 BLUE = np.array([0.6, 0.0, 0.07])
 
 
-def state(pinch=(0.6, 0.1, 0.3), red=(0.6, 0.1, 0.07), finger=0.0, grasp=1):
+def state(pinch=(0.6, 0.1, 0.3), red=(0.6, 0.1, 0.07), blue=BLUE, finger=0.0, grasp=1):
     return rewards.State(
         pinch=np.array(pinch),
         objects={
             "red": np.array(red),
             "green": np.array([0.7, 0.1, 0.07]),
-            "blue": BLUE,
+            "blue": np.array(blue),
         },
         finger=finger,
         grasp=grasp,
@@ -83,6 +81,61 @@ def test_hover(red, expected):
 
 
 @pytest.mark.parametrize(
+    ("red", "expected"),
+    [
+        ((0.7, 0.1, 0.11), 1.0),
+        ((0.6201, 0.1, 0.11), 1.0),  # 8 cm beside
+        # 1 - tanh^2(w d) with w = atanh(sqrt(0.95)) / 0.2 = 10.8913, d = 0.1.
+        ((0.6, 0.1, 0.11), 0.365488),
+        ((0.7, 0.1, 0.1199), 1.0),
+        ((0.6201, 0.1, 0.1199), 0.503198),  # the two together are too much
+        ((0.7, 0.1, 0.0999), 0.0),  # below the least height
+    ],
+)
+def test_a_hover_may_be_wider(red, expected):
+    tolerance = rewards.HOVER_NEAR_TOLERANCE
+    value = rewards.hover(state(red=red), "red", "green", tolerance)
+    assert value == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("red", "expected"),
+    [
+        ((0.6201, 0.1, 0.07), 1.0),
+        ((0.6199, 0.1, 0.07), 0.0),
+        ((0.7, 0.1799, 0.07), 1.0),
+        ((0.65, 0.1, 0.0899), 1.0),
+        ((0.65, 0.1, 0.0901), 0.0),  # above it, as in a hover
+        ((0.65, 0.1, 0.0499), 0.0),
+    ],
+)
+def test_place_near(red, expected):
+    assert rewards.place_near(state(red=red), "red", "green") == expected
+
+
+@pytest.mark.parametrize(
+    ("blue", "grasp", "expected"),
+    [
+        # Midway between red and green is (0.66, 0.1, 0.075).
+        ((0.66, 0.1, 0.12), 1, 1.0),
+        ((0.6799, 0.1, 0.12), 1, 1.0),
+        ((0.6801, 0.1, 0.12), 1, 0.0),
+        ((0.66, 0.1199, 0.12), 1, 1.0),
+        ((0.66, 0.1201, 0.12), 1, 0.0),
+        ((0.66, 0.1, 0.1349), 1, 1.0),
+        ((0.66, 0.1, 0.1351), 1, 0.0),
+        ((0.66, 0.1, 0.1051), 1, 1.0),
+        ((0.66, 0.1, 0.1049), 1, 0.0),
+        ((0.66, 0.1, 0.12), 2, 0.0),
+        ((0.66, 0.1, 0.12), 3, 1.0),
+    ],
+)
+def test_pyramid(blue, grasp, expected):
+    s = state(red=(0.62, 0.1, 0.08), blue=blue, grasp=grasp)
+    assert rewards.pyramid(s, "blue", "red", "green") == expected
+
+
+@pytest.mark.parametrize(
     ("red", "grasp", "expected"),
     [
         ((0.6, 0.0, 0.11), 1, 1.0),
@@ -125,15 +178,3 @@ def test_staged(stages, expected):
 
 def test_sparsify_counts_a_stage_above_its_threshold_only():
     assert rewards.sparsify([0.95, 0.951, 0.3, 1.0]) == [0.0, 1.0, 0.0, 1.0]
-
-
-def test_task_rewards_in_a_finished_stack():
-    s = state(pinch=(0.6, 0.0, 0.21), red=(0.6, 0.0, 0.11))
-    task = tasks.TASKS["stack_red_blue"]
-    assert [task.reward(kind, s) for kind in tasks.REWARDS] == [1.0, 1.0, 1.0]
-    assert tasks.TASKS["stack_blue_red"].reward("sparse", s) == 0.0
-
-
-def test_every_ordered_pair_is_a_task():
-    pairs = itertools.permutations(("red", "green", "blue"), 2)
-    assert set(tasks.TASKS) == {f"stack_{a}_{b}" for a, b in pairs}
