@@ -76,7 +76,7 @@ def run_episode(
         "success": bool(environment.success()),
         "task": settings.task,
         "reward": settings.reward,
-        "object_set": settings.object_set,
+        "object_set": settings.object_set_number,
         "seed": seed,
         "episode_index": index,
         "action_delay": int(info.pop("action_delay", 0)),

@@ -49,7 +49,7 @@ class Settings:
 
     task: str
     reward: str
-    object_set: int
+    object_set: int | str
     domain_randomization: bool
     max_action_delay: int
     expert: str
@@ -63,6 +63,11 @@ class Settings:
             if getattr(self, name) < low:
                 value = getattr(self, name)
                 raise ValueError(f"{name} is {value}; valid: whole numbers from {low}")
+
+    @property
+    def object_set_number(self) -> int:
+        """As stored with each episode: 1 to 5, or 0 for random."""
+        return self.object_set if isinstance(self.object_set, int) else 0
 
     @property
     def num_shards(self) -> int:
@@ -140,13 +145,13 @@ def features(
                     "success": f.Scalar(np.bool_),
                     "task": f.Text(),
                     "reward": f.Text(),
-                    "object_set": f.Scalar(np.int32),
+                    "object_set": f.Scalar(np.int32),  # 0: random
                     "seed": f.Scalar(np.int64),
                     "episode_index": f.Scalar(np.int64),
                     "action_delay": f.Scalar(np.int32),
                     "expert": f.Text(),
                     "expert_phases": f.Text(),  # JSON list of names
-                    "randomization": f.Text(),  # JSON object
+                    "randomization": f.Text(),  # JSON object of what was drawn
                     "invalid": f.Scalar(np.bool_),  # the simulation diverged
                 }
             ),

@@ -21,7 +21,7 @@ _SKILLS = flags.DEFINE_string(
     "skills", None, "Directory of the frozen skills.", required=True
 )
 _OUT = flags.DEFINE_string("out", None, "Directory of the results.", required=True)
-_OBJECT_SET = flags.DEFINE_integer("object_set", 4, "Set of objects, 1 to 5.")
+_OBJECT_SET = command.define_object_set()
 _EPISODES = flags.DEFINE_integer("episodes", 3, "Rollouts a skill.")
 _STEPS = flags.DEFINE_integer("steps", 200, "Control steps a rollout, at most 400.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the initial states, the same a skill.")
@@ -32,7 +32,7 @@ _FRAMES = 6
 def analyse(
     skills_directory: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    object_set: int = 4,
+    object_set: int | str = 4,
     episodes: int = 3,
     steps: int = 200,
     seed: int = 0,

@@ -30,7 +30,7 @@ _TASK = flags.DEFINE_string(
 _REWARD = flags.DEFINE_string(
     "reward", "staged_sparse", "Reward: dense, staged_sparse or sparse."
 )
-_OBJECT_SET = flags.DEFINE_integer("object_set", 4, "Set of objects, 1 to 5.")
+_OBJECT_SET = command.define_object_set()
 _EPISODES = flags.DEFINE_integer("episodes", 100, "Number of episodes.")
 _EXPERT = flags.DEFINE_string(
     "expert", "scripted", f"What acts: {', '.join(experts.FORMS)}."

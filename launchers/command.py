@@ -15,6 +15,8 @@ from absl import app, flags, logging
 
 _EXIT_BAD_INPUT = 2
 
+flags.disclaim_key_flags()  # A flag defined for a command is shown by its --help.
+
 
 def fail(message: object) -> None:
     """Prints `message` as one line on standard error and exits with code 2."""
@@ -30,6 +32,24 @@ def bad_input() -> Iterator[None]:
         yield
     except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as e:
         fail(e)
+
+
+class _ObjectSetParser(flags.ArgumentParser):
+    """Digits are a set's number; what else is valid, the environment says."""
+
+    def parse(self, argument: str | int) -> int | str:
+        text = str(argument)
+        return int(text) if text.isdecimal() else text
+
+
+def define_object_set() -> flags.FlagHolder[int | str]:
+    """Defines `--object_set`, of `environments.make`."""
+    return flags.DEFINE(
+        _ObjectSetParser(),
+        "object_set",
+        4,
+        "Object set: 1 to 5; or random, three other training objects an episode.",
+    )
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

@@ -90,7 +90,7 @@ class RunConfig:
     agent: str = "helms_cat"
     task: str = "stack_red_blue"
     reward: str = "staged_sparse"
-    object_set: int = 4
+    object_set: int | str = 4
     seed: int = 0
     domain_randomization: bool = True  # appendix D
     max_action_delay: int = 2  # control steps; appendix D

@@ -28,7 +28,7 @@ _TASK = flags.DEFINE_string(
 _REWARD = flags.DEFINE_string(
     "reward", "staged_sparse", "Reward: dense, staged_sparse or sparse."
 )
-_OBJECT_SET = flags.DEFINE_integer("object_set", 4, "Object set, 1 to 5.")
+_OBJECT_SET = command.define_object_set()
 _LAUNCH = flags.DEFINE_string(
     "launch", "single_process", "Launch: single_process, local_mt or local_mp."
 )

@@ -1,5 +1,6 @@
 """One episode as RLDS arrays, against a replay by hand."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -71,3 +72,9 @@ def test_seeds_depend_on_the_index_and_the_seed():
     seeds = {SETTINGS.episode_seed(i) for i in range(100)}
     seeds |= {SETTINGS.expert_seed(i) for i in range(100)}
     assert len(seeds) == 200 and all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_a_random_object_set_is_stored_as_zero():
+    assert _run()["episode_metadata"]["object_set"] == SETTINGS.object_set
+    random = dataclasses.replace(SETTINGS, object_set="random")
+    assert random.object_set_number == 0

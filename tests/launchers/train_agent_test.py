@@ -96,6 +96,7 @@ def test_trains_evaluates_and_resumes(bundle, tmp_path):
         (("--task=juggle",), ("juggle", "stack_red_blue")),
         (("--reward=huge",), ("huge", "staged_sparse")),
         (("--object_set=9",), ("9", "5")),
+        (("--object_set=some",), ("some", "random")),
         (("--skills=/nowhere",), ("/nowhere",)),
         (("--sequence_period=10",), ("sequence_period",)),
         (("--max_actor_steps=0",), ("never ends",)),
