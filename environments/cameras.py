@@ -54,6 +54,11 @@ def check_size(size: Any) -> None:
         )
 
 
+def mjcf_name(camera: str) -> str:
+    """What the model calls a camera: those of the basket belong to it."""
+    return camera if camera == scene_lib.MAIN_CAMERA else f"base/{camera}"
+
+
 class Views:
     """Draws an environment's cameras; contexts are made when they are first needed."""
 
@@ -89,8 +94,7 @@ class Views:
         elif self._versions[key] != self._slots.version:
             self._renderers[key].upload_meshes(self._slots.meshes)
         self._versions[key] = self._slots.version
-        name = camera if camera == scene_lib.MAIN_CAMERA else f"base/{camera}"
-        return self._renderers[key].render(data, name)
+        return self._renderers[key].render(data, mjcf_name(camera))
 
     def close(self) -> None:
         """Frees the contexts; the next image makes new ones."""
@@ -99,7 +103,7 @@ class Views:
         self._renderers.clear()
 
     def _coarse_model(self, height: int) -> mujoco.MjModel:
-        camera = self._model.camera(f"base/{scene_lib.CAMERAS[0]}").id
+        camera = self._model.camera(mjcf_name(scene_lib.CAMERAS[0])).id
         half = np.radians(self._model.cam_fovy[camera]) / 2
         pixel = 2 * _NEAREST * np.tan(half) / height  # m
         model = coarse_meshes.coarsened(self._model, pixel)

@@ -1,0 +1,220 @@
+"""Shows the scene: in a window, or headless as a video or picture.
+
+python -m launchers.view --policy=scripted
+python -m launchers.view --task=pyramid --object_set=random --video=FILE.mp4
+
+The window is MuJoCo's interactive viewer and runs in real time until it is closed.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+import re
+import time
+from collections.abc import Sequence
+
+import dm_env
+import imageio.v2 as imageio
+import numpy as np
+import tqdm
+from absl import flags
+
+import environments
+from datasets import experts
+from environments import cameras, controller, scene
+from environments.rendering import RenderingUnavailable, mujoco
+from environments.stacking import EPISODE_STEPS, RgbStacking
+from launchers import command, files
+
+_POLICIES = ("random", "still", "scripted")
+_SUFFIXES = (".mp4", ".gif", ".png")
+_CAMERAS = (scene.MAIN_CAMERA, *scene.CAMERAS)
+
+_TASK = flags.DEFINE_string(
+    "task",
+    "stack_red_blue",
+    "Task: stack_TOP_BOTTOM, pyramid, lift_COLOR or reach_COLOR.",
+)
+_OBJECT_SET = command.define_object_set()
+_CAMERA = flags.DEFINE_string("camera", scene.MAIN_CAMERA, ", ".join(_CAMERAS) + ".")
+_POLICY = flags.DEFINE_string("policy", "random", ", ".join(_POLICIES) + ".")
+_STEPS = flags.DEFINE_integer(
+    "steps",
+    None,
+    "Control steps of 0.05 s. By default one episode in a video, none before a "
+    "picture, no end in a window.",
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the episodes and of the policy's draws.")
+_PRESET = flags.DEFINE_string(
+    "preset", scene.DEFAULT_PRESET, f"Physics: {', '.join(scene.PRESETS)}."
+)
+_DOMAIN_RANDOMIZATION = flags.DEFINE_bool(
+    "domain_randomization", False, "Whether to draw the physics anew each episode."
+)
+_VIDEO = flags.DEFINE_string(
+    "video", None, "Write this .mp4 or .gif, or the last image as .png; no window."
+)
+_SIZE = flags.DEFINE_string("size", "640x480", "Of the video: WIDTHxHEIGHT.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Opens the window or writes the file."""
+    del argv
+    with command.bad_input():
+        scene.one_of("camera", _CAMERA.value, _CAMERAS)
+        scene.one_of("policy", _POLICY.value, _POLICIES)
+        steps = _checked_steps(_STEPS.value)
+        if _VIDEO.value is None and not _has_display():
+            raise ValueError(
+                "there is no display for a window; --video=FILE.mp4 writes a video"
+            )
+        path = None if _VIDEO.value is None else _checked_path(_VIDEO.value)
+        size = _checked_size(_SIZE.value)
+        environment = environments.make(
+            task=_TASK.value,
+            object_set=_OBJECT_SET.value,
+            preset=_PRESET.value,
+            domain_randomization=_DOMAIN_RANDOMIZATION.value,
+            seed=_SEED.value,
+        )
+        policy = _make_policy(_POLICY.value, environment)
+    session = _Session(environment, policy, _SEED.value)
+    try:
+        if path is None:
+            _show(session, steps)
+        else:
+            _write(session, steps, path, size)
+    except RenderingUnavailable as e:
+        command.fail(e)
+    finally:
+        environment.close()
+
+
+class _Still:
+    """Does not move the tool, and opens the fingers."""
+
+    def reset(self, seed: int) -> None:
+        del seed
+
+    def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
+        del timestep
+        return np.zeros(controller.ACTION_SIZE, np.float32)
+
+
+class _Session:
+    """One episode of a policy after another."""
+
+    def __init__(
+        self, environment: RgbStacking, policy: experts.Expert | _Still, seed: int
+    ) -> None:
+        self.environment = environment
+        self.steps = 0  # without the resets
+        self.episodes = 0
+        self._policy = policy
+        self._seed = seed
+        self._timestep: dm_env.TimeStep | None = None
+
+    def advance(self) -> dm_env.TimeStep:
+        """Begins an episode or steps in it."""
+        if self._timestep is None or self._timestep.last():
+            self.environment.seed_episode(self._seed + self.episodes)
+            self._policy.reset(self._seed + self.episodes)
+            self._timestep = self.environment.reset()
+            self.episodes += 1
+        else:
+            action = self._policy.step(self._timestep)
+            self._timestep = self.environment.step(action)
+            self.steps += 1
+        return self._timestep
+
+
+def _write(
+    session: _Session, steps: int | None, path: pathlib.Path, size: tuple[int, int]
+) -> None:
+    """Writes the file aside, then renames it."""
+    picture = path.suffix == ".png"
+    if steps is None:
+        steps = 0 if picture else EPISODE_STEPS
+    image = functools.partial(session.environment.render, *size, _CAMERA.value)
+    options = {} if picture else {"fps": round(1 / scene.CONTROL_TIMESTEP)}
+    if path.suffix == ".mp4":
+        options["macro_block_size"] = 2  # or the size would be rounded up to 16
+    total = 0.0
+    with (
+        files.aside(path) as aside,
+        imageio.get_writer(aside, **options) as writer,
+        tqdm.tqdm(total=steps, desc="view", unit="step") as progress,
+    ):
+        while session.episodes == 0 or session.steps < steps:
+            total += session.advance().reward or 0.0
+            progress.update(session.steps - progress.n)
+            if not picture:
+                writer.append_data(image())
+        if picture:
+            writer.append_data(image())
+    print(
+        f"{path}: {session.steps} steps of {session.episodes} episodes, rewards sum to "
+        f"{total:.1f}"
+    )
+
+
+def _show(session: _Session, steps: int | None) -> None:
+    """Runs in a window, in real time, until it is closed or the steps are done."""
+    from mujoco import viewer
+
+    model, data = session.environment.physics
+    object_geoms = np.isin(model.geom_bodyid, session.environment.scene.object_body)
+    with viewer.launch_passive(model, data) as window:
+        name = _CAMERA.value
+        with window.lock():
+            window.cam.type = mujoco.mjtCamera.mjCAMERA_FIXED
+            window.cam.fixedcamid = model.camera(cameras.mjcf_name(name)).id
+        while window.is_running() and (steps is None or session.steps < steps):
+            begin = time.monotonic()
+            with window.lock():
+                timestep = session.advance()
+            if timestep.first():  # an episode may bring other objects
+                for mesh in np.unique(model.geom_dataid[object_geoms]):
+                    window.update_mesh(int(mesh))
+            window.sync()
+            left = scene.CONTROL_TIMESTEP - (time.monotonic() - begin)
+            time.sleep(max(0.0, left))
+
+
+def _make_policy(name: str, environment: RgbStacking) -> experts.Expert | _Still:
+    if name == "still":
+        return _Still()
+    return experts.factory(name, _TASK.value)(environment)
+
+
+def _has_display() -> bool:
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+def _checked_steps(steps: int | None) -> int | None:
+    if steps is not None and steps < 0:
+        raise ValueError(f"steps is {steps}; valid: from 0")
+    return steps
+
+
+def _checked_path(video: str) -> pathlib.Path:
+    path = pathlib.Path(video)
+    if path.suffix not in _SUFFIXES:
+        raise ValueError(f"video {video!r} must end in one of {', '.join(_SUFFIXES)}")
+    return path
+
+
+def _checked_size(text: str) -> tuple[int, int]:
+    """(height, width); even, as .mp4 files have it."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    size = (int(match[2]), int(match[1])) if match else ()
+    if not match or size[0] % 2 or size[1] % 2:
+        raise ValueError(f"size {text!r}; valid: WIDTHxHEIGHT, even, as in 640x480")
+    cameras.check_size(size)
+    return size
+
+
+if __name__ == "__main__":
+    command.run(main)
