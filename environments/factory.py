@@ -46,7 +46,8 @@ def make(
       reward: dense, staged_sparse or sparse (appendix F of the paper).
       object_set: 1 to 5; "random", three training objects an episode; or three ids.
       observations: state; or vision, which adds the images of `cameras` to it.
-      domain_randomization: whether physics are drawn an episode, or from which ranges.
+      domain_randomization: whether physics are drawn an episode and observations are
+        noisy, or from which ranges: `print(RandomizationConfig())` shows the default's.
       max_action_delay: 0 to 2 control steps; drawn from 0 to this an episode.
       seed: of all draws; None for a fresh one.
       preset: fast (default) or reference physics, or a `scene.Physics`.
