@@ -32,7 +32,7 @@ FRAME_SIZES: Mapping[str, int] = {
     "wrist/force": 3,  # N, in the sensor's frame
     "wrist/torque": 3,  # N m
     "gripper/joints/angle": 0,  # 0 (open) to 255 (closed), whole tics
-    "gripper/joints/velocity": 0,  # tics per control step
+    "gripper/joints/velocity": 0,  # tics in the last 12.5 ms
     "gripper/grasp": 0,  # 1 none, 2 grasp while closing, 3 while opening
     "rgb30_red/abs_pose": 7,
     "rgb30_green/abs_pose": 7,

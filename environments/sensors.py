@@ -12,6 +12,9 @@ NO_GRASP, INWARD_GRASP, OUTWARD_GRASP = 1, 2, 3
 FULL_TICS = 255.0
 _GRASP_MIN_COMMAND = 2.0  # tics/s
 _CONTACT_DISTANCE = 1e-8  # m
+# The reference means to take the fingers' velocity over a control step, but counts it
+# in physics steps of another length; its agents learned with what comes of it.
+FINGER_VELOCITY_INTERVAL = 0.0125  # s
 
 
 def positive_quaternion(quaternion: np.ndarray) -> np.ndarray:
@@ -31,8 +34,7 @@ class Sensors:
         torques = [self._sensor(f"robot0/j{i}_torque") for i in range(7)]
         # A joint turns about its site's z: the third of each sensor's three numbers.
         self._joint_torque = np.array([s.stop - 1 for s in torques])
-        finger = self._sensor("robot0/robotiq_fts300/robotiq_2f85/fingers_pos")
-        self._finger = finger.start
+        self._finger = int(model.jnt_qposadr[scene.finger_joint])
         self._finger_range = model.jnt_range[scene.finger_joint].copy()
         self._quaternion = np.zeros(4)
         self._velocity = np.zeros(6)
@@ -46,12 +48,16 @@ class Sensors:
         return slice(start, start + int(sensor.dim[0]))
 
     def reset(self, data: mujoco.MjData) -> None:
-        """Forgets the last frame's finger position."""
+        """Begins an episode with fingers at rest."""
+        self.note_finger(data)
+
+    def note_finger(self, data: mujoco.MjData) -> None:
+        """Marks the time that the fingers' velocity is the difference to."""
         self._previous_finger = self._finger_tics(data)
 
     def _finger_tics(self, data: mujoco.MjData) -> float:
         low, high = self._finger_range
-        share = (data.sensordata[self._finger] - low) / (high - low)
+        share = (data.qpos[self._finger] - low) / (high - low)
         return float(np.round(np.clip(share * FULL_TICS, 0.0, FULL_TICS)))
 
     def _site_pose(self, data: mujoco.MjData, site: int) -> np.ndarray:
@@ -79,7 +85,7 @@ class Sensors:
         return INWARD_GRASP if command > 0 else OUTWARD_GRASP
 
     def measure(self, data: mujoco.MjData) -> dict[str, np.ndarray]:
-        """Reads a frame; call it once a control step (finger velocity needs that)."""
+        """Reads a frame."""
         scene = self._scene
         mujoco.mj_objectVelocity(
             self._model,
@@ -111,5 +117,4 @@ class Sensors:
             pose[3:] = positive_quaternion(pose[3:])
             frame[f"rgb30_{color}/abs_pose"] = pose
             frame[f"rgb30_{color}/to_pinch"] = pose - pinch
-        self._previous_finger = finger
         return frame

@@ -22,7 +22,7 @@ from environments import (
 from environments import scene as scene_lib
 from environments.randomization import RandomizationConfig, Randomizer
 from environments.rendering import mujoco
-from environments.sensors import Sensors
+from environments.sensors import FINGER_VELOCITY_INTERVAL, Sensors
 from environments.tasks import Task
 
 EPISODE_STEPS = 400
@@ -30,6 +30,7 @@ MAX_ACTION_DELAY = 2
 
 _NOISE_STREAM = 1
 _ACTION_SLACK = 1e-5  # float32 rounding
+_NO_SENSORS = int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +79,9 @@ class RgbStacking(dm_env.Environment):
         self._task = task
         self._config = config
         self._substeps = round(scene_lib.CONTROL_TIMESTEP / model.opt.timestep)
+        self._finger_substeps = max(
+            1, round(FINGER_VELOCITY_INTERVAL / model.opt.timestep)
+        )
         self._controller = controller.CartesianController(model, self._scene)
         self._sensors = Sensors(model, self._scene)
         self._objects = objects.ObjectSlots(model)
@@ -168,14 +172,9 @@ class RgbStacking(dm_env.Environment):
         self._sensors.reset(data)
         self._step = 0
         self._frames = {}
-        # As the reference has it: before a first command, the lowest values.
-        lowest = np.concatenate(
-            [
-                model.actuator_ctrlrange[self._scene.arm_ctrl, 0],
-                [-controller.MAX_FINGER_SPEED],
-            ]
-        )
-        self._observe(lowest)
+        # As the reference has it: the "previous" action is what a zero one would send.
+        self._controller.apply(data, still)
+        self._observe(data.ctrl.copy())
         return dm_env.restart(self._observation())
 
     def step(self, action: np.ndarray) -> dm_env.TimeStep:
@@ -192,8 +191,7 @@ class RgbStacking(dm_env.Environment):
         self._controller.apply(data, self._delayed.popleft())
         sent = data.ctrl.copy()
         warnings = data.warning.number.copy()
-        mujoco.mj_step(model, data, nstep=self._substeps)
-        mujoco.mj_step1(model, data)  # positions, velocities and contacts of now
+        self._advance()
         self._step += 1
         if not np.array_equal(warnings, data.warning.number) or not (
             np.isfinite(data.qpos).all() and np.isfinite(data.qvel).all()
@@ -292,6 +290,24 @@ class RgbStacking(dm_env.Environment):
         if not np.all(np.abs(action) <= 1.0 + _ACTION_SLACK):  # also false for NaN
             raise ValueError(f"action {action.tolist()} is not finite and in [-1, 1]")
         return np.clip(action, -1.0, 1.0)
+
+    def _advance(self) -> None:
+        """Integrates a control step; then positions, velocities, contacts are of now.
+
+        The last control step, or the reset, has computed them for the first substep.
+        Sensors do not act on the motion, and only the last ones are read.
+        """
+        model, data = self._model, self._data
+        flags = model.opt.disableflags
+        model.opt.disableflags = flags | _NO_SENSORS
+        late = self._finger_substeps
+        mujoco.mj_step2(model, data)
+        mujoco.mj_step(model, data, nstep=self._substeps - late - 1)
+        self._sensors.note_finger(data)
+        mujoco.mj_step(model, data, nstep=late - 1)
+        model.opt.disableflags = flags
+        mujoco.mj_step(model, data)
+        mujoco.mj_step1(model, data)
 
     def _object_positions(self) -> np.ndarray:
         addresses = self._scene.object_qpos[:, None] + np.arange(3)
