@@ -111,6 +111,13 @@ def test_bad_actions_raise_and_leave_the_episode_as_it_was(environment):
     assert episode(environment, SEED, steps=5, disturb=disturb)[0] == undisturbed
 
 
+@pytest.fixture
+def log_elsewhere(monkeypatch, tmp_path):
+    """MuJoCo writes a log of its warnings into the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("log_elsewhere")
 @pytest.mark.parametrize("velocity", [1e12, -1e300, np.nan])
 def test_a_diverging_simulation_ends_the_episode(environment, velocity):
     before = environment.divergences
@@ -133,6 +140,7 @@ def test_a_diverging_simulation_ends_the_episode(environment, velocity):
     assert "diverged" not in environment.episode_info()
 
 
+@pytest.mark.usefixtures("log_elsewhere")
 def test_an_episode_after_a_divergence_is_like_any_other(environment):
     expected, _ = episode(environment, 7)
     environment.reset()
