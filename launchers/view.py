@@ -9,10 +9,11 @@ The window is MuJoCo's interactive viewer and runs in real time until it is clos
 from __future__ import annotations
 
 import functools
-import os
 import pathlib
 import re
+import threading
 import time
+import warnings
 from collections.abc import Sequence
 
 import dm_env
@@ -166,21 +167,27 @@ def _show(session: _Session, steps: int | None) -> None:
 
     model, data = session.environment.physics
     object_geoms = np.isin(model.geom_bodyid, session.environment.scene.object_body)
-    with viewer.launch_passive(model, data) as window:
-        name = _CAMERA.value
-        with window.lock():
-            window.cam.type = mujoco.mjtCamera.mjCAMERA_FIXED
-            window.cam.fixedcamid = model.camera(cameras.mjcf_name(name)).id
-        while window.is_running() and (steps is None or session.steps < steps):
-            begin = time.monotonic()
+    others = set(threading.enumerate())
+    try:
+        with viewer.launch_passive(model, data) as window:
+            name = _CAMERA.value
             with window.lock():
-                timestep = session.advance()
-            if timestep.first():  # an episode may bring other objects
-                for mesh in np.unique(model.geom_dataid[object_geoms]):
-                    window.update_mesh(int(mesh))
-            window.sync()
-            left = scene.CONTROL_TIMESTEP - (time.monotonic() - begin)
-            time.sleep(max(0.0, left))
+                window.cam.type = mujoco.mjtCamera.mjCAMERA_FIXED
+                window.cam.fixedcamid = model.camera(cameras.mjcf_name(name)).id
+            while window.is_running() and (steps is None or session.steps < steps):
+                begin = time.monotonic()
+                with window.lock():
+                    timestep = session.advance()
+                if timestep.first():  # an episode may bring other objects
+                    for mesh in np.unique(model.geom_dataid[object_geoms]):
+                        window.update_mesh(int(mesh))
+                window.sync()
+                left = scene.CONTROL_TIMESTEP - (time.monotonic() - begin)
+                time.sleep(max(0.0, left))
+    finally:
+        # GLFW ends at exit; MuJoCo's thread must be through with it by then.
+        for thread in set(threading.enumerate()) - others:
+            thread.join(timeout=10)
 
 
 def _make_policy(name: str, environment: RgbStacking) -> experts.Expert | _Still:
@@ -190,7 +197,17 @@ def _make_policy(name: str, environment: RgbStacking) -> experts.Expert | _Still
 
 
 def _has_display() -> bool:
-    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    """Whether a window can open: MuJoCo would wait for a key where it cannot."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says why not
+        try:
+            import glfw
+        except ImportError:  # no GLFW library
+            return False
+        if not glfw.init():
+            return False
+        glfw.terminate()
+    return True
 
 
 def _checked_steps(steps: int | None) -> int | None:
