@@ -1,6 +1,6 @@
 """How many control steps a second does one core give, and what takes the time?
 
-    python -m benchmarks.environment [--preset=fast|reference] [--seconds=30]
+    python -m benchmarks.environment [--preset=reference] [--observations=vision]
 
 Bare `mj_step` runs on the same model, from the same states, in turn with the
 environment, so that both see the same load of the machine.
@@ -17,10 +17,14 @@ from absl import flags
 import environments
 from environments import scene
 from environments.rendering import mujoco
+from environments.stacking import RgbStacking
 from launchers import command
 
 _PRESET = flags.DEFINE_string(
     "preset", scene.DEFAULT_PRESET, f"Physics: {', '.join(scene.PRESETS)}."
+)
+_PHYSICS = flags.DEFINE_string(
+    "physics", "", "Settings over the preset's: timestep=0.001,impratio=10"
 )
 _OBSERVATIONS = flags.DEFINE_string("observations", "state", "state or vision.")
 _SECONDS = flags.DEFINE_float("seconds", 30.0, "About how long to measure.")
@@ -32,20 +36,16 @@ _BARE = 5  # control steps of bare mj_step each time
 
 
 def measure(
-    preset: str, observations: str, object_set: int, seconds: float, seed: int
-) -> dict[str, float | str]:
-    """Runs whole episodes of random actions for about `seconds`."""
-    environment = environments.make(
-        object_set=object_set,
-        observations=observations,
-        preset=preset,
-        domain_randomization=True,
-        max_action_delay=2,
-        seed=seed,
-    )
+    environment: RgbStacking, seconds: float, seed: int = 0
+) -> dict[str, float | int]:
+    """Runs whole episodes of random actions for about `seconds`.
+
+    Returns:
+      Control steps a second and the like, by the names that `main` prints.
+    """
     model, data = environment.physics
     bare = mujoco.MjData(model)
-    substeps = scene.PRESETS[preset].substeps
+    substeps = round(scene.CONTROL_TIMESTEP / model.opt.timestep)
     rng = np.random.default_rng(seed)
     reset_times: list[float] = []
     step_time = bare_time = 0.0
@@ -73,7 +73,6 @@ def measure(
                 mujoco.mj_step(model, bare, nstep=substeps)
                 bare_steps += 1
             bare_time += clock() - start
-    environment.close()
     rate, bare_rate = steps / step_time, bare_steps / bare_time
     return {
         "steps_per_second": steps / (step_time + sum(reset_times)),
@@ -81,9 +80,8 @@ def measure(
         "mj_step_steps_per_second": bare_rate,
         "fraction_outside_mj_step": max(0.0, 1.0 - rate / bare_rate),
         "reset_seconds_mean": float(np.mean(reset_times)),
+        "reset_seconds_max": max(reset_times),
         "episodes": len(reset_times),
-        "preset": preset,
-        "observations": observations,
     }
 
 
@@ -93,13 +91,22 @@ def main(argv: list[str]) -> None:
     with command.bad_input():
         if _SECONDS.value <= 0:
             raise ValueError(f"--seconds is {_SECONDS.value}; valid: above 0")
-        result = measure(
-            _PRESET.value,
-            _OBSERVATIONS.value,
-            _OBJECT_SET.value,
-            _SECONDS.value,
-            _SEED.value,
+        scene.one_of("preset", _PRESET.value, scene.PRESETS)
+        environment = environments.make(
+            object_set=_OBJECT_SET.value,
+            observations=_OBSERVATIONS.value,
+            preset=scene.PRESETS[_PRESET.value].override(_PHYSICS.value),
+            domain_randomization=True,
+            max_action_delay=2,
+            seed=_SEED.value,
         )
+    result = measure(environment, _SECONDS.value, _SEED.value) | {
+        "preset": _PRESET.value,
+        "physics": _PHYSICS.value,
+        "observations": _OBSERVATIONS.value,
+        "object_set": _OBJECT_SET.value,
+    }
+    environment.close()
     for name, value in result.items():
         print(f"{name:35s}{value if isinstance(value, str) else round(value, 4)}")
     print(json.dumps(result))

@@ -20,8 +20,10 @@ import json
 import multiprocessing
 import os
 import pathlib
+import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import connection
 
 import numpy as np
 import tqdm
@@ -65,6 +67,7 @@ class Setting:
 
 def _start_worker(setting: Setting) -> None:
     """Builds the environment and loads the agent, once a process."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     global _environment, _expert
     import environments
     from datasets import saved_model_expert
@@ -73,6 +76,12 @@ def _start_worker(setting: Setting) -> None:
         object_set=setting.object_set, reward="dense", preset=setting.physics, seed=0
     )
     _expert = saved_model_expert.SavedModelExpert(setting.policy)
+
+
+def _end_with_parent() -> None:
+    """A pool's processes would wait for ever for a main process that was killed."""
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _episode(seed: int) -> dict[str, float | int]:

@@ -104,7 +104,7 @@ def drop_objects(
         if not _scatter(model, data, scene, rng):
             continue
         _settle(model, data, scene)
-        positions = data.qpos[scene.object_qpos[:, None] + np.arange(3)]
+        positions = data.qpos[scene.object_position]
         offset = np.abs(positions[:, :2] - scene_lib.BASKET_CENTRE).max()
         if offset < _INSIDE and np.all(positions[:, 2] > scene_lib.BASKET_HEIGHT):
             data.qpos[: len(hold)] = hold

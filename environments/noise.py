@@ -8,17 +8,37 @@ they are a counter, a switch and our own command. Rewards and success never see 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Mapping
 
 import numpy as np
 
 from environments import observations
 
-_JOINTS = 7
-_POSES = ("sawyer/pinch/pose", "sawyer/tcp/pose") + tuple(
-    f"rgb30_{color}/abs_pose" for color in observations.COLORS
+# Where numbers lie in a frame: poses [5, 7] and differences [3, 7].
+_POSES = np.array(
+    [
+        np.r_[observations.LAYOUT[name]]
+        for name in (
+            "sawyer/pinch/pose",
+            "sawyer/tcp/pose",
+            *(f"rgb30_{color}/abs_pose" for color in observations.COLORS),
+        )
+    ]
 )
+_TO_PINCH = np.array(
+    [np.r_[observations.LAYOUT[f"rgb30_{c}/to_pinch"]] for c in observations.COLORS]
+)
+# The wrist's angle and velocity are the last joint's.
+_WRIST, _LAST_JOINT = np.array(
+    [
+        (
+            observations.LAYOUT[f"wrist/{what}"].start,
+            observations.LAYOUT[f"sawyer/joints/{what}"].stop - 1,
+        )
+        for what in ("angle", "velocity")
+    ]
+).T
 
 
 def deviation(value: float, what: str) -> float:
@@ -63,42 +83,37 @@ class ObservationNoise:
         """Whether every deviation is 0."""
         return not any(dataclasses.astuple(self))
 
-    def apply(
-        self, frame: Mapping[str, np.ndarray], rng: np.random.Generator
-    ) -> dict[str, np.ndarray]:
+    @functools.cached_property
+    def _deviations(self) -> np.ndarray:
+        """Of each number of a frame, [FRAME_SIZE]; poses apart."""
+        at = observations.LAYOUT
+        deviations = np.zeros(observations.FRAME_SIZE)
+        deviations[at["sawyer/joints/angle"]] = self.joint_angle
+        deviations[at["sawyer/joints/velocity"]] = self.joint_velocity
+        deviations[at["sawyer/joints/torque"]] = self.joint_torque
+        deviations[at["wrist/force"]] = self.wrist_force
+        deviations[at["wrist/torque"]] = self.wrist_torque
+        deviations[at["sawyer/tcp/velocity"]] = np.repeat(
+            [self.tool_velocity, self.tool_angular_velocity], 3
+        )
+        return deviations
+
+    def apply(self, frame: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A frame of `sensors.Sensors.measure` as noisy sensors give it.
 
         Quaternions stay unit ones with a first component that is not negative, and
         `to_pinch` is the noisy object pose minus the noisy pinch pose.
         """
-        noisy = dict(frame)
-        for name, size in (
-            ("angle", self.joint_angle),
-            ("velocity", self.joint_velocity),
-        ):
-            joints = frame[f"sawyer/joints/{name}"]
-            noisy[f"sawyer/joints/{name}"] = joints + rng.normal(0.0, size, _JOINTS)
-            noisy[f"wrist/{name}"] = noisy[f"sawyer/joints/{name}"][-1]
-        for name, size in (
-            ("sawyer/joints/torque", self.joint_torque),
-            ("wrist/force", self.wrist_force),
-            ("wrist/torque", self.wrist_torque),
-            (
-                "sawyer/tcp/velocity",
-                np.repeat([self.tool_velocity, self.tool_angular_velocity], 3),
-            ),
-        ):
-            noisy[name] = frame[name] + rng.normal(0.0, size, frame[name].shape)
+        noisy = frame + self._deviations * rng.standard_normal(len(frame))
+        noisy[_WRIST] = noisy[_LAST_JOINT]
         poses = _turned_and_shifted(
-            np.stack([frame[name] for name in _POSES]),
+            frame[_POSES],
             np.array([self.tool_position] * 2 + [self.object_position] * 3),
             np.array([self.tool_orientation] * 2 + [self.object_orientation] * 3),
             rng,
         )
-        noisy.update(zip(_POSES, poses, strict=True))
-        for color in observations.COLORS:
-            pose = noisy[f"rgb30_{color}/abs_pose"]
-            noisy[f"rgb30_{color}/to_pinch"] = pose - noisy["sawyer/pinch/pose"]
+        noisy[_POSES] = poses
+        noisy[_TO_PINCH] = poses[2:] - poses[0]
         return noisy
 
 

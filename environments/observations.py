@@ -44,6 +44,18 @@ FRAME_SIZES: Mapping[str, int] = {
 PREVIOUS_ACTION = "action/environment"  # 7 joint velocities [rad/s], gripper [tics/s]
 PREVIOUS_ACTION_SIZE = 8
 
+
+def _layout() -> tuple[dict[str, slice], int]:
+    layout, start = {}, 0
+    for name, size in (*FRAME_SIZES.items(), (PREVIOUS_ACTION, PREVIOUS_ACTION_SIZE)):
+        layout[name] = slice(start, start + max(size, 1))
+        start = layout[name].stop
+    return layout, start
+
+
+# Inside the environment a frame is one flat vector; where each observation lies in it.
+LAYOUT, FRAME_SIZE = _layout()
+
 # Table 3 of the paper. The gripper's opening is not in the table, whose "wrist angle"
 # may well mean it: without it no low level could tell an open hand from a closed one.
 PROPRIOCEPTION = (
@@ -78,6 +90,21 @@ def shape(name: str) -> tuple[int, ...]:
 def dtype(name: str) -> type:
     """Returns the numpy type of one observation."""
     return np.uint8 if name == "gripper/grasp" else np.float32
+
+
+def of_frames(frames: np.ndarray) -> dict[str, np.ndarray]:
+    """Names the observations in a stack of frames [STACK, FRAME_SIZE], newest first."""
+    values = frames.astype(np.float32)
+    observation = {}
+    for name, place in LAYOUT.items():
+        if FRAME_SIZES.get(name) == 0:
+            value = values[:, place.start].astype(dtype(name))
+        elif name == PREVIOUS_ACTION:
+            value = values[:ACTION_STACK, place].copy()
+        else:
+            value = values[:, place].copy()
+        observation[name] = value
+    return observation
 
 
 GROUP_SIZES: Mapping[str, int] = {

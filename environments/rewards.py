@@ -7,6 +7,7 @@ public reference's, those of the pyramid our own (nobody published any). Positio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -74,6 +75,14 @@ class State(NamedTuple):
     contacts: Contacts | None = None
 
 
+def _norm(vector: np.ndarray) -> float:
+    return math.sqrt(vector.dot(vector))
+
+
+def _clip(value: float) -> float:
+    return float(min(max(value, 0.0), 1.0))
+
+
 def near(difference: np.ndarray, tolerance: np.ndarray | float, margin: float) -> float:
     """1 within the tolerance, else 1 - tanh^2(w d) with 0.05 left at the margin.
 
@@ -82,9 +91,9 @@ def near(difference: np.ndarray, tolerance: np.ndarray | float, margin: float) -
       tolerance: scalar or [n]; the norm of difference / tolerance is at most 1 inside.
       margin: the distance at which 1 - 0.95 is left.
     """
-    if np.linalg.norm(difference / tolerance) <= 1.0:
+    if _norm(difference / tolerance) <= 1.0:
         return 1.0
-    return float(1.0 - np.tanh(_ATANH / margin * np.linalg.norm(difference)) ** 2)
+    return 1.0 - math.tanh(_ATANH / margin * _norm(difference)) ** 2
 
 
 def reach(state: State, target: str) -> float:
@@ -94,7 +103,8 @@ def reach(state: State, target: str) -> float:
 
 def close_fingers(state: State) -> float:
     """How far the fingers are closed, on the shape of a distance over their range."""
-    return float(1.0 - np.tanh(_ATANH / FULL_TICS * abs(FULL_TICS - state.finger)) ** 2)
+    open_tics = abs(FULL_TICS - state.finger)
+    return 1.0 - math.tanh(_ATANH / FULL_TICS * open_tics) ** 2
 
 
 def grasp(state: State) -> float:
@@ -114,10 +124,10 @@ def lift(state: State, target: str) -> float:
     """Height of the object, linear between two heights, inside the workspace."""
     position = state.objects[target]
     offset = (position - scene_lib.WORKSPACE_CENTRE) / (scene_lib.WORKSPACE_SIZE / 2)
-    if np.linalg.norm(offset) > 1.0:
+    if _norm(offset) > 1.0:
         return 0.0
     height = (position[2] - LIFT_LOW) / (LIFT_HIGH - LIFT_LOW)
-    return float(np.clip(height, 0.0, 1.0))
+    return _clip(height)
 
 
 def lift_and_grasp(state: State, target: str) -> float:
@@ -148,7 +158,7 @@ def place_near(state: State, target: str, other: str) -> float:
     """1 where the two objects are beside each other, else 0."""
     offset = state.objects[target] - state.objects[other]
     return float(
-        np.linalg.norm(offset[:2]) <= NEAR_HORIZONTAL_TOLERANCE
+        _norm(offset[:2]) <= NEAR_HORIZONTAL_TOLERANCE
         and abs(offset[2]) <= NEAR_VERTICAL_TOLERANCE
     )
 
@@ -157,7 +167,7 @@ def stack(state: State, top: str, bottom: str) -> float:
     """1 where the top object is on the bottom one and not grasped, else 0."""
     offset = state.objects[top] - state.objects[bottom]
     placed = (
-        np.linalg.norm(offset[:2]) <= STACK_HORIZONTAL_TOLERANCE
+        _norm(offset[:2]) <= STACK_HORIZONTAL_TOLERANCE
         and abs(offset[2] - OBJECT_HEIGHT) <= STACK_VERTICAL_TOLERANCE
     )
     return float(placed and state.grasp != INWARD_GRASP)
@@ -168,7 +178,7 @@ def pyramid(state: State, top: str, left: str, right: str) -> float:
     midway = (state.objects[left] + state.objects[right]) / 2
     offset = state.objects[top] - midway
     placed = (
-        np.linalg.norm(offset[:2]) <= PYRAMID_HORIZONTAL_TOLERANCE
+        _norm(offset[:2]) <= PYRAMID_HORIZONTAL_TOLERANCE
         and abs(offset[2] - PYRAMID_HEIGHT) <= PYRAMID_VERTICAL_TOLERANCE
     )
     return float(placed and state.grasp != INWARD_GRASP)
@@ -191,8 +201,8 @@ def staged(stages: Sequence[float]) -> float:
     """
     for index in reversed(range(len(stages))):
         if stages[index] > STAGE_THRESHOLD:
-            return (index + float(np.clip(stages[index], 0.0, 1.0))) / len(stages)
-    return float(np.clip(stages[0], 0.0, 1.0)) / len(stages)
+            return (index + _clip(stages[index])) / len(stages)
+    return _clip(stages[0]) / len(stages)
 
 
 def sparsify(stages: Sequence[float]) -> list[float]:

@@ -268,6 +268,7 @@ class Scene:
       finger_ctrl, finger_act: the gripper's actuator.
       pinch_site, wrist_site: site ids.
       object_qpos: [3] first qpos address of red, green, blue (position, quaternion).
+      object_position: [3, 3] qpos addresses of their positions.
       object_dof: [3] first dof address.
       object_body: [3] body ids. object_geom: [3] collision geom ids.
       robot_bodies: ids of the arm's, wrist sensor's and hand's bodies.
@@ -297,6 +298,7 @@ class Scene:
         names = [f"rgb_object_{color}" for color in observations.COLORS]
         joints = [model.joint(f"{name}/").id for name in names]
         self.object_qpos = model.jnt_qposadr[joints].copy()
+        self.object_position = self.object_qpos[:, None] + np.arange(3)
         self.object_dof = model.jnt_dofadr[joints].copy()
         self.object_body = np.array([model.body(f"{n}/{n}/").id for n in names])
         collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)

@@ -91,6 +91,9 @@ class RgbStacking(dm_env.Environment):
             self._randomizer = Randomizer(
                 model, self._scene, self._objects, config.randomization
             )
+        self._noise = None
+        if config.randomization is not None and not config.randomization.noise.is_off:
+            self._noise = config.randomization.noise
         self._noise_rng = np.random.default_rng()  # a reset seeds it
         self._views = cameras.Views(model, self._objects)
         self._images: dict[str, np.ndarray] = {}
@@ -98,8 +101,9 @@ class RgbStacking(dm_env.Environment):
         self._episode_seed: int | None = None
         self._info: dict[str, float | int | str] = {}
         self._step = -1  # -1: a reset is due
-        self._frames: dict[str, np.ndarray] = {}
-        self._measured: dict[str, np.ndarray] = {}  # the last frame, without noise
+        self._measured = np.zeros(observations.FRAME_SIZE)  # without noise
+        # The last frames, newest first, as observed.
+        self._frames = np.zeros((observations.STACK, observations.FRAME_SIZE))
         self._delayed: collections.deque[np.ndarray] = collections.deque()
         self.divergences = 0
         # Weight of every robot body, carried for it: the real arm compensates gravity.
@@ -140,6 +144,7 @@ class RgbStacking(dm_env.Environment):
         if seed is None:
             seed = int(self._seeds.integers(2**31))
         self._episode_seed = None
+        self._step = -1  # until the end: a reset that fails is to be repeated
         rng = np.random.default_rng(seed)
         # A stream of its own: the noise changes nothing else of an episode.
         self._noise_rng = np.random.default_rng((seed, _NOISE_STREAM))
@@ -171,10 +176,10 @@ class RgbStacking(dm_env.Environment):
         mujoco.mj_forward(model, data)
         self._sensors.reset(data)
         self._step = 0
-        self._frames = {}
         # As the reference has it: the "previous" action is what a zero one would send.
         self._controller.apply(data, still)
-        self._observe(data.ctrl.copy())
+        self._observe(data.ctrl)
+        self._frames[:] = self._frames[0]
         return dm_env.restart(self._observation())
 
     def step(self, action: np.ndarray) -> dm_env.TimeStep:
@@ -187,9 +192,8 @@ class RgbStacking(dm_env.Environment):
             return self.reset()
         action = self._checked(action)
         self._delayed.append(action)
-        model, data = self._model, self._data
+        data = self._data
         self._controller.apply(data, self._delayed.popleft())
-        sent = data.ctrl.copy()
         warnings = data.warning.number.copy()
         self._advance()
         self._step += 1
@@ -200,7 +204,7 @@ class RgbStacking(dm_env.Environment):
             self._info["diverged"] = 1
             self._step = -1
             return dm_env.termination(np.float32(0.0), self._observation())
-        self._observe(sent)
+        self._observe(data.ctrl)
         reward = np.float32(self._task.reward(self._config.reward, self.state()))
         if self._step >= EPISODE_STEPS:
             self._step = -1
@@ -241,15 +245,16 @@ class RgbStacking(dm_env.Environment):
 
     def state(self, with_contacts: bool = False) -> rewards.State:
         """The state that rewards, and an expert, see; with contacts, success too."""
-        positions = self._object_positions()
+        frame, at = self._measured, observations.LAYOUT
+        positions = self._data.qpos[self._scene.object_position]
         found = None
         if with_contacts:
             found = contacts.find(self._model, self._data, self._scene)
         return rewards.State(
-            pinch=self._measured["sawyer/pinch/pose"][:3].copy(),
+            pinch=frame[at["sawyer/pinch/pose"]][:3].copy(),
             objects=dict(zip(observations.COLORS, positions, strict=True)),
-            finger=float(self._measured["gripper/joints/angle"]),
-            grasp=int(self._measured["gripper/grasp"]),
+            finger=float(frame[at["gripper/joints/angle"].start]),
+            grasp=int(frame[at["gripper/grasp"].start]),
             contacts=found,
         )
 
@@ -287,9 +292,10 @@ class RgbStacking(dm_env.Environment):
             raise ValueError(
                 f"action has shape {action.shape}; valid: ({controller.ACTION_SIZE},)"
             )
-        if not np.all(np.abs(action) <= 1.0 + _ACTION_SLACK):  # also false for NaN
+        # Also false for NaN.
+        if not np.abs(action).max() <= 1.0 + _ACTION_SLACK:
             raise ValueError(f"action {action.tolist()} is not finite and in [-1, 1]")
-        return np.clip(action, -1.0, 1.0)
+        return action.clip(-1.0, 1.0)
 
     def _advance(self) -> None:
         """Integrates a control step; then positions, velocities, contacts are of now.
@@ -309,28 +315,13 @@ class RgbStacking(dm_env.Environment):
         mujoco.mj_step(model, data)
         mujoco.mj_step1(model, data)
 
-    def _object_positions(self) -> np.ndarray:
-        addresses = self._scene.object_qpos[:, None] + np.arange(3)
-        return self._data.qpos[addresses]
-
     def _observe(self, sent: np.ndarray) -> None:
         """Pushes a new frame onto the stacks, and draws the images."""
-        frame = self._sensors.measure(self._data)
-        frame[observations.PREVIOUS_ACTION] = sent
-        self._measured = frame
-        randomization = self._config.randomization
-        if randomization is not None and not randomization.noise.is_off:
-            frame = randomization.noise.apply(frame, self._noise_rng)
-        for name, value in frame.items():
-            if name in self._frames:
-                stack = self._frames[name]
-                stack[1:] = stack[:-1]
-                stack[0] = value
-            else:
-                depth = observations.shape(name)[0]
-                self._frames[name] = np.repeat(
-                    np.asarray(value, np.float64)[None], depth, axis=0
-                )
+        frame = self._measured = self._sensors.measure(self._data, sent)
+        if self._noise is not None:
+            frame = self._noise.apply(frame, self._noise_rng)
+        self._frames[1:] = self._frames[:-1]
+        self._frames[0] = frame
         size = self._config.image_size
         self._images = {
             f"{camera}/pixels": self._views.render(self._data, camera, size, True)
@@ -338,8 +329,4 @@ class RgbStacking(dm_env.Environment):
         }
 
     def _observation(self) -> dict[str, np.ndarray]:
-        observation = {
-            name: stack.astype(observations.dtype(name))
-            for name, stack in self._frames.items()
-        }
-        return observation | self._images
+        return observations.of_frames(self._frames) | self._images

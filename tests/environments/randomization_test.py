@@ -323,23 +323,19 @@ def test_noisy_frames_are_consistent():
 
 
 def frame():
-    return {
-        name: np.zeros(size or ())
-        for name, size in observations.FRAME_SIZES.items()
-        if not name.endswith("to_pinch")
-    } | {
-        name: np.array([0.1, 0.2, 0.3, 0.0, 0.6, 0.0, 0.8])
-        for name in observations.FRAME_SIZES
-        if name.endswith("pose")
-    }
+    values = np.zeros(observations.FRAME_SIZE)
+    for name, place in observations.LAYOUT.items():
+        if name.endswith("pose"):
+            values[place] = [0.1, 0.2, 0.3, 0.0, 0.6, 0.0, 0.8]
+    return values
 
 
 def test_noise_has_its_deviations():
     rng = np.random.default_rng(0)
     sizes = dict(zip(NOISES, np.linspace(0.001, 0.02, len(NOISES)), strict=True))
     noisy = noise.ObservationNoise(**sizes)
-    frames = [noisy.apply(frame(), rng) for _ in range(2000)]
-    values = {name: np.array([f[name] for f in frames]) for name in frames[0]}
+    frames = np.array([noisy.apply(frame(), rng) for _ in range(2000)])
+    values = {name: frames[:, place] for name, place in observations.LAYOUT.items()}
     where = {
         "joint_angle": values["sawyer/joints/angle"],
         "joint_velocity": values["sawyer/joints/velocity"],
