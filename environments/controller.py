@@ -83,19 +83,19 @@ class CartesianController:
         # Mapper failures (no solution in time); the arm then stands still for a step.
         self.failures = 0
 
-    def apply(self, data: mujoco.MjData, action: np.ndarray) -> None:
+    def apply(self, data: mujoco.MjData, action: Sequence[float]) -> None:
         """Writes the actuators' commands for one control step.
 
         Args:
           data: with positions up to date (`mj_step1` or `mj_forward` has run).
-          action: float [5] in [-1, 1].
+          action: [5] in [-1, 1].
         """
         position = data.site_xpos[self._scene.pinch_site].tolist()
         state = [*position, -float(data.qpos[_WRIST_JOINT])]
         command = [
             0.0 if (x < low and u < 0) or (x > high and u > 0) else u * scale
             for u, x, (low, high, scale) in zip(
-                action.tolist(), state, self._limits, strict=False
+                action, state, self._limits, strict=False
             )
         ]
         data.ctrl[self._scene.arm_ctrl] = self.joint_velocities(data, command)

@@ -26,6 +26,7 @@ _POSES = np.array(
         )
     ]
 )
+_QUATERNIONS = _POSES[:, 3:]
 _TO_PINCH = np.array(
     [np.r_[observations.LAYOUT[f"rgb30_{c}/to_pinch"]] for c in observations.COLORS]
 )
@@ -39,6 +40,15 @@ _WRIST, _LAST_JOINT = np.array(
         for what in ("angle", "velocity")
     ]
 ).T
+# The matrix of a product with a quaternion from the left, by that one's components.
+_PRODUCT = np.array(
+    [
+        np.eye(4),
+        [[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 0, -1], [0, 0, 1, 0]],
+        [[0, 0, -1, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, -1, 0, 0]],
+        [[0, 0, 0, -1], [0, 0, -1, 0], [0, 1, 0, 0], [1, 0, 0, 0]],
+    ]
+)
 
 
 def deviation(value: float, what: str) -> float:
@@ -85,7 +95,7 @@ class ObservationNoise:
 
     @functools.cached_property
     def _deviations(self) -> np.ndarray:
-        """Of each number of a frame, [FRAME_SIZE]; poses apart."""
+        """Of each number of a frame, [FRAME_SIZE]; orientations apart."""
         at = observations.LAYOUT
         deviations = np.zeros(observations.FRAME_SIZE)
         deviations[at["sawyer/joints/angle"]] = self.joint_angle
@@ -96,47 +106,46 @@ class ObservationNoise:
         deviations[at["sawyer/tcp/velocity"]] = np.repeat(
             [self.tool_velocity, self.tool_angular_velocity], 3
         )
+        deviations[_POSES[:2, :3]] = self.tool_position
+        deviations[_POSES[2:, :3]] = self.object_position
         return deviations
 
-    def apply(self, frame: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, rng: np.random.Generator, frames: int) -> NoiseSequence:
+        """Draws the noise of an episode's frames at once: far cheaper than one by one.
+
+        Args:
+          rng: all is drawn from it.
+          frames: how many there will be, the first one's included.
+        """
+        size = (frames, observations.FRAME_SIZE)
+        shifts = self._deviations * rng.standard_normal(size)
+        shifts[:, _WRIST] = shifts[:, _LAST_JOINT]
+        orientation = [self.tool_orientation] * 2 + [self.object_orientation] * 3
+        turns = np.ones((frames, len(_POSES), 4))
+        turns[..., 1:] = rng.standard_normal((frames, len(_POSES), 3))
+        turns[..., 1:] *= np.array(orientation)[:, None] / 2
+        turns /= np.linalg.norm(turns, axis=-1, keepdims=True)
+        return NoiseSequence(shifts, np.tensordot(turns, _PRODUCT, axes=1))
+
+
+class NoiseSequence:
+    """The noise of one episode; one call of `apply` a frame."""
+
+    def __init__(self, shifts: np.ndarray, turns: np.ndarray) -> None:
+        """Takes what is added to frames, [N, FRAME_SIZE], and matrices of turns."""
+        self._draws = zip(shifts, turns, strict=True)
+
+    def apply(self, frame: np.ndarray) -> np.ndarray:
         """A frame of `sensors.Sensors.measure` as noisy sensors give it.
 
         Quaternions stay unit ones with a first component that is not negative, and
         `to_pinch` is the noisy object pose minus the noisy pinch pose.
         """
-        noisy = frame + self._deviations * rng.standard_normal(len(frame))
-        noisy[_WRIST] = noisy[_LAST_JOINT]
-        poses = _turned_and_shifted(
-            frame[_POSES],
-            np.array([self.tool_position] * 2 + [self.object_position] * 3),
-            np.array([self.tool_orientation] * 2 + [self.object_orientation] * 3),
-            rng,
-        )
-        noisy[_POSES] = poses
+        shift, turn = next(self._draws)
+        noisy = frame + shift
+        quaternions = np.matmul(turn, frame[_QUATERNIONS][..., None])[..., 0]
+        quaternions *= np.where(quaternions[:, :1] < 0, -1.0, 1.0)
+        noisy[_QUATERNIONS] = quaternions
+        poses = noisy[_POSES]
         noisy[_TO_PINCH] = poses[2:] - poses[0]
         return noisy
-
-
-def _turned_and_shifted(
-    poses: np.ndarray,
-    position: np.ndarray,
-    orientation: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Poses [N, 7] with noise of [N] deviations: shifts, and small rotation vectors."""
-    shift, turn = rng.standard_normal((2, len(poses), 3))
-    x, y, z = (turn * orientation[:, None] / 2).T
-    w, a, b, c = poses[:, 3:].T
-    # (1, x, y, z) times the quaternion, which is then made a unit one.
-    quaternion = np.stack(
-        [
-            w - x * a - y * b - z * c,
-            a + x * w + y * c - z * b,
-            b + y * w + z * a - x * c,
-            c + z * w + x * b - y * a,
-        ],
-        axis=1,
-    )
-    norm = np.sqrt((quaternion**2).sum(axis=1)) * np.where(quaternion[:, 0] < 0, -1, 1)
-    moved = poses[:, :3] + shift * position[:, None]
-    return np.concatenate([moved, quaternion / norm[:, None]], axis=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 from typing import Any
 
 import dm_env
@@ -20,6 +21,7 @@ from environments import (
     rewards,
 )
 from environments import scene as scene_lib
+from environments.noise import NoiseSequence
 from environments.randomization import RandomizationConfig, Randomizer
 from environments.rendering import mujoco
 from environments.sensors import FINGER_VELOCITY_INTERVAL, Sensors
@@ -91,10 +93,7 @@ class RgbStacking(dm_env.Environment):
             self._randomizer = Randomizer(
                 model, self._scene, self._objects, config.randomization
             )
-        self._noise = None
-        if config.randomization is not None and not config.randomization.noise.is_off:
-            self._noise = config.randomization.noise
-        self._noise_rng = np.random.default_rng()  # a reset seeds it
+        self._noise: NoiseSequence | None = None  # of this episode
         self._views = cameras.Views(model, self._objects)
         self._images: dict[str, np.ndarray] = {}
         self._seeds = np.random.default_rng(seed)
@@ -104,7 +103,7 @@ class RgbStacking(dm_env.Environment):
         self._measured = np.zeros(observations.FRAME_SIZE)  # without noise
         # The last frames, newest first, as observed.
         self._frames = np.zeros((observations.STACK, observations.FRAME_SIZE))
-        self._delayed: collections.deque[np.ndarray] = collections.deque()
+        self._delayed: collections.deque[list[float]] = collections.deque()
         self.divergences = 0
         # Weight of every robot body, carried for it: the real arm compensates gravity.
         self._weight = np.zeros((model.nbody, 6))
@@ -146,8 +145,11 @@ class RgbStacking(dm_env.Environment):
         self._episode_seed = None
         self._step = -1  # until the end: a reset that fails is to be repeated
         rng = np.random.default_rng(seed)
-        # A stream of its own: the noise changes nothing else of an episode.
-        self._noise_rng = np.random.default_rng((seed, _NOISE_STREAM))
+        randomization = self._config.randomization
+        if randomization is not None and not randomization.noise.is_off:
+            # A stream of its own: the noise changes nothing else of an episode.
+            stream = np.random.default_rng((seed, _NOISE_STREAM))
+            self._noise = randomization.noise.draw(stream, EPISODE_STEPS + 1)
         self._info = {"seed": seed}
         ids = objects.triplet(self._object_set, rng)
         if ids != self._objects.ids:
@@ -158,7 +160,7 @@ class RgbStacking(dm_env.Environment):
             self._info.update(self._randomizer.draw(rng))
         delay = int(rng.integers(self._config.max_action_delay + 1))
         self._info["action_delay"] = delay
-        still = np.zeros(controller.ACTION_SIZE)
+        still = [0.0] * controller.ACTION_SIZE
         self._delayed = collections.deque([still] * delay)
 
         model, data = self._model, self._data
@@ -197,9 +199,9 @@ class RgbStacking(dm_env.Environment):
         warnings = data.warning.number.copy()
         self._advance()
         self._step += 1
-        if not np.array_equal(warnings, data.warning.number) or not (
-            np.isfinite(data.qpos).all() and np.isfinite(data.qvel).all()
-        ):
+        # MuJoCo looks for numbers that are bad, and warns; this is a second look.
+        finite = math.isfinite(data.qpos.sum() + data.qvel.sum())
+        if not finite or not np.array_equal(warnings, data.warning.number):
             self.divergences += 1
             self._info["diverged"] = 1
             self._step = -1
@@ -286,16 +288,17 @@ class RgbStacking(dm_env.Environment):
 
     # Inside.
 
-    def _checked(self, action: Any) -> np.ndarray:
+    def _checked(self, action: Any) -> list[float]:
         action = np.asarray(action, dtype=np.float64)
         if action.shape != (controller.ACTION_SIZE,):
             raise ValueError(
                 f"action has shape {action.shape}; valid: ({controller.ACTION_SIZE},)"
             )
+        values = action.tolist()
         # Also false for NaN.
-        if not np.abs(action).max() <= 1.0 + _ACTION_SLACK:
-            raise ValueError(f"action {action.tolist()} is not finite and in [-1, 1]")
-        return action.clip(-1.0, 1.0)
+        if not all(abs(value) <= 1.0 + _ACTION_SLACK for value in values):
+            raise ValueError(f"action {values} is not finite and in [-1, 1]")
+        return [min(max(value, -1.0), 1.0) for value in values]
 
     def _advance(self) -> None:
         """Integrates a control step; then positions, velocities, contacts are of now.
@@ -319,7 +322,7 @@ class RgbStacking(dm_env.Environment):
         """Pushes a new frame onto the stacks, and draws the images."""
         frame = self._measured = self._sensors.measure(self._data, sent)
         if self._noise is not None:
-            frame = self._noise.apply(frame, self._noise_rng)
+            frame = self._noise.apply(frame)
         self._frames[1:] = self._frames[:-1]
         self._frames[0] = frame
         size = self._config.image_size

@@ -334,7 +334,8 @@ def test_noise_has_its_deviations():
     rng = np.random.default_rng(0)
     sizes = dict(zip(NOISES, np.linspace(0.001, 0.02, len(NOISES)), strict=True))
     noisy = noise.ObservationNoise(**sizes)
-    frames = np.array([noisy.apply(frame(), rng) for _ in range(2000)])
+    sequence = noisy.draw(rng, 2000)
+    frames = np.array([sequence.apply(frame()) for _ in range(2000)])
     values = {name: frames[:, place] for name, place in observations.LAYOUT.items()}
     where = {
         "joint_angle": values["sawyer/joints/angle"],
