@@ -22,7 +22,7 @@ import os
 import pathlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing import connection
 
 import numpy as np
@@ -64,10 +64,21 @@ class Setting:
         scene.one_of("preset", self.preset, scene.PRESETS)
         return scene.PRESETS[self.preset].override(self.overrides)
 
+    @property
+    def key(self) -> dict:
+        """What a record says of it: the same under any name of its settings."""
+        return {
+            "policy": pathlib.Path(self.policy).name,
+            "object_set": self.object_set,
+            "physics": json.loads(json.dumps(dataclasses.asdict(self.physics))),
+        }
+
 
 def _start_worker(setting: Setting) -> None:
     """Builds the environment and loads the agent, once a process."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
     global _environment, _expert
     import environments
     from datasets import saved_model_expert
@@ -103,7 +114,7 @@ def _episode(seed: int) -> dict[str, float | int]:
     }
 
 
-def run(
+def _run(
     setting: Setting, seeds: list[int], processes: int
 ) -> Iterator[dict[str, float | int]]:
     """Yields what happened in the episode of each seed, as they end."""
@@ -119,7 +130,7 @@ def run(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _known(path: pathlib.Path | None, setting: dict) -> dict[int, dict]:
+def _known(path: pathlib.Path | None, setting: Setting) -> dict[int, dict]:
     """Episodes of the same setting in the file, by seed."""
     if path is None or not path.exists():
         return {}
@@ -129,7 +140,36 @@ def _known(path: pathlib.Path | None, setting: dict) -> dict[int, dict]:
             records.append(json.loads(line))
         except json.JSONDecodeError:  # the half line of a killed run
             continue
-    return {r["seed"]: r for r in records if r["setting"] == setting}
+    return {r["seed"]: r for r in records if r["setting"] == setting.key}
+
+
+def evaluate(
+    setting: Setting,
+    seeds: Sequence[int],
+    processes: int = 1,
+    out: pathlib.Path | None = None,
+) -> list[dict]:
+    """Runs an episode a seed, but for those that `out` already has.
+
+    Returns:
+      What happened in each; what is new is also appended to `out`, a line each.
+    """
+    known = _known(out, setting)
+    records = [known[s] for s in seeds if s in known]
+    missing = [s for s in seeds if s not in known]
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    with tqdm.tqdm(total=len(seeds), initial=len(records), unit="episode") as bar:
+        for record in _run(setting, missing, processes) if missing else ():
+            records.append(record | {"setting": setting.key})
+            if out is not None:
+                # A line a write: several runs may share the file.
+                line = json.dumps(records[-1]) + "\n"
+                with out.open("a") as file:
+                    file.write(line)
+            bar.update()
+            bar.set_postfix(success=f"{np.mean([r['success'] for r in records]):.2f}")
+    return records
 
 
 def summary(records: list[dict], setting: Setting) -> dict[str, float | int | str]:
@@ -168,28 +208,10 @@ def main(argv: list[str]) -> None:
         setting = Setting(
             _POLICY.value, _OBJECT_SET.value, _PRESET.value, _PHYSICS.value
         )
-        key = {
-            "policy": pathlib.Path(setting.policy).name,
-            "object_set": setting.object_set,
-            "physics": json.loads(json.dumps(dataclasses.asdict(setting.physics))),
-        }
-        out = pathlib.Path(_OUT.value) if _OUT.value else None
-        known = _known(out, key)
-        if out is not None:
-            out.parent.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+        setting.physics  # noqa: B018  raises where it cannot be
     seeds = range(_SEED.value, _SEED.value + _EPISODES.value)
-    records = [known[s] for s in seeds if s in known]
-    missing = [s for s in seeds if s not in known]
-    with tqdm.tqdm(total=len(seeds), initial=len(records), unit="episode") as bar:
-        for record in run(setting, missing, _PROCESSES.value) if missing else ():
-            records.append(record)
-            if out is not None:
-                with out.open("a") as file:
-                    file.write(json.dumps(record | {"setting": key}) + "\n")
-            bar.update()
-            bar.set_postfix(success=f"{np.mean([r['success'] for r in records]):.2f}")
+    out = pathlib.Path(_OUT.value) if _OUT.value else None
+    records = evaluate(setting, seeds, _PROCESSES.value, out)
     result = summary(records, setting)
     for name, value in result.items():
         print(f"{name:25s}{value if isinstance(value, str) else round(value, 4)}")

@@ -60,6 +60,13 @@ def _scripted(environment: dm_env.Environment) -> Expert:
     return scripted_expert.ScriptedExpert(environment)
 
 
+def _saved_model(path: str, environment: dm_env.Environment) -> Expert:
+    del environment  # it has observations of its own to ask for
+    from datasets import saved_model_expert
+
+    return saved_model_expert.SavedModelExpert(path)
+
+
 def factory(form: str, task: str) -> Callable[[dm_env.Environment], Expert]:
     """Returns the picklable function from an environment to the expert of this form.
 
@@ -68,14 +75,15 @@ def factory(form: str, task: str) -> Callable[[dm_env.Environment], Expert]:
       task: name of the environment's task.
 
     Raises:
-      ValueError: for an unknown form, one that cannot be had yet, or one that cannot
-        do this task.
+      ValueError: for an unknown form, a path without a model, or one that cannot do
+        this task.
     """
-    name, _, argument = form.partition(":")
-    if name == "saved_model" and argument:
-        raise ValueError(
-            f"expert {form!r} is not available yet; valid now: scripted, random"
-        )
+    name, _, path = form.partition(":")
+    if name == "saved_model" and path:
+        from datasets import saved_model_expert
+
+        saved_model_expert.check(path)
+        return functools.partial(_saved_model, path)
     makers = {"scripted": _scripted, "random": RandomExpert}
     if form not in makers:
         raise ValueError(f"unknown expert {form!r}; valid: {', '.join(FORMS)}")

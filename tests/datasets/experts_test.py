@@ -35,7 +35,7 @@ def test_factories_are_picklable():
             "unknown expert 'clever'; valid: scripted, saved_model:PATH, random",
         ),
         ("saved_model:", "unknown expert"),
-        ("saved_model:/x", "not available yet"),
+        ("saved_model:/x", "/x holds no SavedModel"),
     ],
 )
 def test_unknown_forms(form, message):

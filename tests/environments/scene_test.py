@@ -1,0 +1,98 @@
+"""The compiled scene: presets, their settings, and what is left out of collisions."""
+
+import mujoco
+import numpy as np
+import pytest
+
+import environments
+from environments import scene
+
+
+def test_settings_over_a_preset():
+    physics = scene.PRESETS["reference"].override(
+        "timestep=0.001,integrator=implicitfast,multiccd=1,pad_solref=-1:-2"
+    )
+    assert physics.substeps == 50
+    assert physics.noslip_iterations == 5
+    model = scene.build(4, physics)
+    pads = scene.Scene(model).fingertip_geoms
+    assert model.opt.integrator == mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    assert model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_MULTICCD
+    np.testing.assert_array_equal(model.geom_solref[pads], [[-1, -2]] * len(pads))
+    # Another model of the same set keeps its own.
+    other = scene.build(4, "reference")
+    assert not other.opt.enableflags & mujoco.mjtEnableBit.mjENBL_MULTICCD
+    np.testing.assert_array_equal(other.geom_solref[pads[0]], [-30000, -200])
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("timestep=0.003", "0.003"),
+        ("timestep=0", "does not divide"),
+        ("speed=1", "noslip_iterations"),
+        ("cone=round", "pyramidal"),
+        ("integrator=rk4", "implicitfast"),
+        ("multiccd=yes", "bool"),
+        ("noslip_iterations=many", "int"),
+    ],
+)
+def test_bad_settings_name_the_valid_ones(text, named):
+    with pytest.raises(ValueError, match=named):
+        scene.PRESETS["fast"].override(text)
+
+
+def test_reference_preset_is_the_references():
+    model = scene.build(4, "reference")
+    option = model.opt
+    assert (option.timestep, option.noslip_iterations, option.impratio) == (5e-4, 5, 1)
+    assert option.integrator == mujoco.mjtIntegrator.mjINT_EULER
+    assert option.cone == mujoco.mjtCone.mjCONE_ELLIPTIC
+    assert (option.iterations, option.tolerance) == (100, 1e-8)
+
+
+def _grasping(preset):
+    """States of control steps in which the hand goes down, closes, and comes up."""
+    environment = environments.make(preset=preset, seed=0)
+    environment.seed_episode(2)
+    environment.reset()
+    rng = np.random.default_rng(0)
+    states = []
+    for step in range(130):
+        action = rng.uniform(-1, 1, 5)
+        action[2] = -1.0 if step < 90 else 1.0
+        action[4] = 1.0 if 20 < step < 40 or step > 80 else -1.0
+        environment.step(action)
+        model, data = environment.physics
+        states.append(np.concatenate([data.qpos, data.qvel]))
+    return model, np.array(states)
+
+
+def test_what_is_left_out_of_collisions_touches_nothing(monkeypatch):
+    physics = scene.PRESETS["fast"]
+    fewer, states = _grasping(physics)
+    monkeypatch.setattr(scene, "_drop_idle_collisions", lambda robot: None)
+    scene._compiled.cache_clear()
+    try:
+        all_of_them, reference = _grasping(physics)
+    finally:
+        scene._compiled.cache_clear()
+    colliding = [np.count_nonzero(m.geom_contype) for m in (fewer, all_of_them)]
+    assert colliding[0] < colliding[1]
+    np.testing.assert_array_equal(states, reference)
+
+
+def test_several_contacts_a_pair_let_an_object_rest():
+    """With one contact a box's corners take turns, and it trembles."""
+    shaking = {}
+    for several in (0, 1):
+        physics = scene.PRESETS["fast"].override(f"multiccd={several}")
+        environment = environments.make(preset=physics, seed=0)
+        environment.reset()
+        _, data = environment.physics
+        speeds = []
+        for _ in range(10):
+            environment.step(np.array([0.0, 0.0, 1.0, 0.0, -1.0]))
+            speeds.append(np.abs(data.qvel[environment.scene.object_dof[0] :]).max())
+        shaking[several] = np.median(speeds)
+    assert shaking[1] < 0.1 * shaking[0]
