@@ -13,24 +13,14 @@ there goes on after them.
 
 from __future__ import annotations
 
-import concurrent.futures
-import dataclasses
-import functools
 import json
-import multiprocessing
-import os
 import pathlib
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from multiprocessing import connection
 
-import numpy as np
-import tqdm
 from absl import flags
 
+from benchmarks import fidelity
 from environments import scene
-from launchers import command, evaluation
+from launchers import command
 
 _POLICY = flags.DEFINE_string("policy", None, "Directory of the agent's SavedModel.")
 _OBJECT_SET = flags.DEFINE_integer("object_set", 4, "Object set, 1 to 5.")
@@ -44,152 +34,6 @@ _PHYSICS = flags.DEFINE_string(
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of initial states and of the agent.")
 _OUT = flags.DEFINE_string("out", None, "File of one JSON line an episode.")
-
-_LATE = 20  # control steps at the end
-_STACKED = 0.95  # of the shaped reward
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """What makes an episode what it is, but for its seed."""
-
-    policy: str
-    object_set: int
-    preset: str
-    overrides: str
-
-    @functools.cached_property
-    def physics(self) -> scene.Physics:
-        """The preset with the overrides."""
-        scene.one_of("preset", self.preset, scene.PRESETS)
-        return scene.PRESETS[self.preset].override(self.overrides)
-
-    @property
-    def key(self) -> dict:
-        """What a record says of it: the same under any name of its settings."""
-        return {
-            "policy": pathlib.Path(self.policy).name,
-            "object_set": self.object_set,
-            "physics": json.loads(json.dumps(dataclasses.asdict(self.physics))),
-        }
-
-
-def _start_worker(setting: Setting) -> None:
-    """Builds the environment and loads the agent, once a process."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-    global _environment, _expert
-    import environments
-    from datasets import saved_model_expert
-
-    _environment = environments.make(
-        object_set=setting.object_set, reward="dense", preset=setting.physics, seed=0
-    )
-    _expert = saved_model_expert.SavedModelExpert(setting.policy)
-
-
-def _end_with_parent() -> None:
-    """A pool's processes would wait for ever for a main process that was killed."""
-    connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
-
-
-def _episode(seed: int) -> dict[str, float | int]:
-    begin = time.perf_counter()
-    _environment.seed_episode(seed)
-    _expert.reset(seed)
-    timestep = _environment.reset()
-    rewards = []
-    while not timestep.last():
-        timestep = _environment.step(_expert.step(timestep))
-        rewards.append(float(timestep.reward))
-    return {
-        "seed": seed,
-        "success": int(_environment.success()),
-        "mean_reward": float(np.mean(rewards)),
-        "stacked_late": int(max(rewards[-_LATE:]) > _STACKED),
-        "diverged": int(timestep.discount == 0.0),
-        "seconds": time.perf_counter() - begin,
-    }
-
-
-def _run(
-    setting: Setting, seeds: list[int], processes: int
-) -> Iterator[dict[str, float | int]]:
-    """Yields what happened in the episode of each seed, as they end."""
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(
-        processes, context, _start_worker, (setting,)
-    ) as pool:
-        futures = [pool.submit(_episode, seed) for seed in seeds]
-        try:
-            for future in concurrent.futures.as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _known(path: pathlib.Path | None, setting: Setting) -> dict[int, dict]:
-    """Episodes of the same setting in the file, by seed."""
-    if path is None or not path.exists():
-        return {}
-    records = []
-    for line in path.read_text().splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:  # the half line of a killed run
-            continue
-    return {r["seed"]: r for r in records if r["setting"] == setting.key}
-
-
-def evaluate(
-    setting: Setting,
-    seeds: Sequence[int],
-    processes: int = 1,
-    out: pathlib.Path | None = None,
-) -> list[dict]:
-    """Runs an episode a seed, but for those that `out` already has.
-
-    Returns:
-      What happened in each; what is new is also appended to `out`, a line each.
-    """
-    known = _known(out, setting)
-    records = [known[s] for s in seeds if s in known]
-    missing = [s for s in seeds if s not in known]
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    with tqdm.tqdm(total=len(seeds), initial=len(records), unit="episode") as bar:
-        for record in _run(setting, missing, processes) if missing else ():
-            records.append(record | {"setting": setting.key})
-            if out is not None:
-                # A line a write: several runs may share the file.
-                line = json.dumps(records[-1]) + "\n"
-                with out.open("a") as file:
-                    file.write(line)
-            bar.update()
-            bar.set_postfix(success=f"{np.mean([r['success'] for r in records]):.2f}")
-    return records
-
-
-def summary(records: list[dict], setting: Setting) -> dict[str, float | int | str]:
-    """Success with its 95 % Wilson interval, and mean rewards, of the episodes."""
-    successes = sum(r["success"] for r in records)
-    low, high = evaluation.wilson_interval(successes, len(records))
-    rewards = [r["mean_reward"] for r in records]
-    return {
-        "success": successes / len(records),
-        "low": low,
-        "high": high,
-        "episodes": len(records),
-        "preset": setting.preset,
-        "physics": setting.overrides,
-        "object_set": setting.object_set,
-        "mean_reward": float(np.mean(rewards)),
-        "mean_reward_interval": evaluation.mean_interval(rewards),
-        "stacked_late": float(np.mean([r["stacked_late"] for r in records])),
-        "diverged": sum(r["diverged"] for r in records),
-    }
 
 
 def main(argv: list[str]) -> None:
@@ -205,14 +49,14 @@ def main(argv: list[str]) -> None:
         for flag in (_EPISODES, _PROCESSES):
             if flag.value < 1:
                 raise ValueError(f"--{flag.name} is {flag.value}; valid: 1 or more")
-        setting = Setting(
+        setting = fidelity.Setting(
             _POLICY.value, _OBJECT_SET.value, _PRESET.value, _PHYSICS.value
         )
         setting.physics  # noqa: B018  raises where it cannot be
     seeds = range(_SEED.value, _SEED.value + _EPISODES.value)
     out = pathlib.Path(_OUT.value) if _OUT.value else None
-    records = evaluate(setting, seeds, _PROCESSES.value, out)
-    result = summary(records, setting)
+    records = fidelity.evaluate(setting, seeds, _PROCESSES.value, out)
+    result = fidelity.summary(records, setting)
     for name, value in result.items():
         print(f"{name:25s}{value if isinstance(value, str) else round(value, 4)}")
     print(json.dumps(result))

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import environments
-from benchmarks import specialist_fidelity
+from benchmarks import fidelity
 from datasets import experts, saved_model_expert
 from environments import observations
 
@@ -88,17 +88,17 @@ def test_what_is_no_agent_is_rejected(tmp_path):
 
 def test_the_benchmark_goes_on_after_what_it_has(tmp_path):
     """Two episodes in a worker, then the same again from the file."""
-    setting = specialist_fidelity.Setting(
+    setting = fidelity.Setting(
         save(tmp_path / "agent", 0.1, True), 4, "fast", "timestep=0.0025"
     )
     out = tmp_path / "episodes.jsonl"
-    first = specialist_fidelity.evaluate(setting, range(2), 1, out)
+    first = fidelity.evaluate(setting, range(2), 1, out)
     with out.open("a") as file:
         file.write('{"seed": 2, "succ')  # killed there
-    again = specialist_fidelity.evaluate(setting, range(2), 1, out)
+    again = fidelity.evaluate(setting, range(2), 1, out)
     assert [r["seed"] for r in again] == [0, 1]
     assert sorted(first, key=lambda r: r["seed"]) == again
     assert len(out.read_text().splitlines()) == 3
-    result = specialist_fidelity.summary(again, setting)
+    result = fidelity.summary(again, setting)
     assert result["episodes"] == 2 and 0 <= result["mean_reward"] <= 1
     assert result["low"] <= result["success"] <= result["high"]
