@@ -25,7 +25,7 @@ _PHYSICS = flags.DEFINE_string(
 )
 _OBSERVATIONS = flags.DEFINE_string("observations", "state", "state or vision.")
 _SECONDS = flags.DEFINE_float("seconds", 30.0, "About how long to measure.")
-_OBJECT_SET = flags.DEFINE_integer("object_set", 4, "Object set, 1 to 5.")
+_OBJECT_SET = command.define_object_set()
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the episodes and the actions.")
 
 
