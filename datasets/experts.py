@@ -26,7 +26,10 @@ class Expert(Protocol):
     phase: int
 
     def reset(self, seed: int) -> None:
-        """Begins an episode; all noise derives from the seed."""
+        """Begins an episode, which the environment has begun: its task and objects.
+
+        All noise derives from the seed.
+        """
 
     def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
         """Returns the action, float32 [D]."""

@@ -40,8 +40,8 @@ def run_episode(
     """
     seed = settings.episode_seed(index)
     environment.seed_episode(seed)
-    expert.reset(settings.expert_seed(index))
     timestep = environment.reset()
+    expert.reset(settings.expert_seed(index))
     observations, actions, rewards, discounts, phases = [], [], [], [], []
     while not timestep.last():
         on_step()

@@ -83,14 +83,16 @@ class ScriptedExpert:
           ValueError: a task that is no stack of two; the message names the valid ones.
         """
         self._environment = environment
-        self._top, self._bottom = map(observations.COLORS.index, pair(environment.task))
-        self._vertices = [self._mesh(i) for i in range(len(observations.COLORS))]
-        self._normals = [self._faces(v) for v in self._vertices]
         self.phase = _APPROACH
         self.reset(0)
 
     def reset(self, seed: int) -> None:
-        """Draws the style of an episode."""
+        """Reads the episode's task and objects, and draws its style."""
+        top, bottom = pair(self._environment.task)
+        self._top = observations.COLORS.index(top)
+        self._bottom = observations.COLORS.index(bottom)
+        self._vertices = [self._mesh(i) for i in range(len(observations.COLORS))]
+        self._normals = [self._faces(v) for v in self._vertices]
         self._rng = rng = np.random.default_rng(seed)
         self._style = _Style(
             gain=rng.uniform(3.0, 5.0),

@@ -25,7 +25,7 @@ from environments.noise import NoiseSequence
 from environments.randomization import RandomizationConfig, Randomizer
 from environments.rendering import mujoco
 from environments.sensors import FINGER_VELOCITY_INTERVAL, Sensors
-from environments.tasks import Task
+from environments.tasks import TASKS, Task
 
 EPISODE_STEPS = 400
 MAX_ACTION_DELAY = 2
@@ -78,7 +78,7 @@ class RgbStacking(dm_env.Environment):
         self._model = model
         self._data = mujoco.MjData(model)
         self._scene = scene_lib.Scene(model)
-        self._task = task
+        self._task = self._next_task = task
         self._config = config
         self._substeps = round(scene_lib.CONTROL_TIMESTEP / model.opt.timestep)
         self._finger_substeps = max(
@@ -143,6 +143,7 @@ class RgbStacking(dm_env.Environment):
         if seed is None:
             seed = int(self._seeds.integers(2**31))
         self._episode_seed = None
+        self._task = self._next_task
         self._step = -1  # until the end: a reset that fails is to be repeated
         rng = np.random.default_rng(seed)
         randomization = self._config.randomization
@@ -234,6 +235,15 @@ class RgbStacking(dm_env.Environment):
         """
         objects.check(object_set)
         self._object_set = object_set
+
+    def set_task(self, name: str) -> None:
+        """From the next reset on there is another task; nothing else changes.
+
+        Raises:
+          ValueError: a task that does not exist.
+        """
+        scene_lib.one_of("task", name, TASKS)
+        self._next_task = TASKS[name]
 
     def episode_info(self) -> dict[str, float | int | str]:
         """What was drawn for this episode: seed, delay, objects, the physics."""

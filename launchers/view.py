@@ -121,8 +121,8 @@ class _Session:
         """Begins an episode or steps in it."""
         if self._timestep is None or self._timestep.last():
             self.environment.seed_episode(self._seed + self.episodes)
-            self._policy.reset(self._seed + self.episodes)
             self._timestep = self.environment.reset()
+            self._policy.reset(self._seed + self.episodes)
             self.episodes += 1
         else:
             action = self._policy.step(self._timestep)

@@ -252,3 +252,22 @@ def test_a_pyramid_stands(object_set):
     data.qpos[scene.object_qpos[2] + 2] += 0.02  # in the air
     environment.step(still)
     assert not environment.success()
+
+
+def test_an_environment_changes_its_task_between_episodes():
+    def reward_and_success(environment):
+        environment.seed_episode(3)
+        environment.reset()
+        timestep = environment.step(np.zeros(5, np.float32))
+        return timestep.reward, environment.success()
+
+    changing = environments.make(task="reach_red", reward="dense", seed=0)
+    before = reward_and_success(changing)
+    changing.set_task("lift_green")
+    assert changing.task is tasks.TASKS["reach_red"]  # until the next reset
+    fixed = environments.make(task="lift_green", reward="dense", seed=1)
+    expected = reward_and_success(fixed)
+    assert reward_and_success(changing) == expected != before
+    assert changing.task is tasks.TASKS["lift_green"]
+    with pytest.raises(ValueError, match="unknown task 'juggle'; valid: stack_red_"):
+        changing.set_task("juggle")
