@@ -1,26 +1,28 @@
 """Collects a data set: over several processes, to be interrupted and continued.
 
-An episode depends on the settings and its index alone, a shard holds fixed episodes:
-neither the number of processes nor an interruption changes the data. A shard is written
-when its last episode has come in; an interruption loses what is not written yet.
+An episode depends on the settings and its index alone, a shard holds fixed episodes
+(`keeping` says which): neither the number of processes nor an interruption changes the
+data. A shard is written when it is full; an interruption loses what is not written yet.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import functools
 import os
 import pathlib
 import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
 
 import tqdm
 
-from datasets import paths, rollout, schema, workers
+from datasets import code_version, keeping, paths, rollout, schema, workers
+
+_FIRST_VERSION = "1.0.0"  # of manifests that do not say which
 
 
 class CollectionError(RuntimeError):
@@ -46,7 +48,8 @@ def collect(
       progress: whether to show a bar on standard error.
 
     Raises:
-      ValueError: a directory that cannot be continued; nothing in it was changed.
+      ValueError: a directory that cannot be continued, nothing in it was changed; or
+        successes were asked for and there is none (`keeping.PATIENCE`).
       CollectionError: a worker died; finished shards are kept.
       KeyboardInterrupt: passed on; finished shards are kept.
     """
@@ -79,11 +82,21 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
                 f"{directory} is not empty and holds no data set of this command"
             )
         return
-    there = paths.read_manifest(directory).get("settings", {})
-    for name, value in dataclasses.asdict(settings).items():
-        if there.get(name) != value:
+    manifest = paths.read_manifest(directory)
+    version = manifest.get("schema_version", _FIRST_VERSION)
+    if version != schema.VERSION:
+        raise ValueError(
+            f"{directory} holds a data set of format {version}, and this writes "
+            f"{schema.VERSION}: give another directory"
+        )
+    there = manifest.get("settings", {})
+    for field in dataclasses.fields(settings):
+        # A setting that came later had its default before it came.
+        default = None if field.default is dataclasses.MISSING else field.default
+        value, old = getattr(settings, field.name), there.get(field.name, default)
+        if old != value:
             raise ValueError(
-                f"{directory} holds a data set with {name} {there.get(name)!r}, not "
+                f"{directory} holds a data set with {field.name} {old!r}, not "
                 f"{value!r}: continue with the same settings or give another directory"
             )
 
@@ -126,7 +139,7 @@ class _Collection:
         with contextlib.suppress(FileNotFoundError):
             before = paths.read_manifest(directory)
         versions = before.get("code_versions", [])
-        version = _code_version()
+        version = code_version.describe()
         if version not in versions:
             versions = [*versions, version]
         # Time and steps of earlier runs, as far as their last finished shard.
@@ -136,6 +149,7 @@ class _Collection:
         self._steps, self._started = 0, time.monotonic()
         self._manifest: dict[str, Any] = {
             "dataset": schema.DATASET_NAME,
+            "schema_version": schema.VERSION,
             "settings": dataclasses.asdict(settings),
             "code_versions": versions,
         }
@@ -147,13 +161,13 @@ class _Collection:
         self._write_manifest()
         if not missing:
             return
-        indices = [i for s in missing for i in self._settings.shard_episodes(s)]
-        processes = min(self._processes, len(indices))
+        remaining = sum(len(self._settings.shard_episodes(s)) for s in missing)
+        processes = min(self._processes, remaining)
         try:
             with workers.Pool(
                 self._work, processes, self._directory / paths.LOGS
             ) as pool:
-                failures = self._collect(pool, missing, indices, progress)
+                failures = self._collect(pool, missing, progress)
         finally:
             paths.remove_temporaries(self._directory)
         if failures:
@@ -165,69 +179,70 @@ class _Collection:
         shutil.rmtree(self._directory / paths.LOGS, ignore_errors=True)
 
     def _collect(
-        self,
-        pool: workers.Pool,
-        missing: list[int],
-        indices: list[int],
-        progress: bool,
+        self, pool: workers.Pool, missing: list[int], progress: bool
     ) -> list[str]:
         from datasets import builder  # TensorFlow loads while the workers start.
 
         settings = self._settings
-        there = set(range(settings.num_shards)) - set(missing)
-        summaries, _ = self._read(there)
-        episodes, successes = len(summaries), sum(s.success for s in summaries)
+        found, _ = self._read(set(range(settings.num_shards)) - set(missing))
+        keeper = keeping.make(
+            settings, {k: [s.index for s in read] for k, read in found.items()}
+        )
+        successes = sum(s.success for read in found.values() for s in read)
         serialize = builder.Serializer(self._features())
-        shards = {shard: {} for shard in missing}
         bar = tqdm.tqdm(
             total=settings.episodes,
-            initial=episodes,
+            initial=sum(map(len, found.values())),
             unit="episode",
             dynamic_ncols=True,
             disable=not progress,
             smoothing=0.05,
         )
 
-        def on_episode(example: dict[str, Any]) -> None:
-            nonlocal episodes, successes
+        def on_episode(example: dict[str, Any]) -> bool:
+            nonlocal successes
             summary = rollout.summary(example)
-            shard = summary.index // settings.episodes_per_shard
-            records = shards[shard]
-            records[summary.index] = serialize(example)
+            kept = summary.success or settings.keep == "all"
+            record = serialize(example) if kept else None
             self._steps += summary.steps
-            if len(records) == len(settings.shard_episodes(shard)):
+            for shard, records in keeper.add(summary.index, record):
                 path = _shard(self._directory, settings, shard)
-                builder.write_shard(path, [records[i] for i in sorted(records)])
-                del shards[shard]
+                builder.write_shard(path, records)
                 self._write_manifest()
-            episodes += 1
             successes += summary.success
             rate = self._steps / (time.monotonic() - self._started)
             bar.set_postfix_str(
-                f"success {100 * successes / episodes:.0f} %, "
+                f"success {100 * successes / keeper.tried:.0f} % of {keeper.tried}, "
                 f"{rate:.0f} control steps/s",
                 refresh=False,
             )
-            bar.update()
+            bar.update(min(int(kept), settings.episodes - bar.n))
+            return keeper.complete
 
         with bar:
-            return pool.run(indices, on_episode)
+            return pool.run(keeper.indices(), on_episode)
 
     def finish(self) -> dict[str, Any]:
         """Writes the metadata of the whole data set and returns the manifest."""
         from datasets import builder
 
         settings = self._settings
-        summaries, num_bytes = self._read(set(range(settings.num_shards)))
-        count = len(summaries)
+        found, num_bytes = self._read(set(range(settings.num_shards)))
+        summaries = [s for shard in sorted(found) for s in found[shard]]
+        count, successes = len(summaries), sum(s.success for s in summaries)
+        # Of those that succeed, the last one kept is also the last one tried.
+        tried = count if settings.keep == "all" else summaries[-1].index + 1
         self._manifest |= {
             "expert_phases": list(self._expert_phases()),
             "episodes": count,
             "control_steps": sum(s.steps for s in summaries),
             "bytes": num_bytes,
-            "successes": sum(s.success for s in summaries),
-            "success_rate": sum(s.success for s in summaries) / count,
+            "tried": tried,
+            "successes": successes,
+            "success_rate": successes / tried,
+            "success_by_combination": _by_combination(settings, summaries, tried),
             "mean_return": sum(s.episode_return for s in summaries) / count,
+            "episode_indices": [s.index for s in summaries],
             "episode_seeds": [s.seed for s in summaries],
             "episode_successes": [s.success for s in summaries],
             "episode_returns": [s.episode_return for s in summaries],
@@ -252,24 +267,31 @@ class _Collection:
     def _expert_phases(self) -> tuple[str, ...]:
         return self._work.make_expert(self._environment).PHASES
 
-    def _read(self, shards: set[int]) -> tuple[list[schema.EpisodeSummary], int]:
-        """Reads what is there; ValueError where it is not what it has to be."""
+    def _read(
+        self, shards: set[int]
+    ) -> tuple[dict[int, list[schema.EpisodeSummary]], int]:
+        """Reads what is there; ValueError where it is not what it has to be.
+
+        Returns:
+          Summaries of the episodes of each shard, and the size of all in bytes.
+        """
         if not shards:
-            return [], 0
+            return {}, 0
         from datasets import builder
 
-        summaries, num_bytes = [], 0
+        found, num_bytes, last = {}, 0, -1
         for shard in sorted(shards):
             path = _shard(self._directory, self._settings, shard)
             read = list(builder.read_summaries(path))
             indices = [summary.index for summary, _ in read]
-            if indices != list(self._settings.shard_episodes(shard)):
+            if not keeping.fits(self._settings, shard, indices, last):
                 raise ValueError(
                     f"{path} holds the episodes {indices}: delete it and collect again"
                 )
-            summaries += [summary for summary, _ in read]
+            found[shard] = [summary for summary, _ in read]
             num_bytes += sum(size for _, size in read)
-        return summaries, num_bytes
+            last = indices[-1]
+        return found, num_bytes
 
     def _write_manifest(self) -> None:
         seconds = self._past_seconds + time.monotonic() - self._started
@@ -283,17 +305,24 @@ class _Collection:
         paths.write_json(self._directory / paths.MANIFEST, self._manifest)
 
 
-def _code_version() -> str:
-    root = pathlib.Path(__file__).resolve().parent.parent
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--tags"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
+def _by_combination(
+    settings: schema.Settings, summaries: list[schema.EpisodeSummary], tried: int
+) -> list[dict[str, Any]]:
+    """A row for each task and object set that was tried."""
+    combinations = settings.combinations
+    successes = collections.Counter(
+        summary.index % len(combinations) for summary in summaries if summary.success
+    )
+    rows = []
+    for i, (task, object_set) in enumerate(combinations[:tried]):
+        count = len(range(i, tried, len(combinations)))
+        rows.append(
+            {
+                "task": task,
+                "object_set": object_set,
+                "tried": count,
+                "successes": successes[i],
+                "success_rate": successes[i] / count,
+            }
         )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return described.stdout.strip()
+    return rows

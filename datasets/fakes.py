@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+import zlib
 from typing import ClassVar
 
 import dm_env
@@ -21,7 +22,7 @@ FAULTS = ("raise", "kill", "nan")
 
 
 class FakeEnvironment(dm_env.Environment):
-    """Noise of the real shapes, drawn from the episode's seed and the actions."""
+    """Noise of the real shapes, drawn from the episode's seed, kind and actions."""
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class FakeEnvironment(dm_env.Environment):
         fault: str = "",
         faulty_seed: int = -1,
         action_size: int = schema.ACTION_SIZE,
+        success_rate: float = 0.5,
     ) -> None:
         """Sets it up.
 
@@ -39,13 +41,16 @@ class FakeEnvironment(dm_env.Environment):
           fault: one of `FAULTS`, in the third step of the episode of `faulty_seed`.
           faulty_seed: see `fault`; -1 for every episode.
           action_size: D.
+          success_rate: share of the episodes that succeed.
         """
         self._max_steps = max_steps
         self._step_seconds = step_seconds
         self._fault = fault
         self._faulty_seed = faulty_seed
         self._action_size = action_size
+        self._success_rate = success_rate
         self._seed = 0
+        self._task, self._object_set = "stack_red_blue", 4
         self._t = -1
 
     def action_spec(self) -> specs.BoundedArray:
@@ -63,11 +68,20 @@ class FakeEnvironment(dm_env.Environment):
         """The next episode draws from this seed."""
         self._seed = seed
 
+    def set_task(self, name: str) -> None:
+        """The next episode draws from this task too."""
+        self._task = name
+
+    def set_objects(self, object_set: int | str) -> None:
+        """The next episode draws from this set too."""
+        self._object_set = object_set
+
     def reset(self) -> dm_env.TimeStep:
         """Starts an episode."""
-        self._rng = np.random.default_rng(self._seed)
+        kind = zlib.crc32(f"{self._task} {self._object_set}".encode())
+        self._rng = np.random.default_rng((self._seed, kind))
         self._length = int(self._rng.integers(5, self._max_steps + 1))
-        self._terminal = bool(self._rng.integers(2))
+        self._terminal = bool(self._rng.random() < self._success_rate)
         self._t = 0
         return dm_env.restart(self._observe(0.0))
 
@@ -91,7 +105,7 @@ class FakeEnvironment(dm_env.Environment):
         return dm_env.truncation(reward, observation)
 
     def success(self) -> bool:
-        """Half of the episodes are."""
+        """Those that end before their time."""
         return self._terminal
 
     def episode_info(self) -> dict[str, float | int]:

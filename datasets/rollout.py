@@ -26,10 +26,11 @@ def run_episode(
     """Runs episode `index` and returns it as one RLDS example.
 
     Args:
-      environment: with `seed_episode`, `success` and `episode_info` beyond dm_env.
+      environment: with `seed_episode`, `set_task`, `set_objects`, `success` and
+        `episode_info` beyond dm_env.
       expert: acts in it.
-      settings: give the seed and the metadata.
-      index: of the episode in the data set.
+      settings: give the seed, the task, the objects and the metadata.
+      index: of the episode, from 0, over all that are tried.
       on_step: called before each control step; may raise to stop.
 
     Returns:
@@ -39,7 +40,10 @@ def run_episode(
       ValueError: a number that is not finite, or an array that does not fit its spec.
     """
     seed = settings.episode_seed(index)
+    task, object_set = settings.combination(index)
     environment.seed_episode(seed)
+    environment.set_task(task)
+    environment.set_objects(object_set)
     timestep = environment.reset()
     expert.reset(settings.expert_seed(index))
     observations, actions, rewards, discounts, phases = [], [], [], [], []
@@ -74,9 +78,9 @@ def run_episode(
     info.pop("seed", None)
     metadata = {
         "success": bool(environment.success()),
-        "task": settings.task,
+        "task": task,
         "reward": settings.reward,
-        "object_set": settings.object_set_number,
+        "object_set": schema.object_set_number(object_set),
         "seed": seed,
         "episode_index": index,
         "action_delay": int(info.pop("action_delay", 0)),

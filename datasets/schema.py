@@ -14,12 +14,16 @@ from typing import Any
 import numpy as np
 from dm_env import specs
 
+from datasets import recipes
+from environments import scene
+
 DATASET_NAME = "helms_stacking"
 VERSION = "1.0.0"
 SPLIT = "train"
 FILE_FORMAT = "tfrecord"
 
 ACTION_SIZE = 5
+KEEP = ("all", "successes")
 UNKNOWN_PHASE = -1  # Of a step whose expert has no phases, and of every last step.
 
 DESCRIPTION = (
@@ -40,34 +44,50 @@ class Settings:
 
     Attributes:
       task, reward, object_set, domain_randomization, max_action_delay: as of
-        `environments.make`.
+        `environments.make`; task and object_set are None where `dataset` has them.
       expert: scripted, saved_model:PATH or random.
-      episodes: how many, over all shards.
+      episodes: how many are kept, over all shards.
       seed: every episode's seed derives from this and its index.
       episodes_per_shard: of every file but the last.
+      dataset: name of a recipe, whose combinations episodes take in turns, or None.
+      keep: one of `KEEP`; successes are the first `episodes` that succeed.
     """
 
-    task: str
+    task: str | None
     reward: str
-    object_set: int | str
+    object_set: int | str | None
     domain_randomization: bool
     max_action_delay: int
     expert: str
     episodes: int
     seed: int = 0
     episodes_per_shard: int = 10
+    dataset: str | None = None
+    keep: str = "all"
 
     def __post_init__(self) -> None:
-        """Raises ValueError for numbers out of range."""
+        """Raises ValueError for values that are not valid, or contradict each other."""
+        scene.one_of("keep", self.keep, KEEP)
+        if self.dataset is not None:
+            scene.one_of("dataset", self.dataset, recipes.RECIPES)
+        for name in ("task", "object_set"):
+            if (getattr(self, name) is None) != (self.dataset is not None):
+                raise ValueError(f"give either {name} or dataset, which has its own")
         for name, low in (("episodes", 1), ("episodes_per_shard", 1), ("seed", 0)):
             if getattr(self, name) < low:
                 value = getattr(self, name)
                 raise ValueError(f"{name} is {value}; valid: whole numbers from {low}")
 
     @property
-    def object_set_number(self) -> int:
-        """As stored with each episode: 1 to 5, or 0 for random."""
-        return self.object_set if isinstance(self.object_set, int) else 0
+    def combinations(self) -> tuple[recipes.Combination, ...]:
+        """Tasks and object sets, of which the episodes take one after another."""
+        if self.dataset is not None:
+            return recipes.RECIPES[self.dataset]
+        return ((self.task, self.object_set),)
+
+    def combination(self, index: int) -> recipes.Combination:
+        """Task and object set of an episode."""
+        return self.combinations[index % len(self.combinations)]
 
     @property
     def num_shards(self) -> int:
@@ -75,7 +95,7 @@ class Settings:
         return -(-self.episodes // self.episodes_per_shard)
 
     def shard_episodes(self, shard: int) -> range:
-        """Indices of the episodes of one file."""
+        """Places of one file's episodes among those that are kept."""
         first = shard * self.episodes_per_shard
         return range(first, min(first + self.episodes_per_shard, self.episodes))
 
@@ -97,7 +117,7 @@ class EpisodeSummary:
     """What the manifest and the progress bar need of an episode.
 
     Attributes:
-      index: from 0, over the data set.
+      index: from 0, over all that were tried.
       seed: of the environment.
       success: whether the task was solved at the episode's end.
       steps: control steps, one less than the RLDS steps.
@@ -157,6 +177,11 @@ def features(
             ),
         }
     )
+
+
+def object_set_number(object_set: int | str) -> int:
+    """As stored with each episode: 1 to 5, or 0 for random."""
+    return object_set if isinstance(object_set, int) else 0
 
 
 def is_image(spec: Any) -> bool:

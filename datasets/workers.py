@@ -8,7 +8,6 @@ episode of 400 steps). A worker that loses main stops at its next control step.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 import faulthandler
@@ -18,7 +17,7 @@ import pathlib
 import pickle
 import signal
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import connection as mp_connection
 from multiprocessing import resource_tracker
 from types import TracebackType
@@ -94,20 +93,21 @@ class Pool:
         self._stop()
 
     def run(
-        self, indices: Sequence[int], on_episode: Callable[[dict[str, Any]], None]
+        self, indices: Iterable[int], on_episode: Callable[[dict[str, Any]], bool]
     ) -> list[str]:
         """Runs episodes, begun in the order of `indices`; they end in any order.
 
         Where a worker dies, no new episode is begun, and the others finish theirs.
 
         Args:
-          indices: of the episodes.
-          on_episode: gets each example of `rollout.run_episode`.
+          indices: of the episodes; need not end.
+          on_episode: gets each example of `rollout.run_episode`; returns whether there
+            are enough: then those that are still running are left to `__exit__`.
 
         Returns:
           One line for each worker that died.
         """
-        pending = collections.deque(indices)
+        pending = iter(indices)
         failures: list[str] = []
         while self._workers:
             for pipe in mp_connection.wait([w.pipe for w in self._workers]):
@@ -123,11 +123,11 @@ class Pool:
                     else:
                         # A worker that just died says so at the next `recv`.
                         with contextlib.suppress(OSError):
-                            pipe.send(pending.popleft() if pending else None)
+                            pipe.send(next(pending, None))
                 except (EOFError, OSError, pickle.UnpicklingError):
                     kind = "gone"
-                if kind == "episode":
-                    on_episode(content)
+                if kind == "episode" and on_episode(content):
+                    return failures
                 if kind in ("error", "gone"):
                     self._workers.remove(worker)
                     _end(worker)
@@ -135,7 +135,7 @@ class Pool:
                         failure = _describe(worker)
                 if failure is not None:
                     failures.append(failure)
-                    pending.clear()
+                    pending = iter(())
         return failures
 
     def _stop(self) -> None:

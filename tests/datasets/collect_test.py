@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import pathlib
@@ -16,7 +17,7 @@ import psutil
 import pytest
 import tensorflow_datasets as tfds
 
-from datasets import collect, fakes, paths, rollout, schema
+from datasets import collect, fakes, keeping, paths, rollout, schema
 
 SETTINGS = schema.Settings(
     "stack_red_blue",
@@ -28,6 +29,11 @@ SETTINGS = schema.Settings(
     episodes=14,
     seed=7,
     episodes_per_shard=3,
+)
+# Half of the fakes' episodes succeed.
+SUCCESSES = dataclasses.replace(SETTINGS, keep="successes")
+ALL_PAIRS = dataclasses.replace(
+    SETTINGS, dataset="all_pairs_stacking", task=None, object_set=None, episodes=32
 )
 
 
@@ -48,16 +54,23 @@ def _read(directory):
     return sorted(episodes, key=lambda e: e[1]["episode_index"])
 
 
+def _expected(settings):
+    """The episodes to be kept, as the fakes give them in this process."""
+    environment = fakes.FakeEnvironment()
+    expert = fakes.FakeExpert(environment)
+    episodes = (
+        rollout.run_episode(environment, expert, settings, index)
+        for index in itertools.count()
+    )
+    if settings.keep == "successes":
+        episodes = (e for e in episodes if e["episode_metadata"]["success"])
+    return list(itertools.islice(episodes, settings.episodes))
+
+
 def _check_content(directory, settings):
     """Every episode once, each equal to what the fakes give in this process."""
     episodes = _read(directory)
-    indices = [int(metadata["episode_index"]) for _, metadata in episodes]
-    assert indices == list(range(settings.episodes))
-    environment = fakes.FakeEnvironment()
-    for index, (steps, metadata) in enumerate(episodes):
-        expected = rollout.run_episode(
-            environment, fakes.FakeExpert(environment), settings, index
-        )
+    for (steps, metadata), expected in zip(episodes, _expected(settings), strict=True):
         wanted = expected["steps"]
         assert len(steps) == len(wanted["reward"])
         for t, step in enumerate(steps):
@@ -79,6 +92,63 @@ def whole(tmp_path_factory):
 
 def test_round_trip_by_tfds(whole):
     _check_content(whole[0], SETTINGS)
+
+
+@pytest.mark.parametrize("settings", [SUCCESSES, ALL_PAIRS], ids=["kept", "pairs"])
+def test_what_is_collected_does_not_depend_on_processes(tmp_path, settings):
+    manifests = {
+        processes: _collect(tmp_path / str(processes), settings, processes)
+        for processes in (1, 3)
+    }
+    for processes in manifests:
+        _check_content(tmp_path / str(processes), settings)
+        for what in ("collection", "code_versions"):  # others commit meanwhile
+            del manifests[processes][what]
+    assert manifests[1] == manifests[3]
+
+
+def test_the_manifest_counts_what_was_tried(tmp_path):
+    manifest = _collect(tmp_path, SUCCESSES)
+    indices = [e["episode_metadata"]["episode_index"] for e in _expected(SUCCESSES)]
+    assert manifest["episode_indices"] == indices
+    assert manifest["tried"] == indices[-1] + 1 > manifest["episodes"] == 14
+    assert manifest["success_rate"] == 14 / manifest["tried"]
+    assert manifest["collection"]["control_steps"] > manifest["control_steps"]
+
+
+def test_the_manifest_has_success_by_combination(tmp_path):
+    rows = _collect(tmp_path, ALL_PAIRS)["success_by_combination"]
+    assert [(r["task"], r["object_set"]) for r in rows] == list(ALL_PAIRS.combinations)
+    # 32 episodes take 30 combinations in turns.
+    assert [r["tried"] for r in rows] == [2, 2] + [1] * 28
+    wanted = [0] * 30
+    for i, example in enumerate(_expected(ALL_PAIRS)):
+        wanted[i % 30] += example["episode_metadata"]["success"]
+    assert [r["successes"] for r in rows] == wanted
+
+
+def test_no_success_at_all_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(keeping, "PATIENCE", 9)
+    with pytest.raises(ValueError, match="none of the first 9 episodes succeeded"):
+        _collect(tmp_path, SUCCESSES, success_rate=0.0)
+    assert [f.name for f in tmp_path.iterdir() if f.is_file()] == ["manifest.json"]
+    _collect(tmp_path, SUCCESSES)
+    _check_content(tmp_path, SUCCESSES)
+
+
+def test_data_sets_of_earlier_versions_are_continued_and_others_refused(tmp_path):
+    _collect(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    del manifest["schema_version"]
+    for later in ("dataset", "keep"):
+        del manifest["settings"][later]
+    paths.write_json(tmp_path / "manifest.json", manifest)
+    (tmp_path / schema.shard_name(1, 5)).unlink()
+    _collect(tmp_path)
+    _check_content(tmp_path, SETTINGS)
+    paths.write_json(tmp_path / "manifest.json", manifest | {"schema_version": "9.0.0"})
+    with pytest.raises(ValueError, match="format 9.0.0, and this writes 1.0.0"):
+        _collect(tmp_path)
 
 
 def test_manifest_and_files(whole):
@@ -213,8 +283,8 @@ def _kill_after_new_shard(directory, settings, delay):
     return process.returncode == -signal.SIGKILL
 
 
-def _kill_and_continue(directory, kills, rng):
-    settings = dataclasses.replace(SETTINGS, episodes=30 + 20 * kills)
+def _kill_and_continue(directory, kills, rng, settings=SETTINGS):
+    settings = dataclasses.replace(settings, episodes=30 + 20 * kills)
     killed = 0
     while killed < kills:
         if not _kill_after_new_shard(directory, settings, rng.uniform(0, 0.4)):
@@ -227,10 +297,14 @@ def _kill_and_continue(directory, kills, rng):
     _check_content(directory, settings)
 
 
-def test_kill_9_and_continue(tmp_path):
-    _kill_and_continue(tmp_path, 1, random.Random(0))
+@pytest.mark.parametrize("settings", [SETTINGS, SUCCESSES], ids=schema.KEEP)
+def test_kill_9_and_continue(tmp_path, settings):
+    _kill_and_continue(tmp_path, 1, random.Random(0), settings)
 
 
 @pytest.mark.slow
-def test_kill_9_ten_times_and_continue(tmp_path):
-    _kill_and_continue(tmp_path, 10, random.Random(time.time_ns()))
+@pytest.mark.parametrize(
+    "settings", [SETTINGS, SUCCESSES, ALL_PAIRS], ids=[*schema.KEEP, "all pairs"]
+)
+def test_kill_9_ten_times_and_continue(tmp_path, settings):
+    _kill_and_continue(tmp_path, 10, random.Random(time.time_ns()), settings)

@@ -77,4 +77,4 @@ def test_seeds_depend_on_the_index_and_the_seed():
 def test_a_random_object_set_is_stored_as_zero():
     assert _run()["episode_metadata"]["object_set"] == SETTINGS.object_set
     random = dataclasses.replace(SETTINGS, object_set="random")
-    assert random.object_set_number == 0
+    assert schema.object_set_number(random.object_set) == 0

@@ -1,0 +1,34 @@
+"""Which version of this code is running, to be kept with what it makes."""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+import subprocess
+
+
+def describe() -> str:
+    """Returns the git commit, or else a hash of the sources that decide the data."""
+    root = pathlib.Path(__file__).resolve().parent.parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--tags"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return f"sources-{hash_sources(root)}"
+    return described.stdout.strip()
+
+
+def hash_sources(root: pathlib.Path) -> str:
+    """Returns 12 hex digits for the Python files of datasets and environments."""
+    digest = hashlib.sha256()
+    for package in ("datasets", "environments"):
+        for path in sorted((root / package).glob("*.py")):
+            content = path.read_bytes()
+            digest.update(f"{package}/{path.name} {len(content)} ".encode() + content)
+    return digest.hexdigest()[:12]

@@ -1,0 +1,140 @@
+"""Which episodes go where: every one, or the first that succeed.
+
+Episodes come in any order. What a file holds depends on the settings alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from datasets import schema
+
+PATIENCE = 100  # episodes without any success, after which there is no use in more
+
+Shard = tuple[int, list[bytes]]  # its number and its records
+
+
+def fits(
+    settings: schema.Settings, shard: int, indices: Sequence[int], after: int
+) -> bool:
+    """Whether a file may hold the episodes of these indices.
+
+    Args:
+      settings: of the data set.
+      shard: number of the file.
+      indices: of its episodes, in order.
+      after: last index of the files before it; -1 if there is none.
+    """
+    expected = settings.shard_episodes(shard)
+    if settings.keep == "all":
+        return list(indices) == list(expected)
+    rising = all(a < b for a, b in itertools.pairwise([after, *indices]))
+    return len(indices) == len(expected) and rising
+
+
+def make(
+    settings: schema.Settings, found: Mapping[int, Sequence[int]]
+) -> Everything | FirstSuccesses:
+    """Returns what sorts the missing episodes into files.
+
+    Args:
+      settings: of the data set.
+      found: indices of the episodes of each file that is there.
+
+    Raises:
+      ValueError: files are there that nothing can be collected before.
+    """
+    return (Everything if settings.keep == "all" else FirstSuccesses)(settings, found)
+
+
+class Everything:
+    """Keeps all episodes, each in the file of its index."""
+
+    def __init__(
+        self, settings: schema.Settings, found: Mapping[int, Sequence[int]]
+    ) -> None:
+        """See `make`."""
+        self._settings = settings
+        missing = [s for s in range(settings.num_shards) if s not in found]
+        self._shards: dict[int, dict[int, bytes]] = {shard: {} for shard in missing}
+        self.tried = sum(map(len, found.values()))
+
+    def indices(self) -> Iterable[int]:
+        """Episodes to run, in this order."""
+        return [i for s in self._shards for i in self._settings.shard_episodes(s)]
+
+    def add(self, index: int, record: bytes | None) -> Iterator[Shard]:
+        """Takes an episode in and yields the file that is full with it."""
+        assert record is not None
+        self.tried += 1
+        shard = index // self._settings.episodes_per_shard
+        records = self._shards[shard]
+        records[index] = record
+        if len(records) == len(self._settings.shard_episodes(shard)):
+            del self._shards[shard]
+            yield shard, [records[i] for i in sorted(records)]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every file was yielded."""
+        return not self._shards
+
+
+class FirstSuccesses:
+    """Keeps the first successful episodes, in the order of their indices.
+
+    An episode counts when all before it are known. So files are filled one after the
+    other, and what is tried again after an interruption follows from the last of them.
+    """
+
+    def __init__(
+        self, settings: schema.Settings, found: Mapping[int, Sequence[int]]
+    ) -> None:
+        """See `make`."""
+        self._settings = settings
+        self._shard = len(found)  # to be filled
+        for shard in range(self._shard):
+            if shard not in found:
+                raise ValueError(
+                    f"file {shard} is missing before others that are there: delete "
+                    "those after it too and collect again"
+                )
+        self._next = found[self._shard - 1][-1] + 1 if found else 0
+        self._records: list[bytes] = []
+        self._waiting: dict[int, bytes | None] = {}
+        self.tried = self._next
+
+    def indices(self) -> Iterable[int]:
+        """Episodes to run, in this order, until there are enough."""
+        return itertools.count(self._next)
+
+    def add(self, index: int, record: bytes | None) -> Iterator[Shard]:
+        """Takes an episode in, None if it failed, and yields the files that are full.
+
+        Raises:
+          ValueError: none of the first `PATIENCE` episodes succeeded.
+        """
+        self.tried += 1
+        self._waiting[index] = record
+        while self._next in self._waiting and not self.complete:
+            record = self._waiting.pop(self._next)
+            self._next += 1
+            if record is not None:
+                self._records.append(record)
+                if len(self._records) == len(
+                    self._settings.shard_episodes(self._shard)
+                ):
+                    full = self._shard, self._records
+                    self._shard, self._records = self._shard + 1, []
+                    yield full
+            elif self._next >= PATIENCE and not self._shard and not self._records:
+                raise ValueError(
+                    f"none of the first {PATIENCE} episodes succeeded with the expert "
+                    f"{self._settings.expert}; valid: another one, or to keep all"
+                )
+
+    @property
+    def complete(self) -> bool:
+        """Whether every file was yielded."""
+        return self._shard == self._settings.num_shards

@@ -1,0 +1,55 @@
+"""The named data sets, and which episode is of which task and set."""
+
+import collections
+import dataclasses
+
+import pytest
+
+from datasets import fakes, recipes, rollout, schema
+from environments import factory
+
+SETTINGS = schema.Settings(
+    None, "sparse", None, True, 2, "fake", episodes=60, dataset="all_pairs_stacking"
+)
+
+
+def test_the_recipes_are_the_papers():
+    assert recipes.RECIPES["red_on_blue_stacking"] == (("stack_red_blue", 4),)
+    pairs = recipes.RECIPES["all_pairs_stacking"]
+    assert len(set(pairs)) == len(pairs) == 30
+    assert {task for task, _ in pairs} == {
+        f"stack_{a}_{b}"
+        for a in ("red", "green", "blue")
+        for b in ("red", "green", "blue")
+        if a != b
+    }
+    assert {object_set for _, object_set in pairs} == {1, 2, 3, 4, 5}
+    for task, object_set in pairs:
+        factory.validate(task, "sparse", object_set)
+
+
+def test_combinations_take_turns_and_are_in_the_metadata():
+    counts = collections.Counter(SETTINGS.combination(i) for i in range(60))
+    assert set(counts.values()) == {2} and len(counts) == 30
+    environment = fakes.FakeEnvironment()
+    for index in (0, 7, 31):
+        metadata = rollout.run_episode(
+            environment, fakes.FakeExpert(environment), SETTINGS, index
+        )["episode_metadata"]
+        found = metadata["task"], metadata["object_set"]
+        assert found == recipes.RECIPES["all_pairs_stacking"][index % 30]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": "stack_red_blue"}, "give either task or dataset"),
+        ({"object_set": 4}, "give either object_set or dataset"),
+        ({"dataset": None}, "give either task or dataset"),
+        ({"dataset": "best"}, "valid: red_on_blue_stacking, all_pairs_stacking"),
+        ({"keep": "some"}, "valid: all, successes"),
+    ],
+)
+def test_settings_that_contradict_each_other(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(SETTINGS, **change)
