@@ -37,10 +37,8 @@ _ROUNDS = 2
 # By name: a preset, and what is changed of it. From the reference's on, one step each.
 CANDIDATES: Mapping[str, tuple[str, str]] = {
     "the reference": ("reference", ""),
-    "no noslip": ("reference", "noslip_iterations=0"),
     "no noslip, impratio 10": ("reference", "noslip_iterations=0,impratio=10"),
     "1 ms, impratio 10, one contact": ("fast", "timestep=0.001,impratio=10,multiccd=0"),
-    "2 ms, impratio 10, one contact": ("fast", "impratio=10,multiccd=0"),
     "2 ms, one contact": ("fast", "multiccd=0"),
     "1 ms": ("fast", "timestep=0.001"),
     "1.25 ms": ("fast", "timestep=0.00125"),
