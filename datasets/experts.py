@@ -70,16 +70,16 @@ def _saved_model(path: str, environment: dm_env.Environment) -> Expert:
     return saved_model_expert.SavedModelExpert(path)
 
 
-def factory(form: str, task: str) -> Callable[[dm_env.Environment], Expert]:
+def factory(form: str, *names: str) -> Callable[[dm_env.Environment], Expert]:
     """Returns the picklable function from an environment to the expert of this form.
 
     Args:
       form: one of `FORMS`.
-      task: name of the environment's task.
+      names: of the tasks that it is to do.
 
     Raises:
       ValueError: for an unknown form, a path without a model, or one that cannot do
-        this task.
+        a task.
     """
     name, _, path = form.partition(":")
     if name == "saved_model" and path:
@@ -93,5 +93,6 @@ def factory(form: str, task: str) -> Callable[[dm_env.Environment], Expert]:
     if form == "scripted":
         from datasets import scripted_expert
 
-        scripted_expert.pair(tasks.TASKS[task])
+        for task in names:
+            scripted_expert.pair(tasks.TASKS[task])
     return functools.partial(makers[form])

@@ -1,9 +1,11 @@
 """Collects a data set of episodes.
 
 python -m launchers.collect --out=DIR --task=stack_red_blue --episodes=100
+python -m launchers.collect --out=DIR --dataset=all_pairs_stacking
 
 The data set is RLDS: `tfds.builder_from_directory(DIR)` reads it. An interrupted run is
-continued by the same command.
+continued by the same command. `manifest.json` beside it says how it was made, and how
+often each task succeeded on each object set.
 """
 
 from __future__ import annotations
@@ -11,16 +13,23 @@ from __future__ import annotations
 import functools
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import flags
 
 import environments
-from datasets import collect, experts, paths, schema
+from datasets import collect, experts, paths, recipes, schema
 from environments import factory
 from launchers import command
 
 _OUT = flags.DEFINE_string("out", None, "Directory of the data set.", required=True)
+_DATASET = flags.DEFINE_string(
+    "dataset",
+    None,
+    "One of the paper's, in place of --task and --object_set: red_on_blue_stacking (on "
+    "object set 4) or all_pairs_stacking (all six on all five sets, in turns).",
+)
 _TASK = flags.DEFINE_string(
     "task",
     "stack_red_blue",
@@ -31,7 +40,17 @@ _REWARD = flags.DEFINE_string(
     "reward", "staged_sparse", "Reward: dense, staged_sparse or sparse."
 )
 _OBJECT_SET = command.define_object_set()
-_EPISODES = flags.DEFINE_integer("episodes", 100, "Number of episodes.")
+_EPISODES = flags.DEFINE_integer(
+    "episodes",
+    None,
+    f"Number of episodes that are kept; 100 by default, {recipes.EPISODES} of a "
+    "--dataset.",
+)
+_KEEP = flags.DEFINE_string(
+    "keep",
+    "all",
+    "Which episodes: all or successes; with successes it goes on until it has as many.",
+)
 _EXPERT = flags.DEFINE_string(
     "expert", "scripted", f"What acts: {', '.join(experts.FORMS)}."
 )
@@ -60,24 +79,13 @@ def main(argv: Sequence[str]) -> None:
     """Collects what is missing."""
     del argv
     with command.bad_input():
-        settings = schema.Settings(
-            task=_TASK.value,
-            reward=_REWARD.value,
-            object_set=_OBJECT_SET.value,
-            domain_randomization=_DOMAIN_RANDOMIZATION.value,
-            max_action_delay=_MAX_ACTION_DELAY.value,
-            expert=_EXPERT.value,
-            episodes=_EPISODES.value,
-            seed=_SEED.value,
-            episodes_per_shard=_EPISODES_PER_SHARD.value,
-        )
-        factory.validate(
-            settings.task,
-            settings.reward,
-            settings.object_set,
-            settings.max_action_delay,
-        )
-        make_expert = experts.factory(settings.expert, settings.task)
+        settings = _settings()
+        for task, object_set in settings.combinations:
+            factory.validate(
+                task, settings.reward, object_set, settings.max_action_delay
+            )
+        tasks = [task for task, _ in settings.combinations]
+        make_expert = experts.factory(settings.expert, *tasks)
         if _PROCESSES.value is not None and _PROCESSES.value < 1:
             raise ValueError(f"processes is {_PROCESSES.value}; valid: from 1")
         out = pathlib.Path(_OUT.value)
@@ -85,11 +93,12 @@ def main(argv: Sequence[str]) -> None:
         if collect.is_complete(out, settings):
             print(f"{out} is complete: {_describe(paths.read_manifest(out))}")
             return
+    task, object_set = settings.combination(0)  # of the first episode; others follow
     make_environment = functools.partial(
         environments.make,
-        task=settings.task,
+        task=task,
         reward=settings.reward,
-        object_set=settings.object_set,
+        object_set=object_set,
         domain_randomization=settings.domain_randomization,
         max_action_delay=settings.max_action_delay,
         seed=0,
@@ -113,13 +122,58 @@ def main(argv: Sequence[str]) -> None:
     print(f"{out}: {_describe(manifest)}")
 
 
+def _settings() -> schema.Settings:
+    named = _DATASET.value is not None
+    for name in ("task", "object_set"):
+        if named and flags.FLAGS[name].present:
+            raise ValueError(
+                f"--dataset={_DATASET.value} has its own tasks and object sets: leave "
+                f"--{name} out, or --dataset"
+            )
+    episodes = _EPISODES.value
+    if episodes is None:
+        episodes = recipes.EPISODES if named else 100
+    return schema.Settings(
+        dataset=_DATASET.value,
+        task=None if named else _TASK.value,
+        reward=_REWARD.value,
+        object_set=None if named else _OBJECT_SET.value,
+        domain_randomization=_DOMAIN_RANDOMIZATION.value,
+        max_action_delay=_MAX_ACTION_DELAY.value,
+        expert=_EXPERT.value,
+        episodes=episodes,
+        keep=_KEEP.value,
+        seed=_SEED.value,
+        episodes_per_shard=_EPISODES_PER_SHARD.value,
+    )
+
+
 def _describe(manifest: dict) -> str:
-    return (
+    tried = manifest.get("tried", manifest["episodes"])
+    line = (
         f"{manifest['episodes']} episodes, "
-        f"{manifest['successes']} successes ({100 * manifest['success_rate']:.1f} %), "
+        f"{manifest['successes']} of {tried} tried succeed "
+        f"({100 * manifest['success_rate']:.1f} %), "
         f"mean return {manifest['mean_return']:.1f}, {manifest['bytes'] / 1e6:.0f} MB, "
         f"{manifest['collection']['control_steps_per_second']:.0f} control steps/s"
     )
+    rows = manifest.get("success_by_combination", [])
+    return line if len(rows) < 2 else f"{line}\n{_table(rows)}"
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Success of each task (a line) on each object set (a column), in per cent."""
+    found = {(row["task"], row["object_set"]): row for row in rows}
+    tasks = dict.fromkeys(row["task"] for row in rows)
+    sets = dict.fromkeys(row["object_set"] for row in rows)
+    lines = [f"{'success, %':20}" + "".join(f"{f'set {s}':>8}" for s in sets)]
+    for task in tasks:
+        cells = [
+            f"{100 * found[task, s]['success_rate']:.0f}" if (task, s) in found else "-"
+            for s in sets
+        ]
+        lines.append(f"{task:20}" + "".join(f"{cell:>8}" for cell in cells))
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -32,14 +32,18 @@ def _run(*flags):
         ("--object_set=9", "1, 2, 3, 4, 5"),
         ("--max_action_delay=7", "0, 1, 2"),
         ("--expert=clever", "scripted, saved_model:PATH, random"),
-        ("--expert=saved_model:/x", "not available yet"),
+        ("--expert=saved_model:/x", "/x holds no SavedModel"),
+        ("--dataset=best", "red_on_blue_stacking, all_pairs_stacking"),
+        ("--dataset=all_pairs_stacking --task=stack_red_blue", "leave --task out"),
+        ("--object_set=4 --dataset=red_on_blue_stacking", "leave --object_set out"),
+        ("--keep=some", "all, successes"),
         ("--episodes=0", "episodes is 0"),
         ("--episodes=many", "episodes"),
         ("--processes=0", "processes is 0"),
     ],
 )
 def test_bad_flags_get_one_line_and_exit_2(tmp_path, flag, message):
-    run = _run(f"--out={tmp_path / 'data'}", flag)
+    run = _run(f"--out={tmp_path / 'data'}", *flag.split())
     assert run.returncode == 2, run.stderr
     assert message in run.stderr
     assert len(run.stderr.strip().splitlines()) == 1, run.stderr
@@ -79,3 +83,22 @@ def test_collects_continues_and_refuses(tmp_path):
     assert other.returncode == 2
     assert "seed 0, not 1" in other.stderr
     assert len(other.stderr.strip().splitlines()) == 1
+
+
+def test_a_named_data_set_of_successes(tmp_path):
+    flags = ("--dataset=all_pairs_stacking", "--episodes=2", "--keep=successes")
+    run = _run(f"--out={tmp_path}", *flags)
+    assert run.returncode == 0, run.stderr
+    episodes = tfds.builder_from_directory(str(tmp_path)).as_dataset(split="train")
+    metadata = [tfds.as_numpy(e["episode_metadata"]) for e in episodes]
+    assert len(metadata) == 2 and all(m["success"] for m in metadata)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["tried"] == max(m["episode_index"] for m in metadata) + 1
+    rows = manifest["success_by_combination"]
+    for m in metadata:
+        row = rows[m["episode_index"] % 30]
+        assert row["task"] == m["task"].decode()
+        assert row["object_set"] == m["object_set"]
+        assert row["successes"] == 1
+    assert "success, %             set 1" in run.stdout
+    assert "\nstack_red_green   " in run.stdout
