@@ -8,12 +8,13 @@ mistake prints one line; a fault of ours later on still prints its traceback.
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from absl import app, flags, logging
 
-_EXIT_BAD_INPUT = 2
+EXIT_BAD_INPUT = 2
 
 flags.disclaim_key_flags()  # A flag defined for a command is shown by its --help.
 
@@ -22,7 +23,7 @@ def fail(message: object) -> None:
     """Prints `message` as one line on standard error and exits with code 2."""
     line = " ".join(str(message).split())
     print(f"error: {line}", file=sys.stderr)
-    raise SystemExit(_EXIT_BAD_INPUT)
+    raise SystemExit(EXIT_BAD_INPUT)
 
 
 @contextlib.contextmanager
@@ -52,20 +53,24 @@ def define_object_set() -> flags.FlagHolder[int | str]:
     )
 
 
-def _parse(argv: Sequence[str]) -> list[str]:
+def _parse(argv: Sequence[str], arguments: int) -> list[str]:
     try:
         rest = flags.FLAGS(list(argv))
     except flags.Error as e:
         fail(f"{e} (--help lists the flags)")
-    if len(rest) > 1:
-        fail(f"unexpected argument {rest[1]!r} (--help lists the flags)")
+    if len(rest) > 1 + arguments:
+        fail(f"unexpected argument {rest[1 + arguments]!r} (--help lists the flags)")
     return rest
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
+def run(main: Callable[[Sequence[str]], None], arguments: int = 0) -> None:
     """Runs `main(argv)`; flags that do not parse give one line and exit code 2.
 
     Libraries log errors only, unless --verbosity says otherwise.
+
+    Args:
+      main: of the command; takes argv without the flags.
+      arguments: how many there may be that are no flags.
     """
 
     def quiet(argv: Sequence[str]) -> None:
@@ -73,4 +78,4 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
             logging.set_verbosity(logging.ERROR)
         main(argv)
 
-    app.run(quiet, flags_parser=_parse)
+    app.run(quiet, flags_parser=functools.partial(_parse, arguments=arguments))

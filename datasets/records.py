@@ -1,0 +1,210 @@
+"""Reads a data set file by file and record by record, so that damage has a place.
+
+TFDS names the file of an error at best, and stops there; here the other files are
+still read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from datasets import paths, schema
+
+REQUIRED = ("observation", "action", "reward", "is_first", "is_last", "is_terminal")
+_LONGEST = 200  # characters of a library's message
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where something is; prints as `FILE: episode 12 (record 2)`.
+
+    Attributes:
+      file: name in the data set's directory.
+      episode: its `episode_index`, or else its position in the data set; None for the
+        whole file.
+      record: its position in the file.
+    """
+
+    file: str
+    episode: int | None = None
+    record: int | None = None
+
+    def __str__(self) -> str:
+        if self.episode is None:
+            return self.file
+        return f"{self.file}: episode {self.episode} (record {self.record})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """What is wrong, in one line; a warning is odd but may be meant."""
+
+    place: Place
+    text: str
+    warning: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}"
+
+
+Report = Callable[[Problem], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Episode:
+    """One episode, undecoded where it has images.
+
+    Attributes:
+      place: file and episode.
+      observation: arrays [T+1, ...] by name; an image's are [T+1] bytes.
+      steps: the other arrays of the steps, [T+1, ...] by name.
+      metadata: scalars by name, text as str; empty where the data set has none.
+    """
+
+    place: Place
+    observation: dict[str, np.ndarray]
+    steps: dict[str, np.ndarray]
+    metadata: dict[str, Any]
+
+
+class Records:
+    """A data set's episodes, one after another.
+
+    Attributes:
+      directory: of the data set.
+      features: of the whole example, as TFDS has them.
+      observation_features: features of one step's observations, by name.
+      files: paths of the shards, in order.
+      lengths: number of episodes each shard has to hold.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        """Reads the metadata alone.
+
+        Raises:
+          ValueError: no directory, no data set, not RLDS, or not TFRecord files.
+        """
+        path = self.directory = pathlib.Path(directory)
+        if not path.is_dir():
+            raise ValueError(f"{path} is not a directory")
+        if not (path / paths.DATASET_INFO).exists():
+            if (path / paths.MANIFEST).exists():
+                raise ValueError(
+                    f"data set {path} is not finished: the command that began it "
+                    "continues it"
+                )
+            raise ValueError(f"{path} is no data set: it has no {paths.DATASET_INFO}")
+        try:
+            info = tfds.builder_from_directory(str(path)).info
+        except Exception as e:  # TFDS raises whatever its parsers do.
+            raise ValueError(f"data set {path} cannot be read: {_line(e)}") from e
+        if schema.SPLIT not in info.splits:
+            there = ", ".join(info.splits) or "none"
+            raise ValueError(f"data set {path} lacks the split train; it has {there}")
+        if info.file_format.value != schema.FILE_FORMAT:
+            raise ValueError(
+                f"data set {path} has {info.file_format.value} files; valid: "
+                f"{schema.FILE_FORMAT}"
+            )
+        self.features = info.features
+        self.observation_features = _observation_features(path, info.features)
+        split = info.splits[schema.SPLIT]
+        self.files = [pathlib.Path(os.fspath(f)) for f in split.filepaths]
+        self.lengths = list(split.shard_lengths)
+
+    @property
+    def num_episodes(self) -> int:
+        """As many as `dataset_info.json` says."""
+        return sum(self.lengths)
+
+    def episodes(self, report: Report) -> Iterator[Episode]:
+        """Yields every episode that can be read and reports the others.
+
+        Args:
+          report: called with each file that lacks, is cut off or corrupt, or holds
+            another number of episodes, and each record that does not fit the features.
+        """
+        skip = {"steps": tfds.decode.SkipDecoding()}  # Whole arrays, not single steps.
+
+        @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+        def parse(record: tf.Tensor) -> Any:
+            return self.features.deserialize_example(record, decoders=skip)
+
+        first = 0
+        for path, length in zip(self.files, self.lengths, strict=True):
+            for number, record in self._records(path, first, length, report):
+                try:
+                    example = tf.nest.map_structure(lambda x: x.numpy(), parse(record))
+                except (tf.errors.OpError, ValueError) as e:
+                    text = f"does not fit the features: {_line(e)}"
+                    report(Problem(Place(path.name, first + number, number), text))
+                    continue
+                yield _episode(Place(path.name, first + number, number), example)
+            first += length
+
+    def _records(
+        self, path: pathlib.Path, first: int, length: int, report: Report
+    ) -> Iterator[tuple[int, tf.Tensor]]:
+        """Yields a file's records and their numbers, as far as it is whole."""
+        if not path.exists():
+            report(Problem(Place(path.name), f"missing, with {length} episodes"))
+            return
+        count, records = 0, iter(tf.data.TFRecordDataset(str(path)))
+        while True:
+            try:
+                record = next(records)
+            except StopIteration:
+                break
+            except tf.errors.OpError as e:
+                rest = length - count - 1
+                text = _line(e.message) + (
+                    f"; the {rest} after it are not read" if rest > 0 else ""
+                )
+                report(Problem(Place(path.name, first + count, count), text))
+                return
+            yield count, record
+            count += 1
+        if count != length:
+            text = f"holds {count} episodes, but {paths.DATASET_INFO} says {length}"
+            report(Problem(Place(path.name), text))
+
+
+def _episode(place: Place, example: dict[str, Any]) -> Episode:
+    steps = dict(example["steps"])
+    metadata = {
+        name: value.decode(errors="replace") if isinstance(value, bytes) else value
+        for name, value in example.get("episode_metadata", {}).items()
+    }
+    index = int(metadata.get("episode_index", place.episode))
+    place = dataclasses.replace(place, episode=index)
+    return Episode(place, dict(steps.pop("observation")), steps, metadata)
+
+
+def _observation_features(path: pathlib.Path, features: Any) -> dict[str, Any]:
+    try:
+        steps = features["steps"].feature
+        missing = [name for name in REQUIRED if name not in steps]
+        observation = {} if missing else dict(steps["observation"].items())
+    except (KeyError, AttributeError, TypeError) as e:
+        raise ValueError(
+            f"data set {path} is not RLDS: an example has no steps with named "
+            "observations"
+        ) from e
+    if missing:
+        raise ValueError(f"data set {path}: its steps lack {', '.join(missing)}")
+    return observation
+
+
+def _line(error: object) -> str:
+    # TensorFlow appends the graph's nodes.
+    text = str(error).split("[[{{", 1)[0].split("[Op:", 1)[0]
+    text = text.rsplit("{{function_node", 1)[-1].split("}} ", 1)[-1]
+    return " ".join(text.split())[:_LONGEST]

@@ -1,0 +1,156 @@
+"""What was found in a data set, as text."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from datasets import inspection, records, running
+
+
+def lines(found: inspection.Inspection, source: records.Records) -> Iterator[str]:
+    """Yields the lines of the whole report but the problems."""
+    rows = found.rows
+    steps = sum(row.steps for row in rows)
+    yield (
+        f"{source.directory}: {len(rows)} episodes read of {source.num_episodes}, "
+        f"{steps} control steps, {len(source.files)} files, "
+        f"{found.num_bytes / 1e6:.1f} MB"
+    )
+    if not rows:
+        return
+    invalid = sum(row.invalid for row in rows)
+    if invalid:
+        yield f"{invalid} episodes are marked invalid: the simulation diverged"
+    if found.images:
+        yield f"images: {', '.join(found.images)}"
+    yield from _section("Returns and success", _outcomes(rows))
+    delays = collections.Counter(
+        row.action_delay for row in rows if row.action_delay is not None
+    )
+    if delays:
+        yield from _section("Action delay [control steps]", _shares(delays, "episodes"))
+    if found.phase_steps:
+        yield from _section("Phases of the expert", _phases(found))
+    drawn = {k: m for k, m in sorted(found.randomization.items()) if m.count.any()}
+    if drawn or found.drawn_names:
+        yield from _section("Drawn randomisation", _randomization(found, drawn))
+    title = (
+        "Ranges (the newest frame of what is stacked; actions without the last step)"
+    )
+    yield from _section(title, _ranges(found.ranges))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yields aligned lines; the first column to the left, the others to the right."""
+    cells = [list(header), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        first = row[0].ljust(widths[0])
+        rest = (
+            cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)
+        )
+        yield "  ".join((first, *rest)).rstrip()
+
+
+def _section(title: str, body: Iterable[str]) -> Iterator[str]:
+    yield ""
+    yield title
+    yield from (f"  {line}" for line in body)
+
+
+def _outcomes(rows: Sequence[inspection.Row]) -> Iterator[str]:
+    groups: dict[tuple[str, str], list[inspection.Row]] = collections.defaultdict(list)
+    for row in rows:
+        groups[row.task, row.object_set].append(row)
+    named = [(*key, groups[key]) for key in sorted(groups)]
+    if len(named) > 1:
+        named.append(("all", "", list(rows)))
+    header = ("task", "object set", "episodes", "steps", "success", "return: mean")
+    yield from table(
+        (*header, "std", "min", "median", "max"),
+        (
+            (task, _set_name(number), str(len(group)), *_outcome(group))
+            for task, number, group in named
+        ),
+    )
+
+
+def _outcome(rows: Sequence[inspection.Row]) -> list[str]:
+    returns = np.array([row.episode_return for row in rows])
+    known = [row.success for row in rows if row.success is not None]
+    success = f"{100 * np.mean(known):.1f} %" if known else "unknown"
+    lengths = sorted({row.steps for row in rows})
+    span = str(lengths[0]) if len(lengths) == 1 else f"{lengths[0]}..{lengths[-1]}"
+    values = (returns.mean(), returns.std(), returns.min())
+    values = (*values, np.median(returns), returns.max())
+    return [span, success, *(f"{v:.1f}" for v in values)]
+
+
+def _set_name(number: str) -> str:
+    return "random" if number == "0" else number
+
+
+def _shares(counts: collections.Counter, unit: str) -> Iterator[str]:
+    total = sum(counts.values())
+    yield from table(
+        ("value", unit, "share"),
+        (
+            (str(value), str(count), f"{100 * count / total:.1f} %")
+            for value, count in sorted(counts.items())
+        ),
+    )
+
+
+def _phases(found: inspection.Inspection) -> Iterator[str]:
+    steps, episodes = sum(found.phase_steps.values()), len(found.rows)
+    yield from table(
+        ("phase", "share of steps", "in episodes"),
+        (
+            (
+                name,
+                f"{100 * count / steps:.1f} %",
+                f"{100 * found.phase_episodes[name] / episodes:.1f} %",
+            )
+            for name, count in found.phase_steps.items()
+        ),
+    )
+
+
+def _randomization(
+    found: inspection.Inspection, drawn: dict[str, running.Moments]
+) -> Iterator[str]:
+    if drawn:
+        yield from _moments_table((name, moments, 0) for name, moments in drawn.items())
+    for name, counts in sorted(found.drawn_names.items()):
+        common = ", ".join(f"{value} {n}" for value, n in counts.most_common(8))
+        more = f" and {len(counts) - 8} others" if len(counts) > 8 else ""
+        yield f"{name}: {common}{more}"
+
+
+def _ranges(ranges: dict[str, running.Moments]) -> Iterator[str]:
+    yield from _moments_table(
+        (f"{name}[{i}]" if len(moments.mean) > 1 else name, moments, i)
+        for name, moments in sorted(ranges.items())
+        for i in range(len(moments.mean))
+    )
+
+
+def _moments_table(
+    rows: Iterable[tuple[str, running.Moments, int]],
+) -> Iterator[str]:
+    yield from table(
+        ("", "min", "mean", "std", "max"),
+        (
+            (
+                name,
+                *(
+                    f"{values[i]:.4g}" if m.count[i] else "-"
+                    for values in (m.min, m.mean, m.std, m.max)
+                ),
+            )
+            for name, m, i in rows
+        ),
+    )

@@ -1,0 +1,94 @@
+"""Small data sets on disk, made of noise, to be spoilt by tests.
+
+They are built from the schema alone, with no environment.
+"""
+
+import json
+
+import numpy as np
+from dm_env import specs
+
+from datasets import builder, schema
+from environments import observations
+
+PER_SHARD, STEPS = 2, 12
+CAMERA = "front/pixels"
+_SPEC = {
+    name: specs.Array(observations.shape(name), observations.dtype(name))
+    for name in (*observations.FRAME_SIZES, observations.PREVIOUS_ACTION)
+}
+_CAMERA_SPEC = specs.Array((8, 8, 3), np.uint8)
+_ACTION_SPEC = specs.Array((schema.ACTION_SIZE,), np.float32)
+
+
+def examples(count, camera=False):
+    """Returns episodes 0 to count - 1 as dictionaries of arrays [STEPS + 1, ...]."""
+    return [_example(index, camera) for index in range(count)]
+
+
+def _example(index, camera):
+    rng = np.random.default_rng(index)
+    length = STEPS + 1
+
+    def draw(spec):
+        shape = (length, *spec.shape)
+        if spec.dtype == np.uint8:
+            high = 256 if schema.is_image(spec) else 4
+            return rng.integers(1, high, shape).astype(np.uint8)
+        return rng.uniform(-1, 1, shape).astype(np.float32)
+
+    action = draw(_ACTION_SPEC)
+    action[-1] = 0.0
+    reward = rng.uniform(0, 1, length).astype(np.float32)
+    reward[-1] = 0.0
+    place = np.arange(length)
+    spec = _SPEC | ({CAMERA: _CAMERA_SPEC} if camera else {})
+    return {
+        "steps": {
+            "observation": {name: draw(s) for name, s in spec.items()},
+            "action": action,
+            "reward": reward,
+            "discount": (place < STEPS).astype(np.float32),
+            "is_first": place == 0,
+            "is_last": place == STEPS,
+            "is_terminal": np.zeros(length, bool),
+            "expert_phase": np.where(place == STEPS, -1, place // 9).astype(np.int32),
+        },
+        "episode_metadata": {
+            "success": index % 2 == 0,
+            "task": "stack_red_blue",
+            "reward": "dense",
+            "object_set": 4,
+            "seed": 1000 + index,
+            "episode_index": index,
+            "action_delay": index % 3,
+            "expert": "fake",
+            "expert_phases": json.dumps(["early", "late"]),
+            "invalid": False,
+            "randomization": json.dumps({"mass_0": 0.9, "mass_1": 1.1, "red": "s0"}),
+        },
+    }
+
+
+def write(directory, episodes):
+    """Writes a data set of `PER_SHARD` episodes a file, each an example or bytes."""
+    directory.mkdir()
+    first = next(e for e in episodes if isinstance(e, dict))
+    spec = dict(_SPEC)
+    if CAMERA in first["steps"]["observation"]:
+        spec[CAMERA] = _CAMERA_SPEC
+    features = schema.features(spec, _ACTION_SPEC)
+    serialize = builder.Serializer(features)
+    encoded = [e if isinstance(e, bytes) else serialize(e) for e in episodes]
+    starts = range(0, len(encoded), PER_SHARD)
+    shards = [encoded[i : i + PER_SHARD] for i in starts]
+    for i, shard in enumerate(shards):
+        builder.write_shard(directory / schema.shard_name(i, len(shards)), shard)
+    builder.write_metadata(
+        directory,
+        features,
+        [len(shard) for shard in shards],
+        sum(map(len, encoded)),
+        {"dataset": schema.DATASET_NAME, "episodes": len(encoded)},
+    )
+    return directory

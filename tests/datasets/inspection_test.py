@@ -1,0 +1,318 @@
+"""Statistics against numpy; every kind of damage is found, with file and episode."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from datasets import inspection, records, running, schema
+from environments import observations
+from tests import dataset_files
+
+EPISODES = 6  # In three files.
+
+
+def _name(shard):
+    return schema.shard_name(shard, 3)
+
+
+def _inspect(directory):
+    source = records.Records(directory)
+    found = inspection.Inspection(source)
+    for episode in source.episodes(found.report):
+        found.add(episode)
+    found.finish()
+    return found
+
+
+def _lines(directory):
+    return [str(problem) for problem in _inspect(directory).problems]
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("inspection") / "clean"
+    return dataset_files.write(directory, dataset_files.examples(EPISODES))
+
+
+@pytest.fixture
+def copy(clean, tmp_path):
+    return shutil.copytree(clean, tmp_path / "copy")
+
+
+def test_moments_are_those_of_all_values_at_once():
+    rng = np.random.default_rng(0)
+    values = (1e4 + rng.normal(size=(1000, 3)) * [1.0, 10.0, 0.0]).astype(np.float32)
+    moments = running.Moments(3)
+    for batch in np.split(values, [1, 10, 10, 700]):
+        moments.update(batch)
+    exact = values.astype(np.float64)
+    np.testing.assert_array_equal(moments.count, 1000)
+    np.testing.assert_allclose(moments.mean, exact.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(moments.std, exact.std(0), rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(moments.min, exact.min(0))
+    np.testing.assert_array_equal(moments.max, exact.max(0))
+
+
+def test_moments_leave_out_what_is_not_finite():
+    moments = running.Moments(2)
+    moments.update(np.array([[1.0, np.nan], [np.inf, np.nan], [3.0, np.nan]]))
+    moments.update(np.array([[5.0, 7.0]]))
+    np.testing.assert_array_equal(moments.count, [3, 1])
+    np.testing.assert_allclose(moments.mean, [3.0, 7.0])
+    np.testing.assert_allclose(moments.std, [np.sqrt(8 / 3), 0.0])
+    np.testing.assert_array_equal(moments.min, [1.0, 7.0])
+    np.testing.assert_array_equal(moments.max, [5.0, 7.0])
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_quantiles_of_magnitudes_are_within_five_percent(share):
+    values = np.random.default_rng(1).normal(size=20_000) * 30.0
+    magnitudes = running.Magnitudes()
+    magnitudes.update(values[:7])
+    magnitudes.update(values[7:].reshape(-1, 1))
+    magnitudes.update(np.array([np.nan, np.inf]))
+    exact = np.quantile(np.abs(values), share)
+    assert exact * 0.999 <= magnitudes.quantile(share) <= exact * 1.051
+
+
+def test_quantiles_of_nothing_and_of_zeros_are_zero():
+    magnitudes = running.Magnitudes()
+    assert magnitudes.quantile(0.99) == 0.0
+    magnitudes.update(np.zeros(9))
+    assert magnitudes.quantile(0.99) == 0.0
+
+
+def test_a_clean_data_set_has_no_problem_and_is_counted(clean):
+    found = _inspect(clean)
+    assert found.problems == []
+    examples = dataset_files.examples(EPISODES)
+    for row, example in zip(found.rows, examples, strict=True):
+        metadata = example["episode_metadata"]
+        assert row.place.episode == metadata["episode_index"]
+        assert row.place.file == _name(row.place.episode // 2)
+        assert row.steps == 12 and not row.invalid
+        assert (row.task, row.object_set) == ("stack_red_blue", "4")
+        assert row.success == metadata["success"]
+        assert row.action_delay == metadata["action_delay"]
+        assert row.episode_return == pytest.approx(example["steps"]["reward"].sum())
+    action = np.concatenate([e["steps"]["action"][:-1] for e in examples])
+    np.testing.assert_allclose(found.ranges["action"].mean, action.mean(0), atol=1e-7)
+    for i in range(5):
+        counts = np.histogram(action[:, i], np.linspace(-1, 1, 41))[0]
+        np.testing.assert_array_equal(found.action_counts[i], counts)
+    for name in ("wrist/force", "wrist/angle", "action/environment"):
+        newest = [e["steps"]["observation"][name][:, 0] for e in examples]
+        newest = np.concatenate(newest).reshape(EPISODES * 13, -1)
+        np.testing.assert_array_equal(found.ranges[name].max, newest.max(0))
+    assert found.phase_steps == {"early": 9 * EPISODES, "late": 3 * EPISODES}
+    assert found.phase_episodes == {"early": EPISODES, "late": EPISODES}
+    mass = found.randomization["mass"]
+    assert mass.count[0] == 2 * EPISODES and mass.mean[0] == pytest.approx(1.0)
+    assert found.drawn_names == {"red": {"s0": EPISODES}}
+    assert found.num_bytes == sum(f.stat().st_size for f in clean.glob("*tfrecord*"))
+
+
+def _set(*path):
+    """Returns what changes one number: the path, then its new value."""
+    *names, index, value = path
+
+    def change(example):
+        array = example
+        for name in names:
+            array = array[name]
+        array[index] = value
+
+    return change
+
+
+def _metadata(name, value):
+    return lambda example: example["episode_metadata"].update({name: value})
+
+
+def _cut(example):
+    example["steps"]["action"] = example["steps"]["action"][:-2]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            _set("steps", "observation", "wrist/force", (4, 2, 1), np.nan),
+            "wrist/force is not finite at step 4",
+        ),
+        (_set("steps", "reward", 2, np.inf), "reward is not finite at step 2"),
+        (_set("steps", "action", (5, 3), np.nan), "action is not finite at step 5"),
+        (
+            _set("steps", "action", (slice(5, 8), 3), -1.5),
+            "action is -1.5, outside [-1, 1], at step 5 and 2 more",
+        ),
+        (_set("steps", "reward", 0, 1.25), "reward is 1.25, outside [0, 1], at step 0"),
+        (
+            _set("steps", "discount", 1, -0.5),
+            "discount is -0.5, outside [0, 1], at step 1",
+        ),
+        (_set("steps", "is_first", 3, True), "is_first is True at step 3 of 13"),
+        (_set("steps", "is_first", 0, False), "is_first is False at step 0 of 13"),
+        (_set("steps", "is_last", -1, False), "is_last is False at step 12 of 13"),
+        (
+            _set("steps", "is_terminal", 6, True),
+            "is_terminal is True at step 6, before the last",
+        ),
+        (
+            _set("steps", "expert_phase", 6, 7),
+            "expert_phase 7, but expert_phases has 2",
+        ),
+        (_cut, "action has 11 steps, but is_first has 13"),
+        (_metadata("seed", 1000), "doubled: has the same seed 1000 as"),
+        (_metadata("randomization", "{"), "randomization is no JSON object"),
+        (_metadata("expert_phases", "{}"), "expert_phases is no JSON list"),
+    ],
+)
+def test_damage_to_an_episode_is_found_with_its_place(tmp_path, change, message):
+    episodes = dataset_files.examples(EPISODES)
+    change(episodes[3])
+    lines = _lines(dataset_files.write(tmp_path / "data", episodes))
+    assert lines and lines[0].startswith(f"{_name(1)}: episode 3 (record 1): {message}")
+    assert all("episode 3 (record 1)" in line for line in lines)
+    assert len(lines) == 1 or "expert_phases is" in message
+
+
+def test_a_doubled_episode_is_found_though_its_metadata_differ(tmp_path):
+    episodes = dataset_files.examples(EPISODES)
+    episodes[5]["steps"] = episodes[0]["steps"]
+    assert _lines(dataset_files.write(tmp_path / "data", episodes)) == [
+        f"{_name(2)}: episode 5 (record 1): doubled: has the same steps as "
+        f"{_name(0)}: episode 0 (record 0)"
+    ]
+
+
+def test_one_seed_may_serve_several_tasks(tmp_path):
+    episodes = dataset_files.examples(2)
+    episodes[1]["episode_metadata"] |= {"seed": 1000, "task": "stack_blue_red"}
+    assert _lines(dataset_files.write(tmp_path / "data", episodes)) == []
+
+
+def test_an_episode_without_a_control_step_is_found(tmp_path):
+    episodes = dataset_files.examples(4)
+    steps = episodes[1]["steps"]
+    for arrays in (steps, steps["observation"]):
+        for name in set(arrays) - {"observation"}:
+            arrays[name] = arrays[name][:1]
+    steps["is_last"][:] = True
+    steps["expert_phase"][:] = -1
+    lines = _lines(dataset_files.write(tmp_path / "data", episodes))
+    place = f"{schema.shard_name(0, 2)}: episode 1 (record 1)"
+    assert lines == [f"{place}: has 1 steps; valid: from 2"]
+
+
+def test_records_that_do_not_fit_the_features_are_found(tmp_path):
+    episodes = dataset_files.examples(EPISODES)
+    episodes[2] = b"nonsense"
+    example = tf.train.Example()
+    example.features.feature["steps/action"].float_list.value.extend([0.0] * 7)
+    episodes[4] = example.SerializeToString()
+    found = _inspect(dataset_files.write(tmp_path / "data", episodes))
+    first, second = map(str, found.problems)
+    fits = "does not fit the features: "
+    assert first.startswith(f"{_name(1)}: episode 2 (record 0): {fits}")
+    assert second.startswith(f"{_name(2)}: episode 4 (record 0): {fits}")
+    assert "\n" not in first + second
+    assert [row.place.episode for row in found.rows] == [0, 1, 3, 5]
+
+
+def test_a_flipped_byte_is_found_and_other_files_are_read(copy):
+    path = copy / _name(1)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 4] ^= 1  # In the first of two records.
+    path.write_bytes(content)
+    found = _inspect(copy)
+    (problem,) = map(str, found.problems)
+    assert problem.startswith(f"{_name(1)}: episode 2 (record 0): corrupted record")
+    assert problem.endswith("; the 1 after it are not read")
+    assert [row.place.episode for row in found.rows] == [0, 1, 4, 5]
+
+
+def test_a_truncated_file_is_found(copy):
+    path = copy / _name(2)
+    path.write_bytes(path.read_bytes()[:-100])
+    (line,) = _lines(copy)
+    assert line.startswith(f"{_name(2)}: episode 5 (record 1): truncated record")
+
+
+@pytest.mark.parametrize("left", [0, 5])  # bytes; TFRecord readers see no error
+def test_a_file_cut_between_records_is_found(copy, left):
+    path = copy / _name(2)
+    path.write_bytes(path.read_bytes()[:left])
+    (line,) = _lines(copy)
+    assert line == f"{_name(2)}: holds 0 episodes, but dataset_info.json says 2"
+
+
+def test_missing_and_foreign_files_are_found(copy):
+    (copy / _name(0)).unlink()
+    (copy / "helms_stacking-train.tfrecord-00007-of-00009").write_bytes(b"")
+    warning, problem = _inspect(copy).problems
+    assert warning.warning and "00007-of-00009: is not of this data set" in str(warning)
+    assert str(problem) == f"{_name(0)}: missing, with 2 episodes"
+    assert not problem.warning
+
+
+def test_a_manifest_that_counts_otherwise_or_is_torn_is_found(copy):
+    manifest = copy / "manifest.json"
+    manifest.write_text(json.dumps({"episodes": 7}))
+    assert _lines(copy) == ["manifest.json: counts 7 episodes, but dataset_info.json 6"]
+    manifest.write_text("{")
+    (line,) = _lines(copy)
+    assert "is not JSON" in line
+    manifest.unlink()  # Other people's data sets have none.
+    assert _lines(copy) == []
+
+
+def test_other_features_are_named():
+    class Feature:
+        def __init__(self, *shape):
+            self.shape = shape
+
+    names = (*observations.FRAME_SIZES, observations.PREVIOUS_ACTION)
+    features = {name: Feature(*observations.shape(name)) for name in names}
+    assert list(inspection.check_features(features, (5,))) == []
+    features["wrist/force"] = Feature(3)
+    del features["wrist/angle"]
+    assert list(inspection.check_features(features, (4,))) == [
+        "action has shape [4]; valid: [5]",
+        "lacks the observation wrist/angle",
+        "wrist/force has shape [3]; valid: [3, 3]",
+    ]
+
+
+def test_extreme_wrist_readings_are_a_warning(tmp_path):
+    episodes = dataset_files.examples(EPISODES)
+    episodes[1]["steps"]["observation"]["wrist/torque"][7, 0, 2] = -400.0
+    episodes[2]["steps"]["observation"]["wrist/torque"][7, 0, 2] = 15.0  # too little
+    (problem,) = _inspect(dataset_files.write(tmp_path / "d", episodes)).problems
+    assert problem.warning
+    assert str(problem).startswith(
+        f"{_name(0)}: episode 1 (record 1): wrist/torque reaches 400 at step 7, "
+    )
+
+
+def test_directories_that_hold_no_data_set_are_refused(clean, copy, tmp_path):
+    def refused(directory, match):
+        with pytest.raises(ValueError, match=match):
+            records.Records(directory)
+
+    refused(tmp_path / "nothing", "is not a directory")
+    refused(clean / "features.json", "is not a directory")
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "empty", "is no data set")
+    info = copy / "dataset_info.json"
+    content = json.loads(info.read_text())
+    info.unlink()
+    refused(copy, "is not finished")
+    info.write_text("{")
+    refused(copy, "cannot be read")
+    content["splits"][0]["name"] = "test"
+    info.write_text(json.dumps(content))
+    refused(copy, "lacks the split train; it has test")

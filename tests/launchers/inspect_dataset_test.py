@@ -1,0 +1,99 @@
+"""The real command on small data sets."""
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets import schema
+from tests import dataset_files
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def _run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "launchers.inspect_dataset", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def _messages(run):
+    """Lines on standard error without the progress bar."""
+    lines = run.stderr.replace("\r", "\n").splitlines()
+    return [line for line in lines if line.strip() and "%|" not in line]
+
+
+def test_a_clean_data_set_is_described_and_drawn(tmp_path):
+    data = dataset_files.write(
+        tmp_path / "data", dataset_files.examples(4, camera=True)
+    )
+    out = tmp_path / "new" / "figures"
+    run = _run(data, f"--out={out}", "--figure_episodes=2")
+    assert run.returncode == 0, run.stderr
+    assert _messages(run) == []
+    assert "4 episodes read of 4, 48 control steps, 2 files" in run.stdout
+    assert "stack_red_blue" in run.stdout and "50.0 %" in run.stdout
+    early = next(line for line in run.stdout.splitlines() if "early" in line)
+    assert early.split() == ["early", "75.0", "%", "100.0", "%"]
+    for name in ("action[4]", "wrist/force[2]", "wrist/angle", "mass", "red: s0 4"):
+        assert name in run.stdout
+    assert {f.name for f in out.iterdir()} == {
+        "histograms.png",
+        "episode_00000.png",
+        "episode_00000_front_pixels.png",
+        "episode_00003.png",
+        "episode_00003_front_pixels.png",
+    }
+    for path in out.iterdir():
+        dark = np.asarray(Image.open(path).convert("L")) < 200
+        assert dark.mean() > (0.2 if "pixels" in path.name else 0.02), path.name
+
+
+def test_problems_are_named_one_a_line_and_exit_2(tmp_path):
+    episodes = dataset_files.examples(6)
+    episodes[0]["steps"]["action"][3, 0] = 2.0
+    episodes[1]["steps"]["observation"]["wrist/angle"][2, 0] = np.nan
+    data = dataset_files.write(tmp_path / "data", episodes)
+    first, second, third = (schema.shard_name(i, 3) for i in range(3))
+    (data / second).unlink()
+    (data / third).write_bytes((data / third).read_bytes()[:-1])
+    run = _run(data)
+    assert run.returncode == 2
+    lines = _messages(run)
+    assert len(lines) == 4, run.stderr
+    assert lines[0].startswith(f"problem: {first}: episode 0 (record 0): action is 2")
+    assert lines[1].startswith(f"problem: {first}: episode 1 (record 1): wrist/angle")
+    assert lines[2] == f"problem: {second}: missing, with 2 episodes"
+    assert lines[3].startswith(f"problem: {third}: episode 5 (record 1): truncated")
+    assert "3 episodes read of 6" in run.stdout
+
+
+def test_warnings_alone_exit_0(tmp_path):
+    episodes = dataset_files.examples(4)
+    episodes[2]["steps"]["observation"]["wrist/force"][5, 0, 0] = 1e3
+    run = _run(dataset_files.write(tmp_path / "data", episodes))
+    assert run.returncode == 0
+    (line,) = _messages(run)
+    assert line.startswith("warning: ") and "episode 2" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tests"], "tests is no data set"),
+        ([], "which data set?"),
+        (["one", "two"], "unexpected argument 'two'"),
+    ],
+)
+def test_bad_input_gets_one_line_and_exit_2(arguments, message):
+    run = _run(*arguments)
+    assert run.returncode == 2
+    assert message in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1, run.stderr
