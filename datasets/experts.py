@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Protocol
 
 import dm_env
@@ -70,12 +70,18 @@ def _saved_model(path: str, environment: dm_env.Environment) -> Expert:
     return saved_model_expert.SavedModelExpert(path)
 
 
-def factory(form: str, *names: str) -> Callable[[dm_env.Environment], Expert]:
+Maker = Callable[[dm_env.Environment], Expert]
+
+
+def factory(
+    form: str, *names: str, more: Mapping[str, Callable[[str], Maker]] | None = None
+) -> Maker:
     """Returns the picklable function from an environment to the expert of this form.
 
     Args:
       form: one of `FORMS`.
       names: of the tasks that it is to do.
+      more: other forms, as NAME:PATH, and what makes a PATH into such a function.
 
     Raises:
       ValueError: for an unknown form, a path without a model, or one that cannot do
@@ -87,9 +93,13 @@ def factory(form: str, *names: str) -> Callable[[dm_env.Environment], Expert]:
 
         saved_model_expert.check(path)
         return functools.partial(_saved_model, path)
+    for other, make in (more or {}).items():
+        if path and name == other.partition(":")[0]:
+            return make(path)
     makers = {"scripted": _scripted, "random": RandomExpert}
     if form not in makers:
-        raise ValueError(f"unknown expert {form!r}; valid: {', '.join(FORMS)}")
+        valid = ", ".join((*FORMS, *(more or {})))
+        raise ValueError(f"unknown expert {form!r}; valid: {valid}")
     if form == "scripted":
         from datasets import scripted_expert
 

@@ -45,7 +45,7 @@ class Settings:
     Attributes:
       task, reward, object_set, domain_randomization, max_action_delay: as of
         `environments.make`; task and object_set are None where `dataset` has them.
-      expert: scripted, saved_model:PATH or random.
+      expert: one of `experts.FORMS`, or what the caller calls its own.
       episodes: how many are kept, over all shards.
       seed: every episode's seed derives from this and its index.
       episodes_per_shard: of every file but the last.

@@ -11,6 +11,7 @@ often each task succeeded on each object set.
 from __future__ import annotations
 
 import functools
+import os
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ import environments
 from datasets import collect, experts, paths, recipes, schema
 from environments import factory
 from launchers import command
+
+_CHECKPOINT = "checkpoint:DIR"  # the form that launchers.checkpoint_expert makes
 
 _OUT = flags.DEFINE_string("out", None, "Directory of the data set.", required=True)
 _DATASET = flags.DEFINE_string(
@@ -52,7 +55,10 @@ _KEEP = flags.DEFINE_string(
     "Which episodes: all or successes; with successes it goes on until it has as many.",
 )
 _EXPERT = flags.DEFINE_string(
-    "expert", "scripted", f"What acts: {', '.join(experts.FORMS)}."
+    "expert",
+    "scripted",
+    f"What acts: {', '.join(experts.FORMS)}; or {_CHECKPOINT}, the work directory of "
+    "launchers.train_agent.",
 )
 _DOMAIN_RANDOMIZATION = flags.DEFINE_bool(
     "domain_randomization", True, "Whether to draw the physics anew each episode."
@@ -78,6 +84,7 @@ _EPISODES_PER_SHARD = flags.DEFINE_integer(
 def main(argv: Sequence[str]) -> None:
     """Collects what is missing."""
     del argv
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # TensorFlow takes all of a GPU it sees.
     with command.bad_input():
         settings = _settings()
         for task, object_set in settings.combinations:
@@ -85,7 +92,9 @@ def main(argv: Sequence[str]) -> None:
                 task, settings.reward, object_set, settings.max_action_delay
             )
         tasks = [task for task, _ in settings.combinations]
-        make_expert = experts.factory(settings.expert, *tasks)
+        make_expert = experts.factory(
+            settings.expert, *tasks, more={_CHECKPOINT: _make_checkpoint_expert}
+        )
         if _PROCESSES.value is not None and _PROCESSES.value < 1:
             raise ValueError(f"processes is {_PROCESSES.value}; valid: from 1")
         out = pathlib.Path(_OUT.value)
@@ -122,6 +131,22 @@ def main(argv: Sequence[str]) -> None:
     print(f"{out}: {_describe(manifest)}")
 
 
+def _make_checkpoint_expert(pinned: str) -> experts.Maker:
+    from launchers import checkpoint_expert
+
+    return checkpoint_expert.factory(pinned)
+
+
+def _pinned(expert: str) -> str:
+    """The expert, with its newest checkpoint named where it is of that form."""
+    name, _, path = expert.partition(":")
+    if name != _CHECKPOINT.partition(":")[0] or not path:
+        return expert
+    from launchers import checkpoint_expert  # Agents take seconds to import.
+
+    return f"{name}:{checkpoint_expert.pin(path)}"
+
+
 def _settings() -> schema.Settings:
     named = _DATASET.value is not None
     for name in ("task", "object_set"):
@@ -140,7 +165,7 @@ def _settings() -> schema.Settings:
         object_set=None if named else _OBJECT_SET.value,
         domain_randomization=_DOMAIN_RANDOMIZATION.value,
         max_action_delay=_MAX_ACTION_DELAY.value,
-        expert=_EXPERT.value,
+        expert=_pinned(_EXPERT.value),
         episodes=episodes,
         keep=_KEEP.value,
         seed=_SEED.value,

@@ -43,6 +43,13 @@ def test_unknown_forms(form, message):
         experts.factory(form, "stack_red_blue")
 
 
+def test_a_caller_adds_a_form_of_its_own():
+    more = {"mine:DIR": lambda path: lambda environment: f"{path} in {environment}"}
+    assert experts.factory("mine:a:b", more=more)("here") == "a:b in here"
+    with pytest.raises(ValueError, match="saved_model:PATH, random, mine:DIR"):
+        experts.factory("mine:", more=more)
+
+
 def test_the_scripted_expert_stacks_and_nothing_else():
     experts.factory("random", "pyramid")
     with pytest.raises(ValueError, match="only stacks; valid tasks: stack_red_green, "):

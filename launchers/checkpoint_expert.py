@@ -1,0 +1,91 @@
+"""This project's own trained agents as experts for collecting: `checkpoint:DIR`.
+
+A run may go on while its episodes are collected. So a data set is of one checkpoint:
+the newest when it was begun, which its settings name by learner steps, as DIR@STEPS.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import ClassVar
+
+import dm_env
+import numpy as np
+import tensorflow as tf
+from acme import specs
+
+import environments
+from environments import observations, wrappers
+from launchers import experiment
+
+
+class CheckpointExpert:
+    """Acts as a run's actors do; see `datasets.experts.Expert`."""
+
+    PHASES: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, workdir: str, environment: dm_env.Environment) -> None:
+        """Loads the newest checkpoint.
+
+        Args:
+          workdir: of `launchers.train_agent`.
+          environment: one with named observations.
+
+        Raises:
+          ValueError: in one line, why there is no agent for this environment.
+        """
+        config = experiment.load_config(workdir)
+        builder = experiment.make_builder(config)
+        grouped = wrappers.GroupObservations(environment)
+        networks = builder.make_networks(
+            specs.make_environment_spec(grouped), config.seed
+        )
+        self.learner_steps = builder.restore_policy(networks, workdir)
+        policy = builder.make_policy(networks)
+        self._decide = tf.function(policy.__call__, autograph=False)
+        self.phase = -1
+        self.reset(0)
+
+    def reset(self, seed: int) -> None:
+        """Begins an episode."""
+        self._seed = experiment.derive_seed(seed, "expert")
+        self._decisions = 0
+
+    def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
+        """Returns an action, float32 [D] in [-1, 1]."""
+        grouped = observations.group(timestep.observation)
+        seed = tf.constant([self._seed, self._decisions], tf.int32)
+        self._decisions += 1
+        decision = self._decide({k: tf.constant(v) for k, v in grouped.items()}, seed)
+        return np.clip(decision.action.numpy(), -1.0, 1.0)
+
+
+def pin(workdir: str) -> str:
+    """Returns WORKDIR@STEPS for the newest checkpoint.
+
+    Raises:
+      ValueError: in one line, why there is no agent.
+    """
+    environment = environments.make()
+    expert = CheckpointExpert(workdir, environment)
+    environment.close()
+    return f"{workdir}@{expert.learner_steps}"
+
+
+def factory(pinned: str) -> Callable[[dm_env.Environment], CheckpointExpert]:
+    """Returns the picklable function from an environment to what `pin` named."""
+    workdir, _, steps = pinned.rpartition("@")
+    return functools.partial(_load, workdir, int(steps))
+
+
+def _load(
+    workdir: str, learner_steps: int, environment: dm_env.Environment
+) -> CheckpointExpert:
+    expert = CheckpointExpert(workdir, environment)
+    if expert.learner_steps != learner_steps:
+        raise ValueError(
+            f"the newest checkpoint of {workdir} has {expert.learner_steps} learner "
+            f"steps, not {learner_steps} as when the data set was begun"
+        )
+    return expert
