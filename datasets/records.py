@@ -90,7 +90,7 @@ class Records:
         """Reads the metadata alone.
 
         Raises:
-          ValueError: no directory, no data set, not RLDS, or not TFRecord files.
+          ValueError: no directory, no data set, empty, not RLDS, or no TFRecord files.
         """
         path = self.directory = pathlib.Path(directory)
         if not path.is_dir():
@@ -114,6 +114,8 @@ class Records:
                 f"data set {path} has {info.file_format.value} files; valid: "
                 f"{schema.FILE_FORMAT}"
             )
+        if not info.splits[schema.SPLIT].num_examples:
+            raise ValueError(f"data set {path} is empty")
         self.features = info.features
         self.observation_features = _observation_features(path, info.features)
         split = info.splits[schema.SPLIT]

@@ -6,9 +6,11 @@ They are built from the schema alone, with no environment.
 import json
 
 import numpy as np
+import tensorflow_datasets as tfds
 from dm_env import specs
+from tensorflow_datasets.core import example_serializer
 
-from datasets import builder, schema
+from datasets import builder, paths, schema
 from environments import observations
 
 PER_SHARD, STEPS = 2, 12
@@ -80,6 +82,28 @@ def write(directory, episodes):
     features = schema.features(spec, _ACTION_SPEC)
     serialize = builder.Serializer(features)
     encoded = [e if isinstance(e, bytes) else serialize(e) for e in episodes]
+    manifest = {"dataset": schema.DATASET_NAME, "episodes": len(encoded)}
+    return _write(directory, features, encoded, manifest)
+
+
+def write_plain(directory, episodes):
+    """Writes as `write` does, with no metadata of episodes and no manifest."""
+    directory.mkdir()
+    steps = dict(schema.features(_SPEC, _ACTION_SPEC)["steps"].feature.items())
+    for name in ("expert_phase", "discount"):
+        del steps[name]
+    features = tfds.features.FeaturesDict({"steps": tfds.features.Dataset(steps)})
+    serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
+    encoded = [
+        serializer.serialize_example({"steps": {k: e["steps"][k] for k in steps}})
+        for e in episodes
+    ]
+    _write(directory, features, encoded, {})
+    (directory / paths.MANIFEST).unlink()
+    return directory
+
+
+def _write(directory, features, encoded, manifest):
     starts = range(0, len(encoded), PER_SHARD)
     shards = [encoded[i : i + PER_SHARD] for i in starts]
     for i, shard in enumerate(shards):
@@ -89,6 +113,6 @@ def write(directory, episodes):
         features,
         [len(shard) for shard in shards],
         sum(map(len, encoded)),
-        {"dataset": schema.DATASET_NAME, "episodes": len(encoded)},
+        manifest,
     )
     return directory

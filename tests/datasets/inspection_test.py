@@ -189,6 +189,17 @@ def test_a_doubled_episode_is_found_though_its_metadata_differ(tmp_path):
     ]
 
 
+def test_data_sets_with_no_metadata_are_read(tmp_path):
+    episodes = dataset_files.examples(4)
+    episodes[3]["steps"]["action"][0] = 3.0
+    found = _inspect(dataset_files.write_plain(tmp_path / "data", episodes))
+    (problem,) = map(str, found.problems)
+    name = schema.shard_name(1, 2)
+    assert problem.startswith(f"{name}: episode 3 (record 1): action is 3, outside")
+    assert {(row.task, row.object_set) for row in found.rows} == {("unknown",) * 2}
+    assert {row.success for row in found.rows} == {None}
+
+
 def test_one_seed_may_serve_several_tasks(tmp_path):
     episodes = dataset_files.examples(2)
     episodes[1]["episode_metadata"] |= {"seed": 1000, "task": "stack_blue_red"}
@@ -313,6 +324,9 @@ def test_directories_that_hold_no_data_set_are_refused(clean, copy, tmp_path):
     refused(copy, "is not finished")
     info.write_text("{")
     refused(copy, "cannot be read")
-    content["splits"][0]["name"] = "test"
+    lengths = content["splits"][0].pop("shardLengths")
+    info.write_text(json.dumps(content))
+    refused(copy, "is empty")
+    content["splits"][0] |= {"name": "test", "shardLengths": lengths}
     info.write_text(json.dumps(content))
     refused(copy, "lacks the split train; it has test")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import schema
+from datasets import inspection, records, schema
+from launchers import dataset_report
 from tests import dataset_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -82,6 +83,34 @@ def test_warnings_alone_exit_0(tmp_path):
     assert run.returncode == 0
     (line,) = _messages(run)
     assert line.startswith("warning: ") and "episode 2" in line
+
+
+def _report(directory):
+    source = records.Records(directory)
+    found = inspection.Inspection(source)
+    for episode in source.episodes(found.report):
+        found.add(episode)
+    return [line.split() for line in dataset_report.lines(found, source)]
+
+
+def test_success_and_returns_are_shown_by_task_and_set_and_overall(tmp_path):
+    episodes = dataset_files.examples(4)
+    episodes[3]["episode_metadata"] |= {"task": "pyramid", "object_set": 0}
+    for episode, reward in zip(episodes, (0.25, 0.5, 0.75, 1.0), strict=True):
+        episode["steps"]["reward"][:-1] = reward
+    lines = _report(dataset_files.write(tmp_path / "data", episodes))
+    returns = ["12.0", "0.0", "12.0", "12.0", "12.0"]
+    assert ["pyramid", "random", "1", "12", "0.0", "%", *returns] in lines
+    returns = ["6.0", "2.4", "3.0", "6.0", "9.0"]  # 3, 6 and 9
+    assert ["stack_red_blue", "4", "3", "12", "66.7", "%", *returns] in lines
+    returns = ["7.5", "3.4", "3.0", "7.5", "12.0"]
+    assert ["all", "4", "12", "50.0", "%", *returns] in lines
+
+
+def test_data_sets_with_no_metadata_are_shown(tmp_path):
+    data = dataset_files.write_plain(tmp_path / "data", dataset_files.examples(2))
+    (row,) = (line for line in _report(data) if line[:2] == ["unknown"] * 2)
+    assert row[2:5] == ["2", "12", "unknown"]
 
 
 @pytest.mark.parametrize(
