@@ -303,6 +303,7 @@ def test_kill_9_and_continue(tmp_path, settings):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "settings", [SETTINGS, SUCCESSES, ALL_PAIRS], ids=[*schema.KEEP, "all pairs"]
 )
