@@ -152,6 +152,7 @@ class Inspection:
       randomization: moments of each number drawn; `NAME_0` to `NAME_6` are one, `NAME`.
       drawn_names: for each text that was drawn, how often.
       num_bytes: of all files.
+      manifest: of the data set; empty where there is none.
     """
 
     def __init__(self, source: records.Records) -> None:
@@ -169,6 +170,7 @@ class Inspection:
         self.randomization: dict[str, running.Moments] = {}
         self.drawn_names: dict[str, collections.Counter[str]] = {}
         self.num_bytes = sum(f.stat().st_size for f in source.files if f.exists())
+        self.manifest: dict[str, Any] = {}
         self._magnitudes = {k: running.Magnitudes() for k in OUTLIER_KEYS}
         self._peaks: dict[str, list[tuple[float, int, records.Place]]] = {
             k: [] for k in OUTLIER_KEYS
@@ -214,13 +216,13 @@ class Inspection:
                 self.report(records.Problem(place, text, warning=True))
         place = records.Place(paths.MANIFEST)
         try:
-            manifest = paths.read_manifest(source.directory)
+            self.manifest = paths.read_manifest(source.directory)
         except FileNotFoundError:  # Other people's data sets have none.
             return
         except ValueError as e:
             self.report(records.Problem(place, str(e)))
             return
-        count = manifest.get("episodes", source.num_episodes)
+        count = self.manifest.get("episodes", source.num_episodes)
         if count != source.num_episodes:
             text = (
                 f"counts {count} episodes, but {paths.DATASET_INFO} "

@@ -19,6 +19,9 @@ def lines(found: inspection.Inspection, source: records.Records) -> Iterator[str
         f"{steps} control steps, {len(source.files)} files, "
         f"{found.num_bytes / 1e6:.1f} MB"
     )
+    tried = found.manifest.get("tried", source.num_episodes)
+    if tried != source.num_episodes:
+        yield f"kept {source.num_episodes} of {tried} episodes that were tried"
     if not rows:
         return
     invalid = sum(row.invalid for row in rows)

@@ -9,6 +9,7 @@ if there are any that are not mere warnings.
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -52,9 +53,10 @@ def main(argv: Sequence[str]) -> None:
     found.finish()
     if out:
         dataset_figures.write_histograms(out / "histograms.png", found)
-    for line in dataset_report.lines(found, source):
-        print(line)
-    sys.stdout.flush()
+    try:
+        print("\n".join(dataset_report.lines(found, source)), flush=True)
+    except BrokenPipeError:  # As of `| head`; the problems are still to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     for problem in found.problems:
         kind = "warning" if problem.warning else "problem"
         print(f"{kind}: {problem}", file=sys.stderr)

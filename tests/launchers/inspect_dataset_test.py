@@ -107,6 +107,24 @@ def test_success_and_returns_are_shown_by_task_and_set_and_overall(tmp_path):
     assert ["all", "4", "12", "50.0", "%", *returns] in lines
 
 
+def test_how_many_were_tried_is_shown(tmp_path):
+    data = dataset_files.write(tmp_path / "data", dataset_files.examples(2))
+    (data / "manifest.json").write_text('{"episodes": 2, "tried": 9}')
+    line = "kept 2 of 9 episodes that were tried"
+    assert line in map(" ".join, _report(data))
+
+
+def test_a_reader_that_leaves_early_does_no_harm(tmp_path):
+    data = dataset_files.write(tmp_path / "data", dataset_files.examples(2))
+    command = [sys.executable, "-m", "launchers.inspect_dataset", str(data)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe) as process:
+        process.stdout.close()
+        errors = process.stderr.read().decode()
+        assert process.wait(60) == 0, errors
+    assert "Broken" not in errors
+
+
 def test_data_sets_with_no_metadata_are_shown(tmp_path):
     data = dataset_files.write_plain(tmp_path / "data", dataset_files.examples(2))
     (row,) = (line for line in _report(data) if line[:2] == ["unknown"] * 2)
