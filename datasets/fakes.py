@@ -22,7 +22,11 @@ FAULTS = ("raise", "kill", "nan")
 
 
 class FakeEnvironment(dm_env.Environment):
-    """Noise of the real shapes, drawn from the episode's seed, kind and actions."""
+    """Noise of the real shapes, drawn from the episode's seed, kind and actions.
+
+    Attributes:
+      combination: task and object set of the episode.
+    """
 
     def __init__(
         self,
@@ -50,7 +54,7 @@ class FakeEnvironment(dm_env.Environment):
         self._action_size = action_size
         self._success_rate = success_rate
         self._seed = 0
-        self._task, self._object_set = "stack_red_blue", 4
+        self._task, self._object_set = self.combination = "stack_red_blue", 4
         self._t = -1
 
     def action_spec(self) -> specs.BoundedArray:
@@ -78,6 +82,7 @@ class FakeEnvironment(dm_env.Environment):
 
     def reset(self) -> dm_env.TimeStep:
         """Starts an episode."""
+        self.combination = self._task, self._object_set
         kind = zlib.crc32(f"{self._task} {self._object_set}".encode())
         self._rng = np.random.default_rng((self._seed, kind))
         self._length = int(self._rng.integers(5, self._max_steps + 1))

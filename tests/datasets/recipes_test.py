@@ -37,6 +37,7 @@ def test_combinations_take_turns_and_are_in_the_metadata():
             environment, fakes.FakeExpert(environment), SETTINGS, index
         )["episode_metadata"]
         found = metadata["task"], metadata["object_set"]
+        assert found == environment.combination
         assert found == recipes.RECIPES["all_pairs_stacking"][index % 30]
 
 

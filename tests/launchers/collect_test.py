@@ -10,6 +10,8 @@ import time
 import pytest
 import tensorflow_datasets as tfds
 
+from environments import objects
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -101,5 +103,7 @@ def test_a_named_data_set_of_successes(tmp_path):
         assert row["task"] == m["task"].decode()
         assert row["object_set"] == m["object_set"]
         assert row["successes"] == 1
+        red = json.loads(m["randomization"])["object_red"]
+        assert red == objects.SETS[int(m["object_set"])][0]
     assert "success, %             set 1" in run.stdout
     assert "\nstack_red_green   " in run.stdout
