@@ -102,7 +102,7 @@ def _run(
             for future in concurrent.futures.as_completed(futures):
                 yield future.result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def _known(path: pathlib.Path | None, setting: Setting) -> dict[int, dict]:
