@@ -24,7 +24,7 @@ def measure(
     """
     model, data = environment.physics
     bare = mujoco.MjData(model)
-    substeps = round(scene.CONTROL_TIMESTEP / model.opt.timestep)
+    substeps = scene.substeps(model.opt.timestep)
     rng = np.random.default_rng(seed)
     reset_times: list[float] = []
     step_time = bare_time = 0.0

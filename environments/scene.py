@@ -51,6 +51,11 @@ def one_of(what: str, value: object, valid: Iterable[object]) -> None:
         raise ValueError(f"unknown {what} {value!r}; valid: {names}")
 
 
+def substeps(timestep: float) -> int:
+    """Physics steps of this many seconds in a control step."""
+    return round(CONTROL_TIMESTEP / timestep)
+
+
 INTEGRATORS: Mapping[str, int] = {
     "euler": mujoco.mjtIntegrator.mjINT_EULER,
     "implicitfast": mujoco.mjtIntegrator.mjINT_IMPLICITFAST,
@@ -105,7 +110,7 @@ class Physics:
     @property
     def substeps(self) -> int:
         """Physics steps in a control step."""
-        return round(CONTROL_TIMESTEP / self.timestep)
+        return substeps(self.timestep)
 
     def override(self, text: str) -> Physics:
         """Returns these settings with those of `name=value,...` over them.

@@ -82,10 +82,6 @@ class Sensors:
         start = int(sensor.adr[0])
         return slice(start, start + int(sensor.dim[0]))
 
-    def reset(self, data: mujoco.MjData) -> None:
-        """Begins an episode with fingers at rest."""
-        self.note_finger(data)
-
     def note_finger(self, data: mujoco.MjData) -> None:
         """Marks the time that the fingers' velocity is the difference to."""
         self._previous_finger = self._finger_tics(data)

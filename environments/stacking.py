@@ -80,7 +80,7 @@ class RgbStacking(dm_env.Environment):
         self._scene = scene_lib.Scene(model)
         self._task = self._next_task = task
         self._config = config
-        self._substeps = round(scene_lib.CONTROL_TIMESTEP / model.opt.timestep)
+        self._substeps = scene_lib.substeps(model.opt.timestep)
         self._finger_substeps = max(
             1, round(FINGER_VELOCITY_INTERVAL / model.opt.timestep)
         )
@@ -177,7 +177,7 @@ class RgbStacking(dm_env.Environment):
         data.qacc_warmstart[:] = 0.0
         data.time = 0.0
         mujoco.mj_forward(model, data)
-        self._sensors.reset(data)
+        self._sensors.note_finger(data)
         self._step = 0
         # As the reference has it: the "previous" action is what a zero one would send.
         self._controller.apply(data, still)

@@ -9,17 +9,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 
 from datasets import inspection, records
 from environments import observations
-from launchers import files
+from launchers import figures
 
 _TOOL = "sawyer/pinch/pose"
 _OPENING = "gripper/joints/angle"
 _COLORS = {"red": "#d1292b", "green": "#2b9348", "blue": "#2660c9"}
+_DPI = 110
 _COLUMNS, _ROWS = 6, 3  # of a contact sheet
 _NEEDED = (_TOOL, _OPENING, *(f"rgb30_{c}/abs_pose" for c in _COLORS))
 
@@ -29,7 +28,7 @@ def write_histograms(path: pathlib.Path, found: inspection.Inspection) -> None:
     counts = found.action_counts
     if counts is None:
         return
-    figure = _figure(2.4 * (len(counts) + 1.5), 2.8)
+    figure = figures.make(2.4 * (len(counts) + 1.5), 2.8)
     ratios = [1.0] * len(counts) + [1.5]
     *left, right = figure.subplots(1, len(counts) + 1, width_ratios=ratios)
     edges = np.linspace(-1.0, 1.0, counts.shape[1] + 1)
@@ -55,7 +54,7 @@ def write_histograms(path: pathlib.Path, found: inspection.Inspection) -> None:
     )
     right.set(title="returns", xlabel="sum of rewards", ylabel="episodes")
     right.legend(frameon=False)
-    _save(path, figure)
+    figures.save(path, figure, _DPI)
 
 
 def write_episode(path: pathlib.Path, episode: records.Episode) -> bool:
@@ -72,7 +71,7 @@ def write_episode(path: pathlib.Path, episode: records.Episode) -> bool:
     }
     if len(newest) < len(_NEEDED):
         return False
-    figure = _figure(11, 6)
+    figure = figures.make(11, 6)
     axes = figure.subplot_mosaic(
         [["above", "height"], ["above", "gripper"], ["above", "reward"]],
         width_ratios=[1, 1.5],
@@ -103,7 +102,7 @@ def write_episode(path: pathlib.Path, episode: records.Episode) -> bool:
     figure.align_ylabels([height, gripper, reward])
     for panel in (height, gripper, reward):
         panel.set_xlim(0, max(len(episode.steps["reward"]) - 1, 1))
-    _save(path, figure)
+    figures.save(path, figure, _DPI)
     return True
 
 
@@ -125,7 +124,7 @@ def write_contact_sheet(
     if not images:
         return False
     rows = -(-count // _COLUMNS)
-    figure = _figure(1.7 * _COLUMNS, 1.95 * rows + 0.4)
+    figure = figures.make(1.7 * _COLUMNS, 1.95 * rows + 0.4)
     figure.suptitle(f"{_title(episode)}, {camera}", fontsize=10)
     panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
     for axes in panels:
@@ -133,7 +132,7 @@ def write_contact_sheet(
     for axes, image, step in zip(panels, images, steps, strict=False):
         axes.imshow(np.asarray(image))
         axes.set_title(f"step {step}", fontsize=8)
-    _save(path, figure)
+    figures.save(path, figure, _DPI)
     return True
 
 
@@ -170,14 +169,3 @@ def _title(episode: records.Episode) -> str:
     if "success" in m:
         parts.append("success" if m["success"] else "failure")
     return ", ".join(parts)
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(path: pathlib.Path, figure: Figure) -> None:
-    with files.aside(path) as aside:
-        figure.savefig(aside, format="png", dpi=110)

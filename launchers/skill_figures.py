@@ -6,18 +6,15 @@ import pathlib
 from collections.abc import Iterable
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from launchers import files
+from launchers import figures
 
 
 def write_figure(
     path: pathlib.Path, prior: np.ndarray, skill_use: Iterable[float]
 ) -> None:
     """Figure 3b and 3c: the learned transition prior and the skills' use."""
-    figure = Figure(figsize=(8, 3.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = figures.make(8, 3.5)
     left, right = figure.subplots(1, 2)
     image = left.imshow(prior, vmin=0, vmax=1, cmap="viridis")
     figure.colorbar(image, ax=left)
@@ -28,5 +25,4 @@ def write_figure(
     right.bar(ticks, list(skill_use))
     right.set(title="use on held-out data", xlabel="skill", ylabel="share", ylim=(0, 1))
     right.set_xticks(ticks)
-    with files.aside(path) as aside:
-        figure.savefig(aside, format="png", dpi=120)
+    figures.save(path, figure, dpi=120)

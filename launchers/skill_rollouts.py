@@ -13,7 +13,7 @@ from agents.helms.skills import Skills
 from environments import observations, scene
 from environments.rendering import RenderingUnavailable
 from environments.stacking import RgbStacking
-from launchers import files
+from launchers import figures
 
 FRAME_HEIGHT, FRAME_WIDTH = 120, 160
 
@@ -119,14 +119,8 @@ def describe(rollouts: Iterable[Rollout]) -> str:
 
 def write_contact_sheet(path: pathlib.Path, rollouts: Sequence[Rollout]) -> None:
     """One row a rollout, time to the right; written aside, then renamed."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = max(len(r.frames) for r in rollouts)
-    figure = Figure(
-        figsize=(1.6 * columns + 0.6, 1.25 * len(rollouts)), layout="constrained"
-    )
-    FigureCanvasAgg(figure)
+    figure = figures.make(1.6 * columns + 0.6, 1.25 * len(rollouts))
     axes = figure.subplots(len(rollouts), columns, squeeze=False)
     for row, rollout in zip(axes, rollouts, strict=True):
         for axis, frame in zip(row, rollout.frames, strict=False):
@@ -136,5 +130,4 @@ def write_contact_sheet(path: pathlib.Path, rollouts: Sequence[Rollout]) -> None
         row[0].set_ylabel(f"skill {rollout.skill}")
     seconds = (len(rollouts[0].tool_heights) - 1) * scene.CONTROL_TIMESTEP
     figure.suptitle(f"each row holds one skill for {seconds:.0f} s", fontsize=9)
-    with files.aside(path) as aside:
-        figure.savefig(aside, format="png", dpi=100)
+    figures.save(path, figure, dpi=100)

@@ -1,0 +1,23 @@
+"""Figures that need no display, written whole or not at all."""
+
+from __future__ import annotations
+
+import pathlib
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from launchers import files
+
+
+def make(width: float, height: float) -> Figure:
+    """Returns an empty figure of this size, in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(path: pathlib.Path, figure: Figure, dpi: int) -> None:
+    """Writes a figure as PNG."""
+    with files.aside(path) as aside:
+        figure.savefig(aside, format="png", dpi=dpi)
