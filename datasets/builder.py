@@ -73,31 +73,43 @@ def write_shard(path: pathlib.Path, records: Iterable[bytes]) -> None:
     paths.commit(temporary, path)
 
 
-def read_summaries(path: pathlib.Path) -> Iterator[tuple[schema.EpisodeSummary, int]]:
-    """Yields the summary and the size in bytes of each episode of a shard.
+class Parser:
+    """Turns serialised examples of these features into arrays."""
+
+    def __init__(self, features: tfds.features.FeaturesDict) -> None:
+        """Takes the features of a whole example, of `schema.features` or others."""
+        # Undecoded, `steps` are whole arrays and not a data set of single steps.
+        skip = {"steps": tfds.decode.SkipDecoding()}
+
+        @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+        def parse(record: tf.Tensor) -> Any:
+            return features.deserialize_example(record, decoders=skip)
+
+        self._parse = parse
+
+    def __call__(self, record: tf.Tensor) -> dict[str, Any]:
+        """Returns the example, the steps as arrays [T+1, ...], images as bytes.
+
+        Raises:
+          tf.errors.OpError, ValueError: a record that does not fit the features.
+        """
+        return tf.nest.map_structure(lambda x: x.numpy(), self._parse(record))
+
+
+def read_shard(
+    path: pathlib.Path, parse: Parser
+) -> Iterator[tuple[schema.EpisodeSummary, dict[str, Any], int]]:
+    """Yields the summary, the steps and the size in bytes of each episode of a shard.
 
     Raises:
       ValueError: for a shard that is damaged.
     """
-    wanted = {
-        "episode_metadata/episode_index": tf.io.FixedLenFeature([], tf.int64),
-        "episode_metadata/seed": tf.io.FixedLenFeature([], tf.int64),
-        "episode_metadata/success": tf.io.FixedLenFeature([], tf.int64),
-        "steps/reward": tf.io.FixedLenSequenceFeature([], tf.float32, True),
-    }
     try:
         for record in tf.data.TFRecordDataset(str(path)):
-            values = tf.io.parse_single_example(record, wanted)
-            reward = values["steps/reward"].numpy()
-            summary = schema.EpisodeSummary(
-                index=int(values["episode_metadata/episode_index"]),
-                seed=int(values["episode_metadata/seed"]),
-                success=bool(values["episode_metadata/success"]),
-                steps=len(reward) - 1,
-                episode_return=float(reward.sum()),
-            )
-            yield summary, len(record.numpy())
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as e:
+            example = parse(record)
+            summary = schema.summary(example)
+            yield summary, example["steps"], len(record.numpy())
+    except (tf.errors.OpError, ValueError) as e:
         raise ValueError(f"{path} is damaged: delete it and collect again") from e
 
 
@@ -107,6 +119,7 @@ def write_metadata(
     shard_lengths: Sequence[int],
     num_bytes: int,
     manifest: Mapping[str, Any],
+    statistics: Mapping[str, Any],
 ) -> None:
     """Writes all that TFDS needs to read the shards, `dataset_info.json` last.
 
@@ -116,6 +129,8 @@ def write_metadata(
       shard_lengths: episodes of each shard, in order.
       num_bytes: of all episodes.
       manifest: becomes `manifest.json`.
+      statistics: of `statistics.StepStatistics`; TFDS's readers show them as
+        `builder.info.metadata["statistics"]`.
     """
     identity = dataset_info.DatasetIdentity(
         name=schema.DATASET_NAME,
@@ -124,7 +139,10 @@ def write_metadata(
         module_name="",
     )
     info = tfds.core.DatasetInfo(
-        builder=identity, features=features, description=schema.DESCRIPTION
+        builder=identity,
+        features=features,
+        description=schema.DESCRIPTION,
+        metadata=tfds.core.MetadataDict(statistics=statistics),
     )
     info.set_file_format(schema.FILE_FORMAT)
     split = splits.SplitInfo(

@@ -20,7 +20,7 @@ from typing import Any
 
 import tqdm
 
-from datasets import code_version, keeping, paths, rollout, schema, workers
+from datasets import code_version, keeping, paths, schema, statistics, workers
 
 _FIRST_VERSION = "1.0.0"  # of manifests that do not say which
 
@@ -102,10 +102,11 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
 
 
 def is_complete(directory: pathlib.Path, settings: schema.Settings) -> bool:
-    """Whether `directory` holds the whole data set."""
-    return (directory / paths.DATASET_INFO).exists() and not _missing(
-        directory, settings
+    """Whether `directory` holds the whole data set, its statistics included."""
+    written = all(
+        (directory / f).exists() for f in (paths.DATASET_INFO, paths.METADATA)
     )
+    return written and not _missing(directory, settings)
 
 
 def shards_written(directory: pathlib.Path, settings: schema.Settings) -> int:
@@ -138,10 +139,6 @@ class _Collection:
         before: dict[str, Any] = {}
         with contextlib.suppress(FileNotFoundError):
             before = paths.read_manifest(directory)
-        versions = before.get("code_versions", [])
-        version = code_version.describe()
-        if version not in versions:
-            versions = [*versions, version]
         # Time and steps of earlier runs, as far as their last finished shard.
         past = before.get("collection", {})
         self._past_seconds = float(past.get("seconds", 0.0))
@@ -151,16 +148,22 @@ class _Collection:
             "dataset": schema.DATASET_NAME,
             "schema_version": schema.VERSION,
             "settings": dataclasses.asdict(settings),
-            "code_versions": versions,
+            "code_versions": before.get("code_versions", []),
+            "collection": past,
         }
 
     def run(self, progress: bool) -> None:
         """Collects the shards that are missing."""
         self._started = time.monotonic()
         missing = _missing(self._directory, self._settings)
-        self._write_manifest()
         if not missing:
             return
+        # Of a data set that was whole before: while files lack, it is not.
+        (self._directory / paths.DATASET_INFO).unlink(missing_ok=True)
+        version, versions = code_version.describe(), self._manifest["code_versions"]
+        if version not in versions:
+            self._manifest["code_versions"] = [*versions, version]
+        self._write_manifest()
         remaining = sum(len(self._settings.shard_episodes(s)) for s in missing)
         processes = min(self._processes, remaining)
         try:
@@ -201,7 +204,7 @@ class _Collection:
 
         def on_episode(example: dict[str, Any]) -> bool:
             nonlocal successes
-            summary = rollout.summary(example)
+            summary = schema.summary(example)
             kept = summary.success or settings.keep == "all"
             record = serialize(example) if kept else None
             self._steps += summary.steps
@@ -227,7 +230,8 @@ class _Collection:
         from datasets import builder
 
         settings = self._settings
-        found, num_bytes = self._read(set(range(settings.num_shards)))
+        steps = statistics.StepStatistics()
+        found, num_bytes = self._read(set(range(settings.num_shards)), steps)
         summaries = [s for shard in sorted(found) for s in found[shard]]
         count, successes = len(summaries), sum(s.success for s in summaries)
         # Of those that succeed, the last one kept is also the last one tried.
@@ -249,7 +253,12 @@ class _Collection:
         }
         lengths = [len(settings.shard_episodes(i)) for i in range(settings.num_shards)]
         builder.write_metadata(
-            self._directory, self._features(), lengths, num_bytes, self._manifest
+            self._directory,
+            self._features(),
+            lengths,
+            num_bytes,
+            self._manifest,
+            steps.as_dict(),
         )
         self._environment.close()
         return self._manifest
@@ -268,9 +277,13 @@ class _Collection:
         return self._work.make_expert(self._environment).PHASES
 
     def _read(
-        self, shards: set[int]
+        self, shards: set[int], steps: statistics.StepStatistics | None = None
     ) -> tuple[dict[int, list[schema.EpisodeSummary]], int]:
         """Reads what is there; ValueError where it is not what it has to be.
+
+        Args:
+          shards: numbers of the files to read.
+          steps: what every episode is added to, if anything.
 
         Returns:
           Summaries of the episodes of each shard, and the size of all in bytes.
@@ -279,17 +292,22 @@ class _Collection:
             return {}, 0
         from datasets import builder
 
+        parse = builder.Parser(self._features())
         found, num_bytes, last = {}, 0, -1
         for shard in sorted(shards):
             path = _shard(self._directory, self._settings, shard)
-            read = list(builder.read_summaries(path))
-            indices = [summary.index for summary, _ in read]
+            read = []
+            for summary, arrays, size in builder.read_shard(path, parse):
+                read.append(summary)
+                num_bytes += size
+                if steps is not None:
+                    steps.add(arrays)
+            indices = [summary.index for summary in read]
             if not keeping.fits(self._settings, shard, indices, last):
                 raise ValueError(
                     f"{path} holds the episodes {indices}: delete it and collect again"
                 )
-            found[shard] = [summary for summary, _ in read]
-            num_bytes += sum(size for _, size in read)
+            found[shard] = read
             last = indices[-1]
         return found, num_bytes
 

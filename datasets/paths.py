@@ -13,6 +13,7 @@ from typing import Any
 
 MANIFEST = "manifest.json"
 DATASET_INFO = "dataset_info.json"
+METADATA = "metadata.json"
 LOGS = "logs"
 _TEMPORARY = ".tmp"
 

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from datasets import paths, schema
+from datasets import builder, paths, schema
 
 REQUIRED = ("observation", "action", "reward", "is_first", "is_last", "is_terminal")
 _LONGEST = 200  # characters of a library's message
@@ -134,17 +134,12 @@ class Records:
           report: called with each file that lacks, is cut off or corrupt, or holds
             another number of episodes, and each record that does not fit the features.
         """
-        skip = {"steps": tfds.decode.SkipDecoding()}  # Whole arrays, not single steps.
-
-        @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
-        def parse(record: tf.Tensor) -> Any:
-            return self.features.deserialize_example(record, decoders=skip)
-
+        parse = builder.Parser(self.features)
         first = 0
         for path, length in zip(self.files, self.lengths, strict=True):
             for number, record in self._records(path, first, length, report):
                 try:
-                    example = tf.nest.map_structure(lambda x: x.numpy(), parse(record))
+                    example = parse(record)
                 except (tf.errors.OpError, ValueError) as e:
                     text = f"does not fit the features: {_line(e)}"
                     report(Problem(Place(path.name, first + number, number), text))

@@ -92,18 +92,6 @@ def run_episode(
     return {"steps": steps, "episode_metadata": metadata}
 
 
-def summary(example: Mapping[str, Any]) -> schema.EpisodeSummary:
-    """Returns the summary of an example of `run_episode`."""
-    metadata, reward = example["episode_metadata"], example["steps"]["reward"]
-    return schema.EpisodeSummary(
-        index=metadata["episode_index"],
-        seed=metadata["seed"],
-        success=metadata["success"],
-        steps=len(reward) - 1,
-        episode_return=float(reward.sum()),
-    )
-
-
 def _stacked(
     spec: Mapping[str, Any], observations: list[Mapping[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:

@@ -29,7 +29,8 @@ UNKNOWN_PHASE = -1  # Of a step whose expert has no phases, and of every last st
 DESCRIPTION = (
     "Episodes of a Sawyer arm that stacks RGB objects, in the RLDS format. A step's "
     "reward and discount are those got after its action; the last step holds the final "
-    "observation alone. expert_phase indexes the metadata's expert_phases (-1: none)."
+    "observation alone. expert_phase indexes the metadata's expert_phases (-1: none). "
+    "builder.info.metadata has statistics of every dimension of the steps."
 )
 
 
@@ -129,6 +130,18 @@ class EpisodeSummary:
     success: bool
     steps: int
     episode_return: float
+
+
+def summary(example: Mapping[str, Any]) -> EpisodeSummary:
+    """Returns the summary of an example: steps as arrays [T+1, ...], and metadata."""
+    metadata, reward = example["episode_metadata"], example["steps"]["reward"]
+    return EpisodeSummary(
+        index=int(metadata["episode_index"]),
+        seed=int(metadata["seed"]),
+        success=bool(metadata["success"]),
+        steps=len(reward) - 1,
+        episode_return=float(reward.sum()),
+    )
 
 
 def features(

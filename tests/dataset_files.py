@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from dm_env import specs
 from tensorflow_datasets.core import example_serializer
 
-from datasets import builder, paths, schema
+from datasets import builder, paths, schema, statistics
 from environments import observations
 
 PER_SHARD, STEPS = 2, 12
@@ -83,7 +83,11 @@ def write(directory, episodes):
     serialize = builder.Serializer(features)
     encoded = [e if isinstance(e, bytes) else serialize(e) for e in episodes]
     manifest = {"dataset": schema.DATASET_NAME, "episodes": len(encoded)}
-    return _write(directory, features, encoded, manifest)
+    taken = statistics.StepStatistics()
+    for episode in episodes:
+        if isinstance(episode, dict):
+            taken.add(episode["steps"])
+    return _write(directory, features, encoded, manifest, taken.as_dict())
 
 
 def write_plain(directory, episodes):
@@ -98,12 +102,13 @@ def write_plain(directory, episodes):
         serializer.serialize_example({"steps": {k: e["steps"][k] for k in steps}})
         for e in episodes
     ]
-    _write(directory, features, encoded, {})
-    (directory / paths.MANIFEST).unlink()
+    _write(directory, features, encoded, {}, {})
+    for name in (paths.MANIFEST, paths.METADATA):
+        (directory / name).unlink()
     return directory
 
 
-def _write(directory, features, encoded, manifest):
+def _write(directory, features, encoded, manifest, metadata):
     starts = range(0, len(encoded), PER_SHARD)
     shards = [encoded[i : i + PER_SHARD] for i in starts]
     for i, shard in enumerate(shards):
@@ -114,5 +119,6 @@ def _write(directory, features, encoded, manifest):
         [len(shard) for shard in shards],
         sum(map(len, encoded)),
         manifest,
+        metadata,
     )
     return directory

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ SETTINGS = schema.Settings(
     seed=7,
     episodes_per_shard=3,
 )
+FILES = ("manifest.json", "features.json", "metadata.json", "dataset_info.json")
 # Half of the fakes' episodes succeed.
 SUCCESSES = dataclasses.replace(SETTINGS, keep="successes")
 ALL_PAIRS = dataclasses.replace(
@@ -161,7 +163,60 @@ def test_manifest_and_files(whole):
     assert manifest["collection"]["control_steps"] == manifest["control_steps"]
     names = {f.name for f in directory.iterdir()}
     shards = {f"helms_stacking-train.tfrecord-{i:05d}-of-00005" for i in range(5)}
-    assert names == shards | {"manifest.json", "features.json", "dataset_info.json"}
+    assert names == shards | set(FILES)
+
+
+def _check_statistics(directory, settings):
+    """TFDS's own reader has them, and they are NumPy's of all episodes at once."""
+    info = tfds.builder_from_directory(str(directory)).info
+    found = info.metadata["statistics"]
+    steps = [e["steps"] for e in _expected(settings)]
+    arrays = {
+        f"observation/{name}": np.concatenate([s["observation"][name] for s in steps])
+        for name in steps[0]["observation"]
+    }
+    for name in ("action", "reward"):  # the last step's are none
+        arrays[name] = np.concatenate([s[name][:-1] for s in steps])
+    assert found.keys() == arrays.keys()
+    for name, values in arrays.items():
+        exact = values.astype(np.float64)
+        assert found[name]["count"] == len(values)
+        for what in ("mean", "std", "min", "max"):
+            wanted = getattr(exact, what)(axis=0)
+            np.testing.assert_allclose(
+                found[name][what], wanted, rtol=1e-6, atol=1e-9, err_msg=name
+            )
+            assert np.shape(found[name][what]) == wanted.shape
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, SUCCESSES], ids=schema.KEEP)
+def test_the_metadata_have_statistics_of_all_steps(tmp_path, settings):
+    _collect(tmp_path, settings)
+    _check_statistics(tmp_path, settings)
+
+
+def test_a_data_set_without_statistics_gets_them_and_nothing_else_changes(
+    whole, tmp_path
+):
+    directory = shutil.copytree(whole[0], tmp_path / "data")
+    (directory / "metadata.json").unlink()
+    assert not collect.is_complete(directory, SETTINGS)
+    assert _collect(directory, fault="raise") == whole[1]
+    assert {f.name for f in directory.iterdir()} == {f.name for f in whole[0].iterdir()}
+    # TFDS's own two files have their keys in no order.
+    for name in {f.name for f in directory.iterdir()} - {FILES[1], FILES[3]}:
+        assert (directory / name).read_bytes() == (whole[0] / name).read_bytes(), name
+
+
+def test_while_a_file_is_collected_again_the_data_set_is_not_finished(whole, tmp_path):
+    directory = shutil.copytree(whole[0], tmp_path / "data")
+    (directory / schema.shard_name(3, 5)).unlink()
+    seed = SETTINGS.episode_seed(10)
+    with pytest.raises(collect.CollectionError):
+        _collect(directory, fault="raise", faulty_seed=seed)
+    assert not (directory / "dataset_info.json").exists()
+    _collect(directory)
+    _check_content(directory, SETTINGS)
 
 
 def test_shards_do_not_depend_on_the_number_of_processes(whole, tmp_path):

@@ -191,7 +191,7 @@ def _written(directory, action_size=5, drop=None, length=6, shards=1):
     for shard in range(shards):
         path = directory / schema.shard_name(shard, shards)
         builder.write_shard(path, [record])
-    builder.write_metadata(directory, features, [1] * shards, len(record), {})
+    builder.write_metadata(directory, features, [1] * shards, len(record), {}, {})
     return directory
 
 

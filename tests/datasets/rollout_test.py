@@ -58,7 +58,7 @@ def test_metadata():
     assert json.loads(metadata["randomization"]) == {"friction": length / 10}
     assert json.loads(metadata["expert_phases"]) == ["early", "late"]
     assert not metadata["invalid"]
-    assert rollout.summary(example).steps == length
+    assert schema.summary(example).steps == length
 
 
 def test_a_number_that_is_not_finite_is_refused_by_name_and_step():

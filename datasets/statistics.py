@@ -1,0 +1,69 @@
+"""Statistics of a data set's steps, per dimension: the ones its metadata hold.
+
+T is the number of control steps of an episode.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from datasets import running
+
+
+class StepStatistics:
+    """Mean, standard deviation and range of every dimension of the steps.
+
+    Observations count with all T+1 steps of an episode, actions and rewards with the T
+    that have one: the last step's are only there to fill the arrays. Images are left
+    out, and so are numbers that are not finite.
+    """
+
+    def __init__(self) -> None:
+        """Starts with nothing seen."""
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._moments: dict[str, running.Moments] = {}
+
+    def add(self, steps: Mapping[str, Any]) -> None:
+        """Adds an episode.
+
+        Args:
+          steps: `observation`, arrays [T+1, ...] by name, images of any kind; `action`
+            and `reward` [T+1, ...].
+        """
+        self._add("action", steps["action"][:-1])
+        self._add("reward", steps["reward"][:-1])
+        for name, values in steps["observation"].items():
+            if not is_image(values):
+                self._add(f"observation/{name}", values)
+
+    def _add(self, name: str, values: np.ndarray) -> None:
+        if name not in self._moments:
+            self._shapes[name] = values.shape[1:]
+            self._moments[name] = running.Moments(math.prod(values.shape[1:]))
+        moments = self._moments[name]
+        moments.update(values.reshape(len(values), len(moments.mean)))
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """Returns what JSON can hold, by `action`, `reward` and `observation/NAME`.
+
+        Each is `mean`, `std` (of the population), `min` and `max` as lists in the shape
+        of one step's value, and `count`, the number of steps.
+        """
+        return {
+            name: {
+                what: getattr(moments, what).reshape(self._shapes[name]).tolist()
+                for what in ("mean", "std", "min", "max")
+            }
+            | {"count": int(moments.count.min())}
+            for name, moments in sorted(self._moments.items())
+            if moments.count.all()  # JSON has no infinity
+        }
+
+
+def is_image(values: np.ndarray) -> bool:
+    """Whether [T+1, ...] are images: encoded ones, or uint8 [T+1, H, W, 3]."""
+    return values.dtype == object or (values.dtype == np.uint8 and values.ndim == 4)
