@@ -1,0 +1,140 @@
+"""How to take an object between two fingers from above, and how to topple one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from datasets.object_geometry import Placed
+from environments import controller
+from environments import scene as scene_lib
+
+OPENING = 0.084  # m between the fingertips, fully open
+_FINGER_THICKNESS = 0.022  # m along the closing axis
+_FINGER_HALF_WIDTH = 0.014  # m across it
+_WRIST_MARGIN = 0.08  # rad kept from the wrist's limits
+_MIN_EDGE = 0.008  # m, of an outline's edges that count as sides
+_SAME_SIDE = 0.9  # cosine; a side that failed is this near to another
+_REACH = 0.04  # m between the tool that pushes and what it pushes or passes by
+_MAX_TURN = 1.65  # rad; more is not to be had by one push
+_PUSH_BELOW = 0.008  # m below the top, where the fingertips push
+
+
+@dataclasses.dataclass(frozen=True)
+class Grasp:
+    """Attributes: turn [rad] about z to make, width [m] of the object there."""
+
+    turn: float
+    width: float
+
+
+def choose(
+    subject: Placed,
+    others: Sequence[Placed],
+    closing: np.ndarray,
+    wrist: float,
+    height: float,
+    failed: Sequence[np.ndarray],
+) -> Grasp:
+    """The best side to grasp an object.
+
+    Sides are the edges of the object's outline from above. One is better whose faces
+    the fingers meet squarely, that is narrow, has room for the fingers beside it, needs
+    little turning and has not failed before.
+
+    Args:
+      subject: what to grasp.
+      others: what may be in the way.
+      closing: [2], the fingers' closing direction now, horizontal.
+      wrist: angle of the last arm joint, rad.
+      height: of the fingertips at the grasp, m.
+      failed: closing directions that failed, [3] each, in the object's frame.
+    """
+    outline = subject.outline()
+    edges = np.roll(outline, -1, axis=0) - outline
+    lengths = np.linalg.norm(edges, axis=1)
+    edges, lengths = edges[lengths > _MIN_EDGE], lengths[lengths > _MIN_EDGE]
+    normals = np.stack([edges[:, 1], -edges[:, 0]], axis=-1) / lengths[:, None]
+    spread = outline @ normals.T
+    widths = spread.max(axis=0) - spread.min(axis=0)
+    cloud = np.concatenate([other.cloud[:, :2] for other in others])
+    cost = 10.0 * (1.0 - subject.alignment(normals, height))
+    cost += 20.0 * np.maximum(0.0, widths - 0.06)
+    cost += 1000.0 * np.maximum(0.0, widths - OPENING + 0.003)
+    for i, (normal, width) in enumerate(zip(normals, widths, strict=True)):
+        cost[i] += 0.3 * _blocked(cloud - subject.position[:2], normal, width)
+        axis = subject.rotation.T @ np.append(normal, 0.0)
+        cost[i] += sum(abs(axis @ f) > _SAME_SIDE for f in failed)
+    best, best_cost = Grasp(0.0, float(widths.min())), np.inf
+    now = np.arctan2(closing[1], closing[0])
+    low, high = controller.WRIST_RANGE
+    for normal, width, side in zip(normals, widths, cost, strict=True):
+        for flip in (0.0, np.pi):
+            turn = np.arctan2(normal[1], normal[0]) + flip - now
+            turn = (turn + np.pi) % (2 * np.pi) - np.pi
+            # Turning the tool by an angle turns the wrist by minus that.
+            angle = wrist - turn
+            excess = max(low + _WRIST_MARGIN - angle, angle - high + _WRIST_MARGIN)
+            total = side + 0.3 * abs(turn) + 100.0 * max(0.0, excess)
+            if total < best_cost:
+                best, best_cost = Grasp(float(turn), float(width)), total
+    return best
+
+
+def _blocked(relative: np.ndarray, normal: np.ndarray, width: float) -> float:
+    """How deep points [N, 2] reach [cm] into where the fingers will stand."""
+    along = np.abs(relative @ normal)
+    across = np.abs(relative @ np.array([-normal[1], normal[0]]))
+    outer = OPENING / 2 + _FINGER_THICKNESS
+    inside = (
+        (along > width / 2 - 0.005)
+        & (along < outer)
+        & (across < _FINGER_HALF_WIDTH + 0.01)
+    )
+    return 100.0 * float((outer - along[inside]).max(initial=0.0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Topple:
+    """A push that turns an object onto another face.
+
+    Attributes:
+      face: which it is to lie on.
+      start: [2] m, where the tool comes down.
+      direction: [2], unit.
+      height: of the tool, m.
+    """
+
+    face: int
+    start: np.ndarray
+    direction: np.ndarray
+    height: float
+
+
+def topple(subject: Placed, others: Sequence[Placed]) -> Topple | None:
+    """How to turn an object that lies flat onto a face on which it can carry.
+
+    Returns None where it leans, or there is no room for the tool behind it.
+    """
+    face = subject.flat_on()
+    if face is None:
+        return None
+    solid, normals = subject.solid, subject.normals()
+    # The least turn first: from face down to the new face down.
+    turns = np.arccos(np.clip(solid.normals @ solid.normals[face], -1.0, 1.0))
+    cloud = np.concatenate([other.cloud[:, :2] for other in others])
+    half = scene_lib.WORKSPACE_SIZE[:2] / 2
+    for new in np.argsort(turns):
+        if not solid.carries[new] or not 0.2 < turns[new] < _MAX_TURN:
+            continue
+        level = normals[new, :2]
+        direction = level / np.linalg.norm(level)
+        behind = (subject.cloud[:, :2] - subject.position[:2]) @ -direction
+        start = subject.position[:2] - direction * (behind.max() + _REACH)
+        inside = np.abs(start - scene_lib.WORKSPACE_CENTRE[:2]) < half
+        room = np.linalg.norm(cloud - start, axis=1).min()
+        if inside.all() and room > _REACH:
+            return Topple(int(new), start, direction, subject.top - _PUSH_BELOW)
+    return None
