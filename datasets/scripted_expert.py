@@ -18,12 +18,11 @@ from __future__ import annotations
 import dm_env
 import numpy as np
 
-from datasets import grasping
+from datasets import grasping, moving
 from datasets.expert_style import Style
 from datasets.expert_view import View
 from datasets.object_geometry import Placed
 from environments import controller, observations, stacking, tasks
-from environments import scene as scene_lib
 from environments.sensors import INWARD_GRASP
 
 PHASES = (
@@ -54,9 +53,6 @@ PHASES = (
 ) = range(len(PHASES))
 _CARRYING = (_LIFT, _HOVER, _PLACE)
 
-_FLOOR = 0.0485  # m, the basket's
-_FLOOR_HALF = 0.05  # m around the basket's centre, where objects are put down
-_ROOM = 0.075  # m between the centres of an object put down and of the others
 _OPEN, _CLOSE = -1.0, 1.0
 _OPENED = 60.0  # tics that the fingers open before the tool moves away
 _READY = 60.0  # tics, of fingers open enough to go down around an object
@@ -66,7 +62,6 @@ _LAST_PREPARATION = 170  # control step, after which there is no time for it
 _SETTLE_STEPS = 14  # of an object that was toppled
 _TURNED = np.cos(0.5)  # of the angle still to go at which a push is enough
 _PUSH_LENGTH = 0.085  # m
-_OFF_CENTRE = 0.02  # m at most between a bottom object's origin and where it carries
 
 
 def pair(task: tasks.Task) -> tuple[str, str]:
@@ -115,7 +110,7 @@ class ScriptedExpert:
         self._failed: list[list[np.ndarray]] = [[] for _ in observations.COLORS]
         self._lost = self._felt = 0
         self._closed = 0.0
-        self._subject = self._top
+        self._move = self._stacking()
         self._enter(_APPROACH)
 
     def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
@@ -152,10 +147,22 @@ class ScriptedExpert:
 
     @property
     def _carried(self) -> Placed:
-        return self._view.placed[self._subject]
+        return self._move.carried(self._view.placed)
+
+    @property
+    def _goal(self) -> np.ndarray:
+        return self._move.goal(self._view.placed)
+
+    @property
+    def _height(self) -> float:
+        return self._move.height(self._view.placed)
+
+    @property
+    def _support(self) -> float:
+        return self._move.support(self._view.placed)
 
     def _others(self) -> list[Placed]:
-        return [p for i, p in enumerate(self._view.placed) if i != self._subject]
+        return self._move.others(self._view.placed)
 
     def _held(self) -> bool:
         """The object is between the fingers."""
@@ -164,10 +171,16 @@ class ScriptedExpert:
 
     # What it decides.
 
+    def _stacking(self) -> moving.Move:
+        style = self._style
+        return moving.onto(
+            self._top, self._bottom, style.lift_height, style.place_offset
+        )
+
     def _plan(self) -> None:
         """Chooses what to move: the top object, or first one that cannot carry."""
         self._planned = True
-        self._subject = self._top
+        self._move = self._stacking()
         bottom = self._view.placed[self._bottom]
         if (
             self._preparations >= _PREPARATIONS
@@ -176,27 +189,11 @@ class ScriptedExpert:
         ):
             return
         self._preparations += 1
-        self._subject = self._bottom
-        if bottom.flat_on() is None:
-            self._spot = self._free_spot()
-            return
+        # On the floor there is room to push it, too.
+        self._move = moving.to_floor(self._bottom, self._view.placed)
         self._topple = grasping.topple(bottom, self._others())
-        if self._topple is None:
-            self._spot = self._free_spot()  # where there is room to push it
-        else:
+        if self._topple is not None:
             self._enter(_GO_BEHIND)
-
-    def _free_spot(self) -> np.ndarray:
-        """Where on the floor to put the bottom object, [2] m: near, with room."""
-        grid = np.linspace(-_FLOOR_HALF, _FLOOR_HALF, 9)
-        spots = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
-        spots += scene_lib.BASKET_CENTRE
-        others = [p.position[:2] for p in self._others()]
-        room = np.min([np.linalg.norm(spots - o, axis=1) for o in others], axis=0)
-        way = np.linalg.norm(spots - self._carried.position[:2], axis=1)
-        away = np.linalg.norm(spots - scene_lib.BASKET_CENTRE, axis=1)
-        cost = 4.0 * np.maximum(0.0, _ROOM - room) + 0.3 * way + 0.5 * away
-        return spots[int(cost.argmin())]
 
     def _yaw_error(self) -> float:
         """Turn [rad] still to make; the side is chosen once an approach."""
@@ -210,7 +207,7 @@ class ScriptedExpert:
                 closing,
                 self._view.wrist,
                 self._grasp_height(),
-                self._failed[self._subject],
+                self._failed[self._move.subject],
             )
             turn = grasp.turn + self._style.yaw_offset
             c, s = np.cos(turn), np.sin(turn)
@@ -227,7 +224,7 @@ class ScriptedExpert:
     def _note_failure(self) -> None:
         """The side that it holds, or tried, is a bad one."""
         axis = self._carried.rotation.T @ np.append(self._view.closing, 0.0)
-        self._failed[self._subject].append(axis)
+        self._failed[self._move.subject].append(axis)
 
     # The state machine.
 
@@ -285,23 +282,20 @@ class ScriptedExpert:
     def _after_lift(self, steps: int) -> None:
         del steps
         # Sideways as soon as it is clear of what stands around.
-        if (
-            self._carried.position[2]
-            > self._carry_height() - self._lift_height() + 0.012
-        ):
+        if self._carried.position[2] > self._height - self._move.lift + 0.012:
             self._enter(_HOVER)
 
     def _after_hover(self, steps: int) -> None:
-        if self._drops and steps > 8 and self._subject == self._top:
+        if self._drops and steps > 8 and self._move.bottom is not None:
             self._drops = False
             self._enter(_RELEASE)
             self._closed = self._view.finger
-        elif np.linalg.norm(self._carried.position[:2] - self._goal()) < 0.008:
+        elif np.linalg.norm(self._carried.position[:2] - self._goal) < 0.008:
             self._enter(_PLACE)
 
     def _after_place(self, steps: int) -> None:
-        gap = self._carried.bottom - self._support()
-        if gap < self._drop_height() or steps > 60:
+        gap = self._carried.bottom - self._support
+        if gap < self._move.drop or steps > 60:
             self._closed = self._view.finger
             self._enter(_RELEASE)
 
@@ -311,7 +305,7 @@ class ScriptedExpert:
 
     def _after_retreat(self, steps: int) -> None:
         height = self._view.pinch[2] - self._carried.position[2]
-        if self._subject == self._bottom:
+        if self._move.bottom is None:
             still = steps > _SETTLE_STEPS or not self._pushed
             if (height > 0.035 and still) or steps > 30:
                 self._pushed = False
@@ -354,48 +348,7 @@ class ScriptedExpert:
 
     def _grasp_height(self) -> float:
         """Height [m] of the tool at the grasp: the object's centre, off the floor."""
-        return max(self._carried.position[2], _FLOOR + 0.016)
-
-    def _lift_height(self) -> float:
-        """Clearance [m] on the way; little where there is only the floor below."""
-        if self._subject == self._bottom:
-            return 0.02
-        return self._style.lift_height
-
-    def _drop_height(self) -> float:
-        """Gap [m] below the object at which it is let go."""
-        return 0.012 if self._subject == self._bottom else 0.002
-
-    def _support(self) -> float:
-        """Height [m] of what the carried object is put on."""
-        return _FLOOR if self._subject == self._bottom else self._below.top
-
-    @property
-    def _below(self) -> Placed:
-        return self._view.placed[self._bottom]
-
-    def _goal(self) -> np.ndarray:
-        """Where the carried object's centre is to be, [2] m."""
-        if self._subject == self._bottom:
-            return self._spot
-        centre, face = self._below.position[:2], self._below.level_top()
-        offset = np.zeros(2) if face is None else face - centre
-        offset *= min(1.0, _OFF_CENTRE / max(float(np.linalg.norm(offset)), 1e-9))
-        return centre + offset + self._style.place_offset
-
-    def _carry_height(self) -> float:
-        """Height [m] of the carried object's centre on its way."""
-        around = self._support()
-        if self._subject == self._top:
-            around = max(around, self._highest_other())
-        half = self._carried.position[2] - self._carried.bottom
-        return min(
-            around + half + self._lift_height(),
-            scene_lib.WORKSPACE_CENTRE[2] + scene_lib.WORKSPACE_SIZE[2] / 2 - 0.02,
-        )
-
-    def _highest_other(self) -> float:
-        return max(other.top for other in self._others())
+        return max(self._carried.position[2], moving.FLOOR + 0.016)
 
     def _command(self) -> tuple[np.ndarray, float, float]:
         """Target of the tool [3] m, turn [rad] and fingers of the current phase."""
@@ -406,31 +359,39 @@ class ScriptedExpert:
         if phase == _APPROACH:
             clear = top[2] + style.approach_height
             far = np.linalg.norm((pinch - top)[:2]) > 0.03
-            height = max(clear, self._highest_other() + 0.04) if far else clear
+            height = max(clear, moving.highest(self._others()) + 0.04) if far else clear
             return np.append(aim, height), self._yaw_error(), _OPEN
         if phase == _DESCEND:
             # Aimed lower than it has to get: a proportional law ends slowly.
-            height = max(self._grasp_height() - 0.01, _FLOOR + 0.01)
+            height = max(self._grasp_height() - 0.01, moving.FLOOR + 0.01)
             return np.append(aim, height), self._yaw_error(), _OPEN
         if phase == _GRASP:
             return pinch, 0.0, _CLOSE
         if phase == _LIFT:
-            height = self._carry_height() + hanging[2] + 0.01
+            height = self._height + hanging[2] + 0.01
             return np.append(pinch[:2], height), 0.0, _CLOSE
         if phase == _HOVER:
-            over = self._goal() + hanging[:2]
-            return np.append(over, self._carry_height() + hanging[2]), 0.0, _CLOSE
+            over = self._goal + hanging[:2]
+            return (
+                np.append(over, self._height + hanging[2]),
+                0.0,
+                _CLOSE,
+            )
         if phase == _PLACE:
             half = top[2] - self._carried.bottom
-            height = self._support() + half + hanging[2] - 0.004
+            height = self._support + half + hanging[2] - 0.004
             if pinch[2] - height < 0.03:  # slowly onto the last centimetres
                 height = max(height, pinch[2] - 0.012)
-            return np.append(self._goal() + hanging[:2], height), 0.0, _CLOSE
+            return (
+                np.append(self._goal + hanging[:2], height),
+                0.0,
+                _CLOSE,
+            )
         if phase == _RELEASE:
             return pinch, 0.0, _OPEN
         if phase == _GO_BEHIND:
             far = np.linalg.norm(pinch[:2] - self._topple.start) > 0.01
-            clear = max(self._highest_other(), self._carried.top) + 0.03
+            clear = max(moving.highest(self._others()), self._carried.top) + 0.03
             height = clear if far else self._topple.height
             return np.append(self._topple.start, height), 0.0, _CLOSE
         if phase == _PUSH:

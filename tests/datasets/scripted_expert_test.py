@@ -6,6 +6,7 @@ import environments
 from datasets import scripted_expert
 
 SEED = 3
+STACK = list(scripted_expert.PHASES[: scripted_expert.PHASES.index("done") + 1])
 
 
 def actions(environment, expert, steps=15):
@@ -29,3 +30,37 @@ def test_an_expert_follows_the_task_and_the_objects_of_the_episode():
     expected = actions(fixed, scripted_expert.ScriptedExpert(fixed))
     np.testing.assert_array_equal(actions(changing, expert), expected)
     assert not np.array_equal(before, expected)
+
+
+def run(task, object_set, seed):
+    """The phases that an episode had, in order, and whether it succeeded."""
+    environment = environments.make(task=task, object_set=object_set)
+    expert = scripted_expert.ScriptedExpert(environment)
+    environment.seed_episode(seed)
+    timestep = environment.reset()
+    expert.reset(seed)
+    phases = []
+    while not timestep.last():
+        timestep = environment.step(expert.step(timestep))
+        name = expert.PHASES[expert.phase]
+        if phases[-1:] != [name]:
+            phases.append(name)
+    return phases, environment.success()
+
+
+def test_it_stacks():
+    phases, success = run("stack_red_blue", 4, seed=2)
+    assert success
+    assert phases == STACK
+
+
+def test_it_takes_up_again_what_it_lost():
+    phases, success = run("stack_red_blue", 4, seed=5)
+    assert success
+    assert phases.count("grasp") > 1
+
+
+def test_it_topples_a_bottom_object_that_cannot_carry():
+    phases, success = run("stack_red_blue", 2, seed=3000)
+    assert success
+    assert phases == ["go_behind", "push", "retreat", *STACK]

@@ -1,0 +1,89 @@
+"""Which side to grasp, and where to push, on solids where the answer is known."""
+
+import numpy as np
+
+from datasets import grasping
+from tests.datasets.object_geometry_test import SLANT, box, placed, trapezoid
+
+CLOSING = np.array([0.0, 1.0])
+FAR = placed(box(0.03, 0.03, 0.03), at=(0.6, 0.3, 0.1))
+
+
+def closing_after(subject, others=(FAR,), failed=(), closing=CLOSING):
+    """The direction in which the fingers close at the chosen grasp, and its width."""
+    grasp = grasping.choose(subject, others, closing, 0.0, 0.1, failed)
+    c, s = np.cos(grasp.turn), np.sin(grasp.turn)
+    return np.array([[c, -s], [s, c]]) @ closing, grasp.width
+
+
+def test_it_takes_the_side_that_fits_between_the_fingers():
+    direction, width = closing_after(placed(box(0.03, 0.1, 0.04), turn=(0, 0, 0.4)))
+    assert abs(direction @ [np.cos(0.4), np.sin(0.4)]) > 0.999
+    np.testing.assert_allclose(width, 0.03, atol=1e-9)
+
+
+def test_it_takes_parallel_faces_and_not_nearer_slanted_ones():
+    near_the_legs = np.array([np.cos(0.5), np.sin(0.5)])
+    direction, _ = closing_after(placed(trapezoid()), closing=near_the_legs)
+    assert abs(direction[1]) > 0.999
+
+
+def test_it_turns_as_little_as_it_can():
+    turned = placed(box(0.04, 0.04, 0.04), turn=(0, 0, 0.2))
+    grasp = grasping.choose(turned, [FAR], CLOSING, 0.0, 0.1, [])
+    np.testing.assert_allclose(grasp.turn, 0.2, atol=1e-6)
+
+
+def test_a_side_that_failed_is_not_tried_again_at_once():
+    subject = placed(box(0.04, 0.04, 0.04), turn=(0, 0, 0.1))
+    first, _ = closing_after(subject)
+    axis = subject.rotation.T @ np.append(first, 0.0)
+    second, _ = closing_after(subject, failed=[axis])
+    assert abs(first @ second) < 0.01
+
+
+def test_it_keeps_away_from_what_stands_beside():
+    beside = placed(box(0.04, 0.04, 0.04), at=(0.6, 0.045, 0.1))
+    near_it = np.array([np.sin(0.5), np.cos(0.5)])
+    cube = placed(box(0.04, 0.04, 0.04))
+    alone, _ = closing_after(cube, closing=near_it)
+    assert abs(alone[1]) > 0.999
+    direction, _ = closing_after(cube, others=[beside], closing=near_it)
+    assert abs(direction[0]) > 0.999
+
+
+def test_the_wrist_stays_within_its_range():
+    subject = placed(box(0.03, 0.1, 0.04), turn=(0, 0, 0.4))
+    for wrist in (-1.4, 0.0, 1.4):
+        grasp = grasping.choose(subject, [FAR], CLOSING, wrist, 0.1, [])
+        assert abs(wrist - grasp.turn) < np.pi / 2
+
+
+def fallen(at=(0.6, 0.0, 0.1)):
+    """The trapezoid on one of its legs."""
+    return placed(trapezoid(), turn=(0, np.pi / 2 + SLANT, 0), at=at)
+
+
+def test_a_push_turns_the_object_onto_a_face_that_carries():
+    subject = fallen()
+    push = grasping.topple(subject, [FAR])
+    assert subject.solid.carries[push.face]
+    # That face is the one beside the face below, in the direction of the push.
+    normal = subject.normals()[push.face]
+    assert normal[:2] @ push.direction > 0.5
+    assert normal[2] < 0
+    # From behind, below the top and clear of the object.
+    assert (subject.position[:2] - push.start) @ push.direction > 0.04
+    assert subject.top - 0.02 < push.height < subject.top
+    distance = np.linalg.norm(subject.cloud[:, :2] - push.start, axis=1).min()
+    assert distance > 0.03
+
+
+def test_there_is_no_push_where_it_leans_or_there_is_no_room():
+    leaning = placed(trapezoid(), turn=(0, 0.3, 0))
+    assert grasping.topple(leaning, [FAR]) is None
+    start = grasping.topple(fallen(), [FAR]).start
+    behind = placed(box(0.05, 0.05, 0.05), at=(*start, 0.1))
+    other = grasping.topple(fallen(), [behind])
+    assert other is None or np.linalg.norm(other.start - start) > 0.03
+    assert grasping.topple(fallen(at=(0.6, 0.5, 0.1)), [FAR]) is None
