@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from PIL import Image
 
-from datasets import inspection, records
+from datasets import checks, inspection, records
 from environments import observations
 from launchers import figures
 
@@ -64,7 +64,7 @@ def write_episode(path: pathlib.Path, episode: records.Episode) -> bool:
       Whether it was drawn: not where the observations are others than this project's.
     """
     newest = {
-        name: inspection.newest_frames(name, episode.observation[name])
+        name: checks.newest_frames(name, episode.observation[name])
         for name in _NEEDED
         if name in episode.observation
         and episode.observation[name].shape[1:] == observations.shape(name)

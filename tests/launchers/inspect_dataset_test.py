@@ -69,7 +69,9 @@ def test_problems_are_named_one_a_line_and_exit_2(tmp_path):
     assert run.returncode == 2
     lines = _messages(run)
     assert len(lines) == 4, run.stderr
-    assert lines[0].startswith(f"problem: {first}: episode 0 (record 0): action is 2")
+    assert lines[0].startswith(
+        f"problem: {first}: episode 0 (record 0): action[0] is 2"
+    )
     assert lines[1].startswith(f"problem: {first}: episode 1 (record 1): wrist/angle")
     assert lines[2] == f"problem: {second}: missing, with 2 episodes"
     assert lines[3].startswith(f"problem: {third}: episode 5 (record 1): truncated")
@@ -78,7 +80,7 @@ def test_problems_are_named_one_a_line_and_exit_2(tmp_path):
 
 def test_warnings_alone_exit_0(tmp_path):
     episodes = dataset_files.examples(4)
-    episodes[2]["steps"]["observation"]["wrist/force"][5, 0, 0] = 1e3
+    dataset_files.set_frame(episodes[2], "wrist/force", 5, 1e3)
     run = _run(dataset_files.write(tmp_path / "data", episodes))
     assert run.returncode == 0
     (line,) = _messages(run)
