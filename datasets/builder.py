@@ -204,7 +204,7 @@ def write_metadata(
     aside = paths.temporary(directory / "metadata")
     aside.mkdir()
     info.write_to_directory(aside)
-    files = sorted(aside.iterdir(), key=lambda f: f.name == paths.DATASET_INFO)
+    files = sorted(aside.iterdir(), key=lambda f: (f.name == paths.DATASET_INFO, f))
     paths.write_json(directory / paths.MANIFEST, manifest)
     for file in files:
         paths.commit(file, directory / file.name)

@@ -78,6 +78,11 @@ def phase_names(episode: records.Episode) -> list[str] | None:
     return _json(episode, "expert_phases", list)
 
 
+def drawn(episode: records.Episode) -> dict[str, Any] | None:
+    """Returns what was drawn for the episode; None if that cannot be read."""
+    return _json(episode, "randomization", dict)
+
+
 class Inspection:
     """Adds up episodes and what is wrong with them.
 
@@ -172,8 +177,8 @@ class Inspection:
         m = episode.metadata
         keys = {"the same steps": content_hash(episode)}
         if "seed" in m:  # One seed may serve several tasks and sets.
-            drawn = (m.get(k) for k in ("seed", "task", "object_set", "expert"))
-            keys[f"the same seed {m['seed']}"] = tuple(map(str, drawn))
+            what = (m.get(k) for k in ("seed", "task", "object_set", "expert"))
+            keys[f"the same seed {m['seed']}"] = tuple(map(str, what))
         for what, key in keys.items():
             before = self._seen.setdefault(key, episode.place)
             if before is not episode.place:
@@ -240,11 +245,11 @@ class Inspection:
             self.phase_episodes[name] += 1
 
     def _add_randomization(self, episode: records.Episode) -> None:
-        drawn = _json(episode, "randomization", dict)
-        if drawn is None:
+        values = drawn(episode)
+        if values is None:
             text = "randomization is no JSON object"
             self.report(records.Problem(episode.place, text))
-        for name, value in (drawn or {}).items():
+        for name, value in (values or {}).items():
             if isinstance(value, str):
                 counter = self.drawn_names.setdefault(name, collections.Counter())
                 counter[value] += 1
