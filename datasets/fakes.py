@@ -36,18 +36,20 @@ class FakeEnvironment(dm_env.Environment):
         faulty_seed: int = -1,
         action_size: int = schema.ACTION_SIZE,
         success_rate: float = 0.5,
+        min_steps: int = 5,
     ) -> None:
         """Sets it up.
 
         Args:
-          max_steps: episodes take 5 to this many control steps.
+          max_steps: episodes take at most this many control steps.
           step_seconds: each control step sleeps this long.
           fault: one of `FAULTS`, in the third step of the episode of `faulty_seed`.
           faulty_seed: see `fault`; -1 for every episode.
           action_size: D.
           success_rate: share of the episodes that succeed.
+          min_steps: episodes take at least this many.
         """
-        self._max_steps = max_steps
+        self._steps = min_steps, max_steps
         self._step_seconds = step_seconds
         self._fault = fault
         self._faulty_seed = faulty_seed
@@ -85,7 +87,7 @@ class FakeEnvironment(dm_env.Environment):
         self.combination = self._task, self._object_set
         kind = zlib.crc32(f"{self._task} {self._object_set}".encode())
         self._rng = np.random.default_rng((self._seed, kind))
-        self._length = int(self._rng.integers(5, self._max_steps + 1))
+        self._length = int(self._rng.integers(*self._steps, endpoint=True))
         self._terminal = bool(self._rng.random() < self._success_rate)
         self._t = 0
         return dm_env.restart(self._observe(0.0))

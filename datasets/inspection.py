@@ -10,24 +10,29 @@ import collections
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
-import math
+import pathlib
 import re
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from datasets import paths, records, running, schema
-from environments import observations
+from datasets import (
+    bookkeeping,
+    checks,
+    paths,
+    records,
+    running,
+    schema,
+    statistics,
+)
 
 ACTION_BINS = 40
 # Readings of these above so many times the 99th percentile deserve a look.
 OUTLIER_KEYS = ("wrist/force", "wrist/torque")
 OUTLIER_FACTOR = 20.0
-_TOLERANCE = 1e-6  # of float32 at the bounds
-_BOUNDS = {"action": (-1.0, 1.0), "reward": (0.0, 1.0), "discount": (0.0, 1.0)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Row:
 
     Attributes:
       place: file and episode.
+      index, seed: as of its metadata; None where it has none.
       task, object_set: as of its metadata; "unknown" where it has none.
       steps: T.
       episode_return: sum of rewards.
@@ -44,6 +50,8 @@ class Row:
     """
 
     place: records.Place
+    index: int | None
+    seed: int | None
     task: str
     object_set: str
     steps: int
@@ -51,66 +59,6 @@ class Row:
     success: bool | None
     action_delay: int | None
     invalid: bool
-
-
-def check_features(features: Mapping[str, Any], action_shape: Any) -> Iterator[str]:
-    """Yields what differs from this project's observations and actions, a line each.
-
-    Args:
-      features: of one step's observations, by name; each with `shape`.
-      action_shape: of one step's action.
-    """
-    if tuple(action_shape) != (schema.ACTION_SIZE,):
-        yield f"action has shape {list(action_shape)}; valid: [{schema.ACTION_SIZE}]"
-    for name in (*observations.FRAME_SIZES, observations.PREVIOUS_ACTION):
-        valid = observations.shape(name)
-        if name not in features:
-            yield f"lacks the observation {name}"
-        elif tuple(features[name].shape) != valid:
-            shape = list(features[name].shape)
-            yield f"{name} has shape {shape}; valid: {list(valid)}"
-
-
-def check_steps(
-    steps: Mapping[str, np.ndarray], observation: Mapping[str, np.ndarray]
-) -> Iterator[str]:
-    """Yields what is wrong with an episode's arrays, a line for each kind and array.
-
-    Args:
-      steps: arrays [T+1, ...] by name.
-      observation: arrays [T+1, ...] by name.
-    """
-    length = len(steps["is_first"])
-    if length < 2:
-        yield f"has {length} steps; valid: from 2"
-    same_length = True
-    for name, values in {**steps, **observation}.items():
-        if len(values) != length:
-            same_length = False
-            yield f"{name} has {len(values)} steps, but is_first has {length}"
-        if np.issubdtype(values.dtype, np.floating):
-            good = np.isfinite(_flat(values)).all(axis=1)
-            if not good.all():
-                yield f"{name} is not finite at {_where(~good)}"
-    for name, (low, high) in _BOUNDS.items():
-        # Of the last step nothing is meant but the observation.
-        values = steps.get(name, np.zeros(1))[:-1]
-        outside = (values < low - _TOLERANCE) | (values > high + _TOLERANCE)
-        outside &= np.isfinite(values)
-        if outside.any():
-            worst = values[outside][np.argmax(np.abs(values[outside]))]
-            at = _where(_flat(outside).any(axis=1))
-            yield f"{name} is {worst:.4g}, outside [{low:g}, {high:g}], at {at}"
-    if same_length:
-        place = np.arange(length)
-        for name, valid in (("is_first", place == 0), ("is_last", place == length - 1)):
-            wrong = steps[name].astype(bool) != valid
-            if wrong.any():
-                at = int(np.argmax(wrong))
-                yield f"{name} is {not valid[at]} at {_where(wrong)} of {length}"
-        early = steps["is_terminal"].astype(bool)[:-1]
-        if early.any():
-            yield f"is_terminal is True at {_where(early)}, before the last"
 
 
 def content_hash(episode: records.Episode) -> bytes:
@@ -125,17 +73,14 @@ def content_hash(episode: records.Episode) -> bytes:
     return digest.digest()
 
 
-def newest_frames(name: str, values: np.ndarray) -> np.ndarray:
-    """Returns [T+1, D]: the stack's newest frame, where the observation is stacked."""
-    known = name in observations.FRAME_SIZES or name == observations.PREVIOUS_ACTION
-    if known and values.shape[1:] == observations.shape(name):
-        values = values[:, 0]
-    return _flat(values)
-
-
 def phase_names(episode: records.Episode) -> list[str] | None:
     """Returns the names of the expert's phases; None if they cannot be read."""
     return _json(episode, "expert_phases", list)
+
+
+def drawn(episode: records.Episode) -> dict[str, Any] | None:
+    """Returns what was drawn for the episode; None if that cannot be read."""
+    return _json(episode, "randomization", dict)
 
 
 class Inspection:
@@ -144,8 +89,7 @@ class Inspection:
     Attributes:
       problems: what was found, warnings included, in order.
       rows: one an episode.
-      ranges: `running.Moments` of the newest frame of each observation that is no
-        image, and of the action.
+      statistics: of every dimension of the steps.
       images: names of observations that are images.
       action_counts: [D, ACTION_BINS], over [-1, 1].
       phase_steps, phase_episodes: control steps and episodes by the expert's phase.
@@ -163,7 +107,7 @@ class Inspection:
         self.images = [
             k for k, f in features.items() if isinstance(f, tfds.features.Image)
         ]
-        self.ranges: dict[str, running.Moments] = {}
+        self.statistics = statistics.StepStatistics()
         self.action_counts: np.ndarray | None = None
         self.phase_steps: collections.Counter[str] = collections.Counter()
         self.phase_episodes: collections.Counter[str] = collections.Counter()
@@ -177,9 +121,11 @@ class Inspection:
         }
         self._seen: dict[Any, records.Place] = {}
         action_shape = source.features["steps"].feature["action"].shape
-        for text in check_features(features, action_shape):
+        for text in checks.check_features(features, action_shape):
             self.report(records.Problem(records.Place("features.json"), text))
-        self._check_directory(source)
+        self._source = source
+        self._read_manifest(source.directory)
+        self.problems.extend(bookkeeping.check_directory(source, self.manifest))
 
     def report(self, problem: records.Problem) -> None:
         """Adds a problem found elsewhere."""
@@ -187,7 +133,10 @@ class Inspection:
 
     def add(self, episode: records.Episode) -> None:
         """Checks and counts one episode."""
-        for text in check_steps(episode.steps, episode.observation):
+        for text in itertools.chain(
+            checks.check_steps(episode.steps, episode.observation),
+            checks.check_observations(episode.observation),
+        ):
             self.report(records.Problem(episode.place, text))
         self._check_doubled(episode)
         self._add_row(episode)
@@ -197,6 +146,14 @@ class Inspection:
 
     def finish(self) -> None:
         """Reports what only the whole data set shows."""
+        complete = len(self.rows) == self._source.num_episodes
+        self.problems.extend(
+            bookkeeping.check_episodes(self.manifest, self.rows, complete)
+        )
+        if complete:
+            self.problems.extend(
+                bookkeeping.check_statistics(self._source.statistics, self.statistics)
+            )
         for key, peaks in self._peaks.items():
             percentile = self._magnitudes[key].quantile(0.99)
             for peak, step, place in peaks:
@@ -207,35 +164,21 @@ class Inspection:
                     )
                     self.report(records.Problem(place, text, warning=True))
 
-    def _check_directory(self, source: records.Records) -> None:
-        named = {f.name for f in source.files}
-        for path in sorted(source.directory.glob("*.tfrecord*")):
-            if path.name not in named:
-                text = f"is not of this data set, says {paths.DATASET_INFO}"
-                place = records.Place(path.name)
-                self.report(records.Problem(place, text, warning=True))
-        place = records.Place(paths.MANIFEST)
+    def _read_manifest(self, directory: pathlib.Path) -> None:
         try:
-            self.manifest = paths.read_manifest(source.directory)
+            self.manifest = paths.read_manifest(directory)
         except FileNotFoundError:  # Other people's data sets have none.
-            return
+            pass
         except ValueError as e:
+            place = records.Place(paths.MANIFEST)
             self.report(records.Problem(place, str(e)))
-            return
-        count = self.manifest.get("episodes", source.num_episodes)
-        if count != source.num_episodes:
-            text = (
-                f"counts {count} episodes, but {paths.DATASET_INFO} "
-                f"{source.num_episodes}"
-            )
-            self.report(records.Problem(place, text))
 
     def _check_doubled(self, episode: records.Episode) -> None:
         m = episode.metadata
         keys = {"the same steps": content_hash(episode)}
         if "seed" in m:  # One seed may serve several tasks and sets.
-            drawn = (m.get(k) for k in ("seed", "task", "object_set", "expert"))
-            keys[f"the same seed {m['seed']}"] = tuple(map(str, drawn))
+            what = (m.get(k) for k in ("seed", "task", "object_set", "expert"))
+            keys[f"the same seed {m['seed']}"] = tuple(map(str, what))
         for what, key in keys.items():
             before = self._seen.setdefault(key, episode.place)
             if before is not episode.place:
@@ -246,38 +189,36 @@ class Inspection:
     def _add_row(self, episode: records.Episode) -> None:
         m = episode.metadata
         rewards = episode.steps["reward"][:-1]
-        success, delay = m.get("success"), m.get("action_delay")
+        success = m.get("success")
         row = Row(
             place=episode.place,
+            index=_integer(m.get("episode_index")),
+            seed=_integer(m.get("seed")),
             task=str(m.get("task", "unknown")),
             object_set=str(m.get("object_set", "unknown")),
             steps=len(rewards),
             episode_return=float(rewards[np.isfinite(rewards)].sum()),
             success=None if success is None else bool(success),
-            action_delay=None if delay is None else int(delay),
+            action_delay=_integer(m.get("action_delay")),
             invalid=bool(m.get("invalid", False)),
         )
         self.rows.append(row)
 
     def _add_ranges(self, episode: records.Episode) -> None:
-        action = _flat(episode.steps["action"][:-1])
-        arrays = {"action": action} | {
-            name: newest_frames(name, values)
-            for name, values in episode.observation.items()
-            if name not in self.images
-        }
-        for name, values in arrays.items():
-            moments = self.ranges.setdefault(name, running.Moments(values.shape[1]))
-            moments.update(values)
+        self.statistics.add({**episode.steps, "observation": episode.observation})
+        action = checks.flat(episode.steps["action"][:-1])
         edges = np.linspace(-1.0, 1.0, ACTION_BINS + 1)
         counts = np.stack([np.histogram(column, edges)[0] for column in action.T])
         self.action_counts = counts + (
             0 if self.action_counts is None else self.action_counts
         )
         for key in OUTLIER_KEYS:
-            if key in arrays and len(arrays[key]):
-                sizes = np.nan_to_num(np.abs(arrays[key]), posinf=0.0).max(axis=1)
-                self._magnitudes[key].update(arrays[key])
+            if key not in episode.observation:
+                continue
+            values = checks.newest_frames(key, episode.observation[key])
+            sizes = np.nan_to_num(np.abs(values), posinf=0.0).max(axis=1)
+            if len(sizes):
+                self._magnitudes[key].update(values)
                 step = int(np.argmax(sizes))
                 self._peaks[key].append((float(sizes[step]), step, episode.place))
 
@@ -304,11 +245,11 @@ class Inspection:
             self.phase_episodes[name] += 1
 
     def _add_randomization(self, episode: records.Episode) -> None:
-        drawn = _json(episode, "randomization", dict)
-        if drawn is None:
+        values = drawn(episode)
+        if values is None:
             text = "randomization is no JSON object"
             self.report(records.Problem(episode.place, text))
-        for name, value in (drawn or {}).items():
+        for name, value in (values or {}).items():
             if isinstance(value, str):
                 counter = self.drawn_names.setdefault(name, collections.Counter())
                 counter[value] += 1
@@ -320,6 +261,10 @@ class Inspection:
                 moments.update(numbers)
 
 
+def _integer(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
 def _json(episode: records.Episode, name: str, kind: type) -> Any:
     """Returns what a text of the metadata holds, or None if that is no `kind`."""
     try:
@@ -327,15 +272,3 @@ def _json(episode: records.Episode, name: str, kind: type) -> Any:
     except ValueError:
         return None
     return content if isinstance(content, kind) else None
-
-
-def _flat(values: np.ndarray) -> np.ndarray:
-    """Returns [N, D]; N may be 0."""
-    return values.reshape(len(values), math.prod(values.shape[1:]))
-
-
-def _where(wrong: np.ndarray) -> str:
-    """Describes the steps where `wrong` [T] is True."""
-    steps = np.flatnonzero(wrong)
-    more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
-    return f"step {steps[0]}{more}"

@@ -84,6 +84,7 @@ class Records:
       observation_features: features of one step's observations, by name.
       files: paths of the shards, in order.
       lengths: number of episodes each shard has to hold.
+      statistics: of the steps, as of the metadata; empty where they have none.
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
@@ -121,6 +122,7 @@ class Records:
         split = info.splits[schema.SPLIT]
         self.files = [pathlib.Path(os.fspath(f)) for f in split.filepaths]
         self.lengths = list(split.shard_lengths)
+        self.statistics = dict((info.metadata or {}).get("statistics", {}))
 
     @property
     def num_episodes(self) -> int:

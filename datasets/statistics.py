@@ -47,6 +47,10 @@ class StepStatistics:
         moments = self._moments[name]
         moments.update(values.reshape(len(values), len(moments.mean)))
 
+    def ranges(self) -> dict[str, running.Moments]:
+        """Returns the moments of each array, its dimensions in one row."""
+        return dict(self._moments)
+
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Returns what JSON can hold, by `action`, `reward` and `observation/NAME`.
 

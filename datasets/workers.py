@@ -2,8 +2,8 @@
 
 Main hands out episode numbers and gets whole episodes back over a pipe a worker, so
 that a worker that is killed takes no lock and no other worker's message with it.
-Workers need neither TensorFlow nor the disk: main alone serialises and writes (40 ms an
-episode of 400 steps). A worker that loses main stops at its next control step.
+Workers need neither TensorFlow nor the disk: main alone serialises and writes. A worker
+that loses main stops at its next control step.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def _describe(worker: _Worker) -> str:
 
 
 @contextlib.contextmanager
-def _child_surroundings() -> Iterator[None]:
+def child_surroundings() -> Iterator[None]:
     """What a child inherits: its variables, and Ctrl-C blocked, which main handles."""
     before = {name: os.environ.get(name) for name in _WORKER_ENVIRONMENT}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -187,7 +187,7 @@ def _start(number: int, work: Work, log: pathlib.Path) -> _Worker:
     process = context.Process(
         target=_main, args=(theirs, work, log), name=f"collect-{number}", daemon=True
     )
-    with _child_surroundings():
+    with child_surroundings():
         process.start()
     theirs.close()
     return _Worker(number, process, ours, log)
@@ -216,7 +216,8 @@ def _serve(pipe: mp_connection.Connection, work: Work) -> None:
     parent = multiprocessing.parent_process()
 
     def check_parent() -> None:
-        if parent is not None and not parent.is_alive():
+        # Of another process than main it is a child once main is gone.
+        if parent is not None and os.getppid() != parent.pid:
             raise EOFError("the collecting process is gone")
 
     pipe.send(("ready", None))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import itertools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from PIL import Image
 
-from datasets import inspection, records
+from datasets import checks, inspection, records
 from environments import observations
 from launchers import figures
 
@@ -64,7 +64,7 @@ def write_episode(path: pathlib.Path, episode: records.Episode) -> bool:
       Whether it was drawn: not where the observations are others than this project's.
     """
     newest = {
-        name: inspection.newest_frames(name, episode.observation[name])
+        name: checks.newest_frames(name, episode.observation[name])
         for name in _NEEDED
         if name in episode.observation
         and episode.observation[name].shape[1:] == observations.shape(name)
@@ -106,34 +106,45 @@ def write_episode(path: pathlib.Path, episode: records.Episode) -> bool:
     return True
 
 
-def write_contact_sheet(
-    path: pathlib.Path, episode: records.Episode, camera: str
-) -> bool:
-    """Draws some of an episode's images side by side, first and last among them.
+def sheet_steps(length: int) -> list[int]:
+    """The steps of a contact sheet, first and last among them."""
+    count = min(length, _COLUMNS * _ROWS)
+    return np.linspace(0, length - 1, count).round().astype(int).tolist()
 
-    Returns:
-      Whether it was drawn: not where the episode has no image that can be decoded.
-    """
-    encoded = episode.observation[camera]
-    count = min(len(encoded), _COLUMNS * _ROWS)
-    steps = np.linspace(0, len(encoded) - 1, count).round().astype(int)
-    try:
-        images = [Image.open(io.BytesIO(encoded[step])).copy() for step in steps]
-    except OSError:
-        images = []
-    if not images:
-        return False
-    rows = -(-count // _COLUMNS)
-    figure = figures.make(1.7 * _COLUMNS, 1.95 * rows + 0.4)
+
+def write_contact_sheet(
+    path: pathlib.Path,
+    episode: records.Episode,
+    camera: str,
+    images: Iterable[np.ndarray],
+) -> None:
+    """Draws views of the steps of `sheet_steps` side by side, uint8 [H, W, 3] each."""
+    steps = sheet_steps(len(episode.steps["is_first"]))
+    images = list(images)
+    height, width = images[0].shape[:2]
+    rows = -(-len(steps) // _COLUMNS)
+    panel = 1.7 * height / width + 0.25
+    figure = figures.make(1.7 * _COLUMNS, panel * rows + 0.4)
     figure.suptitle(f"{_title(episode)}, {camera}", fontsize=10)
     panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
     for axes in panels:
         axes.axis("off")
     for axes, image, step in zip(panels, images, steps, strict=False):
-        axes.imshow(np.asarray(image))
+        axes.imshow(image)
         axes.set_title(f"step {step}", fontsize=8)
     figures.save(path, figure, _DPI)
-    return True
+
+
+def decoded(episode: records.Episode, camera: str) -> list[np.ndarray] | None:
+    """An episode's own images at `sheet_steps`; None if they cannot be decoded."""
+    encoded = episode.observation[camera]
+    try:
+        return [
+            np.asarray(Image.open(io.BytesIO(encoded[step])))
+            for step in sheet_steps(len(encoded))
+        ]
+    except OSError:
+        return None
 
 
 def _shade_phases(panels: Sequence[Axes], episode: records.Episode) -> None:

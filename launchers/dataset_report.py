@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import collections
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from datasets import inspection, records, running
+from environments import observations
 
 
 def lines(found: inspection.Inspection, source: records.Records) -> Iterator[str]:
@@ -43,7 +45,7 @@ def lines(found: inspection.Inspection, source: records.Records) -> Iterator[str
     title = (
         "Ranges (the newest frame of what is stacked; actions without the last step)"
     )
-    yield from _section(title, _ranges(found.ranges))
+    yield from _section(title, _ranges(found.statistics.ranges()))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -134,11 +136,21 @@ def _randomization(
 
 
 def _ranges(ranges: dict[str, running.Moments]) -> Iterator[str]:
-    yield from _moments_table(
-        (f"{name}[{i}]" if len(moments.mean) > 1 else name, moments, i)
-        for name, moments in sorted(ranges.items())
-        for i in range(len(moments.mean))
-    )
+    rows = []
+    for name, moments in sorted(ranges.items()):
+        name = name.removeprefix("observation/")
+        size = _newest(name, len(moments.mean))
+        for i in range(size):
+            rows.append((f"{name}[{i}]" if size > 1 else name, moments, i))
+    yield from _moments_table(rows)
+
+
+def _newest(name: str, size: int) -> int:
+    """How many of an array's numbers are its newest frame: the first ones."""
+    if name == observations.PREVIOUS_ACTION or name in observations.FRAME_SIZES:
+        shape = observations.shape(name)
+        return size // shape[0] if size == math.prod(shape) else size
+    return size
 
 
 def _moments_table(

@@ -1,10 +1,11 @@
 """Describes a data set and looks for what is wrong with it.
 
 python -m launchers.inspect_dataset DIR
+python -m launchers.inspect_dataset DIR --out=FIGURES --video
 
 Prints counts, returns, success and ranges; with --out, draws histograms and a few
-episodes. Problems go to standard error, one a line, with file and episode; exit code 2
-if there are any that are not mere warnings.
+episodes, as curves and as contact sheets. Problems go to standard error, one a line,
+with file and episode; exit code 2 if there are any that are not mere warnings.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import tqdm
 from absl import flags
 
 from datasets import inspection, records
-from launchers import command, dataset_figures, dataset_report
+from environments.rendering import RenderingUnavailable
+from launchers import command, dataset_figures, dataset_report, episode_views
 
 _OUT = flags.DEFINE_string("out", None, "Directory of the figures; none by default.")
 _FIGURE_EPISODES = flags.DEFINE_integer(
@@ -28,6 +30,7 @@ _FIGURE_EPISODES = flags.DEFINE_integer(
     "Episodes to draw, spread over the data set.",
     lower_bound=0,
 )
+_VIDEO = flags.DEFINE_bool("video", False, "Also a video of each episode drawn.")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -35,19 +38,22 @@ def main(argv: Sequence[str]) -> None:
     with command.bad_input():
         if len(argv) < 2:
             raise ValueError("which data set? python -m launchers.inspect_dataset DIR")
+        out = pathlib.Path(_OUT.value) if _OUT.value else None
+        if _VIDEO.value and out is None:
+            raise ValueError("--video needs --out=DIR")
         source = records.Records(argv[1])
         found = inspection.Inspection(source)
-        out = pathlib.Path(_OUT.value) if _OUT.value else None
         if out and out.exists() and not out.is_dir():
             raise ValueError(f"{out} is not a directory")
         if out:
             out.mkdir(parents=True, exist_ok=True)
     drawn = _drawn(source.num_episodes, _FIGURE_EPISODES.value) if out else set()
+    pictures = _Pictures(out, found.images) if out else None
     with tqdm.tqdm(total=source.num_episodes, unit="episode", leave=False) as bar:
         for episode in source.episodes(found.report):
             found.add(episode)
-            if out and len(found.rows) - 1 in drawn:
-                _draw(out, episode, found.images)
+            if pictures and len(found.rows) - 1 in drawn:
+                pictures.draw(episode)
             bar.set_postfix_str(f"{len(found.problems)} problems", refresh=False)
             bar.update()
     found.finish()
@@ -57,6 +63,8 @@ def main(argv: Sequence[str]) -> None:
         print("\n".join(dataset_report.lines(found, source)), flush=True)
     except BrokenPipeError:  # As of `| head`; the problems are still to be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for note in pictures.notes if pictures else ():
+        print(f"note: {note}", file=sys.stderr)
     for problem in found.problems:
         kind = "warning" if problem.warning else "problem"
         print(f"{kind}: {problem}", file=sys.stderr)
@@ -68,12 +76,44 @@ def _drawn(episodes: int, count: int) -> set[int]:
     return set(np.linspace(0, episodes - 1, count).round().astype(int).tolist())
 
 
-def _draw(out: pathlib.Path, episode: records.Episode, cameras: Sequence[str]) -> None:
-    name = f"episode_{episode.place.episode:05d}"
-    dataset_figures.write_episode(out / f"{name}.png", episode)
-    for camera in cameras:
-        path = out / f"{name}_{camera.replace('/', '_')}.png"
-        dataset_figures.write_contact_sheet(path, episode, camera)
+class _Pictures:
+    """Draws episodes; what cannot be drawn is told in `notes`, each only once."""
+
+    def __init__(self, out: pathlib.Path, cameras: Sequence[str]) -> None:
+        self.notes: list[str] = []
+        self._out = out
+        self._cameras = cameras
+        self._views: episode_views.EpisodeViews | None = None
+        self._no_gl = False
+
+    def draw(self, episode: records.Episode) -> None:
+        name = f"episode_{episode.place.episode:05d}"
+        dataset_figures.write_episode(self._out / f"{name}.png", episode)
+        for camera in self._cameras:
+            images = dataset_figures.decoded(episode, camera)
+            if images is not None:
+                path = self._out / f"{name}_{camera.replace('/', '_')}.png"
+                dataset_figures.write_contact_sheet(path, episode, camera, images)
+        if self._no_gl:
+            return
+        try:
+            self._draw_views(name, episode)
+        except RenderingUnavailable as e:
+            self._no_gl = True
+            self.notes.append(f"no contact sheets and videos: {e}")
+        except ValueError as e:
+            self.notes.append(f"{episode.place}: no contact sheet: {e}")
+
+    def _draw_views(self, name: str, episode: records.Episode) -> None:
+        if self._views is None:
+            self._views = episode_views.EpisodeViews()
+        steps = dataset_figures.sheet_steps(len(episode.steps["is_first"]))
+        images = list(self._views.images(episode, steps))
+        path = self._out / f"{name}_view.png"
+        dataset_figures.write_contact_sheet(path, episode, "drawn again", images)
+        if _VIDEO.value:
+            path = self._out / f"{name}.mp4"
+            episode_views.write_video(path, self._views, episode)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,11 @@ from dm_env import specs
 from tensorflow_datasets.core import example_serializer
 
 from datasets import builder, paths, schema, statistics
-from environments import observations
+from environments import controller, observations, scene
 
 PER_SHARD, STEPS = 2, 12
+_JOINTS = (-0.5, 0.5)  # rad from the posture
+_ROOM = (-0.2, 0.2)  # m from the middle of the workspace
 CAMERA = "front/pixels"
 _SPEC = {
     name: specs.Array(observations.shape(name), observations.dtype(name))
@@ -44,10 +46,12 @@ def _example(index, camera):
     reward = rng.uniform(0, 1, length).astype(np.float32)
     reward[-1] = 0.0
     place = np.arange(length)
-    spec = _SPEC | ({CAMERA: _CAMERA_SPEC} if camera else {})
+    observation = _observation(rng, length)
+    if camera:
+        observation[CAMERA] = draw(_CAMERA_SPEC)
     return {
         "steps": {
-            "observation": {name: draw(s) for name, s in spec.items()},
+            "observation": observation,
             "action": action,
             "reward": reward,
             "discount": (place < STEPS).astype(np.float32),
@@ -72,6 +76,36 @@ def _example(index, camera):
     }
 
 
+def _observation(rng, length):
+    """Noise that could be: within the bounds, poses that fit, frames stacked."""
+    at = observations.LAYOUT
+    frames = rng.uniform(-1, 1, (length, observations.FRAME_SIZE))
+    joints = controller.NULLSPACE_POSTURE + rng.uniform(*_JOINTS, (length, 7))
+    frames[:, at["sawyer/joints/angle"]] = joints
+    frames[:, at["wrist/angle"]] = joints[:, 6:]
+    frames[:, at["gripper/joints/angle"]] = rng.integers(0, 256, (length, 1))
+    frames[:, at["gripper/grasp"]] = rng.integers(1, 4, (length, 1))
+    objects = [f"rgb30_{color}/abs_pose" for color in observations.COLORS]
+    for name in ("sawyer/pinch/pose", "sawyer/tcp/pose", *objects):
+        pose = frames[:, at[name]]  # a view
+        pose[:, :3] = scene.WORKSPACE_CENTRE + rng.uniform(*_ROOM, (length, 3))
+        pose[:, 3:] /= np.linalg.norm(pose[:, 3:], axis=1, keepdims=True)
+        pose[pose[:, 3] < 0, 3:] *= -1
+    for name in objects:
+        difference = frames[:, at[name]] - frames[:, at["sawyer/pinch/pose"]]
+        frames[:, at[name.replace("abs_pose", "to_pinch")]] = difference
+    ago = np.maximum(np.arange(length)[:, None] - np.arange(observations.STACK), 0)
+    stacked = [observations.of_frames(frames[i]) for i in ago]
+    return {name: np.stack([o[name] for o in stacked]) for name in _SPEC}
+
+
+def set_frame(example, name, step, value):
+    """Sets an observation's frame of one step in all the stacks that it is in."""
+    values = example["steps"]["observation"][name]
+    for ago in range(min(values.shape[1], len(values) - step)):
+        values[step + ago, ago] = value
+
+
 def write(directory, episodes):
     """Writes a data set of `PER_SHARD` episodes a file, each an example or bytes."""
     directory.mkdir()
@@ -83,6 +117,19 @@ def write(directory, episodes):
     serialize = builder.Serializer(features)
     encoded = [e if isinstance(e, bytes) else serialize(e) for e in episodes]
     manifest = {"dataset": schema.DATASET_NAME, "episodes": len(encoded)}
+    if not any(isinstance(e, bytes) for e in episodes):
+        summaries = [schema.summary(e) for e in episodes]
+        manifest |= {
+            "successes": sum(s.success for s in summaries),
+            "control_steps": sum(s.steps for s in summaries),
+            "episode_indices": [s.index for s in summaries],
+            "episode_seeds": [s.seed for s in summaries],
+            "episode_successes": [s.success for s in summaries],
+            "episode_returns": [
+                float(np.nan_to_num(e["steps"]["reward"][:-1], posinf=0.0).sum())
+                for e in episodes
+            ],
+        }
     taken = statistics.StepStatistics()
     for episode in episodes:
         if isinstance(episode, dict):

@@ -302,65 +302,146 @@ def test_a_failing_worker_is_reported_and_finished_shards_are_kept(
     assert not (tmp_path / "logs").exists()
 
 
+def _check_manifest(directory, settings):
+    """The manifest counts what `_check_content` finds, whatever was interrupted."""
+    manifest = json.loads((directory / "manifest.json").read_text())
+    wanted = [schema.summary(e) for e in _expected(settings)]
+    columns = {
+        "episode_indices": "index",
+        "episode_seeds": "seed",
+        "episode_successes": "success",
+    }
+    for name, column in columns.items():
+        assert manifest[name] == [getattr(s, column) for s in wanted]
+    assert manifest["episode_returns"] == pytest.approx(
+        [s.episode_return for s in wanted]
+    )
+    assert manifest["episodes"] == len(wanted) == settings.episodes
+    assert manifest["control_steps"] == sum(s.steps for s in wanted)
+    assert manifest["successes"] == sum(s.success for s in wanted)
+    all_tried = settings.keep == "all"
+    assert manifest["tried"] == (len(wanted) if all_tried else wanted[-1].index + 1)
+
+
+def _check_whole(directory, settings):
+    _check_content(directory, settings)
+    _check_manifest(directory, settings)
+    _check_statistics(directory, settings)
+    assert not list(directory.glob(".*"))
+
+
 _PROGRAM = """
-import dataclasses, functools, json, sys
-from datasets import collect, fakes, schema
+import dataclasses, functools, json, os, signal, sys
+from datasets import builder, collect, fakes, paths, schema
 settings = schema.Settings(**json.loads(sys.argv[2]))
+commits = int(sys.argv[3])
+commit, write_metadata = paths.commit, builder.write_metadata
+
+def count(*arguments):
+    global commits
+    if commits == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    commits -= 1
+    if arguments:
+        commit(*arguments)
+
+def finish(*arguments):
+    paths.commit = count
+    write_metadata(*arguments)
+    count()
+
+if commits >= 0:
+    builder.write_metadata = finish
 make = functools.partial(fakes.FakeEnvironment, step_seconds=0.01)
 collect.collect(sys.argv[1], settings, make, fakes.FakeExpert, 2, progress=False)
 """
 
 
-def _start(directory, settings):
+def _start(directory, settings, commits=-1):
+    """Starts the collection; it kills itself after so many files of its finish."""
     root = pathlib.Path(collect.__file__).parent.parent
-    arguments = [str(directory), json.dumps(dataclasses.asdict(settings))]
-    return subprocess.Popen([sys.executable, "-c", _PROGRAM, *arguments], cwd=root)
+    arguments = [str(directory), json.dumps(dataclasses.asdict(settings)), str(commits)]
+    return subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, *arguments],
+        cwd=root,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def _shards(directory):
     return len(list(directory.glob("helms_stacking*")))
 
 
-def _kill_after_new_shard(directory, settings, delay):
-    """Returns whether the process was killed; False where it was done before."""
+def _kill_after_new_shard(directory, settings, delay, victim):
+    """Kills main, or a worker of it; False where it was done before."""
     before = _shards(directory)
     process = _start(directory, settings)
     while process.poll() is None and _shards(directory) == before:
         time.sleep(0.005)
     time.sleep(delay)
-    workers = []
-    if process.poll() is None:
+    workers, killed = [], process.poll() is None
+    if killed:
         workers = psutil.Process(process.pid).children(recursive=True)
-        os.kill(process.pid, signal.SIGKILL)
+        collecting = [w for w in workers if "spawn_main" in " ".join(w.cmdline())]
+        target = process.pid if victim == 0 else collecting[victim - 1].pid
+        os.kill(target, signal.SIGKILL)
     process.wait()
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive, "workers outlive the process that was killed"
-    return process.returncode == -signal.SIGKILL
+    if killed:
+        assert process.returncode == (-signal.SIGKILL if victim == 0 else 1)
+    return killed
 
 
-def _kill_and_continue(directory, kills, rng, settings=SETTINGS):
-    settings = dataclasses.replace(settings, episodes=30 + 20 * kills)
+def _kill_and_continue(directory, victims, rng, settings=SETTINGS):
+    """Kills main (0) or worker 1 or 2, time and again."""
+    settings = dataclasses.replace(settings, episodes=30 + 20 * len(victims))
     killed = 0
-    while killed < kills:
-        if not _kill_after_new_shard(directory, settings, rng.uniform(0, 0.4)):
-            break
-        killed += 1
+    for victim in victims:
+        killed += _kill_after_new_shard(
+            directory, settings, rng.uniform(0, 0.4), victim
+        )
         assert _shards(directory) > 0
-    assert killed == kills, "the collection was done before it could be killed"
+    assert killed == len(victims), "the collection was done before it could be killed"
     _collect(directory, settings)
-    assert not list(directory.glob(".*"))
-    _check_content(directory, settings)
+    _check_whole(directory, settings)
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, SUCCESSES], ids=schema.KEEP)
 def test_kill_9_and_continue(tmp_path, settings):
-    _kill_and_continue(tmp_path, 1, random.Random(0), settings)
+    _kill_and_continue(tmp_path, [0], random.Random(0), settings)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "settings", [SETTINGS, SUCCESSES, ALL_PAIRS], ids=[*schema.KEEP, "all pairs"]
 )
 def test_kill_9_ten_times_and_continue(tmp_path, settings):
-    _kill_and_continue(tmp_path, 10, random.Random(time.time_ns()), settings)
+    rng = random.Random(time.time_ns())
+    victims = [0] * 5 + [rng.choice((1, 2)) for _ in range(5)]
+    rng.shuffle(victims)
+    _kill_and_continue(tmp_path, victims, rng, settings)
+
+
+def _kill_in_finish(directory, settings, commits):
+    process = _start(directory, settings, commits)
+    assert process.wait() == -signal.SIGKILL
+    written = {f.name for f in directory.iterdir()}
+    # manifest.json is there from the start.
+    assert written & set(FILES) == {FILES[0], *FILES[1:commits]}
+    assert collect.is_complete(directory, settings) == (commits == len(FILES))
+    _collect(directory, settings, fault="raise")  # No episode is collected again.
+    _check_whole(directory, settings)
+
+
+def test_kill_9_while_the_metadata_are_written(tmp_path):
+    _kill_in_finish(tmp_path, SETTINGS, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("commits", range(len(FILES) + 1))
+@pytest.mark.parametrize("settings", [SETTINGS, SUCCESSES], ids=schema.KEEP)
+def test_kill_9_before_and_after_each_file_of_the_metadata(tmp_path, settings, commits):
+    _kill_in_finish(tmp_path, settings, commits)

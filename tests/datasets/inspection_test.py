@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets import inspection, records, running, schema
+from datasets import checks, inspection, paths, records, running, schema
 from environments import observations
 from tests import dataset_files
 
@@ -99,14 +99,17 @@ def test_a_clean_data_set_has_no_problem_and_is_counted(clean):
         assert row.action_delay == metadata["action_delay"]
         assert row.episode_return == pytest.approx(example["steps"]["reward"].sum())
     action = np.concatenate([e["steps"]["action"][:-1] for e in examples])
-    np.testing.assert_allclose(found.ranges["action"].mean, action.mean(0), atol=1e-7)
+    np.testing.assert_allclose(
+        found.statistics.ranges()["action"].mean, action.mean(0), atol=1e-7
+    )
     for i in range(5):
         counts = np.histogram(action[:, i], np.linspace(-1, 1, 41))[0]
         np.testing.assert_array_equal(found.action_counts[i], counts)
     for name in ("wrist/force", "wrist/angle", "action/environment"):
-        newest = [e["steps"]["observation"][name][:, 0] for e in examples]
-        newest = np.concatenate(newest).reshape(EPISODES * 13, -1)
-        np.testing.assert_array_equal(found.ranges[name].max, newest.max(0))
+        values = np.concatenate([e["steps"]["observation"][name] for e in examples])
+        wanted = values.reshape(EPISODES * 13, -1).max(0)
+        moments = found.statistics.ranges()[f"observation/{name}"]
+        np.testing.assert_array_equal(moments.max, wanted)
     assert found.phase_steps == {"early": 9 * EPISODES, "late": 3 * EPISODES}
     assert found.phase_episodes == {"early": EPISODES, "late": EPISODES}
     mass = found.randomization["mass"]
@@ -128,6 +131,21 @@ def _set(*path):
     return change
 
 
+def _frame(name, step, where, value):
+    """Returns what changes numbers of one frame, wherever that is stacked."""
+
+    def change(example):
+        frame = example["steps"]["observation"][name][step, 0].copy()
+        frame[where] = value
+        dataset_files.set_frame(example, name, step, frame)
+
+    return change
+
+
+def _terminal(example):
+    example["steps"]["is_terminal"][-1] = True
+
+
 def _metadata(name, value):
     return lambda example: example["episode_metadata"].update({name: value})
 
@@ -147,12 +165,54 @@ def _cut(example):
         (_set("steps", "action", (5, 3), np.nan), "action is not finite at step 5"),
         (
             _set("steps", "action", (slice(5, 8), 3), -1.5),
-            "action is -1.5, outside [-1, 1], at step 5 and 2 more",
+            "action[3] is -1.5, outside [-1, 1], at step 5 and 2 more",
         ),
         (_set("steps", "reward", 0, 1.25), "reward is 1.25, outside [0, 1], at step 0"),
         (
             _set("steps", "discount", 1, -0.5),
             "discount is -0.5, outside [0, 1], at step 1",
+        ),
+        (
+            _set("steps", "discount", 4, 0.0),
+            "discount is 0 at step 4, before the last action",
+        ),
+        (
+            _set("steps", "discount", 11, 0.0),
+            "is_terminal is False at the end, but the last action's discount is 0",
+        ),
+        (
+            _terminal,
+            "is_terminal is True at the end, but the last action's discount is 1",
+        ),
+        (
+            _frame("sawyer/joints/angle", 6, 1, 2.5),
+            "sawyer/joints/angle[1] is 2.5, outside [-3.82, 2.3], at step 6",
+        ),
+        (
+            _frame("sawyer/tcp/pose", 6, 0, 1.2),
+            "sawyer/tcp/pose (position)[0] is 1.2, outside [0.1, 1.1], at step 6",
+        ),
+        (
+            _frame("sawyer/tcp/pose", 3, slice(3, 7), 0.0),
+            "sawyer/tcp/pose (quaternion's norm) is 0, outside [0.99, 1.01], at step 3",
+        ),
+        (
+            lambda e: dataset_files.set_frame(e, "gripper/joints/angle", 5, 256),
+            "gripper/joints/angle is 256, outside [0, 255], at step 5",
+        ),
+        (
+            lambda e: dataset_files.set_frame(e, "gripper/grasp", 5, 0),
+            "gripper/grasp is 0 at step 5; valid: 1, 2, 3",
+        ),
+        (
+            _frame("rgb30_blue/to_pinch", 5, 2, 0.9),
+            "rgb30_blue/to_pinch is not rgb30_blue/abs_pose minus sawyer/pinch/pose "
+            "at step 5",
+        ),
+        (
+            _set("steps", "observation", "wrist/torque", (7, 2, 0), 9.0),
+            "wrist/torque at step 7 is not its newest frame and those of the steps "
+            "before",
         ),
         (_set("steps", "is_first", 3, True), "is_first is True at step 3 of 13"),
         (_set("steps", "is_first", 0, False), "is_first is False at step 0 of 13"),
@@ -195,7 +255,7 @@ def test_data_sets_with_no_metadata_are_read(tmp_path):
     found = _inspect(dataset_files.write_plain(tmp_path / "data", episodes))
     (problem,) = map(str, found.problems)
     name = schema.shard_name(1, 2)
-    assert problem.startswith(f"{name}: episode 3 (record 1): action is 3, outside")
+    assert problem.startswith(f"{name}: episode 3 (record 1): action[0] is 3, outside")
     assert {(row.task, row.object_set) for row in found.rows} == {("unknown",) * 2}
     assert {row.success for row in found.rows} == {None}
 
@@ -281,6 +341,43 @@ def test_a_manifest_that_counts_otherwise_or_is_torn_is_found(copy):
     assert _lines(copy) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("episode_successes", [1] * 6, f"its success is False, but {paths.MANIFEST}"),
+        ("episode_seeds", [*range(1000, 1005), 7], "its seed is 1005, but"),
+        ("episode_indices", [*range(5), 9], "is not among the episodes of"),
+    ],
+)
+def test_an_episode_that_the_manifest_does_not_know_is_found(copy, name, value, line):
+    manifest = json.loads((copy / paths.MANIFEST).read_text()) | {name: value}
+    paths.write_json(copy / paths.MANIFEST, manifest)
+    lines = _lines(copy)
+    assert f"{_name(2)}: episode 5 (record 1): {line}" in lines[-1 - (9 in value)]
+    assert (lines[-1] == "manifest.json: episode 9 is in no file") == (9 in value)
+
+
+def test_sums_of_the_manifest_that_are_wrong_are_found(copy):
+    manifest = json.loads((copy / paths.MANIFEST).read_text())
+    paths.write_json(copy / paths.MANIFEST, manifest | {"control_steps": 71})
+    line = "manifest.json: counts 71 control steps, but the episodes have 72"
+    assert _lines(copy) == [line]
+
+
+def test_statistics_that_are_not_of_the_episodes_are_found_and_missed(copy):
+    path = copy / paths.METADATA
+    metadata = json.loads(path.read_text())
+    metadata["statistics"]["action"]["mean"][2] += 0.01
+    del metadata["statistics"]["observation/wrist/angle"]
+    path.write_text(json.dumps(metadata))
+    names = ("action", "observation/wrist/angle")
+    wanted = [f"metadata.json: has other statistics of {n} than the" for n in names]
+    assert [line.removesuffix(" episodes") for line in _lines(copy)] == wanted
+    path.unlink()
+    (problem,) = _inspect(copy).problems
+    assert problem.warning and "metadata.json: lacks its statistics" in str(problem)
+
+
 def test_other_features_are_named():
     class Feature:
         def __init__(self, *shape):
@@ -288,20 +385,20 @@ def test_other_features_are_named():
 
     names = (*observations.FRAME_SIZES, observations.PREVIOUS_ACTION)
     features = {name: Feature(*observations.shape(name)) for name in names}
-    assert list(inspection.check_features(features, (5,))) == []
+    assert list(checks.check_features(features, (5,))) == []
     features["wrist/force"] = Feature(3)
     del features["wrist/angle"]
-    assert list(inspection.check_features(features, (4,))) == [
+    assert list(checks.check_features(features, (4,))) == [
         "action has shape [4]; valid: [5]",
-        "lacks the observation wrist/angle",
+        "lacks the observations wrist/angle",
         "wrist/force has shape [3]; valid: [3, 3]",
     ]
 
 
 def test_extreme_wrist_readings_are_a_warning(tmp_path):
     episodes = dataset_files.examples(EPISODES)
-    episodes[1]["steps"]["observation"]["wrist/torque"][7, 0, 2] = -400.0
-    episodes[2]["steps"]["observation"]["wrist/torque"][7, 0, 2] = 15.0  # too little
+    _frame("wrist/torque", 7, 2, -400.0)(episodes[1])
+    _frame("wrist/torque", 7, 2, 15.0)(episodes[2])  # too little
     (problem,) = _inspect(dataset_files.write(tmp_path / "d", episodes)).problems
     assert problem.warning
     assert str(problem).startswith(

@@ -1,5 +1,6 @@
 """The real command on small data sets."""
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -15,10 +16,11 @@ from tests import dataset_files
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def _run(*arguments):
+def _run(*arguments, gl=False):
     return subprocess.run(
         [sys.executable, "-m", "launchers.inspect_dataset", *map(str, arguments)],
         cwd=ROOT,
+        env=os.environ | ({} if gl else {"MUJOCO_GL": "disable"}),
         capture_output=True,
         text=True,
         timeout=120,
@@ -38,7 +40,8 @@ def test_a_clean_data_set_is_described_and_drawn(tmp_path):
     out = tmp_path / "new" / "figures"
     run = _run(data, f"--out={out}", "--figure_episodes=2")
     assert run.returncode == 0, run.stderr
-    assert _messages(run) == []
+    (note,) = _messages(run)
+    assert note.startswith("note: no contact sheets and videos: MUJOCO_GL=disable")
     assert "4 episodes read of 4, 48 control steps, 2 files" in run.stdout
     assert "stack_red_blue" in run.stdout and "50.0 %" in run.stdout
     early = next(line for line in run.stdout.splitlines() if "early" in line)
@@ -57,6 +60,26 @@ def test_a_clean_data_set_is_described_and_drawn(tmp_path):
         assert dark.mean() > (0.2 if "pixels" in path.name else 0.02), path.name
 
 
+@pytest.mark.gl
+def test_episodes_are_drawn_again_from_their_poses(tmp_path):
+    episodes = dataset_files.examples(3)
+    episodes[2]["episode_metadata"]["object_set"] = 0
+    data = dataset_files.write(tmp_path / "data", episodes)
+    out = tmp_path / "figures"
+    run = _run(data, f"--out={out}", "--figure_episodes=3", "--video", gl=True)
+    assert run.returncode == 0, run.stderr
+    (note,) = _messages(run)
+    assert "episode 2 (record 0): no contact sheet: its metadata do not say" in note
+    names = {f.name for f in out.iterdir()} - {"histograms.png", "episode_00002.png"}
+    assert names == {
+        f"episode_0000{i}{what}"
+        for i in range(2)
+        for what in (".png", "_view.png", ".mp4")
+    }
+    view = np.asarray(Image.open(out / "episode_00000_view.png").convert("L"))
+    assert (view < 200).mean() > 0.2
+
+
 def test_problems_are_named_one_a_line_and_exit_2(tmp_path):
     episodes = dataset_files.examples(6)
     episodes[0]["steps"]["action"][3, 0] = 2.0
@@ -69,7 +92,9 @@ def test_problems_are_named_one_a_line_and_exit_2(tmp_path):
     assert run.returncode == 2
     lines = _messages(run)
     assert len(lines) == 4, run.stderr
-    assert lines[0].startswith(f"problem: {first}: episode 0 (record 0): action is 2")
+    assert lines[0].startswith(
+        f"problem: {first}: episode 0 (record 0): action[0] is 2"
+    )
     assert lines[1].startswith(f"problem: {first}: episode 1 (record 1): wrist/angle")
     assert lines[2] == f"problem: {second}: missing, with 2 episodes"
     assert lines[3].startswith(f"problem: {third}: episode 5 (record 1): truncated")
@@ -78,7 +103,7 @@ def test_problems_are_named_one_a_line_and_exit_2(tmp_path):
 
 def test_warnings_alone_exit_0(tmp_path):
     episodes = dataset_files.examples(4)
-    episodes[2]["steps"]["observation"]["wrist/force"][5, 0, 0] = 1e3
+    dataset_files.set_frame(episodes[2], "wrist/force", 5, 1e3)
     run = _run(dataset_files.write(tmp_path / "data", episodes))
     assert run.returncode == 0
     (line,) = _messages(run)
@@ -136,6 +161,7 @@ def test_data_sets_with_no_metadata_are_shown(tmp_path):
     [
         (["tests"], "tests is no data set"),
         ([], "which data set?"),
+        (["tests", "--video"], "--video needs --out=DIR"),
         (["one", "two"], "unexpected argument 'two'"),
     ],
 )

@@ -1,0 +1,308 @@
+"""What does collecting cost beside the environment that it steps?
+
+    python -m benchmarks.collection [--processes=N] [--dataset=all_pairs_stacking]
+
+The expert's episodes are collected, then the bare environment steps the same actions
+from the same seeds: the same physics, in turns. First in one process that does
+everything itself, to see where the time goes; then as `launchers.collect` does it, over
+N processes, against N that only step. A core is what one process has.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import functools
+import itertools
+import json
+import multiprocessing
+import os
+import pathlib
+import pickle
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from multiprocessing import connection as mp_connection
+from typing import Any
+
+import dm_env
+import numpy as np
+from absl import flags
+
+import environments
+from datasets import builder, experts, recipes, rollout, schema, workers
+from launchers import command
+
+_DATASET = flags.DEFINE_string(
+    "dataset", "red_on_blue_stacking", f"Tasks and sets: {', '.join(recipes.RECIPES)}."
+)
+_EXPERT = flags.DEFINE_string(
+    "expert", "scripted", f"What acts: {', '.join(experts.FORMS)}."
+)
+_PROCESSES = flags.DEFINE_integer(
+    "processes", None, "Collecting processes; one a core by default.", lower_bound=1
+)
+_EPISODES = flags.DEFINE_integer(
+    "episodes", 30, "To collect in each of the two parts.", lower_bound=1
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the episodes.", lower_bound=0)
+
+_ROUNDS = 3  # of collecting and stepping in turns, over several processes
+Actions = tuple[int, np.ndarray]  # an episode's index and actions [T, D]
+
+
+def main(argv: list[str]) -> None:
+    """Measures and prints."""
+    del argv
+    with command.bad_input():
+        settings = schema.Settings(
+            dataset=_DATASET.value,
+            task=None,
+            object_set=None,
+            reward="staged_sparse",
+            domain_randomization=True,
+            max_action_delay=2,
+            expert=_EXPERT.value,
+            episodes=_EPISODES.value,
+            seed=_SEED.value,
+        )
+        tasks = [task for task, _ in settings.combinations]
+        make_expert = experts.factory(settings.expert, *tasks)
+    task, object_set = settings.combination(0)
+    make_environment = functools.partial(
+        environments.make,
+        task=task,
+        reward=settings.reward,
+        object_set=object_set,
+        domain_randomization=settings.domain_randomization,
+        max_action_delay=settings.max_action_delay,
+        seed=0,
+    )
+    work = workers.Work(settings, make_environment, make_expert)
+    processes = _PROCESSES.value or len(os.sched_getaffinity(0))
+    with workers.child_surroundings():  # Threads of NumPy's would hide its cost.
+        result = measure_processes(work, processes) | measure_one_process(work)
+    for name, value in result.items():
+        print(f"{name:44s}{value if isinstance(value, list) else round(value, 4)}")
+    print(json.dumps(result))
+
+
+def measure_one_process(work: workers.Work) -> dict[str, float]:
+    """Collects and steps in turns, an episode each, all in this process.
+
+    Returns:
+      Control steps a second of both, their ratio, and the microseconds of CPU that a
+      control step takes in the environment, in the expert (and in each of its phases,
+      a step of that phase), for recording, for the pipe and for writing.
+    """
+    settings = work.settings
+    environment = work.make_environment()
+    expert = _TimedExpert(work.make_expert(environment))
+    serialize = builder.Serializer(
+        schema.features(environment.observation_spec(), environment.action_spec())
+    )
+    cpu: collections.Counter[str] = collections.Counter()
+    steps, collecting, stepping = 0, 0.0, 0.0
+    records: list[bytes] = []
+    with tempfile.TemporaryDirectory() as directory:
+        shard = pathlib.Path(directory) / "shard"
+        for index in range(settings.episodes):
+            start = time.perf_counter()
+            with _cpu(cpu, "episode"):
+                example = rollout.run_episode(environment, expert, settings, index)
+            with _cpu(cpu, "pipe"):
+                example = pickle.loads(pickle.dumps(example, pickle.HIGHEST_PROTOCOL))
+            with _cpu(cpu, "writing"):
+                records.append(serialize(example))
+                if len(records) == settings.episodes_per_shard:
+                    builder.write_shard(shard, records)
+                    records.clear()
+            collecting += time.perf_counter() - start
+            actions = example["steps"]["action"][:-1]
+            start = time.perf_counter()
+            with _cpu(cpu, "environment"):
+                _step_bare(environment, settings, (index, actions))
+            stepping += time.perf_counter() - start
+            steps += len(actions)
+    cpu["expert"] = sum(expert.seconds.values())
+    cpu["recording"] = cpu.pop("episode") - cpu["environment"] - cpu["expert"]
+    costs = {f"cpu_us_{name}": 1e6 * cpu[name] / steps for name in sorted(cpu)}
+    phases = {
+        f"cpu_us_expert_{name}": 1e6 * expert.seconds[name] / expert.steps[name]
+        for name in sorted(expert.steps)
+    }
+    return {
+        "one_process_collect_steps_per_second": steps / collecting,
+        "one_process_environment_steps_per_second": steps / stepping,
+        "one_process_ratio": stepping / collecting,
+        **costs,
+        **phases,
+    }
+
+
+def measure_processes(work: workers.Work, processes: int) -> dict[str, Any]:
+    """Collects over several processes, and steps in as many, in turns.
+
+    Returns:
+      Control steps a second per process of both, their ratio over all and by rounds.
+      A process's time begins with each episode's number and ends when main has the
+      episode: what main does of writing it is paid where it takes a worker's core.
+    """
+    per_round = -(-work.settings.episodes // _ROUNDS)
+    indices = itertools.count()
+    collecting, stepping, steps = [], [], []
+    with _stepping(work, processes) as pipes:
+        for _ in range(_ROUNDS):
+            chosen = list(itertools.islice(indices, per_round))
+            seconds, episodes = _collect(work, processes, chosen)
+            collecting.append(seconds)
+            stepping.append(_step(pipes, episodes))
+            steps.append(sum(len(actions) for _, actions in episodes))
+    ratios = [b / c for b, c in zip(stepping, collecting, strict=True)]
+    return {
+        "processes": processes,
+        "episodes": _ROUNDS * per_round,
+        "collect_steps_per_second_per_core": sum(steps) / sum(collecting),
+        "environment_steps_per_second_per_core": sum(steps) / sum(stepping),
+        "ratio": sum(stepping) / sum(collecting),
+        "ratios": [round(ratio, 4) for ratio in ratios],
+    }
+
+
+def _collect(
+    work: workers.Work, processes: int, indices: Sequence[int]
+) -> tuple[float, list[Actions]]:
+    """Returns the seconds of all processes together, and the episodes."""
+    handed: dict[int, float] = {}
+    taken: list[float] = []
+    episodes: list[Actions] = []
+    records: list[bytes] = []
+    environment = work.make_environment()
+    serialize = builder.Serializer(
+        schema.features(environment.observation_spec(), environment.action_spec())
+    )
+
+    def hand_out() -> Iterator[int]:
+        for index in indices:
+            handed[index] = time.perf_counter()
+            yield index
+
+    with tempfile.TemporaryDirectory() as directory:
+        path = pathlib.Path(directory)
+
+        def on_episode(example: dict[str, Any]) -> bool:
+            index = example["episode_metadata"]["episode_index"]
+            taken.append(time.perf_counter() - handed[index])
+            episodes.append((index, example["steps"]["action"][:-1]))
+            records.append(serialize(example))
+            if len(records) == work.settings.episodes_per_shard:
+                builder.write_shard(path / "shard", records)
+                records.clear()
+            return len(episodes) == len(indices)
+
+        with workers.Pool(work, processes, path / "logs") as pool:
+            failures = pool.run(hand_out(), on_episode)
+    if failures:
+        raise RuntimeError("; ".join(failures))
+    return sum(taken), episodes
+
+
+@contextlib.contextmanager
+def _stepping(
+    work: workers.Work, processes: int
+) -> Iterator[list[mp_connection.Connection]]:
+    """Processes with an environment each, that wait on these pipes."""
+    context = multiprocessing.get_context("spawn")
+    started = []
+    for _ in range(processes):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+        process.start()
+        theirs.close()
+        started.append((process, ours))
+    try:
+        for _, pipe in started:
+            pipe.recv()  # It is ready.
+        yield [pipe for _, pipe in started]
+    finally:
+        for process, pipe in started:
+            pipe.close()
+            process.join()
+
+
+def _serve(pipe: mp_connection.Connection, work: workers.Work) -> None:
+    environment = work.make_environment()
+    pipe.send(None)
+    with contextlib.suppress(EOFError):
+        while True:
+            episode = pipe.recv()
+            start = time.perf_counter()
+            _step_bare(environment, work.settings, episode)
+            pipe.send(time.perf_counter() - start)
+
+
+def _step(
+    pipes: Sequence[mp_connection.Connection], episodes: Sequence[Actions]
+) -> float:
+    """Returns the seconds of all processes together."""
+    pending, seconds = iter(episodes), 0.0
+    working = [p for p, e in zip(pipes, pending, strict=False) if not p.send(e)]
+    while working:
+        for pipe in mp_connection.wait(working):
+            seconds += pipe.recv()
+            episode = next(pending, None)
+            if episode is None:
+                working.remove(pipe)
+            else:
+                pipe.send(episode)
+    return seconds
+
+
+def _step_bare(environment: Any, settings: schema.Settings, episode: Actions) -> None:
+    index, actions = episode
+    task, object_set = settings.combination(index)
+    environment.seed_episode(settings.episode_seed(index))
+    environment.set_task(task)
+    environment.set_objects(object_set)
+    environment.reset()
+    for action in actions:
+        environment.step(action)
+
+
+class _TimedExpert:
+    """An expert, and the CPU time of its steps by phase."""
+
+    def __init__(self, expert: experts.Expert) -> None:
+        self._expert = expert
+        self.PHASES = expert.PHASES
+        self.seconds: collections.Counter[str] = collections.Counter()
+        self.steps: collections.Counter[str] = collections.Counter()
+
+    @property
+    def phase(self) -> int:
+        return self._expert.phase
+
+    def reset(self, seed: int) -> None:
+        with _cpu(self.seconds, "reset"):
+            self._expert.reset(seed)
+        self.steps["reset"] += 1
+
+    def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
+        start = time.thread_time()
+        action = self._expert.step(timestep)
+        seconds = time.thread_time() - start
+        name = self.PHASES[self.phase] if self.phase >= 0 else "none"
+        self.seconds[name] += seconds
+        self.steps[name] += 1
+        return action
+
+
+@contextlib.contextmanager
+def _cpu(seconds: collections.Counter[str], name: str) -> Iterator[None]:
+    start = time.thread_time()
+    yield
+    seconds[name] += time.thread_time() - start
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,125 @@
+"""What a data set says of itself, against what its episodes are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from datasets import paths, records, statistics
+
+_MANIFEST = records.Place(paths.MANIFEST)
+_RETURN_TOLERANCE = 1e-3
+_STATISTICS_TOLERANCE = 1e-4  # relative to the standard deviation
+
+
+def check_directory(
+    source: records.Records, manifest: Mapping[str, Any]
+) -> Iterator[records.Problem]:
+    """Yields what needs no episode to be read.
+
+    Args:
+      source: the data set.
+      manifest: `manifest.json`; empty where there is none.
+    """
+    named = {f.name for f in source.files}
+    for path in sorted(source.directory.glob("*.tfrecord*")):
+        if path.name not in named:
+            text = f"is not of this data set, says {paths.DATASET_INFO}"
+            yield records.Problem(records.Place(path.name), text, warning=True)
+    count = manifest.get("episodes", source.num_episodes)
+    if count != source.num_episodes:
+        text = (
+            f"counts {count} episodes, but {paths.DATASET_INFO} {source.num_episodes}"
+        )
+        yield records.Problem(_MANIFEST, text)
+    if manifest and not source.statistics:
+        text = "lacks its statistics: the command that collected it adds them"
+        yield records.Problem(records.Place(paths.METADATA), text, warning=True)
+
+
+def check_episodes(
+    manifest: Mapping[str, Any], rows: Sequence[Any], complete: bool
+) -> Iterator[records.Problem]:
+    """Yields where the manifest says otherwise than the episodes.
+
+    Args:
+      manifest: of `collect`; empty where there is none.
+      rows: `inspection.Row`s.
+      complete: whether every episode could be read.
+    """
+    says = {"seed": "seeds", "success": "successes", "episode_return": "returns"}
+    lists = {row: manifest.get(f"episode_{name}") for row, name in says.items()}
+    indices = manifest.get("episode_indices")
+    if not isinstance(indices, list):
+        return
+    position = {index: i for i, index in enumerate(indices)}
+    for row in rows:
+        if row.index is None:
+            continue
+        if row.index not in position:
+            text = f"is not among the episodes of {paths.MANIFEST}"
+            yield records.Problem(row.place, text)
+            continue
+        for name, values in lists.items():
+            there = getattr(row, name)
+            if not isinstance(values, list) or len(values) != len(indices):
+                continue
+            value = values[position[row.index]]
+            if not _same(value, there):
+                what = name.removeprefix("episode_")
+                text = f"its {what} is {there}, but {paths.MANIFEST} says {value}"
+                yield records.Problem(row.place, text)
+    if not complete:
+        return
+    found = {row.index for row in rows}
+    for index in sorted(position.keys() - found):
+        yield records.Problem(_MANIFEST, f"episode {index} is in no file")
+    sums = {
+        "successes": sum(bool(row.success) for row in rows),
+        "control_steps": sum(row.steps for row in rows),
+    }
+    for name, value in sums.items():
+        if manifest.get(name, value) != value:
+            text = f"counts {manifest[name]} {name}, but the episodes have {value}"
+            yield records.Problem(_MANIFEST, text.replace("_", " "))
+
+
+def check_statistics(
+    said: Mapping[str, Any], found: statistics.StepStatistics
+) -> Iterator[records.Problem]:
+    """Yields where the metadata's statistics are not those of the episodes.
+
+    Args:
+      said: of the metadata; empty where there are none.
+      found: of all episodes.
+    """
+    if not said:
+        return
+    for name, values in found.as_dict().items():
+        scale = np.asarray(values["std"]) + 1e-6
+        wrong = name not in said or any(
+            not _close(said[name].get(what), value, scale)
+            for what, value in values.items()
+        )
+        if wrong:
+            text = f"has other statistics of {name} than the episodes"
+            yield records.Problem(records.Place(paths.METADATA), text)
+
+
+def _close(said: Any, found: Any, scale: np.ndarray) -> bool:
+    try:
+        said = np.asarray(said, np.float64)
+    except (TypeError, ValueError):
+        return False
+    if said.shape != np.shape(found):
+        return False
+    return bool((np.abs(said - found) <= _STATISTICS_TOLERANCE * np.max(scale)).all())
+
+
+def _same(said: Any, found: Any) -> bool:
+    if isinstance(found, float) and isinstance(said, int | float):
+        return math.isclose(said, found, rel_tol=1e-5, abs_tol=_RETURN_TOLERANCE)
+    return found is None or said == found

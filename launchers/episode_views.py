@@ -1,0 +1,133 @@
+"""Recorded episodes seen again: the environment is put into what was observed.
+
+Nothing is simulated: joint angles, fingers and objects are set as the observations have
+them, so that any data set of this format can be drawn, whatever made it.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import imageio.v2 as imageio
+import numpy as np
+
+import environments
+from datasets import checks, inspection, records
+from environments import controller, observations, scene
+from environments.rendering import mujoco
+from environments.sensors import FULL_TICS
+from launchers import files
+
+VIDEO_EVERY = 2  # control steps a picture
+_FINGERS = "gripper/joints/angle"
+_JOINTS = "sawyer/joints/angle"
+_OBJECTS = tuple(f"rgb30_{color}/abs_pose" for color in observations.COLORS)
+_CLOSING_STEPS = 40  # control steps in which the fingers close, with some to spare
+
+
+class EpisodeViews:
+    """Draws one episode after another."""
+
+    def __init__(self, height: int = 240, width: int = 320) -> None:
+        """Builds the environment; asks for no OpenGL yet."""
+        self._size = height, width
+        self._environment = environments.make(seed=0)
+        self._tics, self._hands = self._closing()
+
+    def images(
+        self, episode: records.Episode, steps: Sequence[int]
+    ) -> Iterator[np.ndarray]:
+        """Yields the view of each of these steps, uint8 [H, W, 3].
+
+        Raises:
+          ValueError: the episode lacks what the view needs; says what.
+          RenderingUnavailable: where no OpenGL library can be loaded.
+        """
+        observed = {}
+        for name in (_JOINTS, _FINGERS, *_OBJECTS):
+            values = episode.observation.get(name)
+            if values is None or not checks.is_known(name, values):
+                raise ValueError(f"it has no observation {name} of this project's")
+            observed[name] = checks.newest_frames(name, values)
+            if not np.isfinite(observed[name]).all():
+                raise ValueError(f"its {name} is not finite")
+        environment = self._environment
+        environment.set_objects(_objects(episode))
+        environment.reset()  # Only so that the objects change.
+        model, data = environment.physics
+        addresses = environment.scene
+        for step in steps:
+            data.qpos[addresses.arm_qpos] = observed[_JOINTS][step]
+            self._set_fingers(float(observed[_FINGERS][step, 0]))
+            for name, start in zip(_OBJECTS, addresses.object_qpos, strict=True):
+                data.qpos[start : start + 7] = observed[name][step]
+            mujoco.mj_fwdPosition(model, data)
+            yield environment.render(*self._size)
+
+    def close(self) -> None:
+        """Frees the OpenGL context."""
+        self._environment.close()
+
+    @property
+    def _hand(self) -> slice:
+        """Positions of the hand's joints: between the arm's and the objects'."""
+        at = self._environment.scene
+        return slice(at.arm_qpos.stop, int(at.object_qpos[0]))
+
+    def _closing(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lets the fingers close on nothing, to know the linkage's joints.
+
+        Returns:
+          Openings [N] in tics, rising, and the hand's joint positions [N, J].
+        """
+        environment = self._environment
+        environment.reset()
+        _, data = environment.physics
+        close = np.zeros(controller.ACTION_SIZE)
+        close[2] = close[4] = 1.0  # away from the objects
+        hands = {0.0: data.qpos[self._hand].copy()}
+        for _ in range(_CLOSING_STEPS):
+            environment.step(close)
+            hands[environment.state().finger] = data.qpos[self._hand].copy()
+            if environment.state().finger >= FULL_TICS:
+                break
+        tics = sorted(hands)
+        return np.array(tics), np.stack([hands[t] for t in tics])
+
+    def _set_fingers(self, tics: float) -> None:
+        _, data = self._environment.physics
+        data.qpos[self._hand] = [
+            np.interp(tics, self._tics, joint) for joint in self._hands.T
+        ]
+
+
+def write_video(
+    path: pathlib.Path, views: EpisodeViews, episode: records.Episode
+) -> None:
+    """Writes an .mp4 of the whole episode, in real time.
+
+    Raises:
+      As of `EpisodeViews.images`.
+    """
+    steps = range(0, len(episode.observation[_JOINTS]), VIDEO_EVERY)
+    fps = round(1 / (scene.CONTROL_TIMESTEP * VIDEO_EVERY))
+    images = views.images(episode, steps)
+    with (
+        files.aside(path) as aside,
+        imageio.get_writer(aside, fps=fps, macro_block_size=2) as writer,
+    ):
+        for image in images:
+            writer.append_data(image)
+
+
+def _objects(episode: records.Episode) -> int | tuple[str, ...]:
+    """The objects' ids, or the set's number where the metadata have no ids."""
+    drawn = inspection.drawn(episode) or {}
+    ids = tuple(str(drawn.get(f"object_{color}", "")) for color in observations.COLORS)
+    if all(ids):
+        return ids
+    number = int(episode.metadata.get("object_set", 0))
+    if number == 0:
+        raise ValueError("its metadata do not say which objects it has")
+    return number
