@@ -21,8 +21,10 @@ from acme.tf import savers
 from acme.utils import counting, loggers
 from acme.utils.loggers import tf_summary
 
-from agents.helms import learning, networks, skills
+from agents import bundles
+from agents.helms import learning, networks
 from agents.helms.config import HelmsConfig
+from agents.offline.networks import Dims, Statistics
 from launchers import files, skill_figures
 
 MODEL = "helms"
@@ -47,7 +49,7 @@ class Data(Protocol):
     ) -> Iterable[learning.Batch]:
         """Batches: endless for "train", one pass for "held_out"."""
 
-    def statistics(self, directory: str) -> networks.Statistics:
+    def statistics(self, directory: str) -> Statistics:
         """Mean and deviation of each group's features."""
 
     def manifest(self, directory: str) -> dict[str, Any]:
@@ -172,7 +174,7 @@ class SkillTraining:
             "after": _record(after),
             "config": self._config.to_dict(),
         }
-        skills.save(
+        bundles.save(
             self._root / "skills",
             self._networks,
             self._observation_names,
@@ -286,9 +288,9 @@ def _record(evaluation: learning.Evaluation) -> dict[str, Any]:
     return {**evaluation._asdict(), "skill_use": list(evaluation.skill_use)}
 
 
-def _dims(batches: Iterable[learning.Batch], dataset: str) -> networks.HelmsDims:
+def _dims(batches: Iterable[learning.Batch], dataset: str) -> Dims:
     for batch in batches:
-        return networks.HelmsDims(
+        return Dims(
             proprio=int(batch["proprio"].shape[-1]),
             objects=int(batch["objects"].shape[-1]),
             action=int(batch["action"].shape[-1]),

@@ -10,8 +10,9 @@ from acme.tf import savers
 
 from agents.helms import learning, networks
 from agents.helms.config import HelmsConfig
+from agents.offline.networks import Dims, unit_statistics
 
-DIMS = networks.HelmsDims(proprio=3, objects=2, action=2)
+DIMS = Dims(proprio=3, objects=2, action=2)
 CONFIG = HelmsConfig(
     num_skills=2,
     latent_dim=2,
@@ -47,7 +48,7 @@ def _batches(start, config=CONFIG):
 
 
 def _learner(config=CONFIG, make_batches=_batches, **kwargs):
-    nets = networks.HelmsNetworks(config, DIMS, networks.unit_statistics(DIMS))
+    nets = networks.HelmsNetworks(config, DIMS, unit_statistics(DIMS))
     return learning.HelmsLearner(config, nets, make_batches, **kwargs)
 
 
