@@ -109,9 +109,11 @@ class NpmpNetworks(OfflineNetworks):
             mean, stddev = self.encoder(embedded)
             return mean, stddev, mean if noise is None else mean + stddev * noise
         latent = tf.zeros([tf.shape(embedded)[0], self.config.latent_dim])
-        steps = []
+        means, stddevs, latents = [], [], []
         for t, hidden in enumerate(tf.unstack(embedded, axis=1)):
             mean, stddev = self.encoder(hidden, latent)
             latent = mean if noise is None else mean + stddev * noise[:, t]
-            steps.append((mean, stddev, latent))
-        return tuple(tf.stack(parts, axis=1) for parts in zip(*steps, strict=True))
+            means.append(mean)
+            stddevs.append(stddev)
+            latents.append(latent)
+        return tuple(tf.stack(parts, axis=1) for parts in (means, stddevs, latents))
