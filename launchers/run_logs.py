@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from acme.utils import loggers
@@ -53,10 +53,7 @@ class CsvLogger(base.Logger):
         if self._path.exists():
             with self._path.open(newline="") as f:
                 rows = list(csv.DictReader(f))
-        with files.aside(self._path) as aside, aside.open("w", newline="") as f:
-            writer = csv.DictWriter(f, fields, restval="")
-            writer.writeheader()
-            writer.writerows(rows)
+        _write_rows(self._path, fields, rows)
         self._fields = fields
 
 
@@ -97,6 +94,28 @@ class _Timestamped(base.Logger):
     def close(self) -> None:
         """Closes the logger."""
         self._to.close()
+
+
+def rewind(workdir: str, node: str, steps_key: str, step: int) -> None:
+    """Drops a node's rows after a step: a resumed run writes them once more."""
+    path = pathlib.Path(workdir) / "logs" / node / _FILE
+    if not path.exists():
+        return
+    with path.open(newline="") as f:
+        reader = csv.DictReader(f)
+        fields, rows = reader.fieldnames or [], list(reader)
+    kept = [row for row in rows if float(row.get(steps_key) or 0.0) <= step]
+    if len(kept) < len(rows):
+        _write_rows(path, fields, kept)
+
+
+def _write_rows(
+    path: pathlib.Path, fields: Sequence[str], rows: Iterable[Mapping[str, str]]
+) -> None:
+    with files.aside(path) as aside, aside.open("w", newline="") as f:
+        writer = csv.DictWriter(f, fields, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def read_rows(workdir: str, node: str) -> list[dict[str, float]]:

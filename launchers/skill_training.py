@@ -1,16 +1,16 @@
-"""Offline training of a skill model from a data set to a frozen bundle, without flags.
+"""Offline training of any model from a data set to a frozen bundle, without flags.
 
 The work directory gets `run.json` (what is being trained, on what), `checkpoints/`,
-`logs/` (CSV and TensorBoard), and at the end `skills/` (the bundle), `skills.png` and
-`summary.json`. The same call on the same directory goes on where it stopped.
+`logs/` (CSV and TensorBoard: `train`, the steps; `evaluation`, on held-out episodes;
+`train_evaluation`, the same on training episodes), and at the end `skills/` (the bundle
+of the best held-out evaluation), `summary.json` and, for HeLMS, `skills.png`. The same
+call on the same directory goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
-import json
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
@@ -18,15 +18,18 @@ from typing import Any, Protocol
 import tensorflow as tf
 import tqdm
 from acme.tf import savers
-from acme.utils import counting, loggers
-from acme.utils.loggers import tf_summary
+from acme.utils import counting
 
-from agents.helms import learning, networks, skills
-from agents.helms.config import HelmsConfig
-from launchers import files, skill_figures
+from agents import bundles
+from agents.models import MODELS
+from agents.offline import learning
+from agents.offline.config import OfflineConfig
+from agents.offline.model import Batch
+from agents.offline.networks import Dims, Statistics
+from agents.offline.selection import Selection
+from launchers import files, run_logs, skill_figures, skill_record, skill_report
 
-MODEL = "helms"
-_RUN = "run.json"
+_STEPS_KEY = "learner_steps"
 
 
 class Data(Protocol):
@@ -44,10 +47,10 @@ class Data(Protocol):
         look_ahead: int,
         seed: int,
         skip: int,
-    ) -> Iterable[learning.Batch]:
+    ) -> Iterable[Batch]:
         """Batches: endless for "train", one pass for "held_out"."""
 
-    def statistics(self, directory: str) -> networks.Statistics:
+    def statistics(self, directory: str) -> Statistics:
         """Mean and deviation of each group's features."""
 
     def manifest(self, directory: str) -> dict[str, Any]:
@@ -59,17 +62,19 @@ class TrainingOptions:
     """How a training runs; none of it changes what a step computes."""
 
     steps: int = 2000  # where training ends, counted from the first start
-    evaluate_every: int = 500  # steps between evaluations on held-out episodes
+    evaluate_every: int = 500  # steps between evaluations
     evaluation_batches: int = 16  # an evaluation takes at most so many
+    patience: int = 0  # ends after so many evaluations without a better one; 0: never
     checkpoint_minutes: float = 2.0  # least time between two; one more at the end
     jit_compile: bool = False  # XLA
     show_progress: bool = True  # a bar on standard error
 
     def __post_init__(self):
-        for name in ("steps", "evaluate_every", "evaluation_batches"):
-            if getattr(self, name) < 1:
+        lows = {"steps": 1, "evaluate_every": 1, "evaluation_batches": 1, "patience": 0}
+        for name, low in lows.items():
+            if getattr(self, name) < low:
                 raise ValueError(
-                    f"{name} must be at least 1, got {getattr(self, name)}"
+                    f"{name} must be at least {low}, got {getattr(self, name)}"
                 )
         if not self.checkpoint_minutes >= 0:
             raise ValueError(
@@ -85,7 +90,8 @@ class SkillTraining:
 
     def __init__(
         self,
-        config: HelmsConfig,
+        model: str,
+        config: OfflineConfig,
         options: TrainingOptions,
         data: Data,
         dataset: str,
@@ -95,6 +101,7 @@ class SkillTraining:
         """Reads the data set and, where the work directory holds one, the checkpoint.
 
         Args:
+          model: its name in `agents.models`.
           config: of the model and its training.
           options: of this run.
           data: `datasets.loader`.
@@ -112,37 +119,40 @@ class SkillTraining:
         self._observation_names = observation_names
         data.load(dataset)
         self._manifest = data.manifest(dataset)
-        run = {
-            "model": MODEL,
-            "config": config.to_dict(),
-            "data": _fingerprint(self._manifest),
-        }
-        started = _read_run(self._root, run)
-        self._networks = networks.HelmsNetworks(
-            config, _dims(self._held_out(), dataset), data.statistics(dataset)
+        dims = _dims(self._batches("held_out"), dataset)
+        statistics = data.statistics(dataset)
+        skill_record.start(self._root, model, config.to_dict(), self._manifest)
+
+        model_type = MODELS[model]
+        self._networks, copy = (
+            model_type.networks_type(config, dims, statistics) for _ in range(2)
         )
+        self._selection = Selection(copy)
         self._counter = counting.Counter(prefix="learner")
-        self._learner = learning.HelmsLearner(
-            config,
-            self._networks,
+        self._learner = learning.OfflineLearner(
+            model_type(self._networks),
             lambda done: self._batches("train", skip=done),
             self._counter,
-            loggers.TimeFilter(_logger(self._root, "train"), time_delta=1.0),
+            self._logger("train", time_delta=1.0),
             jit_compile=options.jit_compile,
         )
-        self._evaluation_logger = _logger(self._root, "evaluation")
-        if started is None:
-            # Written before there is a checkpoint, so that none is without it.
-            started = {**run, "before": _record(self._evaluate())}
-            files.write_json(self._root / _RUN, started)
-        self._before = started["before"]
         self._checkpointer = savers.Checkpointer(
-            {**self._learner.checkpointables, "counter": self._counter},
+            {
+                **self._learner.checkpointables,
+                "selection": self._selection,
+                "counter": self._counter,
+            },
             directory=str(self._root),
             subdirectory="skills",
             time_delta_minutes=options.checkpoint_minutes,
             add_uid=False,
         )
+        # A process that was killed has logged steps that this one takes again.
+        run_logs.rewind(workdir, "train", _STEPS_KEY, self._learner.num_steps)
+        for node in ("evaluation", "train_evaluation"):
+            run_logs.rewind(workdir, node, _STEPS_KEY, self._selection.last_step)
+        self._evaluation_logger = self._logger("evaluation")
+        self._train_evaluation_logger = self._logger("train_evaluation")
 
     def run(self) -> dict[str, Any]:
         """Trains to the end and writes the results; returns the summary.
@@ -152,64 +162,90 @@ class SkillTraining:
             is saved.
         """
         try:
-            after = self._train()
+            self._train()
         finally:  # also on an interruption: the weights are always those of whole steps
             self._checkpointer.save(force=True)
         seconds = self._counter.get_counts().get("learner_walltime", 0.0)
         steps = self._learner.num_steps
-        prior = tf.nn.softmax(self._networks.prior_logits).numpy()
+        before, after = self._selection.first, self._selection.best
         summary = {
-            "model": MODEL,
+            "model": self._networks.model,
             "dataset": str(self._dataset),
             "steps": steps,
+            "best_step": after[_STEPS_KEY],
             "seconds": round(seconds, 3),
             "steps_per_second": round(steps / seconds, 3) if seconds else None,
-            "elbo_before": self._before["elbo"],
-            "elbo_after": after.elbo,
-            "skill_use": list(after.skill_use),
-            "transition_prior": prior.tolist(),
-            "before": self._before,
-            "after": _record(after),
+            "elbo_before": before["elbo"],
+            "elbo_after": after["elbo"],
+            "before": before,
+            "after": after,
             "config": self._config.to_dict(),
         }
-        skills.save(
+        networks = self._selection.networks
+        if networks.model == "helms":
+            prior = tf.nn.softmax(networks.prior_logits).numpy()
+            summary["skill_use"] = after["skill_use"]
+            summary["transition_prior"] = prior.tolist()
+            skill_figures.write_figure(
+                self._root / "skills.png", prior, after["skill_use"]
+            )
+        bundles.save(
             self._root / "skills",
-            self._networks,
+            networks,
             self._observation_names,
             data=self._manifest,
             training=summary,
         )
-        skill_figures.write_figure(self._root / "skills.png", prior, after.skill_use)
         files.write_json(self._root / "summary.json", summary)
         return summary
 
-    def _train(self) -> learning.Evaluation:
+    def _train(self) -> None:
         learner, options = self._learner, self._options
-        evaluation = None
         with tqdm.tqdm(
             total=options.steps,
             initial=learner.num_steps,
-            desc="skills",
+            desc=self._networks.model,
             unit="step",
             disable=not options.show_progress,
         ) as bar:
-            while learner.num_steps < options.steps:
+            while True:
+                steps = learner.num_steps
+                is_last = steps >= options.steps
+                if is_last or steps % options.evaluate_every == 0:
+                    self._evaluate(bar)
+                if is_last:
+                    return
+                if 0 < options.patience <= self._selection.stale:
+                    self._say(
+                        bar,
+                        f"step {steps}: no better held-out ELBO since step "
+                        f"{self._selection.best[_STEPS_KEY]}; training ends early",
+                    )
+                    return
+                self._checkpointer.save()
                 means = learner.step()
-                evaluation = None
                 bar.set_postfix(loss=f"{means['loss']:.3f}", refresh=False)
                 bar.update()
-                if learner.num_steps % options.evaluate_every == 0:
-                    evaluation = self._evaluate()
-                    use = " ".join(f"{share:.2f}" for share in evaluation.skill_use)
-                    if options.show_progress:
-                        bar.write(
-                            f"step {learner.num_steps}: held-out ELBO "
-                            f"{evaluation.elbo:.3f}, skill use {use}"
-                        )
-                self._checkpointer.save()
-        return evaluation or self._evaluate()
 
-    def _batches(self, split: str, skip: int = 0) -> Iterable[learning.Batch]:
+    def _evaluate(self, bar: tqdm.tqdm) -> None:
+        """Evaluates, unless a resumed run has the evaluation of this step."""
+        steps = self._learner.num_steps
+        if self._selection.last_step == steps:
+            return
+        held_out = self._learner.evaluate(self._few("held_out"))
+        train = self._learner.evaluate(self._few("train"))
+        is_best = self._selection.update(self._networks, held_out, steps)
+        self._evaluation_logger.write({**learning.scalars(held_out), _STEPS_KEY: steps})
+        self._train_evaluation_logger.write(
+            {**learning.scalars(train), _STEPS_KEY: steps}
+        )
+        self._say(bar, skill_report.line(steps, held_out, train, is_best))
+
+    def _say(self, bar: tqdm.tqdm, text: str) -> None:
+        if self._options.show_progress:
+            bar.write(text)
+
+    def _batches(self, split: str, skip: int = 0) -> Iterable[Batch]:
         return self._data.windows(
             self._dataset,
             split=split,
@@ -220,91 +256,19 @@ class SkillTraining:
             skip=skip,
         )
 
-    def _held_out(self) -> Iterable[learning.Batch]:
-        batches = self._batches("held_out")
-        return itertools.islice(batches, self._options.evaluation_batches)
+    def _few(self, split: str) -> Iterable[Batch]:
+        """What evaluations are made on: the same every time."""
+        return itertools.islice(self._batches(split), self._options.evaluation_batches)
 
-    def _evaluate(self) -> learning.Evaluation:
-        evaluation = self._learner.evaluate(self._held_out())
-        self._evaluation_logger.write(
-            {**evaluation.scalars(), "learner_steps": self._learner.num_steps}
-        )
-        return evaluation
+    def _logger(self, node: str, time_delta: float = 0.0) -> Any:
+        return run_logs.make_logger(str(self._root), node, _STEPS_KEY, time_delta)
 
 
-def describe(summary: Mapping[str, Any]) -> str:
-    """A few lines for a terminal: the bound before and after, each skill's use."""
-    before, after = summary["before"], summary["after"]
-    lines = [
-        f"held-out ELBO, nats a step: {before['elbo']:.3f} before, "
-        f"{after['elbo']:.3f} after {summary['steps']} steps "
-        f"({summary['seconds']:.0f} s)",
-        f"action error (mean square):  {before['action_mse']:.4f} before, "
-        f"{after['action_mse']:.4f} after",
-    ]
-    for skill, share in enumerate(summary["skill_use"]):
-        bar = "#" * round(40 * share)
-        lines.append(f"skill {skill} use: {100 * share:5.1f} % {bar}")
-    return "\n".join(lines)
-
-
-def _read_run(root: pathlib.Path, run: Mapping[str, Any]) -> dict | None:
-    """The run that `root` holds, or None where it holds none."""
-    if not (root / _RUN).exists():
-        if (root / "checkpoints").exists():
-            raise ValueError(
-                f"{root} holds checkpoints of another program; take another workdir"
-            )
-        return None
-    try:
-        found = json.loads((root / _RUN).read_text())
-        model, config, data = found["model"], found["config"], found["data"]
-        found["before"]["elbo"]
-    except (ValueError, KeyError, TypeError) as e:
-        raise ValueError(f"{root / _RUN} is not readable ({e})") from e
-    if model != run["model"]:
-        raise ValueError(
-            f"{root} holds a checkpoint of model {model!r}, not {run['model']!r}; take "
-            "another workdir"
-        )
-    for name in sorted(set(config) | set(run["config"])):
-        mine, theirs = run["config"].get(name), config.get(name)
-        if mine != theirs:
-            raise ValueError(
-                f"{root} holds a checkpoint with {name} {theirs}, not {mine}; take "
-                "another workdir"
-            )
-    if data != run["data"]:
-        raise ValueError(
-            f"{root} holds a checkpoint of another data set; take another workdir"
-        )
-    return found
-
-
-def _record(evaluation: learning.Evaluation) -> dict[str, Any]:
-    """What JSON gives back as it was."""
-    return {**evaluation._asdict(), "skill_use": list(evaluation.skill_use)}
-
-
-def _dims(batches: Iterable[learning.Batch], dataset: str) -> networks.HelmsDims:
+def _dims(batches: Iterable[Batch], dataset: str) -> Dims:
     for batch in batches:
-        return networks.HelmsDims(
+        return Dims(
             proprio=int(batch["proprio"].shape[-1]),
             objects=int(batch["objects"].shape[-1]),
             action=int(batch["action"].shape[-1]),
         )
     raise ValueError(f"the data set at {dataset} has no held-out episode")
-
-
-def _logger(root: pathlib.Path, label: str) -> loggers.Logger:
-    """CSV and TensorBoard below root/logs/label."""
-    csv = loggers.CSVLogger(str(root), label=label, add_uid=False, flush_every=1)
-    board = tf_summary.TFSummaryLogger(
-        str(root / "logs" / label), label=label, steps_key="learner_steps"
-    )
-    return loggers.NoneFilter(loggers.Dispatcher([csv, board], loggers.to_numpy))
-
-
-def _fingerprint(manifest: Mapping[str, Any]) -> str:
-    text = json.dumps(manifest, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,9 +1,10 @@
-"""Learns skills from a data set of episodes.
+"""Learns a model of skills, or a behaviour clone, from a data set of episodes.
 
 python -m launchers.train_skills --dataset=DIR --model=helms --workdir=DIR
 
-Writes WORKDIR/skills (the frozen bundle that RL loads), logs, checkpoints, a figure and
-summary.json. An interrupted run is continued by the same command.
+Models: helms (--variant=discrete and continuous are its ablations), npmp, bc and
+hierarchical_bc. Writes WORKDIR/skills (the frozen bundle that RL loads), logs,
+checkpoints and summary.json. An interrupted run is continued by the same command.
 """
 
 from __future__ import annotations
@@ -15,60 +16,30 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from agents.helms.config import HelmsConfig
+from agents.models import MODELS
+from agents.offline.config import OfflineConfig
 from datasets import loader
 from environments import observations
-from launchers import command, skill_training
-
-_DEFAULTS = HelmsConfig()
-_MODELS = ("helms",)
+from launchers import command, skill_report, skill_training
 
 _DATASET = flags.DEFINE_string(
     "dataset", None, "Directory of the data set (launchers.collect).", required=True
 )
-_MODEL = flags.DEFINE_string("model", "helms", f"Model: {', '.join(_MODELS)}.")
+_MODEL = flags.DEFINE_string("model", "helms", f"Model: {', '.join(MODELS)}.")
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory of the results and checkpoints.", required=True
 )
 _STEPS = flags.DEFINE_integer("steps", 2000, "Learner steps in all.")
-_NUM_SKILLS = flags.DEFINE_integer(
-    "num_skills", _DEFAULTS.num_skills, "Number of skills K."
-)
-_LATENT_DIM = flags.DEFINE_integer(
-    "latent_dim", _DEFAULTS.latent_dim, "Dimensions of the latent z."
-)
-_LOOK_AHEAD = flags.DEFINE_integer(
-    "look_ahead", _DEFAULTS.look_ahead, "Control steps the high level sees ahead."
-)
-_WINDOW = flags.DEFINE_integer(
-    "window", _DEFAULTS.window, "Control steps of a training sequence."
-)
-_HIDDEN_SIZES = flags.DEFINE_list(
-    "hidden_sizes",
-    [str(size) for size in _DEFAULTS.hidden_sizes],
-    "Units of the hidden layers of every network.",
-)
-_BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", _DEFAULTS.batch_size, "Sequences a learner step."
-)
-_LEARNING_RATE = flags.DEFINE_float(
-    "learning_rate", _DEFAULTS.learning_rate, "Step size of Adam."
-)
-_MAX_GRADIENT_NORM = flags.DEFINE_float(
-    "max_gradient_norm", None, "Clip the gradient at this norm; none by default."
-)
-_BETA_Y = flags.DEFINE_float(
-    "beta_y", _DEFAULTS.beta_y, "Weight of the categorical KL."
-)
-_BETA_Z = flags.DEFINE_float("beta_z", _DEFAULTS.beta_z, "Weight of the latent KL.")
-_SEED = flags.DEFINE_integer(
-    "seed", 0, "Of initial weights, order of the data and noise."
-)
 _EVAL_EVERY = flags.DEFINE_integer(
     "eval_every", 500, "Learner steps between evaluations on held-out episodes."
 )
 _EVAL_BATCHES = flags.DEFINE_integer(
     "eval_batches", 16, "Batches an evaluation at most."
+)
+_PATIENCE = flags.DEFINE_integer(
+    "patience",
+    0,
+    "Stop after so many evaluations without a better held-out ELBO; 0: never.",
 )
 _CHECKPOINT_MINUTES = flags.DEFINE_float(
     "checkpoint_minutes", 2.0, "Least minutes between checkpoints."
@@ -78,30 +49,82 @@ _XLA = flags.DEFINE_bool(
 )
 
 
-def _config() -> HelmsConfig:
-    if _MODEL.value not in _MODELS:
-        raise ValueError(
-            f"model {_MODEL.value!r} is not available yet; valid: {', '.join(_MODELS)}"
-        )
-    try:
-        hidden_sizes = tuple(int(size) for size in _HIDDEN_SIZES.value)
-    except ValueError:
-        raise ValueError(
-            f"hidden_sizes must be integers, got {','.join(_HIDDEN_SIZES.value)}"
-        ) from None
-    return HelmsConfig(
-        num_skills=_NUM_SKILLS.value,
-        latent_dim=_LATENT_DIM.value,
-        look_ahead=_LOOK_AHEAD.value,
-        hidden_sizes=hidden_sizes,
-        beta_y=_BETA_Y.value,
-        beta_z=_BETA_Z.value,
-        window=_WINDOW.value,
-        batch_size=_BATCH_SIZE.value,
-        learning_rate=_LEARNING_RATE.value,
-        max_gradient_norm=_MAX_GRADIENT_NORM.value,
-        seed=_SEED.value,
-    )
+def _setting(define, name: str, text: str) -> flags.FlagHolder:
+    """A flag of the models' settings; each model has its default, or no such flag."""
+    configs = {model: m.config_type() for model, m in MODELS.items()}
+    having = {k: c for k, c in configs.items() if name in c.names()}
+    defaults = {str(getattr(config, name)) for config in having.values()}
+    owners = "" if len(having) == len(configs) else f" Of {', '.join(having)}."
+    return define(name, None, f"{text}{owners} Default: {' or '.join(defaults)}.")
+
+
+_SETTINGS = (
+    _setting(
+        flags.DEFINE_string,
+        "variant",
+        "full, discrete (latents without variance) or continuous (one skill).",
+    ),
+    _setting(flags.DEFINE_integer, "num_skills", "Number of skills K."),
+    _setting(flags.DEFINE_integer, "latent_dim", "Dimensions of the latent z."),
+    _setting(
+        flags.DEFINE_integer, "look_ahead", "Steps that the high level sees ahead."
+    ),
+    _setting(flags.DEFINE_integer, "window", "Steps of a training sequence."),
+    _setting(flags.DEFINE_integer, "batch_size", "Sequences a learner step."),
+    _setting(flags.DEFINE_float, "learning_rate", "Step size of Adam."),
+    _setting(
+        flags.DEFINE_float, "max_gradient_norm", "Clip the gradient at this norm."
+    ),
+    _setting(flags.DEFINE_float, "beta_y", "Weight of the categorical KL."),
+    _setting(flags.DEFINE_float, "beta_z", "Weight of the latent KL."),
+    _setting(
+        flags.DEFINE_float,
+        "prior_coefficient",
+        "Of the AR(1) prior on z; 0.95 is NPMP's, 0 is N(0, I).",
+    ),
+    _setting(
+        flags.DEFINE_float,
+        "initial_stay_probability",
+        "Of the initial transition prior and high level; 0: uniform.",
+    ),
+    _setting(
+        flags.DEFINE_float,
+        "initial_latent_spread",
+        "Deviation of the skills' initial latent means.",
+    ),
+)
+_HIDDEN_SIZES = flags.DEFINE_list(
+    "hidden_sizes",
+    None,
+    "Units of the hidden layers of every network. Default: 256,256.",
+)
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Of initial weights, order of the data and noise."
+)
+
+
+def _config() -> OfflineConfig:
+    """The model's settings; raises ValueError for what it does not have."""
+    if _MODEL.value not in MODELS:
+        raise ValueError(f"unknown model {_MODEL.value!r}; valid: {', '.join(MODELS)}")
+    config_type = MODELS[_MODEL.value].config_type
+    values = {flag.name: flag.value for flag in _SETTINGS if flag.value is not None}
+    for name in values:
+        if name not in config_type.names():
+            have = [flag.name for flag in _SETTINGS if flag.name in config_type.names()]
+            raise ValueError(
+                f"model {_MODEL.value} has no {name}; it has {', '.join(have)}"
+            )
+    if values.get("variant") == "continuous":
+        values.setdefault("num_skills", 1)
+    if _HIDDEN_SIZES.value is not None:
+        try:
+            values["hidden_sizes"] = tuple(int(size) for size in _HIDDEN_SIZES.value)
+        except ValueError:
+            raise ValueError(
+                f"hidden_sizes must be integers, got {','.join(_HIDDEN_SIZES.value)}"
+            ) from None
+    return config_type(seed=_SEED.value, **values)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -111,17 +134,17 @@ def main(argv: Sequence[str]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with command.bad_input():
-            config = _config()
-            options = skill_training.TrainingOptions(
-                steps=_STEPS.value,
-                evaluate_every=_EVAL_EVERY.value,
-                evaluation_batches=_EVAL_BATCHES.value,
-                checkpoint_minutes=_CHECKPOINT_MINUTES.value,
-                jit_compile=_XLA.value,
-            )
             training = skill_training.SkillTraining(
-                config,
-                options,
+                _MODEL.value,
+                _config(),
+                skill_training.TrainingOptions(
+                    steps=_STEPS.value,
+                    evaluate_every=_EVAL_EVERY.value,
+                    evaluation_batches=_EVAL_BATCHES.value,
+                    patience=_PATIENCE.value,
+                    checkpoint_minutes=_CHECKPOINT_MINUTES.value,
+                    jit_compile=_XLA.value,
+                ),
                 loader,
                 _DATASET.value,
                 _WORKDIR.value,
@@ -134,8 +157,8 @@ def main(argv: Sequence[str]) -> None:
     except FloatingPointError as e:
         print(f"error: {e}", file=sys.stderr)
         raise SystemExit(1) from None
-    print(skill_training.describe(summary))
-    print(f"the frozen skills are in {os.path.join(_WORKDIR.value, 'skills')}")
+    print(skill_report.describe(summary))
+    print(f"the frozen model is in {os.path.join(_WORKDIR.value, 'skills')}")
 
 
 if __name__ == "__main__":

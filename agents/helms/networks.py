@@ -10,9 +10,7 @@ that `HelmsNetworks.normalize` has normalised.
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import sonnet as snt
@@ -20,43 +18,12 @@ import tensorflow as tf
 
 from agents import networks
 from agents.helms.config import HelmsConfig
-
-# Mean and standard deviation of each feature, for "proprio" [P] and "objects" [O].
-Statistics = Mapping[str, tuple[np.ndarray, np.ndarray]]
-
-
-@dataclasses.dataclass(frozen=True)
-class HelmsDims:
-    """Sizes of what the model sees and does."""
-
-    proprio: int  # P
-    objects: int  # O
-    action: int  # D
-
-    def __post_init__(self):
-        for name, value in dataclasses.asdict(self).items():
-            if value < 1:
-                raise ValueError(f"dimension {name} must be at least 1, got {value}")
-
-
-def unit_statistics(dims: HelmsDims) -> Statistics:
-    """Statistics that leave inputs as they are (clipped at +-10)."""
-    return {
-        "proprio": (np.zeros(dims.proprio), np.ones(dims.proprio)),
-        "objects": (np.zeros(dims.objects), np.ones(dims.objects)),
-    }
-
-
-def look_ahead_frames(frames: tf.Tensor, look_ahead: int) -> tf.Tensor:
-    """Concatenates the frames t .. t+L: [B, T+L, F] -> [B, T, (L+1) F]."""
-    num_steps = frames.shape[1] - look_ahead
-    if num_steps < 1:
-        raise ValueError(
-            f"a look-ahead of {look_ahead} needs more than {look_ahead} frames, "
-            f"got {frames.shape[1]}"
-        )
-    shifted = [frames[:, shift : shift + num_steps] for shift in range(look_ahead + 1)]
-    return tf.concat(shifted, axis=-1)
+from agents.offline.networks import (
+    Dims,
+    OfflineNetworks,
+    Statistics,
+    look_ahead_frames,
+)
 
 
 def initial_transition_logits(num_skills: int, stay: float) -> np.ndarray:
@@ -153,75 +120,20 @@ class MidLevel(snt.Module):
         return mean, networks.bounded_stddev(raw_stddev, *self._bounds)
 
 
-class LowLevel(snt.Module):
-    """p(a_t | z_t, x_t): an MLP on the latent and proprioception, tanh on its mean."""
-
-    def __init__(self, config: HelmsConfig, action_dim: int, rng: np.random.Generator):
-        super().__init__(name="low_level")
-        w_init = networks.FanInNormal(rng)
-        first, *rest = config.hidden_sizes
-        # The first layer in two parts: that of proprioception is computed once for all
-        # skills. The sum of the parts has twice the variance of one; the biases of the
-        # two are one bias.
-        self._from_proprio = networks.LeadingDims(
-            snt.Linear(first, w_init=w_init, name="from_proprio")
-        )
-        self._from_latent = networks.LeadingDims(
-            snt.Linear(first, with_bias=False, w_init=w_init, name="from_latent")
-        )
-        self._rest = networks.make_mlp(rest, w_init=w_init) if rest else tf.identity
-        self._head = networks.FixedStddevGaussianHead(
-            action_dim,
-            stddev=config.action_stddev,
-            w_init=networks.FanInNormal(rng, 0.3),
-        )
-
-    @property
-    def stddev(self) -> float:
-        """The fixed standard deviation of an action's every dimension."""
-        return self._head.stddev
-
-    def __call__(self, latent: tf.Tensor, proprio: tf.Tensor) -> tf.Tensor:
-        """Maps latent [..., Z] and proprio [..., P] to the action's mean [..., D].
-
-        The leading dimensions broadcast: [B, K, Z] goes with [B, 1, P].
-        """
-        hidden = self._from_latent(latent) + self._from_proprio(proprio)
-        return self._head.mean(self._rest(tf.nn.elu(hidden)))
-
-
-class HelmsNetworks(snt.Module):
+class HelmsNetworks(OfflineNetworks):
     """All networks of the offline model, their variables made at construction."""
 
-    def __init__(self, config: HelmsConfig, dims: HelmsDims, statistics: Statistics):
-        """Draws the initial weights from `config.seed`.
+    model = "helms"
 
-        Args:
-          config: sizes and initial values.
-          dims: sizes of the observation groups and the action.
-          statistics: see `Statistics`, of the un-normalised observations.
-
-        Raises:
-          ValueError: the statistics do not have the sizes of `dims`.
-        """
-        super().__init__(name="helms")
+    def __init__(self, config: HelmsConfig, dims: Dims, statistics: Statistics):
+        """Draws the initial weights from `config.seed`; see `OfflineNetworks`."""
+        super().__init__(config, dims, statistics)
         rng = np.random.default_rng(config.seed)
-        self.config, self.dims = config, dims
-        for name, size in (("proprio", dims.proprio), ("objects", dims.objects)):
-            if len(statistics[name][0]) != size:
-                raise ValueError(
-                    f"statistics of {name} have {len(statistics[name][0])} values, "
-                    f"not {size}"
-                )
-        self._normalize_proprio = networks.Normalizer(
-            *statistics["proprio"], name="normalize_proprio"
-        )
-        self._normalize_objects = networks.Normalizer(
-            *statistics["objects"], name="normalize_objects"
-        )
         self.high_level = HighLevel(config, rng)
         self.mid_level = MidLevel(config, dims.proprio + dims.objects, rng)
-        self.low_level = LowLevel(config, dims.action, rng)
+        self.low_level = networks.LowLevel(
+            config.hidden_sizes, dims.action, config.action_stddev, rng
+        )
         # Linear softmax of the one-hot of y_{t-1}: a row of logits for each.
         self.prior_logits = tf.Variable(
             initial_transition_logits(
@@ -234,19 +146,6 @@ class HelmsNetworks(snt.Module):
         self.posterior_logits(proprio, objects)
         self.low_level(tf.zeros([1, config.latent_dim]), proprio[:, 0])
 
-    def normalize(
-        self, proprio: tf.Tensor, objects: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Normalises raw proprio [..., P] and objects [..., O]."""
-        return self._normalize_proprio(proprio), self._normalize_objects(objects)
-
-    def statistics(self) -> Statistics:
-        """The mean and deviation by which `normalize` goes (deviations floored)."""
-        return {
-            "proprio": self._normalize_proprio.statistics(),
-            "objects": self._normalize_objects.statistics(),
-        }
-
     def posterior_logits(self, proprio: tf.Tensor, objects: tf.Tensor) -> tf.Tensor:
         """q(y_t | y_{t-1}, x_t) of normalised [B, T+L, .]: logits [B, T, K, K]."""
         frames = tf.concat([proprio, objects], axis=-1)
@@ -256,4 +155,7 @@ class HelmsNetworks(snt.Module):
         self, proprio: tf.Tensor, objects: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z | y, x) of normalised [..., .] for every y: mean, stddev [..., K, Z]."""
-        return self.mid_level(tf.concat([proprio, objects], axis=-1))
+        mean, stddev = self.mid_level(tf.concat([proprio, objects], axis=-1))
+        if self.config.variant == "discrete":
+            stddev = tf.zeros_like(stddev)
+        return mean, stddev

@@ -7,6 +7,7 @@ from agents.networks.heads import (
     bounded_stddev,
 )
 from agents.networks.initializers import FanInNormal
+from agents.networks.low_level import LowLevel
 from agents.networks.normalizer import Normalizer
 from agents.networks.torsos import (
     LeadingDims,
@@ -20,6 +21,7 @@ __all__ = [
     "FixedStddevGaussianHead",
     "GaussianHead",
     "LeadingDims",
+    "LowLevel",
     "Normalizer",
     "bounded_stddev",
     "make_input_representation",

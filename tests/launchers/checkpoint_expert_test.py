@@ -8,9 +8,11 @@ import pytest
 import tensorflow as tf
 
 import environments
-from agents.helms import networks, skills
+from agents import bundles
+from agents.helms import networks
 from agents.helms.config import HelmsConfig
 from agents.mpo.learning import CHECKPOINT_NAME
+from agents.offline.networks import Dims, unit_statistics
 from environments import observations
 from launchers import checkpoint_expert, experiment
 
@@ -32,10 +34,10 @@ def run(tmp_path_factory):
     """A run's configuration, builder and networks, which are its checkpoint of 7."""
     root = tmp_path_factory.mktemp("run")
     sizes = observations.GROUP_SIZES
-    dims = networks.HelmsDims(sizes["proprio"], sizes["objects"], 5)
+    dims = Dims(sizes["proprio"], sizes["objects"], 5)
     helms = HelmsConfig(num_skills=3, latent_dim=2, hidden_sizes=(8,))
-    model = networks.HelmsNetworks(helms, dims, networks.unit_statistics(dims))
-    skills.save(str(root / "skills"), model, observations.GROUPS)
+    model = networks.HelmsNetworks(helms, dims, unit_statistics(dims))
+    bundles.save(str(root / "skills"), model, observations.GROUPS)
     config = experiment.RunConfig(str(root / "skills"), str(root / "agent"), seed=2)
     made = experiment.make_experiment(config)
     experiment.record(config)

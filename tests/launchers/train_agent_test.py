@@ -11,8 +11,10 @@ import time
 import numpy as np
 import pytest
 
-from agents.helms import networks, skills
+from agents import bundles
+from agents.helms import networks
 from agents.helms.config import HelmsConfig
+from agents.offline.networks import Dims, unit_statistics
 from environments import observations
 from launchers import agent_training, experiment, run_logs
 from launchers.experiment import Budget
@@ -31,11 +33,9 @@ TINY = (
 def _save_skills(directory, num_skills=3):
     config = HelmsConfig(num_skills=num_skills, latent_dim=2, hidden_sizes=(8,))
     sizes = observations.GROUP_SIZES
-    dims = networks.HelmsDims(
-        proprio=sizes["proprio"], objects=sizes["objects"], action=5
-    )
-    model = networks.HelmsNetworks(config, dims, networks.unit_statistics(dims))
-    skills.save(directory, model, observations.GROUPS)
+    dims = Dims(proprio=sizes["proprio"], objects=sizes["objects"], action=5)
+    model = networks.HelmsNetworks(config, dims, unit_statistics(dims))
+    bundles.save(directory, model, observations.GROUPS)
     return str(directory)
 
 

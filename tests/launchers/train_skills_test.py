@@ -1,201 +1,155 @@
-"""Tests of the offline training command and of what it leaves behind."""
+"""The real main of offline learning with tiny flags, killed, and what it refuses."""
 
+import contextlib
 import csv
-import dataclasses
 import json
 import os
 import pathlib
-import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
-from agents.helms import skills
-from agents.helms.config import HelmsConfig
-from launchers import skill_training
+from agents import bundles
+from agents.models import MODELS
+from environments import observations
+from tests import dataset_files
+from tests.offline_models import checkpoint_contents
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-CONFIG = HelmsConfig(
-    num_skills=3,
-    latent_dim=2,
-    look_ahead=1,
-    hidden_sizes=(8,),
-    window=4,
-    batch_size=4,
-    learning_rate=1e-2,
-)
-OPTIONS = skill_training.TrainingOptions(
-    steps=4, evaluate_every=2, evaluation_batches=2, show_progress=False
-)
-NAMES = {"proprio": ("arm",), "objects": ("red", "blue")}
+TINY = ("--hidden_sizes=8,8", "--batch_size=4", "--window=5", "--eval_batches=2")
 
 
-class FakeData:
-    """The interface of `datasets.loader` over noise; remembers what it was asked."""
-
-    def __init__(self, stop_at=None, name="fake"):
-        self.skips = []
-        self._stop_at = stop_at
-        self._name = name
-
-    def load(self, directory):
-        if directory == "missing":
-            raise ValueError("data set missing does not exist")
-
-    def manifest(self, directory):
-        return {"dataset": self._name}
-
-    def statistics(self, directory):
-        return {
-            "proprio": (np.zeros(5), np.ones(5)),
-            "objects": (np.zeros(3), np.ones(3)),
-        }
-
-    def windows(self, directory, split, batch_size, window, look_ahead, seed, skip):
-        if split == "train":
-            self.skips.append(skip)
-        number = skip
-        while split == "train" or number < 3:
-            if split == "train" and number == self._stop_at:
-                raise KeyboardInterrupt
-            rng = np.random.default_rng([seed, number, split == "train"])
-            frames = window + look_ahead
-            yield {
-                "proprio": rng.normal(size=(batch_size, frames, 5)),
-                "objects": rng.normal(size=(batch_size, frames, 3)),
-                "action": rng.uniform(-1, 1, size=(batch_size, window, 2)),
-                "mask": np.ones((batch_size, window)),
-            }
-            number += 1
+@pytest.fixture(name="dataset", scope="module")
+def _dataset(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("data") / "noise"
+    dataset_files.write(directory, dataset_files.examples(6))
+    return directory
 
 
-def _training(workdir, config=CONFIG, options=OPTIONS, data=None, dataset="data"):
-    return skill_training.SkillTraining(
-        config, options, data or FakeData(), dataset, str(workdir), NAMES
-    )
-
-
-@pytest.fixture(name="finished", scope="module")
-def _finished(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("finished")
-    return directory, _training(directory).run()
-
-
-def test_a_training_leaves_what_it_says(finished):
-    tmp_path, summary = finished
-    assert summary["steps"] == 4
-    assert summary["elbo_after"] > summary["elbo_before"]
-    np.testing.assert_allclose(sum(summary["skill_use"]), 1.0, rtol=1e-5)
-    assert json.loads((tmp_path / "summary.json").read_text()) == summary
-
-    bundle = skills.load(tmp_path / "skills", proprio_dim=5, object_dim=3, action_dim=2)
-    np.testing.assert_allclose(
-        bundle.transition_matrix(), summary["transition_prior"], rtol=1e-6
-    )
-    assert bundle.description["data"] == {"dataset": "fake"}
-    assert bundle.description["observation_names"]["objects"] == ["red", "blue"]
-
-    assert (tmp_path / "skills.png").read_bytes().startswith(b"\x89PNG")
-    with open(tmp_path / "logs" / "evaluation" / "logs.csv") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["learner_steps"] for row in rows] == ["0", "2", "4"]
-    assert float(rows[-1]["elbo"]) == summary["elbo_after"]
-    assert (tmp_path / "logs" / "train" / "logs.csv").is_file()
-    assert list((tmp_path / "logs" / "train").glob("events.out.tfevents*"))
-    text = skill_training.describe(summary)
-    assert "skill 2 use" in text and f"{summary['elbo_after']:.3f} after" in text
-    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
-
-
-def test_an_interrupted_training_goes_on_and_equals_one_in_one_go(finished, tmp_path):
-    directory, whole = finished
-    with pytest.raises(KeyboardInterrupt):
-        _training(tmp_path, data=FakeData(stop_at=3)).run()
-    assert not (tmp_path / "skills").exists()
-    data = FakeData()
-    parts = _training(tmp_path, data=data).run()
-    assert data.skips == [3]
-    assert parts["elbo_before"] == whole["elbo_before"]
-    assert parts["elbo_after"] == whole["elbo_after"]
-    weights = [np.load(d / "skills" / "weights.npz") for d in (directory, tmp_path)]
-    for name in weights[0].files:
-        np.testing.assert_array_equal(weights[0][name], weights[1][name])
-
-
-def test_a_finished_training_can_be_asked_for_more(finished, tmp_path):
-    directory, first = finished
-    shutil.copytree(directory, tmp_path / "copy")
-    options = dataclasses.replace(OPTIONS, steps=5)
-    more = _training(tmp_path / "copy", options=options).run()
-    assert more["steps"] == 5
-    assert more["seconds"] > first["seconds"]
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        ({"config": dataclasses.replace(CONFIG, num_skills=4)}, "num_skills 3, not 4"),
-        ({"config": dataclasses.replace(CONFIG, beta_y=0.5)}, "beta_y 1.0, not 0.5"),
-        ({"data": FakeData(name="other")}, "another data set"),
-    ],
-)
-def test_a_checkpoint_of_something_else_is_refused(tmp_path, change, message):
-    run = {"model": "helms", "config": CONFIG.to_dict(), "before": {"elbo": 0.0}}
-    run["data"] = skill_training._fingerprint({"dataset": "fake"})
-    (tmp_path / "run.json").write_text(json.dumps(run))
-    with pytest.raises(ValueError, match=message) as error:
-        _training(tmp_path, **change)
-    assert "\n" not in str(error.value)
-
-
-def test_workdirs_of_other_programs_are_refused(tmp_path):
-    (tmp_path / "checkpoints").mkdir()
-    with pytest.raises(ValueError, match="checkpoints of another program"):
-        _training(tmp_path)
-    (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"run.json is not readable"):
-        _training(tmp_path)
-    run = {"model": "npmp", "config": {}, "data": "", "before": {"elbo": 0.0}}
-    (tmp_path / "run.json").write_text(json.dumps(run))
-    with pytest.raises(ValueError, match="model 'npmp', not 'helms'"):
-        _training(tmp_path)
-
-
-def test_bad_options_and_data_sets_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
-        skill_training.TrainingOptions(steps=0)
-    with pytest.raises(ValueError, match="does not exist"):
-        _training(tmp_path / "new", dataset="missing")
-    assert not (tmp_path / "new").exists()
-
-
-def _command(*flags):
-    return subprocess.run(
+@contextlib.contextmanager
+def _start(*flags):
+    process = subprocess.Popen(
         [sys.executable, "-m", "launchers.train_skills", *flags],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _run(*flags):
+    with _start(*flags) as process:
+        out, errors = process.communicate()
+    return process.returncode, out, errors
+
+
+def _evaluated_steps(workdir):
+    with open(workdir / "logs" / "evaluation" / "logs.csv") as file:
+        return [float(row["learner_steps"]) for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_trains_and_its_bundle_acts(dataset, tmp_path, model):
+    code, out, errors = _run(
+        f"--dataset={dataset}",
+        f"--workdir={tmp_path}",
+        f"--model={model}",
+        "--steps=6",
+        "--eval_every=3",
+        *TINY,
+    )
+    assert code == 0, errors
+    assert f"model {model}: 6 steps" in out
+    assert out.count("held-out ELBO ") >= 3  # a line an evaluation
+    assert "log-likelihood" in out and "train ELBO" in out
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["model"], summary["steps"]) == (model, 6)
+    assert np.isfinite(summary["after"]["log_likelihood"])
+    sizes = observations.GROUP_SIZES
+    loaded = bundles.load(
+        tmp_path / "skills", sizes["proprio"], sizes["objects"], 5, model=model
+    )
+    assert loaded.description["training"]["best_step"] == summary["best_step"]
+    assert (tmp_path / "skills.png").exists() == (model == "helms")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["helms", "npmp"])
+def test_killed_and_continued_equals_one_in_one_go_bit_for_bit(
+    dataset, tmp_path, model
+):
+    flags = (
+        f"--dataset={dataset}",
+        f"--model={model}",
+        "--steps=50",
+        "--eval_every=7",
+        "--checkpoint_minutes=0",  # at every step
+        *TINY,
+    )
+    if model == "npmp":
+        flags += ("--prior_coefficient=0.95",)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert _run(*flags, f"--workdir={whole}")[0] == 0
+    with _start(*flags, f"--workdir={parts}") as process:
+        checkpoints = parts / "checkpoints" / "skills"
+        saved = 0
+        while saved < 12:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+            found = [int(p.stem[5:]) for p in checkpoints.glob("ckpt-*.index")]
+            saved = max(found, default=0)
+        process.send_signal(signal.SIGKILL)
+    contents = checkpoint_contents(parts)
+    done = np.frombuffer(contents["num_steps/.ATTRIBUTES/VARIABLE_VALUE"], np.int64)
+    assert 10 <= done < 50
+    assert not (parts / "skills").exists()
+
+    code, _, errors = _run(*flags, f"--workdir={parts}")
+    assert code == 0, errors
+    first, second = checkpoint_contents(whole), checkpoint_contents(parts)
+    assert sorted(first) == sorted(second)
+    groups = {name.split("/")[0] for name in first}
+    assert groups == {"networks", "num_steps", "optimizer", "selection"}
+    for name, value in first.items():
+        assert value == second[name], name
+    checksums = [
+        bundles.load(workdir / "skills").description["checksum"]
+        for workdir in (whole, parts)
+    ]
+    assert checksums[0] == checksums[1]
+    steps = [_evaluated_steps(workdir) for workdir in (whole, parts)]
+    assert steps[0] == steps[1] == [*range(0, 50, 7), 50]
 
 
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--model=npmp"], "model 'npmp' is not available yet; valid: helms"),
+        (["--model=dance"], "unknown model 'dance'; valid: helms, npmp, bc, hierar"),
+        (["--model=bc", "--num_skills=3"], "model bc has no num_skills; it has window"),
+        (["--model=npmp", "--beta_y=1"], "model npmp has no beta_y; it has latent_dim"),
+        (["--variant=continuous", "--num_skills=3"], "num_skills must be 1, got 3"),
+        (["--variant=other"], "unknown variant 'other'; valid: full, discrete, conti"),
         (["--hidden_sizes=a,b"], "hidden_sizes must be integers, got a,b"),
+        (["--patience=-1"], "patience must be at least 0, got -1"),
         ([], "does not exist"),
     ],
 )
 def test_bad_input_to_the_command_is_one_line_and_exit_2(tmp_path, flags, message):
-    result = _command(
+    code, _, errors = _run(
         f"--dataset={tmp_path / 'none'}", f"--workdir={tmp_path / 'out'}", *flags
     )
-    assert result.returncode == 2
-    errors = [x for x in result.stderr.splitlines() if x.startswith("error: ")]
-    assert len(errors) == 1 and message in errors[0]
-    assert "Traceback" not in result.stderr
+    assert code == 2
+    lines = [x for x in errors.splitlines() if x.startswith("error: ")]
+    assert len(lines) == 1 and message in lines[0]
+    assert "Traceback" not in errors
     assert not (tmp_path / "out").exists()

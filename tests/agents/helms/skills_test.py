@@ -1,15 +1,15 @@
-"""Tests of the frozen bundle."""
-
-import json
+"""Tests of the frozen skills; those of their bundle are in tests/agents."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from agents import bundles
 from agents.helms import networks, skills
 from agents.helms.config import HelmsConfig
+from agents.offline.networks import Dims
 
-DIMS = networks.HelmsDims(proprio=6, objects=4, action=3)
+DIMS = Dims(proprio=6, objects=4, action=3)
 CONFIG = HelmsConfig(num_skills=4, latent_dim=2, look_ahead=2, hidden_sizes=(8, 7))
 NAMES = {"proprio": ["arm"], "objects": ["red", "blue"]}
 
@@ -18,12 +18,12 @@ def _normal(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def _networks(seed=3):
+def _networks(config=CONFIG, seed=3):
     statistics = {
         "proprio": (_normal(6, seed=seed), np.full(6, 2.0)),
         "objects": (_normal(4, seed=seed + 1), np.full(4, 0.5)),
     }
-    return networks.HelmsNetworks(CONFIG, DIMS, statistics)
+    return networks.HelmsNetworks(config, DIMS, statistics)
 
 
 def _observation(*leading):
@@ -36,11 +36,11 @@ def _observation(*leading):
 @pytest.fixture(name="bundle")
 def _bundle(tmp_path):
     directory = tmp_path / "skills"
-    skills.save(directory, _networks(), NAMES, data={"episodes": 2})
+    bundles.save(directory, _networks(), NAMES, data={"episodes": 2})
     return directory
 
 
-def test_round_trip_is_bit_exact_and_frozen(bundle):
+def test_loaded_levels_are_those_of_the_networks(bundle):
     loaded, nets = skills.load(bundle), _networks()
     observation = _observation(5)
     features = nets.normalize(observation["proprio"], observation["objects"])
@@ -49,22 +49,12 @@ def test_round_trip_is_bit_exact_and_frozen(bundle):
     ):
         np.testing.assert_array_equal(ours, theirs)
     latent = tf.constant(_normal(5, 2))
-    np.testing.assert_array_equal(
-        loaded.low_level(latent, observation), nets.low_level(latent, features[0])
-    )
-    assert not loaded.trainable_variables
-    assert len(loaded.variables) == len(nets.variables)
-    for ours, theirs in zip(loaded.variables, nets.variables, strict=True):
-        assert ours.name == theirs.name
-        np.testing.assert_array_equal(ours, theirs)
+    expected = nets.low_level(latent, features[0])
+    np.testing.assert_array_equal(loaded.low_level(latent, observation), expected)
+    # Where there are cameras instead of object states, the low level still acts.
+    alone = {"proprio": observation["proprio"]}
+    np.testing.assert_array_equal(loaded.low_level(latent, alone), expected)
     assert (loaded.num_skills, loaded.latent_dim, loaded.look_ahead) == (4, 2, 2)
-    assert (loaded.proprio_dim, loaded.object_dim, loaded.action_dim) == (6, 4, 3)
-    mean, stddev = loaded.observation_statistics()["proprio"]
-    np.testing.assert_array_equal(mean, _normal(6, seed=3))
-    np.testing.assert_array_equal(stddev, np.full(6, 2.0))
-    assert loaded.description["observation_names"] == NAMES
-    assert loaded.description["data"] == {"episodes": 2}
-    assert sorted(p.name for p in bundle.parent.iterdir()) == ["skills"]
 
 
 def test_decode_takes_the_chosen_skill(bundle):
@@ -120,67 +110,20 @@ def test_transition_matrix_and_posterior_are_distributions(bundle):
     np.testing.assert_allclose(tf.reduce_sum(marginals, -1), np.ones((2, 5)), rtol=1e-5)
 
 
-def _edit(bundle, **changes):
-    path = bundle / "skills.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
-def _corrupt_weights(bundle):
-    with np.load(bundle / "weights.npz") as archive:
-        weights = dict(archive)
-    name = sorted(weights)[0]
-    weights[name] = weights[name] + np.float32(1e-6)
-    np.savez(bundle / "weights.npz", **weights)
-
-
-@pytest.mark.parametrize(
-    "damage, message",
-    [
-        (_corrupt_weights, "damaged"),
-        (lambda b: (b / "weights.npz").write_bytes(b"PK junk"), "weights.npz"),
-        (lambda b: (b / "weights.npz").unlink(), "weights.npz"),
-        (lambda b: (b / "skills.json").unlink(), "not a skill bundle"),
-        (lambda b: (b / "skills.json").write_text("{"), "not readable"),
-        (lambda b: (b / "skills.json").write_text("[]"), "not a skill bundle"),
-        (lambda b: _edit(b, format="other"), "not a skill bundle"),
-        (lambda b: _edit(b, version=99), "version 99, this program reads version 1"),
-        (lambda b: _edit(b, dims={"proprio": 6}), "bad skills.json"),
-        (lambda b: _edit(b, config={"num_skills": -1}), "num_skills"),
-        (
-            lambda b: _edit(b, config={**CONFIG.to_dict(), "latent_dim": 3}),
-            "another architecture",
-        ),
-    ],
-)
-def test_damaged_bundles_are_refused_in_one_line(bundle, damage, message):
-    damage(bundle)
-    with pytest.raises(ValueError, match=message) as error:
-        skills.load(bundle)
-    assert str(bundle) in str(error.value)
-
-
-def test_missing_bundle_and_dims_that_do_not_fit(bundle):
-    with pytest.raises(ValueError, match="no such directory"):
-        skills.load(bundle / "nothing")
-    skills.load(bundle, proprio_dim=6, object_dim=4, action_dim=3)
-    with pytest.raises(ValueError, match="6 proprio values, the environment has 7"):
-        skills.load(bundle, proprio_dim=7)
-
-
-def test_weights_that_are_not_finite_are_never_saved(bundle):
-    nets = _networks()
-    nets.prior_logits.assign(tf.fill([4, 4], np.nan))
-    before = (bundle / "skills.json").read_text()
-    with pytest.raises(ValueError, match="transition_prior.* is not finite"):
-        skills.save(bundle, nets, NAMES)
-    assert (bundle / "skills.json").read_text() == before
-
-
-def test_saving_replaces_a_bundle_but_nothing_else(bundle, tmp_path):
-    nets = _networks()
-    nets.prior_logits.assign(tf.eye(4))
-    skills.save(bundle, nets, NAMES)
-    expected = tf.nn.softmax(tf.eye(4))
-    np.testing.assert_array_equal(skills.load(bundle).transition_matrix(), expected)
-    with pytest.raises(ValueError, match="not a skill bundle"):
-        skills.save(tmp_path, nets, NAMES)
+def test_the_ablations_are_loaded_as_what_they_are(tmp_path):
+    discrete = HelmsConfig(variant="discrete", num_skills=3, hidden_sizes=(8,))
+    bundles.save(tmp_path / "discrete", _networks(discrete), NAMES)
+    loaded = skills.load(tmp_path / "discrete")
+    mean, stddev = loaded.mid_level(_observation(2))
+    assert mean.shape == (2, 3, 8)
+    np.testing.assert_array_equal(stddev, np.zeros((2, 3, 8)))
+    choice = tf.constant([0, 2])
+    np.testing.assert_array_equal(
+        loaded.decode(choice, _observation(2)),
+        loaded.decode(choice, _observation(2), tf.constant([1, 2])),
+    )
+    continuous = HelmsConfig(variant="continuous", num_skills=1, hidden_sizes=(8,))
+    bundles.save(tmp_path / "continuous", _networks(continuous), NAMES)
+    loaded = skills.load(tmp_path / "continuous")
+    assert loaded.mid_level(_observation(2))[1].numpy().min() > 0.01
+    np.testing.assert_array_equal(loaded.transition_matrix(), [[1.0]])

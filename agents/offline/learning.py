@@ -1,13 +1,9 @@
-"""The offline learner of HeLMS: one compiled step of Adam on the exact bound.
-
-Shape letters: B batch, T time, L look-ahead, K skills, Z latent, D action.
-"""
+"""The offline learner: one compiled step of Adam on any `OfflineModel`."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
 
 import acme
 import numpy as np
@@ -15,57 +11,35 @@ import sonnet as snt
 import tensorflow as tf
 from acme.utils import counting, loggers
 
-from agents.helms.config import HelmsConfig
-from agents.helms.networks import HelmsNetworks
-from agents.losses import elbo
+from agents.offline.model import Batch, OfflineModel
 
-# proprio [B, T+L, P], objects [B, T+L, O], action [B, T, D], mask [B, T]; float32.
-Batch = Mapping[str, tf.Tensor]
+# Means over the valid steps of a data set, likelihoods and KLs in nats a step: `elbo`
+# (the model's objective), what `OfflineModel.metrics` gives, and `steps`, their number.
+Evaluation = dict[str, float | list[float]]
+
 _KEYS = ("proprio", "objects", "action", "mask")
-_ACTIVE_NATS = 0.01  # a latent dimension with less KL than this carries nothing
 
 
-class Evaluation(NamedTuple):
-    """Means over the valid steps of a data set; likelihoods and KLs in nats a step."""
-
-    elbo: float
-    log_likelihood: float
-    latent_kl: float
-    categorical_kl: float
-    action_mse: float  # of the action at the latents' means, per dimension
-    skill_use: tuple[float, ...]  # [K] mean of q(y_t | x_{1:t})
-    use_entropy: float  # of `skill_use`; log K where all skills are used alike
-    step_entropy: float  # mean entropy of q(y_t | x_{1:t}); low where it decides
-    prior_stay: float  # mean of p(y_t = y | y_{t-1} = y)
-    active_latents: int  # dimensions whose expected KL exceeds 0.01 nats
-    steps: int  # valid steps evaluated
-
-    def scalars(self) -> dict[str, float]:
-        """A flat dict for loggers, `skill_use` as skill_0_use, skill_1_use, ..."""
-        values = self._asdict()
-        use = values.pop("skill_use")
-        values.update({f"skill_{y}_use": share for y, share in enumerate(use)})
-        return values
+def scalars(evaluation: Evaluation) -> dict[str, float]:
+    """A flat dict for loggers; a list `x` becomes x_0, x_1, ..."""
+    flat = {}
+    for key, value in evaluation.items():
+        if isinstance(value, list):
+            flat.update({f"{key}_{i}": item for i, item in enumerate(value)})
+        else:
+            flat[key] = value
+    return flat
 
 
-class _Terms(NamedTuple):
-    bound: tf.Tensor  # [B]
-    stats: elbo.ElboStats
-    latent_kl_per_dim: tf.Tensor  # [B, T, K, Z]
-    latent_mean: tf.Tensor  # [B, T, K, Z]
-    proprio: tf.Tensor  # [B, T, P] normalised
-
-
-class HelmsLearner(acme.Learner):
-    """Raises the bound of Eq. 3 on batches of windows.
+class OfflineLearner(acme.Learner):
+    """Raises a model's objective on batches of windows.
 
     A batch whose loss or gradient is not finite changes nothing and raises.
     """
 
     def __init__(
         self,
-        config: HelmsConfig,
-        networks: HelmsNetworks,
+        model: OfflineModel,
         make_batches: Callable[[int], Iterable[Batch]] | None = None,
         counter: counting.Counter | None = None,
         logger: loggers.Logger | None = None,
@@ -74,8 +48,7 @@ class HelmsLearner(acme.Learner):
         """Sets up; reads no data yet.
 
         Args:
-          config: the objective and the optimiser.
-          networks: what is trained.
+          model: the objective, what is trained, and the optimiser's settings.
           make_batches: maps the number of batches that training has already used (so
             that a resumed run goes on in the data where it stopped) to the endless
             rest of them. Only `step` needs it.
@@ -84,14 +57,13 @@ class HelmsLearner(acme.Learner):
           jit_compile: compile the step with XLA. On a CPU the step gains nothing and
             takes three times as long to compile.
         """
-        self._config = config
-        self._networks = networks
+        self._model, self._config = model, model.config
         self._make_batches = make_batches
         self._batches: Iterator[Batch] | None = None
         self._counter = counter or counting.Counter()
         self._logger = logger or loggers.NoOpLogger()
-        self._variables = networks.trainable_variables
-        self._optimizer = snt.optimizers.Adam(config.learning_rate)
+        self._variables = model.networks.trainable_variables
+        self._optimizer = snt.optimizers.Adam(self._config.learning_rate)
         # Makes the moments, so that a checkpoint can be restored before the first step.
         self._optimizer.apply(
             [tf.zeros_like(v) for v in self._variables], self._variables
@@ -99,12 +71,13 @@ class HelmsLearner(acme.Learner):
         self._optimizer.step.assign(0)
         self._num_steps = tf.Variable(0, dtype=tf.int64, trainable=False)
 
-        dims, frames = networks.dims, config.window + config.look_ahead
+        dims, window = model.networks.dims, self._config.window
+        frames = window + self._config.look_ahead
         shapes = {
             "proprio": (frames, dims.proprio),
             "objects": (frames, dims.objects),
-            "action": (config.window, dims.action),
-            "mask": (config.window,),
+            "action": (window, dims.action),
+            "mask": (window,),
         }
         self._spec = {
             key: tf.TensorSpec([None, *shape], tf.float32, name=key)
@@ -127,7 +100,7 @@ class HelmsLearner(acme.Learner):
     def checkpointables(self) -> dict[str, object]:
         """What a checkpoint must hold so that training goes on as if never stopped."""
         return {
-            "networks": self._networks,
+            "networks": self._model.networks,
             "optimizer": self._optimizer,
             "num_steps": self._num_steps,
         }
@@ -162,14 +135,14 @@ class HelmsLearner(acme.Learner):
 
     def get_variables(self, names: list[str]) -> list[list[np.ndarray]]:
         """All variables of the networks, once for each name."""
-        return [[v.numpy() for v in self._networks.variables] for _ in names]
+        return [[v.numpy() for v in self._model.networks.variables] for _ in names]
 
     def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
         """Means over one finite pass; the same noise every time.
 
         Raises:
           ValueError: there is no valid step.
-          FloatingPointError: the bound is not finite.
+          FloatingPointError: the objective is not finite.
         """
         total: dict[str, np.ndarray] = {}
         for index, batch in enumerate(batches):
@@ -179,24 +152,11 @@ class HelmsLearner(acme.Learner):
         steps = total.pop("steps", 0.0)
         if steps == 0:
             raise ValueError("no valid step to evaluate on")
-        mean = {key: value / steps for key, value in total.items()}
-        if not np.isfinite(mean["elbo"]):
-            raise FloatingPointError(f"the bound is {mean['elbo']} in evaluation")
-        use = mean["skill_use"]
-        prior = tf.nn.softmax(self._networks.prior_logits).numpy()
-        return Evaluation(
-            elbo=float(mean["elbo"]),
-            log_likelihood=float(mean["log_likelihood"]),
-            latent_kl=float(mean["latent_kl"]),
-            categorical_kl=float(mean["categorical_kl"]),
-            action_mse=float(mean["action_mse"]),
-            skill_use=tuple(float(share) for share in use),
-            use_entropy=float(-np.sum(use * np.log(np.maximum(use, 1e-12)))),
-            step_entropy=float(mean["step_entropy"]),
-            prior_stay=float(np.mean(np.diag(prior))),
-            active_latents=int(np.sum(mean["latent_kl_per_dim"] > _ACTIVE_NATS)),
-            steps=int(steps),
-        )
+        means = {key: value / steps for key, value in total.items()}
+        elbo = float(means.pop("elbo"))
+        if not np.isfinite(elbo):
+            raise FloatingPointError(f"the bound is {elbo} in evaluation")
+        return {"elbo": elbo, **self._model.metrics(means), "steps": int(steps)}
 
     def _check(self, batch: Batch) -> dict[str, tf.Tensor]:
         missing = [key for key in _KEYS if key not in batch]
@@ -211,34 +171,12 @@ class HelmsLearner(acme.Learner):
                 )
         return tensors
 
-    def _terms(self, batch: Batch, seed: tf.Tensor) -> _Terms:
-        networks, config = self._networks, self._config
-        proprio, objects = networks.normalize(batch["proprio"], batch["objects"])
-        logits = networks.posterior_logits(proprio, objects)  # [B, T, K, K]
-        proprio, objects = proprio[:, : config.window], objects[:, : config.window]
-        mean, stddev = networks.latent(proprio, objects)  # [B, T, K, Z]
-        noise = tf.random.stateless_normal(tf.shape(mean), seed)
-        action_mean = networks.low_level(mean + stddev * noise, proprio[:, :, None])
-        latent_kl = elbo.gaussian_kl_to_standard(mean, stddev)
-        bound, stats = elbo.helms_elbo(
-            log_likelihood=elbo.gaussian_log_prob(
-                batch["action"][:, :, None], action_mean, networks.low_level.stddev
-            ),
-            latent_kl=tf.reduce_sum(latent_kl, axis=-1),
-            posterior_logits=logits,
-            prior_logits=networks.prior_logits,
-            mask=batch["mask"],
-            beta_y=config.beta_y,
-            beta_z=config.beta_z,
-        )
-        return _Terms(bound, stats, latent_kl, mean, proprio)
-
     def _train(self, batch: Batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         with tf.GradientTape() as tape:
-            terms = self._terms(batch, seed)
+            terms = self._model.terms(batch, seed)
             # A constant scale (not the number of valid steps, which differs between
             # batches), so that the gradient is that of the bound of the data set.
-            loss = -tf.reduce_mean(terms.bound) / self._config.window
+            loss = -tf.reduce_mean(terms.objective) / self._config.window
         gradients = tape.gradient(loss, self._variables)
         norm = tf.linalg.global_norm(gradients)
         finite = tf.math.is_finite(loss) & tf.math.is_finite(norm)
@@ -253,37 +191,18 @@ class HelmsLearner(acme.Learner):
 
         tf.cond(finite, apply, lambda: tf.identity(self._num_steps))
         steps = tf.maximum(tf.reduce_sum(batch["mask"]), 1.0)
-        stats = terms.stats
         return {
             "finite": tf.cast(finite, tf.float32),
             "loss": loss,
             "gradient_norm": norm,
-            "elbo": tf.reduce_sum(terms.bound) / steps,
-            "log_likelihood": tf.reduce_sum(stats.log_likelihood) / steps,
-            "latent_kl": tf.reduce_sum(stats.latent_kl) / steps,
-            "categorical_kl": tf.reduce_sum(stats.categorical_kl) / steps,
+            "elbo": tf.reduce_sum(terms.objective) / steps,
+            **{key: value / steps for key, value in terms.sums.items()},
         }
 
     def _evaluation_sums(self, batch: Batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        terms = self._terms(batch, seed)
-        valid = batch["mask"] > 0
-        marginals = terms.stats.marginals  # [B, T, K]
-        weights = tf.where(valid[..., None], marginals, tf.zeros_like(marginals))
-        entropy = -tf.reduce_sum(tf.math.xlogy(weights, weights), axis=-1)
-        actions = self._networks.low_level(
-            terms.latent_mean, terms.proprio[:, :, None]
-        )  # [B, T, K, D]
-        squares = tf.square(batch["action"][:, :, None] - actions)
+        terms = self._model.terms(batch, seed, evaluation=True)
         return {
-            "steps": tf.reduce_sum(tf.cast(valid, tf.float32)),
-            "elbo": tf.reduce_sum(terms.bound),
-            "log_likelihood": tf.reduce_sum(terms.stats.log_likelihood),
-            "latent_kl": tf.reduce_sum(terms.stats.latent_kl),
-            "categorical_kl": tf.reduce_sum(terms.stats.categorical_kl),
-            "latent_kl_per_dim": tf.einsum(
-                "btk,btkz->z", weights, terms.latent_kl_per_dim
-            ),
-            "action_mse": tf.reduce_sum(weights * tf.reduce_mean(squares, axis=-1)),
-            "skill_use": tf.reduce_sum(weights, axis=[0, 1]),
-            "step_entropy": tf.reduce_sum(entropy),
+            "steps": tf.reduce_sum(tf.cast(batch["mask"] > 0, tf.float32)),
+            "elbo": tf.reduce_sum(terms.objective),
+            **terms.sums,
         }

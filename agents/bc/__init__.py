@@ -1,0 +1,1 @@
+"""BC: a Gaussian policy that imitates the data's actions."""

@@ -1,0 +1,33 @@
+"""BC as the offline learner trains it: the likelihood of the action."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from agents.bc.config import BcConfig
+from agents.bc.networks import BcNetworks
+from agents.losses import elbo
+from agents.losses.masking import sum_valid
+from agents.offline.model import Batch, OfflineModel, Terms
+
+
+class BcModel(OfflineModel):
+    """log p(a_t | x_t). With no latent there is no gap: the bound is the likelihood."""
+
+    networks_type = BcNetworks
+    config_type = BcConfig
+
+    def terms(self, batch: Batch, seed: tf.Tensor, evaluation: bool = False) -> Terms:
+        """See `OfflineModel`; draws nothing."""
+        del seed
+        features = self.networks.normalize(batch["proprio"], batch["objects"])
+        mean = self.networks.action(*features)  # [B, T, D]
+        log_likelihood = sum_valid(
+            elbo.gaussian_log_prob(batch["action"], mean, self.config.action_stddev),
+            batch["mask"],
+        )
+        sums = {"log_likelihood": tf.reduce_sum(log_likelihood)}
+        if evaluation:
+            squares = tf.reduce_mean(tf.square(batch["action"] - mean), axis=-1)
+            sums["action_mse"] = tf.reduce_sum(sum_valid(squares, batch["mask"]))
+        return Terms(log_likelihood, sums)

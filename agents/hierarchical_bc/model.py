@@ -1,0 +1,14 @@
+"""Hierarchical BC as the offline learner trains it: NPMP's bound over its networks."""
+
+from __future__ import annotations
+
+from agents.hierarchical_bc.config import HierarchicalBcConfig
+from agents.hierarchical_bc.networks import HierarchicalBcNetworks
+from agents.npmp.model import NpmpModel
+
+
+class HierarchicalBcModel(NpmpModel):
+    """The likelihood of the action under a draw of z, less the KL to N(0, I)."""
+
+    networks_type = HierarchicalBcNetworks
+    config_type = HierarchicalBcConfig

@@ -1,0 +1,25 @@
+"""The networks of hierarchical BC: NPMP's, with a high level that sees the present.
+
+Shape letters: Z latent, P proprioception, O objects; `...` any leading dimensions.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from agents.npmp.networks import NpmpNetworks
+
+
+class HierarchicalBcNetworks(NpmpNetworks):
+    """High level q(z_t | x_t) and low level p(a_t | z_t, x_t).
+
+    The high level is NPMP's encoder with no look-ahead (`HierarchicalBcConfig`).
+    """
+
+    model = "hierarchical_bc"
+
+    def latent(
+        self, proprio: tf.Tensor, objects: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """q(z | x) of normalised [..., P] and [..., O]: mean, stddev [..., Z]."""
+        return self.encoder(self.encoder.embed(tf.concat([proprio, objects], axis=-1)))

@@ -1,0 +1,21 @@
+"""Hierarchical BC, frozen. Shape letters: Z latent; `...` any leading dimensions."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from agents.hierarchical_bc.config import HierarchicalBcConfig
+from agents.hierarchical_bc.networks import HierarchicalBcNetworks
+from agents.offline.frozen import FrozenLatentModel, Observation
+
+
+class HierarchicalBcPolicy(FrozenLatentModel):
+    """The frozen high and low level: together a policy."""
+
+    model = "hierarchical_bc"
+    config_type = HierarchicalBcConfig
+    networks_type = HierarchicalBcNetworks
+
+    def latent(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
+        """q(z | x): mean and standard deviation, both [..., Z]."""
+        return self._networks.latent(*self._features(observation))

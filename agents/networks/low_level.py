@@ -1,0 +1,58 @@
+"""The low level p(a|z, x) of every model that has a latent (section 3.1, Table 5).
+
+Shape letters: Z latent, D action, P proprioception; `...` any leading dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import sonnet as snt
+import tensorflow as tf
+
+from agents.networks.heads import FixedStddevGaussianHead
+from agents.networks.initializers import FanInNormal
+from agents.networks.torsos import LeadingDims, make_mlp
+
+
+class LowLevel(snt.Module):
+    """p(a_t | z_t, x_t): an MLP on the latent and proprioception, tanh on its mean."""
+
+    def __init__(
+        self,
+        hidden_sizes: Sequence[int],
+        action_dim: int,
+        action_stddev: float,
+        rng: np.random.Generator,
+    ):
+        """Draws the initial weights from `rng`; `action_stddev` is fixed."""
+        super().__init__(name="low_level")
+        w_init = FanInNormal(rng)
+        first, *rest = hidden_sizes
+        # The first layer in two parts: that of proprioception is computed once for all
+        # skills. The sum of the parts has twice the variance of one; the biases of the
+        # two are one bias.
+        self._from_proprio = LeadingDims(
+            snt.Linear(first, w_init=w_init, name="from_proprio")
+        )
+        self._from_latent = LeadingDims(
+            snt.Linear(first, with_bias=False, w_init=w_init, name="from_latent")
+        )
+        self._rest = make_mlp(rest, w_init=w_init) if rest else tf.identity
+        self._head = FixedStddevGaussianHead(
+            action_dim, stddev=action_stddev, w_init=FanInNormal(rng, 0.3)
+        )
+
+    @property
+    def stddev(self) -> float:
+        """The fixed standard deviation of an action's every dimension."""
+        return self._head.stddev
+
+    def __call__(self, latent: tf.Tensor, proprio: tf.Tensor) -> tf.Tensor:
+        """Maps latent [..., Z] and proprio [..., P] to the action's mean [..., D].
+
+        The leading dimensions broadcast: [B, K, Z] goes with [B, 1, P].
+        """
+        hidden = self._from_latent(latent) + self._from_proprio(proprio)
+        return self._head.mean(self._rest(tf.nn.elu(hidden)))

@@ -1,0 +1,1 @@
+"""Offline learning: what the models of skills and the behaviour clones share."""

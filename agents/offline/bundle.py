@@ -1,0 +1,204 @@
+"""The bundle: a directory that holds a frozen model and can be moved.
+
+It has `skills.json` (format, model, sizes, settings, observation names, checksum, where
+the data came from, how the training went) and `weights.npz` (all variables, also those
+of the normalisation). It holds no optimiser.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import uuid
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import tensorflow as tf
+
+from agents.offline.frozen import FrozenModel
+from agents.offline.networks import Dims, OfflineNetworks, unit_statistics
+
+FORMAT = "helms-skills"
+VERSION = 2
+DESCRIPTION = "skills.json"
+WEIGHTS = "weights.npz"
+# What, beside the weights, decides how the model acts: the checksum covers it.
+_IDENTITY = ("model", "dims", "config", "observation_names")
+
+_Frozen = TypeVar("_Frozen", bound=FrozenModel)
+
+
+def save(
+    directory: str | os.PathLike[str],
+    networks: OfflineNetworks,
+    observation_names: Mapping[str, Sequence[str]],
+    data: Mapping[str, object] | None = None,
+    training: Mapping[str, object] | None = None,
+) -> None:
+    """Writes a bundle beside `directory`, then renames it into place.
+
+    Args:
+      directory: of the bundle; an older bundle there is replaced.
+      networks: what to freeze, of any model.
+      observation_names: the names that make up "proprio" and "objects", in order.
+      data: what the caller knows of the data set (JSON values).
+      training: what the caller knows of the training (JSON values).
+
+    Raises:
+      ValueError: a weight is not finite, or `directory` holds something else.
+    """
+    directory = pathlib.Path(directory)
+    if directory.exists() and not (directory / DESCRIPTION).is_file():
+        raise ValueError(f"{directory} exists and is not a skill bundle")
+    weights = _named_weights(networks)
+    for name, value in weights.items():
+        if not np.isfinite(value).all():
+            raise ValueError(f"weight {name} is not finite, the skills are not saved")
+    description = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": networks.model,
+        "dims": {
+            "proprio": networks.dims.proprio,
+            "objects": networks.dims.objects,
+            "action": networks.dims.action,
+        },
+        "config": networks.config.to_dict(),
+        "observation_names": {k: list(v) for k, v in observation_names.items()},
+        "data": dict(data or {}),
+        "training": dict(training or {}),
+    }
+    description["checksum"] = _checksum(description, weights)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    aside = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}")
+    aside.mkdir()
+    try:
+        np.savez(aside / WEIGHTS, **weights)
+        text = json.dumps(description, indent=2, allow_nan=False)
+        (aside / DESCRIPTION).write_text(text + "\n")
+        if directory.exists():
+            old = directory.with_name(f"{aside.name}.old")
+            directory.rename(old)
+            aside.rename(directory)
+            shutil.rmtree(old)
+        else:
+            aside.rename(directory)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def read_description(directory: str | os.PathLike[str]) -> dict[str, Any]:
+    """What the bundle says of itself; its model's name is under "model".
+
+    Raises:
+      ValueError: in one line, why this is not a bundle of this version.
+    """
+    directory = pathlib.Path(directory)
+    if not directory.is_dir():
+        raise ValueError(f"no skills at {directory}: no such directory")
+    try:
+        description = json.loads((directory / DESCRIPTION).read_text())
+    except FileNotFoundError:
+        raise ValueError(
+            f"{directory} is not a skill bundle: it has no {DESCRIPTION} "
+            "(launchers.train_skills writes one as WORKDIR/skills)"
+        ) from None
+    except (OSError, ValueError) as e:
+        raise ValueError(f"{directory / DESCRIPTION} is not readable: {e}") from e
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise ValueError(f"{directory} is not a skill bundle of format {FORMAT!r}")
+    if description.get("version") != VERSION:
+        raise ValueError(
+            f"skills at {directory} have version {description.get('version')!r}, this "
+            f"program reads version {VERSION}: train them again"
+        )
+    return description
+
+
+def load(
+    frozen_type: type[_Frozen],
+    directory: str | os.PathLike[str],
+    proprio_dim: int | None = None,
+    object_dim: int | None = None,
+    action_dim: int | None = None,
+) -> _Frozen:
+    """Reads a bundle of one model.
+
+    Args:
+      frozen_type: of the model that the bundle must hold.
+      directory: of the bundle.
+      proprio_dim: P of the environment, object_dim: O, action_dim: D. Those given must
+        be the bundle's.
+
+    Raises:
+      ValueError: in one line, why this is not a bundle that can be used here.
+    """
+    directory = pathlib.Path(directory)
+    description = read_description(directory)
+    if description.get("model") != frozen_type.model:
+        raise ValueError(
+            f"skills at {directory} are of model {description.get('model')!r}, not "
+            f"{frozen_type.model!r}"
+        )
+    try:
+        config = frozen_type.config_type.from_dict(description["config"])
+        dims = Dims(**description["dims"])
+        checksum = description["checksum"]
+    except (KeyError, TypeError, ValueError) as e:
+        raise ValueError(f"skills at {directory} have a bad {DESCRIPTION}: {e}") from e
+    expected = {"proprio": proprio_dim, "objects": object_dim, "action": action_dim}
+    for name, size in expected.items():
+        if size is not None and size != getattr(dims, name):
+            raise ValueError(
+                f"skills at {directory} have {getattr(dims, name)} {name} values, the "
+                f"environment has {size}"
+            )
+    try:
+        with np.load(directory / WEIGHTS, allow_pickle=False) as archive:
+            weights = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError) as e:
+        raise ValueError(
+            f"skills at {directory} have no readable {WEIGHTS}: {e}"
+        ) from e
+    if _checksum(description, weights) != checksum:
+        raise ValueError(
+            f"skills at {directory} are damaged: {WEIGHTS} and {DESCRIPTION} do not "
+            "have the checksum that was written with them"
+        )
+
+    def not_trainable(make_variable, **kwargs):
+        return make_variable(**{**kwargs, "trainable": False})
+
+    # Frozen means that an agent that holds the skills cannot train them by accident.
+    with tf.variable_creator_scope(not_trainable):
+        networks = frozen_type.networks_type(config, dims, unit_statistics(dims))
+    variables = {v.name: v for v in networks.variables}
+    shapes = {name: tuple(v.shape) for name, v in variables.items()}
+    if shapes != {name: value.shape for name, value in weights.items()}:
+        raise ValueError(f"skills at {directory} have weights of another architecture")
+    for name, value in weights.items():
+        variables[name].assign(value)
+    return frozen_type(networks, description)
+
+
+def _named_weights(networks: OfflineNetworks) -> dict[str, np.ndarray]:
+    weights = {v.name: v.numpy() for v in networks.variables}
+    if len(weights) != len(networks.variables):
+        raise ValueError("two variables of the networks have one name")
+    return weights
+
+
+def _checksum(description: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> str:
+    """Of what decides how the model acts, whatever the data and the training were."""
+    identity = {key: description.get(key) for key in _IDENTITY}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
+    for name in sorted(weights):
+        value = np.ascontiguousarray(weights[name])
+        digest.update(f"{name} {value.dtype.str} {value.shape}\n".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,90 @@
+"""Settings that every offline model has (Table 5 of arXiv:2112.05062), and checks."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import ClassVar, TypeVar
+
+_Config = TypeVar("_Config", bound="OfflineConfig")
+
+
+@dataclasses.dataclass(frozen=True)
+class OfflineConfig:
+    """What defines a model and its training; a model's own config adds to it."""
+
+    # Steps after t that the model sees at t beside t itself. A model that looks ahead
+    # makes this a setting.
+    look_ahead: ClassVar[int] = 0
+
+    # Model.
+    hidden_sizes: tuple[int, ...] = (256, 256)  # of every network
+    action_stddev: float = 0.1  # of the action's Gaussian, fixed
+
+    # Optimisation.
+    window: int = 25  # T, steps of a training sequence
+    batch_size: int = 128
+    learning_rate: float = 1e-4
+    max_gradient_norm: float | None = None  # None: no clipping
+    seed: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
+        for name in ("window", "batch_size"):
+            check_integer(name, getattr(self, name), low=1)
+        for name in ("look_ahead", "seed"):
+            check_integer(name, getattr(self, name), low=0)
+        if not self.hidden_sizes:
+            raise ValueError("hidden_sizes must name at least one layer, got none")
+        for size in self.hidden_sizes:
+            check_integer("hidden_sizes", size, low=1)
+        for name in ("learning_rate", "action_stddev"):
+            check_number(name, getattr(self, name), positive=True)
+        if self.max_gradient_norm is not None:
+            check_number("max_gradient_norm", self.max_gradient_norm, positive=True)
+
+    def to_dict(self) -> dict[str, object]:
+        """A dict that JSON can hold; `from_dict` reads it back."""
+        values = dataclasses.asdict(self)
+        values["hidden_sizes"] = list(self.hidden_sizes)
+        return values
+
+    @classmethod
+    def from_dict(cls: type[_Config], values: dict[str, object]) -> _Config:
+        """The inverse of `to_dict`.
+
+        Raises:
+          ValueError: a name is unknown, or a value is not valid.
+        """
+        names = cls.names()
+        unknown = sorted(set(values) - set(names))
+        if unknown:
+            raise ValueError(
+                f"unknown setting {unknown[0]!r}; valid: {', '.join(names)}"
+            )
+        return cls(**values)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The names of all settings."""
+        return tuple(field.name for field in dataclasses.fields(cls))
+
+
+def check_integer(name: str, value: object, low: int) -> None:
+    """Raises ValueError unless `value` is an integer of at least `low`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}")
+
+
+def check_number(name: str, value: float, positive: bool) -> None:
+    """Raises ValueError unless `value` is finite and positive, or at least 0."""
+    good = math.isfinite(value) and (value > 0.0 if positive else value >= 0.0)
+    if not good:
+        bound = "positive" if positive else "at least 0"
+        raise ValueError(f"{name} must be finite and {bound}, got {value}")
+
+
+def check_stddev_bounds(low: float, high: float) -> None:
+    """Raises ValueError unless 0 < low < high."""
+    if not 0.0 < low < high:
+        raise ValueError(f"need 0 < min_stddev < max_stddev, got {low} and {high}")

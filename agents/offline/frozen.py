@@ -1,0 +1,77 @@
+"""What every frozen model has in common: it is used, and cannot be trained.
+
+Shape letters: D action, P proprioception, O objects; `...` any leading dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import tensorflow as tf
+
+from agents.offline.config import OfflineConfig
+from agents.offline.networks import OfflineNetworks, Statistics
+
+# {"proprio": [..., P], "objects": [..., O]}, raw: the frozen model normalises. The low
+# levels read "proprio" only.
+Observation = Mapping[str, tf.Tensor]
+
+
+class FrozenModel(tf.Module):
+    """Base of what `agents.bundles.load` returns."""
+
+    model: ClassVar[str]  # its name in bundles and on the command line
+    config_type: ClassVar[type[OfflineConfig]]
+    networks_type: ClassVar[type[OfflineNetworks]]
+
+    def __init__(self, networks: OfflineNetworks, description: Mapping[str, object]):
+        """Wraps networks whose variables are not trainable; `bundle.load` makes them.
+
+        Args:
+          networks: of `networks_type`.
+          description: what the bundle says of itself (`skills.json`).
+        """
+        super().__init__(name=f"frozen_{self.model}")
+        self._networks = networks
+        self.description = dict(description)
+        self.config = networks.config
+        self.look_ahead = networks.config.look_ahead
+        self.action_stddev = networks.config.action_stddev
+        self.proprio_dim = networks.dims.proprio
+        self.object_dim = networks.dims.objects
+        self.action_dim = networks.dims.action
+
+    def observation_statistics(self) -> Statistics:
+        """Mean and deviation of the training data's "proprio" [P] and "objects" [O]."""
+        return self._networks.statistics()
+
+    def trainable_networks(self) -> OfflineNetworks:
+        """A copy of the networks that can be trained, for agents that fine-tune."""
+        copy = self.networks_type(
+            self.config, self._networks.dims, self.observation_statistics()
+        )
+        for mine, theirs in zip(copy.variables, self._networks.variables, strict=True):
+            mine.assign(theirs)
+        return copy
+
+    def _features(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
+        """Normalised "proprio" [..., P] and "objects" [..., O]."""
+        return self._networks.normalize(observation["proprio"], observation["objects"])
+
+
+class FrozenLatentModel(FrozenModel):
+    """Base of the frozen models that have a latent z and a low level under it."""
+
+    def __init__(self, networks: OfflineNetworks, description: Mapping[str, object]):
+        """See `FrozenModel`."""
+        super().__init__(networks, description)
+        self.latent_dim = networks.config.latent_dim
+
+    def low_level(self, latent: tf.Tensor, observation: Observation) -> tf.Tensor:
+        """The mean of p(a | z, x) for latent [..., Z]: [..., D] in (-1, 1).
+
+        The leading dimensions of latent and "proprio" broadcast.
+        """
+        proprio = self._networks.normalize_proprio(observation["proprio"])
+        return self._networks.low_level(latent, proprio)

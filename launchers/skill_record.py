@@ -1,0 +1,64 @@
+"""`run.json`: what a work directory trains, so that no other training goes on in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from launchers import files
+
+_RUN = "run.json"
+
+
+def start(
+    root: pathlib.Path,
+    model: str,
+    config: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+) -> None:
+    """Writes the record of a new training, or checks that the one there is of this.
+
+    Args:
+      root: the work directory.
+      model: its name.
+      config: all settings, as JSON gives them back.
+      manifest: of the data set.
+
+    Raises:
+      ValueError: in one line, what else the work directory holds.
+    """
+    run = {"model": model, "config": config, "data": _fingerprint(manifest)}
+    if not (root / _RUN).exists():
+        if (root / "checkpoints").exists():
+            raise ValueError(
+                f"{root} holds checkpoints of another program; take another workdir"
+            )
+        files.write_json(root / _RUN, run)
+        return
+    found = files.read_json(root / _RUN)
+    if not isinstance(found.get("config"), dict):
+        raise ValueError(f"{root / _RUN} is not the record of a training")
+    if found.get("model") != model:
+        raise ValueError(
+            f"{root} holds a checkpoint of model {found.get('model')!r}, not "
+            f"{model!r}; take another workdir"
+        )
+    for name in sorted(set(found["config"]) | set(config)):
+        mine, theirs = config.get(name), found["config"].get(name)
+        if mine != theirs:
+            raise ValueError(
+                f"{root} holds a checkpoint with {name} {theirs}, not {mine}; take "
+                "another workdir"
+            )
+    if found.get("data") != run["data"]:
+        raise ValueError(
+            f"{root} holds a checkpoint of another data set; take another workdir"
+        )
+
+
+def _fingerprint(manifest: Mapping[str, Any]) -> str:
+    text = json.dumps(manifest, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,55 @@
+"""What a terminal shows of an offline training, whatever the model has to show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# Metric, its name for people, its format. A model has some of them.
+_METRICS = (
+    ("elbo", "ELBO", ".3f"),
+    ("log_likelihood", "log-likelihood", ".3f"),
+    ("latent_kl", "latent KL", ".3f"),
+    ("categorical_kl", "categorical KL", ".3f"),
+    ("action_mse", "action error", ".4f"),
+    ("active_latents", "active latents", "d"),
+    ("prior_stay", "prior's diagonal", ".2f"),
+    ("use_entropy", "entropy of use", ".2f"),
+    ("step_entropy", "of a step", ".2f"),
+)
+
+
+def line(
+    steps: int, held_out: Mapping[str, Any], train: Mapping[str, Any], is_best: bool
+) -> str:
+    """One line an evaluation: held-out metrics, and the bound on training data."""
+    parts = [
+        f"{title} {held_out[key]:{form}}"
+        for key, title, form in _METRICS
+        if key in held_out
+    ]
+    if "skill_use" in held_out:
+        shares = " ".join(f"{share:.2f}" for share in held_out["skill_use"])
+        parts.append(f"use {shares}")
+    return (
+        f"step {steps}: held-out {', '.join(parts)}; train ELBO {train['elbo']:.3f}"
+        f"{' *' if is_best else ''}"
+    )
+
+
+def describe(summary: Mapping[str, Any]) -> str:
+    """A few lines: each metric before training and of the bundle, each skill's use."""
+    before, after = summary["before"], summary["after"]
+    lines = [
+        f"model {summary['model']}: {summary['steps']} steps in "
+        f"{summary['seconds']:.0f} s; the best held-out ELBO was at step "
+        f"{summary['best_step']}, its weights are the bundle's",
+        "held-out means, nats a step:",
+    ]
+    for key, title, form in _METRICS:
+        if key in after:
+            lines.append(f"  {title}: {before[key]:{form}} -> {after[key]:{form}}")
+    for skill, share in enumerate(after.get("skill_use", ())):
+        bar = "#" * round(40 * share)
+        lines.append(f"skill {skill} use: {100 * share:5.1f} % {bar}")
+    return "\n".join(lines)

@@ -1,0 +1,244 @@
+"""Tests of the bundles of all models."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from agents import bundles
+from agents.bc.config import BcConfig
+from agents.bc.networks import BcNetworks
+from agents.helms.config import HelmsConfig
+from agents.helms.networks import HelmsNetworks
+from agents.hierarchical_bc.config import HierarchicalBcConfig
+from agents.hierarchical_bc.networks import HierarchicalBcNetworks
+from agents.npmp.config import NpmpConfig
+from agents.npmp.networks import NpmpNetworks
+from agents.offline.networks import Dims
+
+DIMS = Dims(proprio=6, objects=4, action=3)
+NAMES = {"proprio": ["arm"], "objects": ["red", "blue"]}
+HELMS = HelmsConfig(num_skills=4, latent_dim=2, look_ahead=2, hidden_sizes=(8, 7))
+NPMP = NpmpConfig(latent_dim=2, look_ahead=2, hidden_sizes=(8, 7))
+MODELS = {
+    "helms": (HelmsNetworks, HELMS),
+    "npmp": (NpmpNetworks, NPMP),
+    "bc": (BcNetworks, BcConfig(hidden_sizes=(8, 7))),
+    "hierarchical_bc": (
+        HierarchicalBcNetworks,
+        HierarchicalBcConfig(latent_dim=2, hidden_sizes=(8, 7)),
+    ),
+}
+
+
+def _normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def _networks(model="helms", **changes):
+    statistics = {
+        "proprio": (_normal(6, seed=3), np.full(6, 2.0)),
+        "objects": (_normal(4, seed=4), np.full(4, 0.5)),
+    }
+    networks_type, config = MODELS[model]
+    return networks_type(dataclasses.replace(config, **changes), DIMS, statistics)
+
+
+def _save(directory, model, **changes):
+    nets = _networks(model, **changes)
+    bundles.save(directory, nets, NAMES, data={"episodes": 2})
+    return bundles.load(directory), nets
+
+
+def _observation(*leading):
+    return {
+        "proprio": tf.constant(_normal(*leading, 6)),
+        "objects": tf.constant(_normal(*leading, 4, seed=1)),
+    }
+
+
+@pytest.fixture(name="bundle")
+def _bundle(tmp_path):
+    directory = tmp_path / "skills"
+    _save(directory, "helms")
+    return directory
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_round_trip_is_bit_exact_and_frozen(tmp_path, model):
+    loaded, nets = _save(tmp_path / "skills", model)
+    assert isinstance(loaded, bundles.FROZEN[model])
+    assert loaded.model == loaded.description["model"] == model
+    assert loaded.config == MODELS[model][1]
+    assert not loaded.trainable_variables
+    assert len(loaded.variables) == len(nets.variables)
+    for ours, theirs in zip(loaded.variables, nets.variables, strict=True):
+        assert ours.name == theirs.name
+        np.testing.assert_array_equal(ours, theirs)
+    assert (loaded.proprio_dim, loaded.object_dim, loaded.action_dim) == (6, 4, 3)
+    assert loaded.action_stddev == 0.1
+    mean, stddev = loaded.observation_statistics()["proprio"]
+    np.testing.assert_array_equal(mean, _normal(6, seed=3))
+    np.testing.assert_array_equal(stddev, np.full(6, 2.0))
+    assert loaded.description["observation_names"] == NAMES
+    assert loaded.description["data"] == {"episodes": 2}
+    assert [p.name for p in tmp_path.iterdir()] == ["skills"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_trainable_copy_leaves_the_frozen_model_as_it_is(tmp_path, model):
+    loaded, nets = _save(tmp_path / "skills", model)
+    copy = loaded.trainable_networks()
+    assert len(copy.trainable_variables) == len(nets.trainable_variables) > 0
+    for mine, theirs in zip(copy.variables, nets.variables, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+        mine.assign_add(tf.ones_like(mine))
+    for mine, theirs in zip(loaded.variables, nets.variables, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("model", ["helms", "npmp", "hierarchical_bc"])
+def test_no_gradient_reaches_frozen_weights_but_the_latent_gets_one(tmp_path, model):
+    loaded, _ = _save(tmp_path / "skills", model)
+    latent = tf.constant(_normal(5, 2))
+    with tf.GradientTape() as tape:
+        tape.watch(latent)
+        loss = tf.reduce_sum(loaded.low_level(latent, _observation(5)))
+        watched = tape.watched_variables()
+    assert not watched
+    assert np.abs(tape.gradient(loss, latent)).max() > 0
+
+
+def test_npmp_encodes_windows_and_draws_from_its_prior(tmp_path):
+    loaded, nets = _save(tmp_path / "skills", "npmp", prior_coefficient=0.95)
+    window = _observation(2, 6)
+    mean, stddev = loaded.encode(window["proprio"], window["objects"])
+    assert mean.shape == stddev.shape == (2, 4, 2)
+    features = nets.normalize(window["proprio"], window["objects"])
+    np.testing.assert_array_equal(mean, nets.posterior(*features)[0])
+    assert loaded.prior_coefficient == 0.95
+    np.testing.assert_allclose(loaded.prior_stddev, np.sqrt(1 - 0.95**2))
+    previous = tf.constant(_normal(20000, 2, seed=5))  # the stationary distribution
+    draw = loaded.sample_prior(previous, tf.constant([1, 2])).numpy()
+    np.testing.assert_array_equal(
+        draw, loaded.sample_prior(previous, tf.constant([1, 2]))
+    )
+    np.testing.assert_allclose(draw.std(axis=0), 1.0, rtol=0.02)
+    np.testing.assert_allclose((draw * previous.numpy()).mean(axis=0), 0.95, rtol=0.03)
+    white, _ = _save(tmp_path / "white", "npmp")
+    assert (white.prior_coefficient, white.prior_stddev) == (0.0, 1.0)
+
+
+def test_bc_samples_around_its_mean_and_within_bounds(tmp_path):
+    loaded, nets = _save(tmp_path / "skills", "bc")
+    observation = _observation(4000)
+    mean = loaded.mean(observation).numpy()
+    features = nets.normalize(observation["proprio"], observation["objects"])
+    np.testing.assert_array_equal(mean, nets.action(*features))
+    actions = loaded.sample(observation, tf.constant([1, 2])).numpy()
+    assert np.abs(actions).max() <= 1.0
+    inside = np.abs(mean) < 0.6
+    np.testing.assert_allclose(np.std((actions - mean)[inside]), 0.1, rtol=0.05)
+    assert loaded.mean(_observation()).shape == (3,)
+
+
+def test_hierarchical_bc_acts_on_the_present_alone(tmp_path):
+    loaded, nets = _save(tmp_path / "skills", "hierarchical_bc")
+    observation = _observation(2, 3)
+    mean, stddev = loaded.latent(observation)
+    assert mean.shape == stddev.shape == (2, 3, 2)
+    features = nets.normalize(observation["proprio"], observation["objects"])
+    np.testing.assert_allclose(mean, nets.posterior(*features)[0], rtol=1e-6)
+    assert loaded.low_level(mean, observation).shape == (2, 3, 3)
+    assert loaded.latent(_observation())[0].shape == (2,)
+
+
+def _edit(bundle, **changes):
+    path = bundle / "skills.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def _corrupt_weights(bundle):
+    with np.load(bundle / "weights.npz") as archive:
+        weights = dict(archive)
+    name = sorted(weights)[0]
+    weights[name] = weights[name] + np.float32(1e-6)
+    np.savez(bundle / "weights.npz", **weights)
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (_corrupt_weights, "damaged"),
+        (lambda b: (b / "weights.npz").write_bytes(b"PK junk"), "weights.npz"),
+        (lambda b: (b / "weights.npz").unlink(), "weights.npz"),
+        (lambda b: (b / "skills.json").unlink(), "not a skill bundle"),
+        (lambda b: (b / "skills.json").write_text("{"), "not readable"),
+        (lambda b: (b / "skills.json").write_text("[]"), "not a skill bundle"),
+        (lambda b: _edit(b, format="other"), "not a skill bundle"),
+        (lambda b: _edit(b, version=99), "version 99, this program reads version 2"),
+        (lambda b: _edit(b, model="dance"), "'dance' .* valid: helms, npmp, bc"),
+        (lambda b: _edit(b, model="npmp"), "bad skills.json"),
+        (lambda b: _edit(b, dims={"proprio": 6}), "bad skills.json"),
+        (lambda b: _edit(b, config={"num_skills": -1}), "num_skills"),
+        (lambda b: _edit(b, config={**HELMS.to_dict(), "latent_dim": 3}), "damaged"),
+        (lambda b: _edit(b, config={**HELMS.to_dict(), "action_stddev": 0.2}), "damag"),
+        (lambda b: _edit(b, observation_names={"proprio": ["leg"]}), "damaged"),
+    ],
+)
+def test_damaged_bundles_are_refused_in_one_line(bundle, damage, message):
+    damage(bundle)
+    with pytest.raises(ValueError, match=message) as error:
+        bundles.load(bundle)
+    assert str(bundle) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_weights_of_another_architecture_are_refused(bundle, tmp_path):
+    nets = _networks()
+    nets.config = dataclasses.replace(HELMS, latent_dim=3)
+    bundles.save(tmp_path / "odd", nets, NAMES)
+    with pytest.raises(ValueError, match="another architecture"):
+        bundles.load(tmp_path / "odd")
+
+
+def test_missing_bundle_and_what_does_not_fit(bundle):
+    with pytest.raises(ValueError, match="no such directory"):
+        bundles.load(bundle / "nothing")
+    bundles.load(bundle, proprio_dim=6, object_dim=4, action_dim=3, model="helms")
+    with pytest.raises(ValueError, match="6 proprio values, the environment has 7"):
+        bundles.load(bundle, proprio_dim=7)
+    with pytest.raises(ValueError, match="are of model 'helms', not 'npmp'"):
+        bundles.load(bundle, model="npmp")
+    with pytest.raises(ValueError, match="unknown model 'dance'.*valid: helms, npmp"):
+        bundles.load(bundle, model="dance")
+
+
+def test_the_checksum_is_of_the_model_and_not_of_its_history(tmp_path):
+    for name, training in (("a", {"seconds": 1.0}), ("b", {"seconds": 2.0})):
+        bundles.save(tmp_path / name, _networks(), NAMES, training=training)
+    checksums = [
+        bundles.load(tmp_path / name).description["checksum"] for name in ("a", "b")
+    ]
+    assert checksums[0] == checksums[1]
+
+
+def test_weights_that_are_not_finite_are_never_saved(bundle):
+    nets = _networks()
+    nets.prior_logits.assign(tf.fill([4, 4], np.nan))
+    before = (bundle / "skills.json").read_text()
+    with pytest.raises(ValueError, match="transition_prior.* is not finite"):
+        bundles.save(bundle, nets, NAMES)
+    assert (bundle / "skills.json").read_text() == before
+
+
+def test_saving_replaces_a_bundle_but_nothing_else(bundle, tmp_path):
+    nets = _networks()
+    nets.prior_logits.assign(tf.eye(4))
+    bundles.save(bundle, nets, NAMES)
+    expected = tf.nn.softmax(tf.eye(4))
+    np.testing.assert_array_equal(bundles.load(bundle).transition_matrix(), expected)
+    with pytest.raises(ValueError, match="not a skill bundle"):
+        bundles.save(tmp_path, nets, NAMES)
