@@ -84,11 +84,12 @@ def _steps(root: pathlib.Path) -> list[_Step]:
             (
                 f"--skills={skills / 'skills'}",
                 f"--out={root / 'analysis'}",
-                "--episodes=1",
+                "--episodes=2",
+                "--table1_episodes=0",
                 f"--steps={_ROLLOUT_STEPS.value}",
                 f"--seed={_SEED.value}",
             ),
-            root / "analysis" / "skill_rollouts.json",
+            root / "analysis" / "report.html",
         ),
         _Step(
             "4. RL reuses the skills: HeLMS-cat, a new high level by MPO over Reverb.",
