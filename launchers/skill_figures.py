@@ -48,7 +48,7 @@ def write_figure(
 def draw_shares(axes: Axes, matrix: np.ndarray) -> None:
     """A matrix of shares in [0, 1] as colours and numbers; NaN stays empty."""
     axes.imshow(matrix, vmin=0, vmax=1, cmap="Blues", aspect="auto")
-    size = 9 if len(matrix) <= 6 else 6
+    size = 9 if matrix.shape[1] <= 6 else 7
     for (row, column), value in np.ndenumerate(matrix):
         if np.isfinite(value):
             text = f"{value:.2f}".removeprefix("0") if value < 1 else "1"

@@ -38,14 +38,13 @@ def write_contact_sheet(path: pathlib.Path, rollouts: Sequence[Rollout]) -> None
     """One row a rollout, time to the right."""
     figure = figures.make(1.7 * _COLUMNS + 0.4, 1.32 * len(rollouts) + 0.4)
     panels = figure.subplots(len(rollouts), _COLUMNS, squeeze=False)
-    for row, rollout in zip(panels, rollouts, strict=True):
-        for axes in row:
-            axes.set_xticks([])
-            axes.set_yticks([])
+    for number, (row, rollout) in enumerate(zip(panels, rollouts, strict=True)):
         kept = np.linspace(0, len(rollout.frames) - 1, _COLUMNS).round().astype(int)
         for axes, frame in zip(row, kept, strict=True):
             axes.imshow(rollout.frames[frame])
-            if row is panels[0]:
+            axes.set_xticks([])
+            axes.set_yticks([])
+            if number == 0:
                 seconds = frame * FRAME_EVERY * scene.CONTROL_TIMESTEP
                 axes.set_title(f"{seconds:.1f} s", fontsize=9)
         row[0].set_ylabel(f"skill {rollout.skill}")
@@ -111,11 +110,17 @@ def write_timelines(
         if axes is not panels[-1]:
             axes.set_xticks([])
     panels[-1].set_xlabel("control step")
-    handles = _patches(colors, [f"skill {k}" for k in range(num_skills)])
-    handles += _patches(phase_colors(len(phase_names)), phase_names)
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=7, fontsize=8, frameon=False
-    )
+    legends = {"upper": _patches(phase_colors(len(phase_names)), phase_names)}
+    legends["lower"] = _patches(colors, [f"skill {k}" for k in range(num_skills)])
+    for side, handles in legends.items():
+        if handles:
+            figure.legend(
+                handles=handles,
+                loc=f"outside {side} center",
+                ncols=10,
+                fontsize=8,
+                frameon=False,
+            )
     figures.save(path, figure, _DPI)
 
 

@@ -11,6 +11,8 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import imageio.v2 as imageio
+
 from launchers import files
 
 _TEMPLATE = pathlib.Path(__file__).with_name("report.html")
@@ -39,8 +41,7 @@ class Section:
 
         def line(tag: str, row: Sequence[str]) -> str:
             cells = (
-                f"<{tag}{_WORDS if tag == 'td' and i in words else ''}>"
-                f"{html.escape(str(cell))}</{tag}>"
+                f"<{tag}{_WORDS if i in words else ''}>{html.escape(str(cell))}</{tag}>"
                 for i, cell in enumerate(row)
             )
             return f"<tr>{''.join(cells)}</tr>"
@@ -71,7 +72,7 @@ class Section:
                 continue
             self.video_bytes += size
             shown.append(
-                f'<figure><video controls loop muted preload="metadata" '
+                f'<figure><video controls loop muted poster="{_poster(path)}" '
                 f'src="{_data_uri(path, "video/mp4")}"></video>'
                 f"<figcaption>{text}</figcaption></figure>"
             )
@@ -108,5 +109,15 @@ def write(
 
 
 def _data_uri(path: pathlib.Path, kind: str) -> str:
-    encoded = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f"data:{kind};base64,{encoded}"
+    return _encoded(path.read_bytes(), kind)
+
+
+def _poster(video: pathlib.Path) -> str:
+    """The first frame: browsers show nothing before they are asked to play."""
+    with imageio.get_reader(video) as reader:
+        frame = imageio.imwrite("<bytes>", reader.get_data(0), format="jpeg")
+    return _encoded(frame, "image/jpeg")
+
+
+def _encoded(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
