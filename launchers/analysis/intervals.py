@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +48,7 @@ def ratio(
     return Estimate(float(value), *_interval(ratios, level))
 
 
+@functools.lru_cache(maxsize=1)
 def _draws(size: int, seed: int) -> np.ndarray:
     """Indices [samples, N]: the same for one size and seed, so that columns pair up."""
     if size < 1:

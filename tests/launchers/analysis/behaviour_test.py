@@ -108,7 +108,9 @@ def test_the_statistic_of_two_skills_is_a_paired_t_squared():
     # All 2^8 exchanges of the signs of the differences, enumerated.
     differences = ends[0] - ends[1]
     signs = 1 - 2 * ((np.arange(256)[:, None] >> np.arange(8)) & 1)
-    exact = np.mean(abs((signs * differences).mean(1)) >= abs(differences.mean()) - 1e-9)
+    exact = np.mean(
+        abs((signs * differences).mean(1)) >= abs(differences.mean()) - 1e-9
+    )
     assert found.p_value == pytest.approx(exact, abs=0.02)
 
 
