@@ -79,7 +79,7 @@ def _steps(root: pathlib.Path) -> list[_Step]:
             skills / "summary.json",
         ),
         _Step(
-            "3. What each skill does: one rollout with it held.",
+            "3. What each skill does: rollouts with it held, and a report of them.",
             "launchers.analyse_skills",
             (
                 f"--skills={skills / 'skills'}",

@@ -92,7 +92,8 @@ def make(model: str, bundle) -> Explorer:
 
 def _helms(skills) -> Explorer:
     """HeLMS-cat's new high level, the mid level's z, the low level's noise."""
-    config = HelmsCatConfig()
+    # The smallest critic: it is not used, and the policy's weights are drawn before it.
+    config = HelmsCatConfig(critic_hidden_sizes=(1,), critic_rnn_size=0)
 
     def fresh(seed: int) -> snt.Module:
         return helms_cat_networks.make_networks(

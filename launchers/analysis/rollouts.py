@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 import environments
-from agents.helms import skills as skills_lib
 from environments import observations, scene, sensors
 from environments.rendering import RenderingUnavailable
 from environments.stacking import RgbStacking
+from launchers.analysis import models
 
 FRAME_EVERY = 2  # control steps
 FRAMES_PER_SECOND = round(1 / (FRAME_EVERY * scene.CONTROL_TIMESTEP))
@@ -112,7 +112,7 @@ def run(job: Job) -> Rollout:
 
 @functools.lru_cache(maxsize=1)
 def _runner(bundle: str, object_set: int | str):
-    skills = skills_lib.load(bundle)
+    skills = models.load(bundle)
     environment = environments.make(object_set=object_set, seed=0)
 
     @tf.function

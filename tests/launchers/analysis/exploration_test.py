@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from agents.helms_cat import networks as helms_cat_networks
+from agents.helms_cat.config import HelmsCatConfig
 from environments import controller, observations
 from launchers.analysis import exploration, exploration_table, explorers
 from launchers.analysis.exploration import METRICS, Agent, Setting
@@ -182,6 +184,20 @@ def test_a_fresh_high_level_takes_every_skill_about_as_often():
     found = np.round(10 * _actions("helms", steps=300)[:, 0])
     shares = [np.mean(found == k) for k in range(3)]
     assert min(shares) > 0.2, shares
+
+
+def test_the_fresh_high_level_is_the_one_that_rl_starts_with():
+    skills = FakeBundle()
+    actor = explorers.Actor(explorers.make("helms", skills))
+    found = np.round(10 * _actions("helms", seed=3, steps=20, actor=actor)[:, 0])
+    high_level = helms_cat_networks.make_networks(
+        HelmsCatConfig(), skills, observations.GROUP_SIZES, seed=3
+    ).policy
+    logits = high_level({key: value[None] for key, value in OBSERVATION.items()})
+    for step, skill in enumerate(found):
+        seed = tf.random.experimental.stateless_split([3, step], 2)[0]
+        drawn = tf.random.stateless_categorical(logits, 1, seed, tf.int32)
+        assert drawn.numpy()[0, 0] == skill
 
 
 def test_npmp_follows_its_prior():

@@ -32,7 +32,8 @@ def test_components_are_those_of_the_covariance():
 def test_kl_to_the_standard_normal_is_tfps():
     rng = np.random.default_rng(2)
     means, stddevs = rng.normal(size=(50, 3)), rng.uniform(0.05, 2.0, size=(50, 3))
-    expected = tfd.kl_divergence(tfd.Normal(means, stddevs), tfd.Normal(0.0, 1.0))
+    standard = tfd.Normal(np.float64(0.0), np.float64(1.0))
+    expected = tfd.kl_divergence(tfd.Normal(means, stddevs), standard)
     np.testing.assert_allclose(
         latent_space.kl_to_standard(means, stddevs),
         expected.numpy().mean(axis=0),
