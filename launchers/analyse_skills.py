@@ -1,104 +1,110 @@
-"""Shows what learned skills do: rollouts of each, and the transition prior.
+"""Shows what learned skills do and how they explore: the paper's analyses.
 
 python -m launchers.analyse_skills --skills=WORKDIR/skills --out=DIR
+python -m launchers.analyse_skills --skills=D --bundles=D1,D2 --dataset=D3 --out=DIR
 
-Writes DIR/skill_rollouts.png (a row a skill; needs OpenGL), DIR/skills.png (the
-transition prior and each skill's use) and DIR/skill_rollouts.json, and prints a table.
+Writes DIR/report.html, which holds everything and opens offline; the figures, videos
+and tables in it as files of their own; and summary.json. Table 1 takes the longest: its
+episodes are kept, and the same command continues.
 """
 
 from __future__ import annotations
 
 import os
-import pathlib
+import signal
+import sys
 from collections.abc import Sequence
 
-import tqdm
 from absl import flags
 
-from launchers import command, files
+from launchers import command
+from launchers.analysis import pipeline, workers
+from launchers.analysis.config import LATENTS, AnalysisConfig
+
+_DEFAULTS = AnalysisConfig(skills="", out="")
 
 _SKILLS = flags.DEFINE_string(
-    "skills", None, "Directory of the frozen skills.", required=True
+    "skills", None, "Directory of the frozen bundle of any model.", required=True
 )
 _OUT = flags.DEFINE_string("out", None, "Directory of the results.", required=True)
+_BUNDLES = flags.DEFINE_list(
+    "bundles", [], "Directories of other models' bundles, for table 1 beside it."
+)
+_DATASET = flags.DEFINE_string(
+    "dataset", None, "Data set whose held-out episodes are compared with its phases."
+)
+_DATASET_EPISODES = flags.DEFINE_integer(
+    "dataset_episodes", _DEFAULTS.dataset_episodes, "Held-out episodes at most."
+)
 _OBJECT_SET = command.define_object_set()
-_EPISODES = flags.DEFINE_integer("episodes", 3, "Rollouts a skill.")
-_STEPS = flags.DEFINE_integer("steps", 200, "Control steps a rollout, at most 400.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the initial states, the same a skill.")
+_EPISODES = flags.DEFINE_integer("episodes", _DEFAULTS.episodes, "Rollouts a skill.")
+_STEPS = flags.DEFINE_integer(
+    "steps", _DEFAULTS.steps, "Control steps a rollout, at most 400."
+)
+_LATENT = flags.DEFINE_string(
+    "latent", _DEFAULTS.latent, f"z of the rollouts: {' or '.join(LATENTS)}."
+)
+_TABLE1_EPISODES = flags.DEFINE_integer(
+    "table1_episodes",
+    _DEFAULTS.table1_episodes,
+    "Episodes an agent of table 1; 0 leaves it out.",
+)
+_TASK = flags.DEFINE_string("task", _DEFAULTS.task, "Of table 1: gives the rewards.")
+_DOMAIN_RANDOMIZATION = flags.DEFINE_bool(
+    "domain_randomization",
+    _DEFAULTS.domain_randomization,
+    "Whether table 1 draws the physics anew each episode, as RL does.",
+)
+_MAX_ACTION_DELAY = flags.DEFINE_integer(
+    "max_action_delay",
+    _DEFAULTS.max_action_delay,
+    "Control steps, at most 2: of table 1, as RL has it.",
+)
+_PROCESSES = flags.DEFINE_integer(
+    "processes", None, "Processes that run episodes; one a core by default."
+)
+_SEED = flags.DEFINE_integer("seed", _DEFAULTS.seed, "Of every draw.")
 
-_FRAMES = 6
 
-
-def analyse(
-    skills_directory: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    object_set: int | str = 4,
-    episodes: int = 3,
-    steps: int = 200,
-    seed: int = 0,
-) -> str:
-    """Rolls every skill out, writes the pictures and returns the table.
-
-    Raises:
-      ValueError: no bundle at `skills_directory`, or arguments out of range.
-    """
-    import environments
-    from agents.helms import skills as skills_lib
-    from environments import stacking
-    from launchers import skill_figures, skill_rollouts
-
-    if not 1 <= steps <= stacking.EPISODE_STEPS:
-        raise ValueError(f"steps is {steps}; valid: 1 to {stacking.EPISODE_STEPS}")
-    if episodes < 1:
-        raise ValueError(f"episodes is {episodes}; valid: from 1")
-    skills = skills_lib.load(skills_directory)
-    environment = environments.make(object_set=object_set, seed=seed)
-    out = pathlib.Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    frames = _FRAMES if skill_rollouts.can_render(environment) else 0
-    runner = skill_rollouts.SkillRunner(skills, environment)
-    jobs = [(s, seed + e) for e in range(episodes) for s in range(skills.num_skills)]
-    rollouts = [
-        runner.run(skill, start, steps, frames if start == seed else 0)
-        for skill, start in tqdm.tqdm(jobs, desc="rollouts", unit="episode")
-    ]
-    environment.close()
-    if frames:
-        skill_rollouts.write_contact_sheet(
-            out / "skill_rollouts.png", rollouts[: skills.num_skills]
-        )
-    training = skills.description.get("training", {})
-    use = training.get("skill_use", [0.0] * skills.num_skills)
-    prior = skills.transition_matrix().numpy()
-    skill_figures.write_figure(out / "skills.png", prior, use)
-    measured = [
-        {
-            "skill": r.skill,
-            "seed": r.seed,
-            "tool_height": [float(r.tool_heights[0]), float(r.tool_heights[-1])],
-            "fingers": float(r.fingers[-1]),
-            "distances": [r.distances[0].tolist(), r.distances[-1].tolist()],
-        }
-        for r in rollouts
-    ]
-    files.write_json(out / "skill_rollouts.json", measured)
-    return skill_rollouts.describe(rollouts)
+def _config() -> AnalysisConfig:
+    processes = {} if _PROCESSES.value is None else {"processes": _PROCESSES.value}
+    return AnalysisConfig(
+        skills=_SKILLS.value,
+        out=_OUT.value,
+        bundles=tuple(_BUNDLES.value),
+        dataset=_DATASET.value,
+        dataset_episodes=_DATASET_EPISODES.value,
+        episodes=_EPISODES.value,
+        steps=_STEPS.value,
+        latent=_LATENT.value,
+        object_set=_OBJECT_SET.value,
+        task=_TASK.value,
+        domain_randomization=_DOMAIN_RANDOMIZATION.value,
+        max_action_delay=_MAX_ACTION_DELAY.value,
+        table1_episodes=_TABLE1_EPISODES.value,
+        seed=_SEED.value,
+        **processes,
+    )
 
 
 def main(argv: Sequence[str]) -> None:
-    """Analyses and prints the table."""
+    """Analyses and says what came out."""
     del argv
-    with command.bad_input():
-        table = analyse(
-            _SKILLS.value,
-            _OUT.value,
-            _OBJECT_SET.value,
-            _EPISODES.value,
-            _STEPS.value,
-            _SEED.value,
-        )
-    print(table)
-    print(f"pictures are in {_OUT.value}")
+    # A scheduler's SIGTERM ends like Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with command.bad_input():
+            config = _config()
+            analysis = pipeline.Analysis(config)
+        lines = analysis.run()
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues", file=sys.stderr)
+        raise SystemExit(130) from None
+    except workers.WorkerError as e:
+        print(f"error: {e}; the same command continues", file=sys.stderr)
+        raise SystemExit(1) from None
+    print(lines)
+    print(f"the report is {os.path.join(config.out, pipeline.REPORT_FILE)}")
 
 
 if __name__ == "__main__":

@@ -79,16 +79,17 @@ def _steps(root: pathlib.Path) -> list[_Step]:
             skills / "summary.json",
         ),
         _Step(
-            "3. What each skill does: one rollout with it held.",
+            "3. What each skill does: rollouts with it held, and a report of them.",
             "launchers.analyse_skills",
             (
                 f"--skills={skills / 'skills'}",
                 f"--out={root / 'analysis'}",
-                "--episodes=1",
+                "--episodes=2",
+                "--table1_episodes=0",
                 f"--steps={_ROLLOUT_STEPS.value}",
                 f"--seed={_SEED.value}",
             ),
-            root / "analysis" / "skill_rollouts.json",
+            root / "analysis" / "report.html",
         ),
         _Step(
             "4. RL reuses the skills: HeLMS-cat, a new high level by MPO over Reverb.",

@@ -1,0 +1,1 @@
+"""What learned skills do and how they explore: the paper's analyses of a bundle."""

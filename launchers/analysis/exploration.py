@@ -1,0 +1,272 @@
+"""Table 1 of the paper: what agents reach and cover before RL has taught them anything.
+
+Every finished episode is a line of a CSV file, so that an interrupted table goes on
+where it stopped. Each episode draws from its own seeds alone: all agents have the same
+ones, and the table is the same however it was interrupted.
+
+Shape letters: T control steps, V values of a part of the state.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import io
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+import environments
+from environments import contacts, observations, sensors
+from environments.stacking import RgbStacking
+from launchers import files
+from launchers.analysis import explorers, models
+from launchers.experiment import derive_seed
+
+EPISODES_FILE = "table1_episodes.csv"
+_RUN_FILE = "table1_run.json"
+_REWARDS = ("dense", "staged_sparse", "sparse")
+METRICS = (
+    *_REWARDS,
+    "joints",
+    "joint_velocities",
+    "grasp",
+    "held",
+    "objects",
+    "object_positions",
+    "grasp_share",
+    "held_share",
+    "success",
+)
+_KEYS = ("agent", "episode", "seed", "steps")
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """The environment of all episodes, and the seed of all draws; picklable."""
+
+    task: str
+    object_set: int | str
+    domain_randomization: bool
+    max_action_delay: int
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Agent:
+    """An agent of the table; picklable.
+
+    Attributes:
+      model: one of `explorers.TITLES`.
+      bundle: directory of the frozen model (for a fresh policy: that its observations
+        are normalised by).
+    """
+
+    model: str
+    bundle: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One episode of one agent."""
+
+    setting: Setting
+    agent: Agent
+    episode: int
+
+
+def run(job: Job) -> dict[str, float | int | str]:
+    """Runs an episode; the process keeps the environment and the compiled agents.
+
+    Returns:
+      A row: `agent`, `episode`, `seed`, `steps` and `METRICS`. Rewards are sums over
+      the episode, `success` and what ends in `_share` are shares, the others variances
+      over the episode, means over the values of each part of the state: joints [rad^2],
+      their velocities [rad^2/s^2], the grasp flag, whether it comes with an object that
+      touches the hand (fingers that close on nothing set it too), objects (positions
+      [m] and unit quaternions), and their positions alone [m^2].
+    """
+    environment = _environment(job.setting)
+    actor = _actor(job.agent)
+    seed = derive_seed(job.setting.seed, "table1", job.episode)
+    environment.seed_episode(seed)
+    timestep = environment.reset()
+    actor.begin(derive_seed(job.setting.seed, "table1_agent", job.episode))
+    rewards = dict.fromkeys(_REWARDS, 0.0)
+    covered = [_covered(environment)]
+    while not timestep.last():
+        timestep = environment.step(actor.act(observations.group(timestep.observation)))
+        state = environment.state()
+        for kind in _REWARDS:
+            rewards[kind] += float(environment.task.reward(kind, state))
+        covered.append(_covered(environment))
+    parts = {key: np.stack([c[key] for c in covered]) for key in covered[0]}
+    parts["objects"] = continuous_poses(parts["objects"])
+    positions = parts["objects"][:, :, :3]
+    return {
+        "agent": job.agent.model,
+        "episode": job.episode,
+        "seed": seed,
+        "steps": len(covered) - 1,
+        **rewards,
+        **{key: variance(values) for key, values in parts.items()},
+        "object_positions": variance(positions),
+        "grasp_share": float(parts["grasp"].mean()),
+        "held_share": float(parts["held"].mean()),
+        "success": float(environment.success()),
+    }
+
+
+def variance(values: np.ndarray) -> float:
+    """Variance over time of [T, ...], the mean over the values of a step."""
+    return float(np.var(values, axis=0).mean())
+
+
+def continuous_poses(poses: np.ndarray) -> np.ndarray:
+    """Poses [T, n, 7] with the signs of the quaternions such that none jumps.
+
+    q and -q are one rotation; a change of the sign is no motion.
+    """
+    quaternions = poses[..., 3:]
+    against = (quaternions[1:] * quaternions[:-1]).sum(axis=-1) < 0  # [T-1, n]
+    signs = np.ones(poses.shape[:-1])
+    signs[1:] = np.where(np.cumsum(against, axis=0) % 2, -1.0, 1.0)
+    return np.concatenate([poses[..., :3], quaternions * signs[..., None]], axis=-1)
+
+
+def collect(
+    out: pathlib.Path,
+    setting: Setting,
+    agents: Sequence[Agent],
+    episodes: int,
+    run_jobs: Callable[[Iterable[Job]], Iterable[dict]],
+) -> dict[str, dict[str, np.ndarray]]:
+    """Runs the episodes that `out` does not hold yet.
+
+    Args:
+      out: directory of the results.
+      setting: of all episodes.
+      agents: in the order of the table.
+      episodes: of each agent.
+      run_jobs: `run` of many jobs, in any order.
+
+    Returns:
+      model -> metric -> [episodes].
+    """
+    path = out / EPISODES_FILE
+    done = _repaired(path)
+    missing = [
+        Job(setting, agent, episode)
+        for episode in range(episodes)  # agents advance together
+        for agent in agents
+        if (agent.model, episode) not in done
+    ]
+    for row in run_jobs(missing):
+        _append(path, row)
+        done[row["agent"], row["episode"]] = row
+    return {
+        agent.model: {
+            metric: np.array(
+                [float(done[agent.model, e][metric]) for e in range(episodes)]
+            )
+            for metric in METRICS
+        }
+        for agent in agents
+    }
+
+
+def check(out: pathlib.Path, setting: Setting, checksums: dict[str, str]) -> None:
+    """Raises ValueError if `out` holds episodes of another setting or other agents."""
+    path = out / _RUN_FILE
+    if not path.exists():
+        return
+    found = files.read_json(path)
+    for name, now in dataclasses.asdict(setting).items():
+        was = found.get("setting", {}).get(name)
+        if was != now:
+            raise ValueError(
+                f"{out} holds episodes of table 1 with {name} {was!r}, not {now!r}; "
+                "give another --out"
+            )
+    for agent, now in checksums.items():
+        if found.get("agents", {}).get(agent, now) != now:
+            raise ValueError(
+                f"{out} holds episodes of table 1 of another bundle of {agent}; give "
+                "another --out"
+            )
+
+
+def record(out: pathlib.Path, setting: Setting, checksums: dict[str, str]) -> None:
+    """Notes whose episodes `out` holds, for `check`."""
+    path = out / _RUN_FILE
+    before = files.read_json(path).get("agents", {}) if path.exists() else {}
+    files.write_json(
+        path,
+        {"setting": dataclasses.asdict(setting), "agents": {**before, **checksums}},
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _environment(setting: Setting) -> RgbStacking:
+    return environments.make(
+        task=setting.task,
+        object_set=setting.object_set,
+        domain_randomization=setting.domain_randomization,
+        max_action_delay=setting.max_action_delay,
+        seed=0,
+    )
+
+
+@functools.cache
+def _actor(agent: Agent) -> explorers.Actor:
+    return explorers.Actor(explorers.make(agent.model, models.load(agent.bundle)))
+
+
+def _covered(environment: RgbStacking) -> dict[str, np.ndarray]:
+    """The parts of the state as they are, without noise or delay."""
+    _, data = environment.physics
+    scene = environment.scene
+    poses = scene.object_qpos[:, None] + np.arange(7)
+    grasp = environment.state().grasp == sensors.INWARD_GRASP
+    held = grasp and bool(
+        environment.state(with_contacts=True).contacts.touched(contacts.ROBOT)
+        & set(observations.COLORS)
+    )
+    return {
+        "joints": data.qpos[scene.arm_qpos].copy(),
+        "joint_velocities": data.qvel[scene.arm_dof].copy(),
+        "grasp": np.array([grasp], float),
+        "held": np.array([held], float),
+        "objects": data.qpos[poses].copy(),
+    }
+
+
+def _repaired(path: pathlib.Path) -> dict[tuple[str, int], dict[str, str]]:
+    """The episodes in the file; an unfinished last line is cut off."""
+    if not path.exists():
+        return {}
+    text = path.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        files.write_text(path, whole)
+    rows = csv.DictReader(io.StringIO(whole))
+    if whole and tuple(rows.fieldnames or ()) != (*_KEYS, *METRICS):
+        raise ValueError(f"{path} does not hold the episodes of table 1")
+    return {(row["agent"], int(row["episode"])): row for row in rows}
+
+
+def _append(path: pathlib.Path, row: dict[str, float | int | str]) -> None:
+    """Adds a line in one write."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, (*_KEYS, *METRICS), lineterminator="\n")
+    if not path.exists() or path.stat().st_size == 0:
+        writer.writeheader()
+    writer.writerow(row)
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(handle, text.getvalue().encode())
+    finally:
+        os.close(handle)

@@ -1,0 +1,143 @@
+"""Table 1 from its episodes: means, intervals, ratios to a fresh policy, as text."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from launchers.analysis import explorers, intervals
+from launchers.analysis.exploration import METRICS
+
+# metric -> heading; the rest of METRICS is in the JSON and CSV files only.
+_COLUMNS: Mapping[str, str] = {
+    "dense": "dense reward",
+    "staged_sparse": "staged-sparse reward",
+    "sparse": "sparse reward",
+    "joints": "joints",
+    "joint_velocities": "joint velocities",
+    "grasp": "grasp flag",
+    "held": "grasp of an object",
+    "objects": "object poses",
+}
+NOTE = (
+    "Rewards are sums over an episode, of at most 400. The other columns are variances "
+    "over an episode, means over the values of that part of the state: joint angles "
+    "[rad²]; joint velocities [rad²/s²]; the simulated grasp sensor (1 while the "
+    "hand's flag says so, else 0; fingers that close on nothing set it too); the same "
+    "with an object that touches the hand; object poses (positions [m] and unit "
+    "quaternions). All is read without observation noise. Means over episodes, with "
+    "95 % bootstrap intervals."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Estimates of each agent (row) and metric.
+
+    Attributes:
+      episodes: of each agent.
+      means: model -> metric -> estimate.
+      ratios: model -> metric -> estimate of the ratio to the fresh policy; None where
+        that has 0.
+    """
+
+    episodes: int
+    means: dict[str, dict[str, intervals.Estimate]]
+    ratios: dict[str, dict[str, intervals.Estimate | None]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Lists [value, low, high]; None for what is not a number."""
+
+        def plain(estimate: intervals.Estimate | None) -> list[float | None] | None:
+            if estimate is None:
+                return None
+            return [v if math.isfinite(v) else None for v in estimate]
+
+        return {
+            "episodes": self.episodes,
+            "level": intervals.LEVEL,
+            "compared_with": explorers.FRESH,
+            **{
+                name: {
+                    model: {metric: plain(e) for metric, e in row.items()}
+                    for model, row in rows.items()
+                }
+                for name, rows in (("means", self.means), ("ratios", self.ratios))
+            },
+        }
+
+    def to_csv(self) -> str:
+        """A line an agent and metric."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        edges = ("mean", "low", "high", "ratio", "ratio_low", "ratio_high")
+        writer.writerow(("agent", "metric", *edges))
+        for model, row in self.means.items():
+            for metric, estimate in row.items():
+                ratio = self.ratios[model][metric] or ("", "", "")
+                writer.writerow((model, metric, *estimate, *ratio))
+        return text.getvalue()
+
+    def rows(self, ratios: bool = False) -> list[list[str]]:
+        """The table as cells, its heading first."""
+        source = self.ratios if ratios else self.means
+        cells = [["agent", *_COLUMNS.values()]]
+        for model, row in source.items():
+            if not ratios or model != explorers.FRESH:
+                texts = [_cell(row[metric]) for metric in _COLUMNS]
+                cells.append([explorers.TITLES[model], *texts])
+        return cells
+
+    def to_markdown(self) -> str:
+        """Both tables with their note."""
+        parts = [
+            f"# Table 1: zero-shot exploration, {self.episodes} episodes an agent",
+            NOTE,
+            _markdown(self.rows()),
+            "## Ratios to the fresh MPO policy",
+            "“–”: the fresh policy has 0.",
+            _markdown(self.rows(ratios=True)),
+        ]
+        return "\n\n".join(parts) + "\n"
+
+
+def make(results: Mapping[str, Mapping[str, np.ndarray]], seed: int) -> Table:
+    """Estimates from model -> metric -> [episodes]; `seed` is the bootstrap's."""
+    fresh = results[explorers.FRESH]
+    return Table(
+        episodes=len(fresh[METRICS[0]]),
+        means={
+            model: {m: intervals.mean(row[m], seed) for m in METRICS}
+            for model, row in results.items()
+        },
+        ratios={
+            model: {m: intervals.ratio(row[m], fresh[m], seed) for m in METRICS}
+            for model, row in results.items()
+        },
+    )
+
+
+def _cell(estimate: intervals.Estimate | None) -> str:
+    if estimate is None:
+        return "–"
+    value, low, high = (_number(v) for v in estimate)
+    return f"{value} [{low}, {high}]"
+
+
+def _number(value: float) -> str:
+    if math.isinf(value):
+        return "∞"
+    if value == 0.0 or 0.01 <= abs(value) < 100:
+        return f"{value:.3g}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1e}"
+
+
+def _markdown(cells: list[list[str]]) -> str:
+    head, *rows = (f"| {' | '.join(row)} |" for row in cells)
+    return "\n".join([head, "|" + "---|" * len(cells[0]), *rows])

@@ -1,0 +1,161 @@
+"""Held-out episodes with the expert's phases, and what models say of them.
+
+The phases are a label for analysis; no model sees them. Shape letters: T control steps,
+L look-ahead, P proprioception, O objects, K skills, Z latent.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from datasets import records, schema
+from environments import observations
+
+_HELD_OUT_FRACTION = 0.1  # the loader's
+
+
+@dataclasses.dataclass(frozen=True)
+class Episode:
+    """One episode.
+
+    Attributes:
+      index: in the data set.
+      task: "" where the data set does not say.
+      success: None where it does not say.
+      proprio: [T+1, P] raw; objects: [T+1, O].
+      phases: int [T] into `Labelled.phase_names`; -1 where there is none.
+    """
+
+    index: int
+    task: str
+    success: bool | None
+    proprio: np.ndarray
+    objects: np.ndarray
+    phases: np.ndarray
+
+    @property
+    def num_steps(self) -> int:
+        """T."""
+        return len(self.phases)
+
+    def observation(self) -> dict[str, tf.Tensor]:
+        """What models see at each control step: [T, P] and [T, O]."""
+        steps = self.num_steps
+        return {
+            "proprio": tf.constant(self.proprio[:steps]),
+            "objects": tf.constant(self.objects[:steps]),
+        }
+
+    def window(self, look_ahead: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """The whole episode as a window [1, T+L, P], [1, T+L, O]; the end repeats."""
+        frames = np.arange(self.num_steps + look_ahead)
+        frames = np.minimum(frames, len(self.proprio) - 1)
+        return (
+            tf.constant(self.proprio[frames][None]),
+            tf.constant(self.objects[frames][None]),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """Episodes, and the names of their phases (none where nothing is labelled)."""
+
+    episodes: tuple[Episode, ...]
+    phase_names: tuple[str, ...]
+
+
+def held_out(directory: str | os.PathLike[str], most: int) -> Labelled:
+    """Reads the last tenth of a data set, which training does not see.
+
+    Args:
+      directory: of the data set.
+      most: episodes; where there are more, those spread evenly over them are kept.
+
+    Raises:
+      ValueError: in one line, for a data set that cannot be used.
+    """
+    source = records.Records(directory)  # raises where there is no data set
+    missing = [
+        name
+        for names in observations.GROUPS.values()
+        for name in names
+        if name not in source.observation_features
+    ]
+    if missing:
+        raise ValueError(f"data set {directory} lacks the observation {missing[0]}")
+    count = max(1, round(_HELD_OUT_FRACTION * source.num_episodes))
+    first = source.num_episodes - count
+    try:
+        dataset = tfds.builder_from_directory(os.fspath(directory)).as_dataset(
+            split=f"{schema.SPLIT}[{first}:]",
+            read_config=tfds.ReadConfig(interleave_cycle_length=1),
+            decoders={"steps": tfds.decode.SkipDecoding()},
+        )
+        examples = list(dataset.as_numpy_iterator())
+    except (tf.errors.OpError, AssertionError, OSError) as e:
+        text = " ".join(str(e).split())[:200]
+        raise ValueError(f"data set {directory} is damaged: {text}") from e
+    kept = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
+    names: dict[str, int] = {}
+    episodes = [_episode(examples[i], first + int(i), names) for i in kept]
+    episodes = [episode for episode in episodes if episode is not None]
+    if not episodes:
+        raise ValueError(f"data set {directory} has no valid held-out episode")
+    return Labelled(tuple(episodes), tuple(names))
+
+
+def _episode(example: dict, position: int, names: dict[str, int]) -> Episode | None:
+    steps, metadata = example["steps"], example.get("episode_metadata", {})
+    num_steps = len(steps["action"]) - 1
+    if num_steps < 1 or metadata.get("invalid", False):
+        return None
+    phases = np.full(num_steps, schema.UNKNOWN_PHASE, np.int64)
+    own = json.loads(metadata["expert_phases"]) if "expert_phases" in metadata else []
+    if own and "expert_phase" in steps:
+        # Experts may name their phases in another order.
+        numbers = np.array([names.setdefault(name, len(names)) for name in own])
+        found = np.asarray(steps["expert_phase"][:-1])
+        known = (found >= 0) & (found < len(own))
+        phases[known] = numbers[found[known]]
+    success = metadata.get("success")
+    return Episode(
+        index=int(metadata.get("episode_index", position)),
+        task=metadata.get("task", b"").decode(),
+        success=None if success is None else bool(success),
+        phases=phases,
+        **observations.group(steps["observation"]),
+    )
+
+
+def skill_posteriors(skills, episodes: Sequence[Episode]) -> list[np.ndarray]:
+    """q(y_t | x_{1:t}) of whole episodes by `agents.helms.skills.Skills`: [T, K]."""
+    return [
+        skills.posterior(*episode.window(skills.look_ahead))[0].numpy()
+        for episode in episodes
+    ]
+
+
+def skill_latents(skills, episodes: Sequence[Episode]) -> list[np.ndarray]:
+    """q(z | y, x) of every skill: mean and deviation, each [T, 2, K, Z]."""
+    return [
+        np.stack([p.numpy() for p in skills.mid_level(episode.observation())], axis=1)
+        for episode in episodes
+    ]
+
+
+def encoded_latents(skills, episodes: Sequence[Episode]) -> list[np.ndarray]:
+    """q(z_t | x) by `agents.npmp.skills.NpmpSkills`: mean and deviation, [T, 2, Z]."""
+    return [
+        np.stack(
+            [p[0].numpy() for p in skills.encode(*episode.window(skills.look_ahead))],
+            axis=1,
+        )
+        for episode in episodes
+    ]

@@ -1,0 +1,99 @@
+"""The latent space: principal components, and how much each dimension says.
+
+Pure functions. Shape letters: N samples, Z latent, C components.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+ACTIVE_VARIANCE = 0.01  # of the posterior means, of a dimension in use (Burda, 2016)
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Latents of states, drawn, with their distributions.
+
+    Attributes:
+      latents, means, stddevs: [N, Z].
+      skills: int [N]; None for a model that has none.
+      phases: int [N], -1 where unknown; None where nothing is labelled.
+      phase_names: of the phases.
+    """
+
+    latents: np.ndarray
+    means: np.ndarray
+    stddevs: np.ndarray
+    skills: np.ndarray | None = None
+    phases: np.ndarray | None = None
+    phase_names: tuple[str, ...] = ()
+
+
+class Components(NamedTuple):
+    """Of a principal component analysis."""
+
+    mean: np.ndarray  # [Z]
+    axes: np.ndarray  # [C, Z], orthonormal; the largest entry of each is positive
+    explained: np.ndarray  # [C] share of the variance
+
+    def project(self, values: np.ndarray) -> np.ndarray:
+        """[N, Z] to [N, C]."""
+        return (values - self.mean) @ self.axes.T
+
+
+def principal_components(values: np.ndarray, count: int = 2) -> Components:
+    """The `count` directions in which [N, Z] vary most (all, if there are fewer)."""
+    mean = values.mean(axis=0)
+    _, scales, axes = np.linalg.svd(values - mean, full_matrices=False)
+    total = max(float(np.square(scales).sum()), 1e-12)
+    largest = np.abs(axes).argmax(axis=1)
+    signs = np.sign(axes[np.arange(len(axes)), largest])
+    axes = axes * np.where(signs == 0, 1.0, signs)[:, None]
+    return Components(mean, axes[:count], np.square(scales[:count]) / total)
+
+
+def kl_to_standard(means: np.ndarray, stddevs: np.ndarray) -> np.ndarray:
+    """Mean over [N, Z] of KL(N(mean, stddev^2) || N(0, 1)) of each dimension, nats."""
+    variances = np.square(stddevs)
+    kl = 0.5 * (variances + np.square(means) - 1.0 - np.log(variances))
+    return kl.mean(axis=0)
+
+
+def kl_to_autoregressive(
+    means: np.ndarray, stddevs: np.ndarray, coefficient: float, prior_stddev: float
+) -> np.ndarray:
+    """As `kl_to_standard`, to N(c z_{t-1}, prior_stddev^2) along a sequence [N, Z].
+
+    The expectation over z_{t-1}, of the posterior a step before, is exact:
+    E (m - c z)^2 = (m - c m')^2 + c^2 s'^2. The first step's prior is N(0, 1).
+    """
+    c2, prior_variance = coefficient**2, prior_stddev**2
+    variances = np.square(stddevs)
+    off = np.square(means[1:] - coefficient * means[:-1]) + c2 * variances[:-1]
+    rest = 0.5 * (
+        (variances[1:] + off) / prior_variance
+        - 1.0
+        - np.log(variances[1:] / prior_variance)
+    )
+    first = kl_to_standard(means[:1], stddevs[:1])
+    return (first + rest.sum(axis=0)) / len(means)
+
+
+def mean_variance(means: np.ndarray) -> np.ndarray:
+    """Variance [Z] of the posterior means [N, Z]: what each says of the state."""
+    return means.var(axis=0)
+
+
+def explained_by(labels: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Share [Z] of the variance of [N, Z] that lies between the labels' means."""
+    total = np.square(values - values.mean(axis=0)).sum(axis=0)
+    within = np.zeros(values.shape[1])
+    for label in np.unique(labels):
+        group = values[labels == label]
+        within += np.square(group - group.mean(axis=0)).sum(axis=0)
+    return np.divide(
+        total - within, total, out=np.zeros_like(total, np.float64), where=total > 0
+    )

@@ -1,0 +1,202 @@
+"""The whole analysis: from frozen bundles to one report."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from datasets import code_version
+from launchers import files
+from launchers.analysis import (
+    data_sections,
+    exploration,
+    exploration_table,
+    explorers,
+    labelled,
+    latent_space,
+    models,
+    report,
+    skill_sections,
+)
+from launchers.analysis.config import AnalysisConfig
+from launchers.analysis.result import Result
+from launchers.analysis.workers import Workers
+from launchers.dataset_report import table as text_table
+
+REPORT_FILE = "report.html"
+_SUMMARY_FILE = "summary.json"
+
+
+class Analysis:
+    """One analysis: everything that can be wrong with its input shows at construction.
+
+    `Analysis(config).run()` writes the results into `config.out`: `report.html`, the
+    figures, videos and tables in it as files of their own, and `summary.json`.
+    """
+
+    def __init__(self, config: AnalysisConfig):
+        """Reads the bundles and the data set.
+
+        Raises:
+          ValueError: in one line, what does not fit.
+        """
+        self._config = config
+        self._out = pathlib.Path(config.out)
+        self._bundles: dict[str, tuple[str, Any]] = {}  # model -> directory, frozen
+        for directory in (config.skills, *config.bundles):
+            bundle = models.load(directory)
+            name = models.name(bundle)
+            if name in self._bundles:
+                raise ValueError(
+                    f"{self._bundles[name][0]} and {directory} are both bundles of "
+                    f"{name}; give one of each model"
+                )
+            self._bundles[name] = directory, bundle
+        self._setting = exploration.Setting(
+            task=config.task,
+            object_set=config.object_set,
+            domain_randomization=config.domain_randomization,
+            max_action_delay=config.max_action_delay,
+            seed=config.seed,
+        )
+        # A fresh policy normalises its observations by the first bundle's statistics.
+        directories = {m: directory for m, (directory, _) in self._bundles.items()}
+        directories[explorers.FRESH] = config.skills
+        self._agents = [
+            exploration.Agent(model, directories[model])
+            for model in explorers.TITLES
+            if model in directories
+        ]
+        self._checksums = {
+            agent.model: str(models.load(agent.bundle).description["checksum"])
+            for agent in self._agents
+        }
+        if config.table1_episodes:
+            exploration.check(self._out, self._setting, self._checksums)
+        self._data = None
+        if config.dataset is not None:
+            self._data = labelled.held_out(config.dataset, config.dataset_episodes)
+
+    def run(self) -> str:
+        """Does everything and returns lines for a terminal."""
+        self._out.mkdir(parents=True, exist_ok=True)
+        parts: list[tuple[str, Result]] = []
+        with Workers(self._config.processes) as workers:
+            if "helms" in self._bundles:
+                parts += self._skills(workers)
+            if "npmp" in self._bundles and self._data is not None:
+                _, npmp = self._bundles["npmp"]
+                found = data_sections.show_npmp(
+                    npmp, self._data, self._out, self._config.seed
+                )
+                parts.append(("npmp", found))
+            if self._config.table1_episodes:
+                parts.append(("table1", self._table1(workers)))
+        parts.append(("provenance", self._provenance()))
+        numbers = {name: part.numbers for name, part in parts if part.numbers}
+        files.write_json(self._out / _SUMMARY_FILE, numbers)
+        names = ", ".join(self._bundles)
+        report.write(
+            self._out / REPORT_FILE,
+            title=f"Analysis of learned skills ({names})",
+            subtitle=f"of the bundle {self._config.skills}",
+            sections=[part.section for _, part in parts],
+        )
+        return "\n".join(line for _, part in parts for line in part.lines)
+
+    def _skills(self, workers: Workers) -> list[tuple[str, Result]]:
+        """All of HeLMS but table 1."""
+        config, out = self._config, self._out
+        directory, skills = self._bundles["helms"]
+        rollouts = skill_sections.run_rollouts(
+            config, directory, skills.num_skills, workers
+        )
+        parts = [("rollouts", skill_sections.show_rollouts(config, rollouts, out))]
+        if self._data is None:
+            parts.append(("skills", skill_sections.show_transitions(skills, out)))
+            samples = data_sections.rollout_samples(rollouts)
+            source = "the rollouts above"
+        else:
+            found = data_sections.infer(skills, self._data)
+            shown = skill_sections.show_transitions(
+                skills, out, found.use, found.transitions
+            )
+            prior = skills.transition_matrix().numpy()
+            parts.append(("skills", shown))
+            parts.append(("sequences", data_sections.show_sequences(found, prior, out)))
+            samples = data_sections.skill_samples(skills, found, config.seed)
+            source = "the likeliest skills on the held-out episodes"
+        kl = latent_space.kl_to_standard(samples.means, samples.stddevs)
+        shown = data_sections.show_latents(
+            "Latent space", samples, kl, source, out / "latents.png", config.seed
+        )
+        return [*parts, ("latents", shown)]
+
+    def _table1(self, workers: Workers) -> Result:
+        config, out = self._config, self._out
+        exploration.record(out, self._setting, self._checksums)
+        results = exploration.collect(
+            out,
+            self._setting,
+            self._agents,
+            config.table1_episodes,
+            functools.partial(workers.run, exploration.run, title="table 1"),
+        )
+        table = exploration_table.make(results, config.seed)
+        files.write_json(out / "table1.json", table.to_json())
+        files.write_text(out / "table1.csv", table.to_csv())
+        files.write_text(out / "table1.md", table.to_markdown())
+        result = Result(report.Section("Table 1: zero-shot exploration"))
+        section = result.section
+        randomized = "with" if config.domain_randomization else "without"
+        section.text(
+            f"{config.table1_episodes} episodes of each agent at the start of RL: "
+            f"{config.task}, object set {config.object_set}, {randomized} domain "
+            f"randomisation, action delays of 0 to {config.max_action_delay} steps. "
+            "All agents have the same seeds and act with their noise. What RL would "
+            "start from scratch is drawn anew for each episode: HeLMS's high level, "
+            "and the whole of the fresh MPO policy."
+        )
+        section.table(table.rows())
+        section.note(exploration_table.NOTE)
+        section.text("Ratios to the fresh MPO policy (–: that has 0):")
+        section.table(table.rows(ratios=True))
+        result.numbers = table.to_json()
+        head, *rows = table.rows()
+        result.lines += ["", *text_table(head, rows)]
+        return result
+
+    def _provenance(self) -> Result:
+        """Where everything comes from."""
+        section = report.Section("How this was made")
+        settings = {
+            key: value
+            for key, value in vars(self._config).items()
+            if key != "processes"  # that changes nothing
+        }
+        section.text(
+            f"python -m launchers.analyse_skills, code version "
+            f"{code_version.describe()}, with these settings:"
+        )
+        section.table(_pairs("setting", settings))
+        for name, (directory, bundle) in self._bundles.items():
+            description = bundle.description
+            section.text(
+                f"Bundle of {name} at {directory}, checksum "
+                f"{description['checksum'][:16]}…:"
+            )
+            section.table(_pairs("setting", description.get("config", {})))
+            section.details("the data it was trained on", description.get("data", {}))
+            section.details("its training", description.get("training", {}))
+        return Result(section)
+
+
+def _pairs(title: str, values: dict[str, Any]) -> Sequence[Sequence[str]]:
+    def text(value: Any) -> str:
+        if isinstance(value, (list, tuple)):
+            return ", ".join(map(str, value)) or "–"
+        return "–" if value is None else str(value)
+
+    return [[title, "value"], *([key, text(value)] for key, value in values.items())]

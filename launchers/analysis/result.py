@@ -1,0 +1,31 @@
+"""What a part of an analysis leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from launchers.analysis.report import Section
+
+
+@dataclasses.dataclass
+class Result:
+    """A part's section of the report, its numbers and its lines for a terminal."""
+
+    section: Section
+    numbers: dict[str, Any] = dataclasses.field(default_factory=dict)
+    lines: list[str] = dataclasses.field(default_factory=list)
+
+
+def finite(values: np.ndarray) -> list:
+    """Nested lists for JSON, which has no NaN and no infinity: None in their place."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, list):
+            return [plain(v) for v in value]
+        return value if math.isfinite(value) else None
+
+    return plain(np.asarray(values, np.float64).tolist())

@@ -1,0 +1,220 @@
+"""Table 1: how it goes on, what it measures, and how its agents act."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from agents.helms_cat import networks as helms_cat_networks
+from agents.helms_cat.config import HelmsCatConfig
+from environments import controller, observations
+from launchers.analysis import exploration, exploration_table, explorers
+from launchers.analysis.exploration import METRICS, Agent, Setting
+
+SETTING = Setting("stack_red_blue", 4, True, 2, seed=0)
+AGENTS = (Agent("helms", "skills"), Agent("mpo", "skills"))
+OBSERVATION = {
+    key: np.random.default_rng(0).normal(size=size).astype(np.float32)
+    for key, size in observations.GROUP_SIZES.items()
+}
+
+
+def _row(job):
+    """A made-up episode; the fresh policy never succeeds nor holds anything."""
+    rng = np.random.default_rng([job.episode, len(job.agent.model)])
+    row = {metric: float(rng.uniform(0.1, 1.0)) for metric in METRICS}
+    if job.agent.model == "mpo":
+        row |= {"held": 0.0, "sparse": 0.0}
+    keys = {"agent": job.agent.model, "episode": job.episode, "seed": 7, "steps": 400}
+    return keys | row
+
+
+class Runner:
+    """Runs jobs out of order; stops after some, as an interruption would."""
+
+    def __init__(self, most=100):
+        self.jobs = []
+        self._most = most
+
+    def __call__(self, jobs):
+        for job in sorted(jobs, key=lambda j: (j.agent.model, -j.episode)):
+            if len(self.jobs) == self._most:
+                raise KeyboardInterrupt
+            self.jobs.append(job)
+            yield _row(job)
+
+
+def _collect(out, runner, episodes=5):
+    return exploration.collect(out, SETTING, AGENTS, episodes, runner)
+
+
+def test_an_interrupted_table_equals_one_in_one_go(tmp_path):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    whole = _collect(tmp_path / "whole", Runner())
+    path = tmp_path / "parts" / exploration.EPISODES_FILE
+    with pytest.raises(KeyboardInterrupt):
+        _collect(path.parent, Runner(most=4))
+    text = path.read_text()
+    path.write_text(text + text.splitlines()[-1][:30])  # killed as it wrote a line
+    rest = Runner()
+    parts = _collect(path.parent, rest)
+    assert len(rest.jobs) == 6
+    for model, metrics in whole.items():
+        assert list(metrics) == list(METRICS)
+        for metric, values in metrics.items():
+            np.testing.assert_array_equal(values, parts[model][metric])
+    assert len(path.read_text().splitlines()) == 11
+    table = exploration_table.make(whole, seed=0)
+    assert table == exploration_table.make(parts, seed=0)
+    more = Runner()
+    _collect(path.parent, more, episodes=6)
+    assert [job.episode for job in more.jobs] == [5, 5]
+
+
+def test_another_file_is_not_taken_for_episodes(tmp_path):
+    (tmp_path / exploration.EPISODES_FILE).write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="does not hold the episodes"):
+        _collect(tmp_path, Runner())
+
+
+def test_episodes_of_another_setting_or_bundle_are_refused(tmp_path):
+    exploration.check(tmp_path, SETTING, {"helms": "a"})
+    exploration.record(tmp_path, SETTING, {"helms": "a"})
+    exploration.record(tmp_path, SETTING, {"bc": "b"})  # one more agent is fine
+    exploration.check(tmp_path, SETTING, {"helms": "a", "bc": "b", "npmp": "c"})
+    other = Setting("stack_red_blue", 3, True, 2, seed=0)
+    with pytest.raises(ValueError, match="object_set 4, not 3; give another --out"):
+        exploration.check(tmp_path, other, {"helms": "a"})
+    with pytest.raises(ValueError, match="another bundle of helms"):
+        exploration.check(tmp_path, SETTING, {"helms": "b"})
+
+
+def test_the_table_names_what_has_no_ratio(tmp_path):
+    table = exploration_table.make(_collect(tmp_path, Runner()), seed=0)
+    found = json.loads(json.dumps(table.to_json(), allow_nan=False))
+    assert found["episodes"] == 5
+    assert found["ratios"]["helms"]["held"] is None
+    value, low, high = found["means"]["helms"]["dense"]
+    assert low < value < high
+    assert found["ratios"]["mpo"]["dense"] == [1.0, 1.0, 1.0]
+    text = table.to_markdown()
+    assert "| HeLMS, fresh high level |" in text and "| – |" in text
+    assert text.count("| MPO, fresh |") == 1  # none among the ratios
+    lines = table.to_csv().splitlines()
+    assert len(lines) == 1 + 2 * len(METRICS)
+    assert lines[1].startswith(f"helms,dense,{value},")
+
+
+def test_variance_is_over_time_and_the_mean_over_values():
+    values = np.array([[0.0, 1.0], [2.0, 1.0]])
+    assert exploration.variance(values) == 0.5
+
+
+def test_a_quaternion_that_changes_its_sign_does_not_jump():
+    angles = np.linspace(0.8 * np.pi, 1.2 * np.pi, 9)  # w passes 0
+    poses = np.zeros((9, 1, 7))
+    poses[:, 0, 3] = np.cos(angles / 2)
+    poses[:, 0, 4] = np.sin(angles / 2)
+    jumping = poses.copy()
+    jumping[4:, :, 3:] *= -1
+    jumping[6, :, 3:] *= -1
+    np.testing.assert_allclose(exploration.continuous_poses(jumping), poses)
+    np.testing.assert_array_equal(exploration.continuous_poses(poses), poses)
+
+
+class FakeBundle:
+    """Frozen models of every kind in one; actions are easy to tell."""
+
+    num_skills = 3
+    latent_dim = 2
+    action_dim = controller.ACTION_SIZE
+    proprio_dim = observations.GROUP_SIZES["proprio"]
+    object_dim = observations.GROUP_SIZES["objects"]
+    action_stddev = 0.0
+
+    def observation_statistics(self):
+        return {
+            key: (np.zeros(size), np.ones(size))
+            for key, size in observations.GROUP_SIZES.items()
+        }
+
+    def decode(self, skill, observation, seed=None, action_noise=False):
+        del observation
+        assert seed is not None and action_noise
+        return tf.tile(0.1 * tf.cast(skill, tf.float32)[:, None], [1, self.action_dim])
+
+    def sample_prior(self, previous_latent, seed):
+        del seed
+        return 0.5 * previous_latent
+
+    def low_level(self, latent, observation):
+        del observation
+        return tf.tile(latent[:, :1], [1, self.action_dim])
+
+    def sample(self, observation, seed):
+        del seed
+        return 3.0 * tf.ones_like(observation["proprio"][:, : self.action_dim])
+
+    def latent(self, observation):
+        mean = tf.zeros([1, self.latent_dim])
+        return mean, 0.25 * tf.ones_like(mean)
+
+
+def _actions(model, seed=0, steps=3, actor=None):
+    actor = actor or explorers.Actor(explorers.make(model, FakeBundle()))
+    actor.begin(seed)
+    return np.stack([actor.act(OBSERVATION) for _ in range(steps)])
+
+
+@pytest.mark.parametrize("model", explorers.TITLES)
+def test_an_episode_is_a_function_of_its_seed(model):
+    actor = explorers.Actor(explorers.make(model, FakeBundle()))
+    first = _actions(model, seed=5, actor=actor)
+    assert first.shape == (3, controller.ACTION_SIZE)
+    assert np.abs(first).max() <= 1.0
+    other = _actions(model, seed=6, actor=actor)
+    np.testing.assert_array_equal(_actions(model, seed=5, actor=actor), first)
+    np.testing.assert_array_equal(_actions(model, seed=5), first)
+    assert (model == "bc") == np.array_equal(other, first)
+
+
+def test_a_fresh_high_level_takes_every_skill_about_as_often():
+    found = np.round(10 * _actions("helms", steps=300)[:, 0])
+    shares = [np.mean(found == k) for k in range(3)]
+    assert min(shares) > 0.2, shares
+
+
+def test_the_fresh_high_level_is_the_one_that_rl_starts_with():
+    skills = FakeBundle()
+    actor = explorers.Actor(explorers.make("helms", skills))
+    found = np.round(10 * _actions("helms", seed=3, steps=20, actor=actor)[:, 0])
+    high_level = helms_cat_networks.make_networks(
+        HelmsCatConfig(), skills, observations.GROUP_SIZES, seed=3
+    ).policy
+    logits = high_level({key: value[None] for key, value in OBSERVATION.items()})
+    for step, skill in enumerate(found):
+        seed = tf.random.experimental.stateless_split([3, step], 2)[0]
+        drawn = tf.random.stateless_categorical(logits, 1, seed, tf.int32)
+        assert drawn.numpy()[0, 0] == skill
+
+
+def test_npmp_follows_its_prior():
+    first, second, third = _actions("npmp")[:, 0]
+    np.testing.assert_allclose([second, third], [first / 2, first / 4], rtol=1e-5)
+
+
+def test_actions_are_clipped():
+    np.testing.assert_array_equal(_actions("bc"), 1.0)
+
+
+def test_hierarchical_bc_draws_its_latent():
+    found = _actions("hierarchical_bc", steps=400)[:, 0]
+    assert found.std() == pytest.approx(0.25, rel=0.15)
+
+
+def test_a_fresh_mpo_policy_has_acmes_deviation_about_zero():
+    found = _actions("mpo", steps=400)
+    assert np.abs(found.mean()) < 0.05
+    assert found.std() == pytest.approx(0.3, rel=0.1)
