@@ -20,8 +20,11 @@ from typing import Any
 import acme
 from absl import flags
 
-from agents.helms import learning, networks
+from agents.helms import networks
 from agents.helms.config import HelmsConfig
+from agents.helms.model import HelmsModel
+from agents.offline import learning
+from agents.offline.networks import Dims, Statistics
 from datasets import builder, fakes, loader, rollout, schema, statistics
 from environments import stacking
 from launchers import command
@@ -151,7 +154,7 @@ def write_noise(directory: pathlib.Path, episodes: int) -> None:
 
 def _make_learner(
     config: HelmsConfig,
-    normalisation: networks.Statistics,
+    normalisation: Statistics,
     source: dict[str, Iterator[learning.Batch]],
 ) -> acme.Learner:
     """The learner of `launchers.train_skills`, which takes from source["batches"]."""
@@ -162,9 +165,9 @@ def _make_learner(
             yield next(source["batches"])
 
     sizes = {name: len(mean) for name, (mean, _) in normalisation.items()}
-    dims = networks.HelmsDims(**sizes, action=schema.ACTION_SIZE)
+    dims = Dims(**sizes, action=schema.ACTION_SIZE)
     model = networks.HelmsNetworks(config, dims, normalisation)
-    return learning.HelmsLearner(config, model, batches)
+    return learning.OfflineLearner(HelmsModel(model), batches)
 
 
 def _repeated(batch: Any) -> Iterator[Any]:

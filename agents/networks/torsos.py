@@ -31,6 +31,41 @@ class LeadingDims(snt.Module):
         return outputs
 
 
+class _Linear(snt.Linear):
+    """A linear layer whose bias TensorFlow fuses with its product and activation.
+
+    It does so for the op BiasAdd, and not for the sum in Sonnet's layer: that takes two
+    more passes over the result, a tenth of a training step on a CPU.
+    """
+
+    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+        self._initialize(inputs)
+        return tf.nn.bias_add(tf.matmul(inputs, self.w), self.b)
+
+
+class _Mlp(snt.Module):
+    """Linear layers, each followed by the activation."""
+
+    def __init__(
+        self,
+        hidden_sizes: Sequence[int],
+        activation: Callable[[tf.Tensor], tf.Tensor],
+        w_init: snt.initializers.Initializer | None,
+        name: str,
+    ):
+        super().__init__(name=name)
+        self._activation = activation
+        self._layers = [
+            _Linear(size, w_init=w_init, name=f"linear_{i}")
+            for i, size in enumerate(hidden_sizes)
+        ]
+
+    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+        for layer in self._layers:
+            inputs = self._activation(layer(inputs))
+        return inputs
+
+
 def make_mlp(
     hidden_sizes: Sequence[int],
     activation: Callable[[tf.Tensor], tf.Tensor] = tf.nn.elu,
@@ -50,14 +85,7 @@ def make_mlp(
     """
     if not hidden_sizes or any(size < 1 for size in hidden_sizes):
         raise ValueError(f"hidden sizes must be positive, got {list(hidden_sizes)}")
-    mlp = snt.nets.MLP(
-        hidden_sizes,
-        w_init=w_init,
-        activation=activation,
-        activate_final=True,
-        name=name,
-    )
-    return LeadingDims(mlp)
+    return LeadingDims(_Mlp(hidden_sizes, activation, w_init, name))
 
 
 def make_input_representation(

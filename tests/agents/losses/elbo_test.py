@@ -231,3 +231,41 @@ def test_shapes_that_do_not_fit_are_refused():
 
     with pytest.raises(ValueError, match="static"):
         unknown_time(tf.zeros([1, 2, 2, 2]))
+
+
+def test_bound_is_the_likelihood_at_the_true_posterior_and_lower_elsewhere():
+    # a = w z + noise of deviation s: p(a) and p(z | a) are known. Here neither p(z) nor
+    # p(a | z) knows of y, so the posterior of y is its prior.
+    w, s = 0.8, 0.1
+    inputs = _inputs(11)
+    action = np.random.default_rng(12).normal(scale=0.5, size=(B, T, 1, 1))
+    variance = s**2 / (w**2 + s**2)
+    mean = action * variance * w / s**2
+
+    def bound(mean, stddev, posterior_logits):
+        log_prob = elbo.gaussian_log_prob(tf.constant(action), w * mean, s)
+        log_likelihood = log_prob - tf.squeeze((w * stddev / s) ** 2 / 2, -1)
+        kl = tf.reduce_sum(elbo.gaussian_kl_to_standard(mean, stddev), -1)
+        return elbo.helms_elbo(
+            log_likelihood + tf.zeros([B, T, K], tf.float64),
+            kl + tf.zeros([B, T, K], tf.float64),
+            tf.constant(posterior_logits),
+            tf.constant(inputs["prior_logits"]),
+            tf.constant(inputs["mask"]),
+            beta_y=1.0,
+            beta_z=1.0,
+        )[0]
+
+    mean = tf.constant(mean)
+    stddev = tf.fill([B, T, 1, 1], tf.constant(np.sqrt(variance)))
+    prior = np.broadcast_to(inputs["prior_logits"], [B, T, K, K])
+    marginal = tfd.Normal(tf.constant(0.0, tf.float64), np.hypot(w, s))
+    expected = tf.reduce_sum(marginal.log_prob(action), axis=[1, 2, 3])
+    np.testing.assert_allclose(bound(mean, stddev, prior), expected, rtol=1e-9)
+    for worse in (
+        bound(mean + 0.05, stddev, prior),
+        bound(mean, 1.1 * stddev, prior),
+        bound(mean, 0.9 * stddev, prior),
+        bound(mean, stddev, inputs["posterior_logits"]),
+    ):
+        assert (worse.numpy() < expected.numpy() - 1e-4).all()
