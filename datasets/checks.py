@@ -42,11 +42,11 @@ def check_features(features: Mapping[str, Any], action_shape: Any) -> Iterator[s
     """
     if tuple(action_shape) != (schema.ACTION_SIZE,):
         yield f"action has shape {list(action_shape)}; valid: [{schema.ACTION_SIZE}]"
-    names = (*observations.FRAME_SIZES, observations.PREVIOUS_ACTION)
-    missing = [name for name in names if name not in features]
+    needed = tuple(observations.FRAME_SIZES)  # no learner reads the previous action
+    missing = [name for name in needed if name not in features]
     if missing:
         yield f"lacks the observations {', '.join(missing)}"
-    for name in names:
+    for name in (*needed, observations.PREVIOUS_ACTION):
         if name in features and tuple(features[name].shape) != observations.shape(name):
             shape, valid = list(features[name].shape), list(observations.shape(name))
             yield f"{name} has shape {shape}; valid: {valid}"

@@ -18,6 +18,8 @@ import tensorflow_datasets as tfds
 from datasets import paths, schema
 from environments import observations
 
+_TOLERANCE = 1e-6  # of float32, at the bounds of actions
+
 
 @dataclasses.dataclass(frozen=True)
 class Episodes:
@@ -53,16 +55,8 @@ def load(directory: str | os.PathLike[str]) -> Episodes:
 
 def _check_files(path: pathlib.Path) -> int:
     """Returns what changes when the data set does."""
-    if not path.is_dir():
-        raise ValueError(f"data set {path} does not exist")
-    info = path / paths.DATASET_INFO
-    if info.exists():
-        return info.stat().st_mtime_ns
-    if (path / paths.MANIFEST).exists():
-        raise ValueError(
-            f"data set {path} is not finished: the command that began it continues it"
-        )
-    raise ValueError(f"{path} is not a data set: it has no {paths.DATASET_INFO}")
+    paths.check_dataset(path)
+    return (path / paths.DATASET_INFO).stat().st_mtime_ns
 
 
 @functools.lru_cache(maxsize=1)  # Only one: they are large.
@@ -103,16 +97,16 @@ def _check_format(builder: tfds.core.DatasetBuilder, name: str) -> None:
             f"data set {name}: action has shape {list(action.shape)}; valid: "
             f"[{schema.ACTION_SIZE}]"
         )
-    for names in observations.GROUPS.values():
-        for key in names:
-            if key not in available:
-                raise ValueError(f"data set {name} lacks the observation {key}")
-            shape, valid = tuple(available[key].shape), observations.shape(key)
-            if shape != valid:
-                raise ValueError(
-                    f"data set {name}: {key} has shape {list(shape)}; valid: "
-                    f"{list(valid)}"
-                )
+    keys = [key for names in observations.GROUPS.values() for key in names]
+    missing = [key for key in keys if key not in available]
+    if missing:
+        raise ValueError(f"data set {name} lacks the observations {', '.join(missing)}")
+    for key in keys:
+        shape, valid = tuple(available[key].shape), observations.shape(key)
+        if shape != valid:
+            raise ValueError(
+                f"data set {name}: {key} has shape {list(shape)}; valid: {list(valid)}"
+            )
 
 
 def _read(builder: tfds.core.DatasetBuilder, name: str) -> Episodes:
@@ -132,6 +126,12 @@ def _read(builder: tfds.core.DatasetBuilder, name: str) -> Episodes:
         for key, values in arrays.items():
             if not np.isfinite(values).all():
                 raise ValueError(f"data set {name}: episode {index}: {key} not finite")
+        largest = np.abs(arrays["action"]).max(initial=0.0)
+        if largest > 1.0 + _TOLERANCE:
+            raise ValueError(
+                f"data set {name}: episode {index}: an action of {largest:.4g} is "
+                "outside [-1, 1]"
+            )
         if len(arrays["action"]) >= 2 and not metadata.get("invalid", False):
             episodes.append((index, arrays))
     if not episodes:

@@ -46,6 +46,24 @@ def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
     commit(aside, path)
 
 
+def check_dataset(path: pathlib.Path) -> None:
+    """Raises ValueError unless the directory holds a finished data set."""
+    if not path.is_dir():
+        raise ValueError(f"data set {path} does not exist")
+    if (path / DATASET_INFO).exists():
+        return
+    if (path / MANIFEST).exists():
+        raise ValueError(
+            f"data set {path} is not finished: the command that began it continues it"
+        )
+    # TFDS keeps data sets as NAME/VERSION or NAME/CONFIG/VERSION.
+    below = sorted(path.glob(f"*/{DATASET_INFO}")) + sorted(
+        path.glob(f"*/*/{DATASET_INFO}")
+    )
+    hint = f"; {below[0].parent} is one" if below else ""
+    raise ValueError(f"{path} is not a data set: it has no {DATASET_INFO}{hint}")
+
+
 def read_manifest(directory: pathlib.Path) -> dict[str, Any]:
     """Returns `manifest.json`.
 

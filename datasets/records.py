@@ -94,15 +94,7 @@ class Records:
           ValueError: no directory, no data set, empty, not RLDS, or no TFRecord files.
         """
         path = self.directory = pathlib.Path(directory)
-        if not path.is_dir():
-            raise ValueError(f"{path} is not a directory")
-        if not (path / paths.DATASET_INFO).exists():
-            if (path / paths.MANIFEST).exists():
-                raise ValueError(
-                    f"data set {path} is not finished: the command that began it "
-                    "continues it"
-                )
-            raise ValueError(f"{path} is no data set: it has no {paths.DATASET_INFO}")
+        paths.check_dataset(path)
         try:
             info = tfds.builder_from_directory(str(path)).info
         except Exception as e:  # TFDS raises whatever its parsers do.

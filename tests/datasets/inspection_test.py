@@ -186,7 +186,7 @@ def _cut(example):
         ),
         (
             _frame("sawyer/joints/angle", 6, 1, 2.5),
-            "sawyer/joints/angle[1] is 2.5, outside [-3.82, 2.3], at step 6",
+            "sawyer/joints/angle[1] is 2.5, outside [-3.829, 2.294], at step 6",
         ),
         (
             _frame("sawyer/tcp/pose", 6, 0, 1.2),
@@ -387,7 +387,7 @@ def test_other_features_are_named():
     features = {name: Feature(*observations.shape(name)) for name in names}
     assert list(checks.check_features(features, (5,))) == []
     features["wrist/force"] = Feature(3)
-    del features["wrist/angle"]
+    del features["wrist/angle"], features["action/environment"]
     assert list(checks.check_features(features, (4,))) == [
         "action has shape [4]; valid: [5]",
         "lacks the observations wrist/angle",
@@ -411,10 +411,11 @@ def test_directories_that_hold_no_data_set_are_refused(clean, copy, tmp_path):
         with pytest.raises(ValueError, match=match):
             records.Records(directory)
 
-    refused(tmp_path / "nothing", "is not a directory")
-    refused(clean / "features.json", "is not a directory")
+    refused(tmp_path / "nothing", "does not exist")
+    refused(clean / "features.json", "does not exist")
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", "is no data set")
+    refused(tmp_path / "empty", "is not a data set")
+    refused(clean.parent, rf"is not a data set: .*; {clean} is one")
     info = copy / "dataset_info.json"
     content = json.loads(info.read_text())
     info.unlink()

@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 
 from datasets import builder, collect, fakes, loader, paths, schema
 from environments import observations
+from tests import dataset_files
 
 EPISODES, T, L = 12, 4, 2  # Of 5 to 12 steps each.
 SETTINGS = schema.Settings(
@@ -198,8 +199,16 @@ def _written(directory, action_size=5, drop=None, length=6, shards=1):
 def test_data_sets_of_other_shapes(tmp_path):
     with pytest.raises(ValueError, match=r"action has shape \[7\]; valid: \[5\]"):
         loader.load(_written(tmp_path / "a", action_size=7))
-    with pytest.raises(ValueError, match="lacks the observation wrist/force"):
+    with pytest.raises(ValueError, match="lacks the observations wrist/force"):
         loader.load(_written(tmp_path / "b", drop="wrist/force"))
+
+
+def test_an_action_that_is_out_of_range(tmp_path):
+    episodes = dataset_files.examples(2)
+    episodes[1]["steps"]["action"][4, 2] = -1.5
+    data = dataset_files.write(tmp_path / "data", episodes)
+    with pytest.raises(ValueError, match=r"episode 1: an action of 1.5 is outside"):
+        loader.load(data)
 
 
 def test_an_observation_of_another_shape(tmp_path, monkeypatch):

@@ -103,7 +103,7 @@ def test_problems_are_named_one_a_line_and_exit_2(tmp_path):
 
 def test_warnings_alone_exit_0(tmp_path):
     episodes = dataset_files.examples(4)
-    dataset_files.set_frame(episodes[2], "wrist/force", 5, 1e3)
+    dataset_files.set_frame(episodes[2], "wrist/force", 5, [1e3, 0, 0])
     run = _run(dataset_files.write(tmp_path / "data", episodes))
     assert run.returncode == 0
     (line,) = _messages(run)
@@ -159,7 +159,7 @@ def test_data_sets_with_no_metadata_are_shown(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tests"], "tests is no data set"),
+        (["tests"], "tests is not a data set: it has no dataset_info.json"),
         ([], "which data set?"),
         (["tests", "--video"], "--video needs --out=DIR"),
         (["one", "two"], "unexpected argument 'two'"),
