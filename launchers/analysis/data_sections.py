@@ -139,7 +139,8 @@ def _add_dwell_times(result: Result, found: SkillSequences, prior: np.ndarray) -
     rows = [["skill", "use, %", "mean stay, steps", "by the prior, steps"]]
     for k in range(found.num_skills):
         stays = "–" if np.isnan(dwell[k]) else f"{dwell[k]:.1f}"
-        rows.append([str(k), f"{100 * found.use[k]:.1f}", stays, f"{implied[k]:.1f}"])
+        expected = "∞" if np.isinf(implied[k]) else f"{implied[k]:.1f}"
+        rows.append([str(k), f"{100 * found.use[k]:.1f}", stays, expected])
     result.section.table(rows)
     result.section.note(
         "How long the likeliest skill stays before another one takes over, and "
@@ -154,7 +155,7 @@ def _add_dwell_times(result: Result, found: SkillSequences, prior: np.ndarray) -
 def show_latents(
     title: str,
     samples: latent_space.Samples,
-    kl: np.ndarray,
+    kl: np.ndarray | None,
     source: str,
     path: pathlib.Path,
     seed: int,
@@ -164,7 +165,7 @@ def show_latents(
     Args:
       title: of the section.
       samples: drawn latents with their distributions.
-      kl: [Z] nats to the model's prior.
+      kl: [Z] nats to the model's prior; None for latents without variance.
       source: what the samples are of.
       path: of the figure.
       seed: which samples are drawn in it.
@@ -173,20 +174,21 @@ def show_latents(
     variances = latent_space.mean_variance(samples.means)
     active = int((variances > latent_space.ACTIVE_VARIANCE).sum())
     text = (
-        f"{len(samples.latents)} latents of {source}. {active} of {len(kl)} dimensions "
-        f"are in use (variance of the posterior mean over "
-        f"{latent_space.ACTIVE_VARIANCE}); the KL to the prior is {kl.sum():.2f} nats "
-        "a step."
+        f"{len(samples.latents)} latents of {source}. {active} of {len(variances)} "
+        "dimensions are in use (variance of the posterior mean over "
+        f"{latent_space.ACTIVE_VARIANCE}); "
+    ) + (
+        "they have no variance and so no KL to the prior."
+        if kl is None
+        else f"the KL to the prior is {kl.sum():.2f} nats a step."
     )
     result.section.text(text)
     result.lines.append(f"{title}: {text}")
     plots.write_latents(path, samples, kl, variances, seed)
     result.section.picture(path, "Principal components of z, and its dimensions' use.")
-    columns = {
-        "KL to the prior, nats": kl,
-        "variance of the mean": variances,
-        "mean deviation": samples.stddevs.mean(axis=0),
-    }
+    columns = {} if kl is None else {"KL to the prior, nats": kl}
+    columns["variance of the mean"] = variances
+    columns["mean deviation"] = samples.stddevs.mean(axis=0)
     if samples.skills is not None:
         explained = latent_space.explained_by(samples.skills, samples.latents)
         columns["explained by the skill"] = explained
@@ -197,7 +199,7 @@ def show_latents(
                 samples.phases[known], samples.latents[known]
             )
     rows = [["dimension of z", *columns]]
-    for d in range(len(kl)):
+    for d in range(len(variances)):
         rows.append([str(d), *(f"{column[d]:.3f}" for column in columns.values())])
     result.section.table(rows)
     result.numbers = {

@@ -128,7 +128,9 @@ class Analysis:
             parts.append(("sequences", data_sections.show_sequences(found, prior, out)))
             samples = data_sections.skill_samples(skills, found, config.seed)
             source = "the likeliest skills on the held-out episodes"
-        kl = latent_space.kl_to_standard(samples.means, samples.stddevs)
+        kl = None
+        if samples.stddevs.all():  # those of discrete skills are 0
+            kl = latent_space.kl_to_standard(samples.means, samples.stddevs)
         shown = data_sections.show_latents(
             "Latent space", samples, kl, source, out / "latents.png", config.seed
         )

@@ -127,7 +127,7 @@ def write_timelines(
 def write_latents(
     path: pathlib.Path,
     samples: latent_space.Samples,
-    kl: np.ndarray,
+    kl: np.ndarray | None,
     variances: np.ndarray,
     seed: int,
 ) -> None:
@@ -136,7 +136,7 @@ def write_latents(
     Args:
       path: of the picture.
       samples: at most 4,000 of them are drawn.
-      kl: [Z] nats to the prior.
+      kl: [Z] nats to the prior; None for latents that have no variance.
       variances: [Z] of the posterior means.
       seed: which samples are drawn.
     """
@@ -170,8 +170,9 @@ def write_latents(
             ncols=min(5, len(names)),
             frameon=False,
         )
-    places = np.arange(len(kl))
-    bars.bar(places - 0.2, kl, 0.4, label="KL to the prior, nats", color="#4c6a92")
+    places = np.arange(len(variances))
+    if kl is not None:
+        bars.bar(places - 0.2, kl, 0.4, label="KL to the prior, nats", color="#4c6a92")
     bars.bar(
         places + 0.2, variances, 0.4, label="variance of the mean", color="#c98b3a"
     )
