@@ -75,9 +75,9 @@ def test_invalid_episodes_are_left_out(tmp_path):
 
 
 def test_what_is_no_data_set_is_named(tmp_path):
-    with pytest.raises(ValueError, match="is not a directory"):
+    with pytest.raises(ValueError, match="does not exist"):
         labelled.held_out(tmp_path / "missing", most=1)
-    with pytest.raises(ValueError, match="is no data set"):
+    with pytest.raises(ValueError, match="is not a data set"):
         labelled.held_out(tmp_path, most=1)
 
 
