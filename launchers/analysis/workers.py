@@ -8,7 +8,6 @@ results of an episode thus do not depend on how many processes there are.
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import logging
 import multiprocessing
 import os
@@ -21,18 +20,10 @@ from typing import TypeVar
 
 import tqdm
 
+from datasets import workers
+
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
-
-# Libraries read these when they are loaded, so they are set where a process starts.
-_SURROUNDINGS = {
-    "CUDA_VISIBLE_DEVICES": "-1",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "TF_NUM_INTEROP_THREADS": "1",
-    "TF_CPP_MIN_LOG_LEVEL": "2",
-}
 
 
 class WorkerError(RuntimeError):
@@ -68,7 +59,7 @@ class Workers:
         Raises:
           WorkerError: a process was killed.
         """
-        with _surroundings():
+        with workers.child_surroundings():
             futures = [self._executor.submit(function, job) for job in jobs]
         try:
             with tqdm.tqdm(
@@ -88,20 +79,6 @@ class Workers:
         finally:
             for future in futures:
                 future.cancel()
-
-
-@contextlib.contextmanager
-def _surroundings() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in _SURROUNDINGS}
-    os.environ.update(_SURROUNDINGS)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _prepare() -> None:
