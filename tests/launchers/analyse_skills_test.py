@@ -12,8 +12,10 @@ import time
 import numpy as np
 import pytest
 
-from agents.helms import networks, skills
+from agents import bundles
+from agents.helms import networks
 from agents.helms.config import HelmsConfig
+from agents.offline.networks import Dims, unit_statistics
 from environments import observations
 from launchers.analysis import exploration, pipeline, workers
 from launchers.analysis.config import AnalysisConfig
@@ -27,10 +29,10 @@ def _save_skills(directory, seed=0, proprio=observations.GROUP_SIZES["proprio"])
         num_skills=2, latent_dim=2, look_ahead=1, hidden_sizes=(8,), seed=seed
     )
     sizes = observations.GROUP_SIZES
-    dims = networks.HelmsDims(proprio=proprio, objects=sizes["objects"], action=5)
-    model = networks.HelmsNetworks(config, dims, networks.unit_statistics(dims))
+    dims = Dims(proprio=proprio, objects=sizes["objects"], action=5)
+    model = networks.HelmsNetworks(config, dims, unit_statistics(dims))
     names = observations.GROUPS
-    skills.save(directory, model, names, training={"skill_use": [0.25, 0.75]})
+    bundles.save(directory, model, names, training={"skill_use": [0.25, 0.75]})
     return str(directory)
 
 
@@ -178,7 +180,7 @@ def test_inputs_that_do_not_fit(bundle, tmp_path):
         analysis(bundles=(_save_skills(tmp_path / "other", seed=1),))
     with pytest.raises(ValueError, match="7 proprio values"):
         analysis(skills=_save_skills(tmp_path / "small", proprio=7))
-    with pytest.raises(ValueError, match="is not a directory"):
+    with pytest.raises(ValueError, match="does not exist"):
         analysis(dataset=str(tmp_path / "no_data"))
     setting = exploration.Setting("stack_red_blue", 4, True, 2, seed=1)
     exploration.record(tmp_path / "out", setting, {})
