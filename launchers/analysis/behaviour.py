@@ -18,7 +18,8 @@ from launchers.analysis.rollouts import Rollout
 END_STATE = ("height_end", "closing_end", *(f"distance_{c}_end" for c in COLORS))
 
 # The rules of `words`, on means over rollouts.
-_MOVED = 0.02  # m; less is "stays"
+_MOVED = 0.02  # m; less is no difference
+_THERE = 0.15  # m from an object
 _GRASPED = 0.25  # share of the steps
 _OPEN, _CLOSED = 1 / 3, 2 / 3  # of the fingers' way from open to closed
 
@@ -62,17 +63,20 @@ def by_skill(rollouts: Sequence[Rollout]) -> list[dict[str, np.ndarray]]:
 def words(means: Mapping[str, float]) -> str:
     """One line by rule from a skill's mean numbers, as "descends to red, fingers open".
 
-    The tool's height (2 cm or more) gives the verb; the object that the tool comes
-    nearer to by 2 cm or more and is nearest to in the end is what it goes to. Then
-    come a grasp (a quarter of the steps), lifts and pushes (2 cm or more), and the
-    fingers.
+    The tool's height (2 cm or more) gives the verb. It goes to the object that it ends
+    nearest to if that is within 15 cm and nearer than at the start; to "the objects"
+    if another one is as near (within 2 cm). Then come a grasp (a quarter of the steps),
+    lifts and pushes (2 cm or more), and the fingers.
     """
     rise = means["height_end"] - means["height_start"]
-    nearest = min(COLORS, key=lambda c: means[f"distance_{c}_end"])
-    nearer = means[f"distance_{nearest}_start"] - means[f"distance_{nearest}_end"]
+    ends = {color: means[f"distance_{color}_end"] for color in COLORS}
+    nearest, second, _ = sorted(COLORS, key=ends.get)
+    nearer = means[f"distance_{nearest}_start"] - ends[nearest]
     verb = "descends" if rise <= -_MOVED else "rises" if rise >= _MOVED else "stays"
-    if nearer >= _MOVED:
-        text = f"{'moves level' if verb == 'stays' else verb} to {nearest}"
+    if nearer >= _MOVED and ends[nearest] <= _THERE:
+        alone = ends[second] - ends[nearest] >= _MOVED
+        target = nearest if alone else "the objects"
+        text = f"{'moves level' if verb == 'stays' else verb} to {target}"
     else:
         text = "stays where it is" if verb == "stays" else verb
     parts = [text]

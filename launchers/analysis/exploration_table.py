@@ -84,13 +84,13 @@ class Table:
                 writer.writerow((model, metric, *estimate, *ratio))
         return text.getvalue()
 
-    def rows(self, ratios: bool = False) -> list[list[str]]:
-        """The table as cells, its heading first."""
+    def rows(self, ratios: bool = False, between: str = " ") -> list[list[str]]:
+        """The table as cells, its heading first; `between` a value and its interval."""
         source = self.ratios if ratios else self.means
         cells = [["agent", *_COLUMNS.values()]]
         for model, row in source.items():
             if not ratios or model != explorers.FRESH:
-                texts = [_cell(row[metric]) for metric in _COLUMNS]
+                texts = [_cell(row[metric], between) for metric in _COLUMNS]
                 cells.append([explorers.TITLES[model], *texts])
         return cells
 
@@ -123,11 +123,11 @@ def make(results: Mapping[str, Mapping[str, np.ndarray]], seed: int) -> Table:
     )
 
 
-def _cell(estimate: intervals.Estimate | None) -> str:
+def _cell(estimate: intervals.Estimate | None, between: str) -> str:
     if estimate is None:
         return "–"
     value, low, high = (_number(v) for v in estimate)
-    return f"{value} [{low}, {high}]"
+    return f"{value}{between}[{low}, {high}]"
 
 
 def _number(value: float) -> str:

@@ -67,19 +67,14 @@ def kl_to_autoregressive(
 ) -> np.ndarray:
     """As `kl_to_standard`, to N(c z_{t-1}, prior_stddev^2) along a sequence [N, Z].
 
-    The expectation over z_{t-1}, of the posterior a step before, is exact:
-    E (m - c z)^2 = (m - c m')^2 + c^2 s'^2. The first step's prior is N(0, 1).
+    z_{t-1} is the mean of the step before, as it is for the encoder that gave the
+    means; the first step's prior is N(0, 1).
     """
-    c2, prior_variance = coefficient**2, prior_stddev**2
-    variances = np.square(stddevs)
-    off = np.square(means[1:] - coefficient * means[:-1]) + c2 * variances[:-1]
-    rest = 0.5 * (
-        (variances[1:] + off) / prior_variance
-        - 1.0
-        - np.log(variances[1:] / prior_variance)
-    )
     first = kl_to_standard(means[:1], stddevs[:1])
-    return (first + rest.sum(axis=0)) / len(means)
+    # KL is the same of variables that are shifted and scaled alike.
+    off = (means[1:] - coefficient * means[:-1]) / prior_stddev
+    rest = kl_to_standard(off, stddevs[1:] / prior_stddev) if len(off) else 0.0
+    return (first + (len(means) - 1) * rest) / len(means)
 
 
 def mean_variance(means: np.ndarray) -> np.ndarray:

@@ -161,10 +161,10 @@ class Analysis:
             "start from scratch is drawn anew for each episode: HeLMS's high level, "
             "and the whole of the fresh MPO policy."
         )
-        section.table(table.rows())
+        section.table(table.rows(between="\n"))
         section.note(exploration_table.NOTE)
         section.text("Ratios to the fresh MPO policy (–: that has 0):")
-        section.table(table.rows(ratios=True))
+        section.table(table.rows(ratios=True, between="\n"))
         result.numbers = table.to_json()
         head, *rows = table.rows()
         result.lines += ["", *text_table(head, rows)]
@@ -182,23 +182,26 @@ class Analysis:
             f"python -m launchers.analyse_skills, code version "
             f"{code_version.describe()}, with these settings:"
         )
-        section.table(_pairs("setting", settings))
+        section.table(_pairs(settings), words=(1,))
         for name, (directory, bundle) in self._bundles.items():
             description = bundle.description
             section.text(
                 f"Bundle of {name} at {directory}, checksum "
                 f"{description['checksum'][:16]}…:"
             )
-            section.table(_pairs("setting", description.get("config", {})))
+            section.table(_pairs(description.get("config", {})), words=(1,))
             section.details("the data it was trained on", description.get("data", {}))
             section.details("its training", description.get("training", {}))
         return Result(section)
 
 
-def _pairs(title: str, values: dict[str, Any]) -> Sequence[Sequence[str]]:
+def _pairs(values: dict[str, Any]) -> Sequence[Sequence[str]]:
     def text(value: Any) -> str:
         if isinstance(value, (list, tuple)):
             return ", ".join(map(str, value)) or "–"
         return "–" if value is None else str(value)
 
-    return [[title, "value"], *([key, text(value)] for key, value in values.items())]
+    return [
+        ["setting", "value"],
+        *([key, text(value)] for key, value in values.items()),
+    ]

@@ -178,7 +178,9 @@ def write_latents(
     )
     bars.set(title="use of each dimension", xlabel="dimension of z")
     bars.set_xticks(places)
-    bars.legend(fontsize=8, frameon=False)
+    bars.legend(
+        fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False
+    )
     figures.save(path, figure, _DPI)
 
 

@@ -83,6 +83,15 @@ def test_skills_are_grouped_with_their_starts_in_one_order():
             "descends to red, fingers open",
         ),
         ({"distance_blue_end": 0.1}, "moves level to blue, fingers open"),
+        (
+            {"distance_blue_end": 0.1, "distance_red_end": 0.11},
+            "moves level to the objects, fingers open",
+        ),
+        ({"distance_blue_end": 0.17}, "stays where it is, fingers open"),
+        (
+            {"distance_blue_start": 0.11, "distance_blue_end": 0.1},
+            "stays where it is, fingers open",
+        ),
         ({"closing_end": 0.5}, "stays where it is, fingers half open"),
         (
             {"closing_end": 0.9, "grasp_share": 0.5, "lift_red": 0.1, "slide_red": 0.1},
