@@ -218,3 +218,17 @@ def test_a_fresh_mpo_policy_has_acmes_deviation_about_zero():
     found = _actions("mpo", steps=400)
     assert np.abs(found.mean()) < 0.05
     assert found.std() == pytest.approx(0.3, rel=0.1)
+
+
+def test_a_fresh_mpo_policy_has_other_weights_in_every_episode():
+    explorer = explorers.make("mpo", FakeBundle())
+    observation = {key: tf.constant(value[None]) for key, value in OBSERVATION.items()}
+
+    def act(seed):
+        latent = explorer.begin(seed)
+        action, _ = explorer.decide(observation, latent, tf.constant([0, 0]))
+        return action.numpy()
+
+    first, other = act(1), act(2)
+    assert (first != other).all()  # of equal noise
+    np.testing.assert_array_equal(act(1), first)
