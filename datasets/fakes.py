@@ -5,6 +5,8 @@ They are here and not among the tests because spawned workers import them.
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import os
 import signal
 import time
@@ -37,6 +39,7 @@ class FakeEnvironment(dm_env.Environment):
         action_size: int = schema.ACTION_SIZE,
         success_rate: float = 0.5,
         min_steps: int = 5,
+        exit_seconds: float = 0.0,
     ) -> None:
         """Sets it up.
 
@@ -48,7 +51,10 @@ class FakeEnvironment(dm_env.Environment):
           action_size: D.
           success_rate: share of the episodes that succeed.
           min_steps: episodes take at least this many.
+          exit_seconds: a worker takes this long to end.
         """
+        if exit_seconds and multiprocessing.parent_process() is not None:
+            atexit.register(time.sleep, exit_seconds)
         self._steps = min_steps, max_steps
         self._step_seconds = step_seconds
         self._fault = fault

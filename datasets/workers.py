@@ -59,6 +59,7 @@ class _Worker:
     process: multiprocessing.process.BaseProcess
     pipe: mp_connection.Connection
     log: pathlib.Path
+    done: bool = False  # was told that there is nothing more to do
 
 
 class Pool:
@@ -70,6 +71,7 @@ class Pool:
         self._processes = processes
         self._logs = logs
         self._workers: list[_Worker] = []
+        self._leaving: list[_Worker] = []
 
     def __enter__(self) -> Pool:
         self._logs.mkdir(exist_ok=True)
@@ -122,16 +124,23 @@ class Pool:
                         )
                     else:
                         # A worker that just died says so at the next `recv`.
+                        index = next(pending, None)
+                        worker.done = index is None
                         with contextlib.suppress(OSError):
-                            pipe.send(next(pending, None))
+                            pipe.send(index)
                 except (EOFError, OSError, pickle.UnpicklingError):
                     kind = "gone"
                 if kind == "episode" and on_episode(content):
                     return failures
-                if kind in ("error", "gone"):
+                if kind == "gone" and worker.done:
+                    # It has handed in all it had; how long it takes to end, and how it
+                    # does, is of no interest.
+                    self._workers.remove(worker)
+                    self._leaving.append(worker)
+                elif kind in ("error", "gone"):
                     self._workers.remove(worker)
                     _end(worker)
-                    if failure is None and worker.process.exitcode != 0:
+                    if failure is None:
                         failure = _describe(worker)
                 if failure is not None:
                     failures.append(failure)
@@ -139,11 +148,13 @@ class Pool:
         return failures
 
     def _stop(self) -> None:
-        for worker in self._workers:
+        there = self._workers + self._leaving
+        for worker in there:
             worker.process.terminate()
-        for worker in self._workers:
+        for worker in there:
             _end(worker)
         self._workers.clear()
+        self._leaving.clear()
 
 
 def _end(worker: _Worker) -> None:
@@ -208,6 +219,8 @@ def _main(pipe: mp_connection.Connection, work: Work, log: pathlib.Path) -> None
         with contextlib.suppress(OSError):
             pipe.send(("error", line))
         raise SystemExit(1) from None
+    finally:
+        pipe.close()  # Main need not wait for the rest of Python's end.
 
 
 def _serve(pipe: mp_connection.Connection, work: Work) -> None:

@@ -18,7 +18,7 @@ import psutil
 import pytest
 import tensorflow_datasets as tfds
 
-from datasets import collect, fakes, keeping, paths, rollout, schema
+from datasets import collect, fakes, keeping, paths, rollout, schema, workers
 
 SETTINGS = schema.Settings(
     "stack_red_blue",
@@ -330,6 +330,14 @@ def _check_whole(directory, settings):
     assert not list(directory.glob(".*"))
 
 
+def test_a_worker_that_takes_long_to_end_is_no_failure(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "_JOIN_SECONDS", 0.1)
+    settings = dataclasses.replace(SETTINGS, episodes=3)
+    # So slow that one worker is still at it when the other has nothing more to do.
+    _collect(tmp_path, settings, exit_seconds=2.0, step_seconds=0.1)
+    _check_content(tmp_path, settings)
+
+
 _PROGRAM = """
 import dataclasses, functools, json, os, signal, sys
 from datasets import builder, collect, fakes, paths, schema
@@ -386,7 +394,7 @@ def _kill_after_new_shard(directory, settings, delay, victim):
         target = process.pid if victim == 0 else collecting[victim - 1].pid
         os.kill(target, signal.SIGKILL)
     process.wait()
-    _, alive = psutil.wait_procs(workers, timeout=10)
+    _, alive = psutil.wait_procs(workers, timeout=60)
     assert not alive, "workers outlive the process that was killed"
     if killed:
         assert process.returncode == (-signal.SIGKILL if victim == 0 else 1)
