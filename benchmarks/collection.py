@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import functools
 import itertools
 import json
 import multiprocessing
@@ -29,7 +28,6 @@ import dm_env
 import numpy as np
 from absl import flags
 
-import environments
 from datasets import builder, experts, recipes, rollout, schema, workers
 from launchers import command
 
@@ -68,16 +66,7 @@ def main(argv: list[str]) -> None:
         )
         tasks = [task for task, _ in settings.combinations]
         make_expert = experts.factory(settings.expert, *tasks)
-    task, object_set = settings.combination(0)
-    make_environment = functools.partial(
-        environments.make,
-        task=task,
-        reward=settings.reward,
-        object_set=object_set,
-        domain_randomization=settings.domain_randomization,
-        max_action_delay=settings.max_action_delay,
-        seed=0,
-    )
+    make_environment = rollout.environment_maker(settings)
     work = workers.Work(settings, make_environment, make_expert)
     processes = _PROCESSES.value or len(os.sched_getaffinity(0))
     with workers.child_surroundings():  # Threads of NumPy's would hide its cost.

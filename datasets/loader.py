@@ -178,6 +178,11 @@ class _Gather:
         }
 
 
+def num_held_out(num_episodes: int) -> int:
+    """How many of a data set's episodes, its last ones, are held out."""
+    return max(1, round(_HELD_OUT_FRACTION * num_episodes))
+
+
 def _num_train(data: episodes_lib.Episodes, directory: str | os.PathLike[str]) -> int:
     """Number of episodes that are not held out."""
     if data.num_episodes < 2:
@@ -185,4 +190,4 @@ def _num_train(data: episodes_lib.Episodes, directory: str | os.PathLike[str]) -
             f"data set {directory} has {data.num_episodes} episode; valid: from 2, as "
             "one is held out"
         )
-    return data.num_episodes - max(1, round(_HELD_OUT_FRACTION * data.num_episodes))
+    return data.num_episodes - num_held_out(data.num_episodes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,11 +10,31 @@ from typing import Any
 import dm_env
 import numpy as np
 
+import environments
 from datasets import experts, schema
 
 
 def _nothing() -> None:
     pass
+
+
+def environment_maker(
+    settings: schema.Settings,
+) -> Callable[[], dm_env.Environment]:
+    """Returns the picklable function that builds the environment of a data set.
+
+    It begins with the first episode's task and objects; `run_episode` changes them.
+    """
+    task, object_set = settings.combination(0)
+    return functools.partial(
+        environments.make,
+        task=task,
+        reward=settings.reward,
+        object_set=object_set,
+        domain_randomization=settings.domain_randomization,
+        max_action_delay=settings.max_action_delay,
+        seed=0,
+    )
 
 
 def run_episode(

@@ -57,6 +57,7 @@ _OPEN, _CLOSE = -1.0, 1.0
 _OPENED = 60.0  # tics that the fingers open before the tool moves away
 _READY = 60.0  # tics, of fingers open enough to go down around an object
 _EMPTY = 225.0  # tics, of fingers that have closed on nothing
+_CHOOSE_EVERY = 20  # steps of an approach, between looks for the best side
 _PREPARATIONS = 2  # times that the bottom object is seen to
 _LAST_PREPARATION = 170  # control step, after which there is no time for it
 _SETTLE_STEPS = 14  # of an object that was toppled
@@ -172,10 +173,8 @@ class ScriptedExpert:
     # What it decides.
 
     def _stacking(self) -> moving.Move:
-        style = self._style
-        return moving.onto(
-            self._top, self._bottom, style.lift_height, style.place_offset
-        )
+        lift, offset = self._style.lift_height, self._style.place_offset
+        return moving.onto(self._top, self._bottom, lift, offset)
 
     def _plan(self) -> None:
         """Chooses what to move: the top object, or first one that cannot carry."""
@@ -195,28 +194,29 @@ class ScriptedExpert:
         if self._topple is not None:
             self._enter(_GO_BEHIND)
 
-    def _yaw_error(self) -> float:
-        """Turn [rad] still to make; the side is chosen once an approach."""
+    def _choose_side(self) -> None:
         closing = self._view.closing
-        if self._goal_axis is None or (
-            self.phase == _APPROACH and self._steps % 20 == 0
-        ):
-            grasp = grasping.choose(
-                self._carried,
-                self._others(),
-                closing,
-                self._view.wrist,
-                self._grasp_height(),
-                self._failed[self._move.subject],
-            )
-            turn = grasp.turn + self._style.yaw_offset
-            c, s = np.cos(turn), np.sin(turn)
-            self._goal_axis = np.array([[c, -s], [s, c]]) @ closing
-            # Beside a wide object there is little room for the fingers.
-            self._aim_tolerance = float(
-                np.clip((grasping.OPENING - grasp.width) / 2, 0.004, 0.012)
-            )
-        goal = self._goal_axis
+        grasp = grasping.choose(
+            self._carried,
+            self._others(),
+            closing,
+            self._view.wrist,
+            self._grasp_height(),
+            self._failed[self._move.subject],
+        )
+        turn = grasp.turn + self._style.yaw_offset
+        c, s = np.cos(turn), np.sin(turn)
+        self._goal_axis = np.array([[c, -s], [s, c]]) @ closing
+        # Beside a wide object there is little room for the fingers.
+        self._aim_tolerance = float(
+            np.clip((grasping.OPENING - grasp.width) / 2, 0.004, 0.012)
+        )
+
+    def _yaw_error(self) -> float:
+        """Turn [rad] still to make to the side that was chosen."""
+        if self._goal_axis is None:
+            self._choose_side()
+        closing, goal = self._view.closing, self._goal_axis
         return float(
             np.arctan2(closing[0] * goal[1] - closing[1] * goal[0], closing @ goal)
         )
@@ -239,8 +239,7 @@ class ScriptedExpert:
 
     def _advance(self) -> None:
         self._steps += 1
-        phase = self.phase
-        if phase in _CARRYING and not self._held():
+        if self.phase in _CARRYING and not self._held():
             self._lost += 1
             if self._lost > 3:
                 if self._environment.success():
@@ -250,10 +249,11 @@ class ScriptedExpert:
                     self._enter(_APPROACH)
             return
         self._lost = 0
-        self._TRANSITIONS[phase](self, self._steps)
+        self._TRANSITIONS[self.phase](self, self._steps)
 
     def _after_approach(self, steps: int) -> None:
-        del steps
+        if steps % _CHOOSE_EVERY == 0:
+            self._choose_side()
         offset = self._view.pinch - self._carried.position
         aligned = abs(self._yaw_error()) < 0.08
         near = np.linalg.norm(offset[:2]) < max(self._aim_tolerance, 0.006)

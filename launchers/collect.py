@@ -10,7 +10,6 @@ often each task succeeded on each object set.
 
 from __future__ import annotations
 
-import functools
 import os
 import pathlib
 import sys
@@ -19,8 +18,7 @@ from typing import Any
 
 from absl import flags
 
-import environments
-from datasets import collect, experts, paths, recipes, schema
+from datasets import collect, experts, paths, recipes, rollout, schema
 from environments import factory
 from launchers import command
 
@@ -102,16 +100,7 @@ def main(argv: Sequence[str]) -> None:
         if collect.is_complete(out, settings):
             print(f"{out} is complete: {_describe(paths.read_manifest(out))}")
             return
-    task, object_set = settings.combination(0)  # of the first episode; others follow
-    make_environment = functools.partial(
-        environments.make,
-        task=task,
-        reward=settings.reward,
-        object_set=object_set,
-        domain_randomization=settings.domain_randomization,
-        max_action_delay=settings.max_action_delay,
-        seed=0,
-    )
+    make_environment = rollout.environment_maker(settings)
     try:
         with command.bad_input():
             manifest = collect.collect(

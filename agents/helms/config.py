@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from agents.offline.config import (
-    OfflineConfig,
-    check_integer,
-    check_number,
-    check_stddev_bounds,
-)
+from agents.offline.config import LatentConfig, check_integer, check_number
 
 # discrete: the mid level's variance is zero, so that a skill's latent is a function of
 # x and no KL of it is counted. continuous: one skill, a single Gaussian.
@@ -17,25 +12,21 @@ VARIANTS = ("full", "discrete", "continuous")
 
 
 @dataclasses.dataclass(frozen=True)
-class HelmsConfig(OfflineConfig):
+class HelmsConfig(LatentConfig):
     """What defines a skill model and its training. The defaults are Table 5's."""
 
     # Model.
     variant: str = "full"  # one of VARIANTS
     num_skills: int = 5  # K; the paper: 5 for red_on_blue, 10 for all_pairs
-    latent_dim: int = 8
     look_ahead: int = 5  # steps after t that the high level sees: t .. t + look_ahead
-    min_stddev: float = 0.01  # of the mid level
-    max_stddev: float = 1.0
 
     # Initial weights. They break the symmetry of the skills without choosing one: the
     # high level starts near the transition prior, the skills' latents start apart.
     initial_stay_probability: float = 0.0  # 0: a uniform transition prior
     initial_latent_spread: float = 1.0  # deviation of the skills' initial latent means
 
-    # Objective (Eq. 3).
+    # Objective (Eq. 3), beside `beta_z`.
     beta_y: float = 1.0
-    beta_z: float = 0.1  # 0.0 in the paper's object generalisation
 
     def __post_init__(self):
         super().__post_init__()
@@ -43,16 +34,14 @@ class HelmsConfig(OfflineConfig):
             raise ValueError(
                 f"unknown variant {self.variant!r}; valid: {', '.join(VARIANTS)}"
             )
-        for name in ("num_skills", "latent_dim"):
-            check_integer(name, getattr(self, name), low=1)
+        check_integer("num_skills", self.num_skills, low=1)
         if self.variant == "continuous" and self.num_skills != 1:
             raise ValueError(
                 "variant continuous is a single Gaussian: num_skills must be 1, got "
                 f"{self.num_skills}"
             )
-        for name in ("beta_y", "beta_z", "initial_latent_spread"):
+        for name in ("beta_y", "initial_latent_spread"):
             check_number(name, getattr(self, name), positive=False)
-        check_stddev_bounds(self.min_stddev, self.max_stddev)
         if not 0.0 <= self.initial_stay_probability < 1.0:
             raise ValueError(
                 "initial_stay_probability must be in [0, 1), got "

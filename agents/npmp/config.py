@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 
-from agents.offline.config import (
-    OfflineConfig,
-    check_integer,
-    check_number,
-    check_stddev_bounds,
-)
+from agents.offline.config import LatentConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class NpmpConfig(OfflineConfig):
+class NpmpConfig(LatentConfig):
     """What defines an NPMP and its training; sizes are those of HeLMS."""
 
-    latent_dim: int = 8
     look_ahead: int = 5  # steps after t that the encoder sees: t .. t + look_ahead
-    min_stddev: float = 0.01  # of the encoder
-    max_stddev: float = 1.0
     # Of the prior p(z_t | z_{t-1}) = N(c z_{t-1}, (1 - c^2) I): 0.95 is NPMP's, 0 makes
     # it N(0, I), which is the best in the paper (A.2).
     prior_coefficient: float = 0.0
-    beta_z: float = 0.1  # weight of the latent KL
 
     def __post_init__(self):
         super().__post_init__()
-        check_integer("latent_dim", self.latent_dim, low=1)
-        check_number("beta_z", self.beta_z, positive=False)
-        check_stddev_bounds(self.min_stddev, self.max_stddev)
         if not 0.0 <= self.prior_coefficient < 1.0:
             raise ValueError(
                 f"prior_coefficient must be in [0, 1), got {self.prior_coefficient}"

@@ -70,6 +70,26 @@ class OfflineConfig:
         return tuple(field.name for field in dataclasses.fields(cls))
 
 
+@dataclasses.dataclass(frozen=True)
+class LatentConfig(OfflineConfig):
+    """What models with a continuous latent z have beside; its KL weighs beta_z."""
+
+    latent_dim: int = 8
+    min_stddev: float = 0.01  # of the posterior
+    max_stddev: float = 1.0
+    beta_z: float = 0.1  # the paper's object generalisation: 0.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_integer("latent_dim", self.latent_dim, low=1)
+        check_number("beta_z", self.beta_z, positive=False)
+        if not 0.0 < self.min_stddev < self.max_stddev:
+            raise ValueError(
+                "need 0 < min_stddev < max_stddev, got "
+                f"{self.min_stddev} and {self.max_stddev}"
+            )
+
+
 def check_integer(name: str, value: object, low: int) -> None:
     """Raises ValueError unless `value` is an integer of at least `low`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
@@ -82,9 +102,3 @@ def check_number(name: str, value: float, positive: bool) -> None:
     if not good:
         bound = "positive" if positive else "at least 0"
         raise ValueError(f"{name} must be finite and {bound}, got {value}")
-
-
-def check_stddev_bounds(low: float, high: float) -> None:
-    """Raises ValueError unless 0 < low < high."""
-    if not 0.0 < low < high:
-        raise ValueError(f"need 0 < min_stddev < max_stddev, got {low} and {high}")

@@ -15,10 +15,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from datasets import records, schema
+from datasets import loader, records, schema
 from environments import observations
-
-_HELD_OUT_FRACTION = 0.1  # the loader's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +88,7 @@ def held_out(directory: str | os.PathLike[str], most: int) -> Labelled:
     ]
     if missing:
         raise ValueError(f"data set {directory} lacks the observation {missing[0]}")
-    count = max(1, round(_HELD_OUT_FRACTION * source.num_episodes))
+    count = loader.num_held_out(source.num_episodes)
     first = source.num_episodes - count
     try:
         dataset = tfds.builder_from_directory(os.fspath(directory)).as_dataset(
