@@ -21,6 +21,7 @@ _HELD_OUT_FRACTION = 0.1
 # A number that varies less carries no information, and must not be blown up by it.
 _MIN_STDDEV = 1e-4
 _CHUNK = 1 << 14  # frames
+_PARALLEL_CALLS = 2  # batches in the making, and batches ready
 
 load = episodes_lib.load
 
@@ -135,7 +136,7 @@ def windows(
                 return gather(start + tf.cast(episode, tf.int64), episode)
 
             dataset = tf.data.Dataset.range(skip, np.iinfo(np.int64).max)
-            dataset = dataset.map(draw, num_parallel_calls=tf.data.AUTOTUNE)
+            dataset = dataset.map(draw, num_parallel_calls=_PARALLEL_CALLS)
         else:
             first = np.concatenate([[0], np.cumsum(data.lengths)])
             starts, which = [], []
@@ -147,8 +148,12 @@ def windows(
                 (np.concatenate(starts).astype(np.int64), np.concatenate(which))
             )
             dataset = dataset.batch(batch_size).skip(skip)
-            dataset = dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+            dataset = dataset.map(gather, num_parallel_calls=_PARALLEL_CALLS)
+    # TensorFlow's tuner has nothing to tune here, and its thread, where it sleeps, holds
+    # up the end of the process by up to a minute.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.prefetch(_PARALLEL_CALLS).with_options(options)
 
 
 class _Gather:
