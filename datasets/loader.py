@@ -149,8 +149,8 @@ def windows(
             )
             dataset = dataset.batch(batch_size).skip(skip)
             dataset = dataset.map(gather, num_parallel_calls=_PARALLEL_CALLS)
-    # TensorFlow's tuner has nothing to tune here, and its thread, where it sleeps, holds
-    # up the end of the process by up to a minute.
+    # TensorFlow's tuner has nothing to tune here, and its thread, where it sleeps,
+    # holds up the end of the process by up to a minute.
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.prefetch(_PARALLEL_CALLS).with_options(options)

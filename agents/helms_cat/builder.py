@@ -8,7 +8,7 @@ from acme import specs
 
 from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_cat.networks import SkillDecoder, SkillPolicy, make_networks
-from agents.mpo.builder import MPOBuilder, observation_sizes
+from agents.mpo.builder import MPOBuilder, check_fits, observation_sizes
 from agents.mpo.networks import MPONetworks
 from agents.mpo.policy_loss import CategoricalPolicyLoss
 
@@ -29,20 +29,16 @@ class HelmsCatBuilder(MPOBuilder[MPONetworks]):
             self._skills.num_skills, dtype=np.int32, name="skill"
         )
 
-    def make_policy_loss(self) -> CategoricalPolicyLoss:
+    def make_policy_loss(self, networks: MPONetworks) -> CategoricalPolicyLoss:
         """All K skills are evaluated."""
+        del networks
         return CategoricalPolicyLoss(self._config)
 
     def make_networks(
         self, environment_spec: specs.EnvironmentSpec, seed: int
     ) -> MPONetworks:
         """A new high level and critic; raises ValueError if the skills do not fit."""
-        shape = environment_spec.actions.shape
-        if shape != (self._skills.action_dim,):
-            raise ValueError(
-                f"the skills act in {self._skills.action_dim} dimensions, the "
-                f"environment takes actions of shape {shape}"
-            )
+        check_fits(environment_spec, self._skills)
         return make_networks(
             self._config, self._skills, observation_sizes(environment_spec), seed
         )

@@ -45,17 +45,7 @@ def make_networks(
     """A new high level pi(y|x) without look-ahead, and a critic of K values, seeded.
 
     Inputs are normalised by the statistics of the skills' data set.
-
-    Raises:
-      ValueError: observations are missing or of other sizes than the skills know.
     """
-    expected = {"proprio": skills.proprio_dim, "objects": skills.object_dim}
-    sizes = {key: observation_sizes.get(key) for key in expected}
-    if sizes != expected:
-        raise ValueError(
-            f"the skills were learned on observations of sizes {expected}, the "
-            f"environment gives {sizes}"
-        )
     statistics = skills.observation_statistics()
     policy = mpo_networks.CategoricalPolicy(
         mpo_networks.InputRepresentation(
@@ -64,7 +54,7 @@ def make_networks(
         config.policy_hidden_sizes,
         skills.num_skills,
     )
-    critic = mpo_networks.SequenceCritic(
+    critic = mpo_networks.CategoricalCritic(
         mpo_networks.InputRepresentation(
             statistics, config.critic_keys, config.input_size
         ),

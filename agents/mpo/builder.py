@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import dm_env
 import numpy as np
@@ -46,7 +47,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         """Spec of what RL acts on, which replay stores in place of the action."""
 
     @abc.abstractmethod
-    def make_policy_loss(self) -> PolicyLoss:
+    def make_policy_loss(self, networks: Networks) -> PolicyLoss:
         """Fresh evaluation and improvement for the kind of action, with its duals."""
 
     def make_replay_tables(
@@ -54,7 +55,7 @@ class MPOBuilder(AgentBuilder[Networks]):
     ) -> list[reverb.Table]:
         """One table of sequences, uniform, first in first out."""
         config = self._config
-        if limit_rate and config.samples_per_insert is not None:
+        if limit_rate and config.samples_per_insert:
             limiter = reverb.rate_limiters.SampleToInsertRatio(
                 samples_per_insert=config.samples_per_insert,
                 min_size_to_sample=config.min_replay_size,
@@ -136,7 +137,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         return MPOLearner(
             config=self._config,
             networks=networks,
-            policy_loss=self.make_policy_loss(),
+            policy_loss=self.make_policy_loss(networks),
             dataset=dataset,
             directory=directory,
             counter=counter,
@@ -158,7 +159,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         inserts = actor_steps // config.sequence_period - in_flight
         if inserts < config.min_replay_size:
             return 0
-        if config.samples_per_insert is None:
+        if not config.samples_per_insert:
             return actor_steps
         paid = inserts - config.min_replay_size
         return int(paid * config.samples_per_insert / config.batch_size)
@@ -176,6 +177,29 @@ def error_buffer(config: MPOConfig) -> float:
     ahead = (config.prefetch_batches + 4) * config.batch_size
     spi = config.samples_per_insert or 1.0
     return max(0.1 * config.min_replay_size * spi, ahead + 8 * max(1.0, spi))
+
+
+def check_fits(environment_spec: specs.EnvironmentSpec, frozen: Any) -> None:
+    """Raises ValueError unless a frozen model can be used in an environment.
+
+    Args:
+      environment_spec: of the environment, with observations "proprio" and "objects".
+      frozen: has the model's `proprio_dim`, `object_dim` and `action_dim`.
+    """
+    found = observation_sizes(environment_spec)
+    expected = {"proprio": frozen.proprio_dim, "objects": frozen.object_dim}
+    sizes = {key: found.get(key) for key in expected}
+    if sizes != expected:
+        raise ValueError(
+            f"the skills were learned on observations of sizes {expected}, the "
+            f"environment gives {sizes}"
+        )
+    shape = environment_spec.actions.shape
+    if shape != (frozen.action_dim,):
+        raise ValueError(
+            f"the skills act in {frozen.action_dim} dimensions, the environment takes "
+            f"actions of shape {shape}"
+        )
 
 
 def observation_sizes(environment_spec: specs.EnvironmentSpec) -> dict[str, int]:

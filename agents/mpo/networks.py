@@ -6,9 +6,11 @@ dimensions. Observations are dicts name -> [..., size].
 
 from __future__ import annotations
 
+import abc
 import copy
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import sonnet as snt
@@ -77,12 +79,41 @@ class CategoricalPolicy(snt.Module):
         return self._head(self._torso(self._representation(observation))).logits
 
 
-class SequenceCritic(snt.Module):
-    """Q(x, y) of all K actions along a sequence: representation, LSTM, MLP, K values.
+class SequenceCritic(snt.Module, abc.ABC):
+    """Q along a sequence: representation, LSTM, and a head that a subclass adds.
 
     The LSTM starts every sequence from a zero state. It reads states, not actions, so
-    that each step's value of any action is exact.
+    that each step's value of any action is exact, and states are read once however
+    many actions are evaluated there.
     """
+
+    def __init__(self, representation: InputRepresentation, rnn_size: int):
+        """`rnn_size` is the number of LSTM units; 0 leaves the LSTM out."""
+        super().__init__(name="critic")
+        self._representation = representation
+        self._rnn = snt.LSTM(rnn_size) if rnn_size else None
+
+    def features(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Maps name -> [B, T, n] to features [B, T, F]."""
+        features = self._representation(observation)
+        if self._rnn is None:
+            return features
+        state = self._rnn.initial_state(tf.shape(features)[0])
+        outputs = []
+        # Unrolled in the graph: T is small and fixed. (`snt.UnrolledLSTM` compiles
+        # three variants of itself, which takes many seconds.)
+        for step in tf.unstack(features, axis=1):  # T of [B, F]
+            output, state = self._rnn(step, state)
+            outputs.append(output)
+        return tf.stack(outputs, axis=1)
+
+    @abc.abstractmethod
+    def make_variables(self, observation: Mapping[str, tf.Tensor]) -> None:
+        """Creates all variables for an observation name -> [B, T, n]."""
+
+
+class CategoricalCritic(SequenceCritic):
+    """Q(x, y) of all K actions at once."""
 
     def __init__(
         self,
@@ -90,44 +121,87 @@ class SequenceCritic(snt.Module):
         hidden_sizes: Sequence[int],
         num_actions: int,
         rnn_size: int,
-        name: str = "critic",
     ):
-        """`rnn_size` is the number of LSTM units; 0 leaves the LSTM out."""
-        super().__init__(name=name)
-        self._representation = representation
-        self._rnn = snt.LSTM(rnn_size) if rnn_size else None
+        """See `SequenceCritic`."""
+        super().__init__(representation, rnn_size)
         self._torso = shared.make_mlp(hidden_sizes)
         self._head = shared.LeadingDims(snt.Linear(num_actions, name="q_values"))
 
+    def values(self, features: tf.Tensor) -> tf.Tensor:
+        """Maps features [..., F] to values [..., K]."""
+        return self._head(self._torso(features))
+
     def __call__(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Maps name -> [B, T, n] to values [B, T, K]."""
-        features = self._representation(observation)  # [B, T, F]
-        if self._rnn is not None:
-            state = self._rnn.initial_state(tf.shape(features)[0])
-            time_major = tf.unstack(tf.transpose(features, [1, 0, 2]))  # T of [B, F]
-            outputs = []
-            # Unrolled in the graph: T is small and fixed. (`snt.UnrolledLSTM` compiles
-            # three variants of itself, which takes many seconds.)
-            for step in time_major:
-                output, state = self._rnn(step, state)
-                outputs.append(output)
-            features = tf.stack(outputs, axis=1)  # [B, T, F]
-        return self._head(self._torso(features))
+        return self.values(self.features(observation))
+
+    def make_variables(self, observation: Mapping[str, tf.Tensor]) -> None:
+        """See `SequenceCritic`."""
+        self(observation)
+
+
+class ActionCritic(SequenceCritic):
+    """Q(x, a) of continuous actions: an MLP on features and the action (Table 5)."""
+
+    def __init__(
+        self,
+        representation: InputRepresentation,
+        hidden_sizes: Sequence[int],
+        action_size: int,
+        rnn_size: int,
+    ):
+        """See `SequenceCritic`; `action_size` is D."""
+        super().__init__(representation, rnn_size)
+        self.action_size = action_size
+        first, *rest = hidden_sizes
+        # The first layer in two parts: that of the state is computed once for all
+        # actions that are evaluated there.
+        self._from_features = shared.LeadingDims(
+            snt.Linear(first, name="from_features")
+        )
+        self._from_action = shared.LeadingDims(
+            snt.Linear(first, with_bias=False, name="from_action")
+        )
+        self._torso = shared.make_mlp(rest) if rest else tf.identity
+        self._head = shared.LeadingDims(snt.Linear(1, name="q_value"))
+
+    def value(self, features: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """Maps features [..., F] and actions [..., D] to values [...].
+
+        Actions may have leading dimensions more: N actions at each state.
+        """
+        hidden = self._from_features(features) + self._from_action(action)
+        return tf.squeeze(self._head(self._torso(tf.nn.elu(hidden))), axis=-1)
+
+    def __call__(
+        self, observation: Mapping[str, tf.Tensor], action: tf.Tensor
+    ) -> tf.Tensor:
+        """Maps name -> [B, T, n] and actions [(N,) B, T, D] to values [(N,) B, T]."""
+        return self.value(self.features(observation), action)
+
+    def make_variables(self, observation: Mapping[str, tf.Tensor]) -> None:
+        """See `SequenceCritic`."""
+        features = self.features(observation)
+        leading = tf.shape(features)[:-1]
+        self.value(features, tf.zeros(tf.concat([leading, [self.action_size]], 0)))
 
 
 @dataclasses.dataclass
 class MPONetworks:
     """Online and target networks of one agent."""
 
-    policy: snt.Module
-    critic: snt.Module
+    policy: snt.Module  # observation -> what the `PolicyLoss` of its kind reads
+    critic: SequenceCritic
     target_policy: snt.Module
-    target_critic: snt.Module
+    target_critic: SequenceCritic
+    seed: int  # that they were drawn from; the learner draws its samples from it
+    # Of a batch of sequences: what the policy is kept near, for its `PolicyLoss`.
+    prior: Callable[[Any], Any] | None = None
 
 
 def make_networks(
     policy: snt.Module,
-    critic: snt.Module,
+    critic: SequenceCritic,
     observation_sizes: Mapping[str, int],
     seed: int,
 ) -> MPONetworks:
@@ -135,7 +209,7 @@ def make_networks(
 
     Args:
       policy: maps observations [..., n] to the parameters of pi.
-      critic: maps observations [B, T, n] to values.
+      critic: of the same kind of action.
       observation_sizes: name -> n.
       seed: equal seeds give equal variables, whatever was drawn before.
 
@@ -151,8 +225,13 @@ def make_networks(
     # Copied before any weight exists: Sonnet makes variables at the first call.
     target_policy, target_critic = copy.deepcopy(policy), copy.deepcopy(critic)
     try:
-        for module in (policy, critic, target_policy, target_critic):
-            module(observation)
+        for make_variables in (
+            policy,
+            critic.make_variables,
+            target_policy,
+            target_critic.make_variables,
+        ):
+            make_variables(observation)
     except KeyError as e:
         raise ValueError(
             f"the environment has no observation {e}; it has "
@@ -160,7 +239,7 @@ def make_networks(
         ) from e
     copy_variables(policy, target_policy)
     copy_variables(critic, target_critic)
-    return MPONetworks(policy, critic, target_policy, target_critic)
+    return MPONetworks(policy, critic, target_policy, target_critic, seed)
 
 
 def copy_variables(source: snt.Module, destination: snt.Module) -> None:
