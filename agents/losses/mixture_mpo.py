@@ -18,8 +18,8 @@ parameters; and where online and target agree the three gradients add up to that
 mixture's likelihood, where otherwise that of the weights would count twice. The HeLMS
 paper names the three bounds but not these terms. From the categorical term the target's
 own cross entropy, a constant, is taken off: the term is 0 where the weights are the
-target's, and so for K = 1, where the loss is that of `gaussian_mpo` (and the dual of
-alpha_categorical, alpha_categorical epsilon_categorical, without a divergence to weigh).
+target's, and so for K = 1, where the loss is that of `gaussian_mpo` but for the dual
+of alpha_categorical, which then has no divergence to weigh.
 
 The trust regions of mean and stddev bound the plain sum over components, as Eq. 10 has
 it, not the sum weighted by the target's categorical, as the chain rule has it. The
