@@ -15,7 +15,7 @@ from agents.builder import Observation
 from agents.helms.skills import Skills
 from agents.helms_mix import networks as mix_networks
 from agents.helms_mix.config import HelmsMixConfig
-from agents.mpo.builder import check_fits, observation_sizes
+from agents.mpo.builder import check_fits
 from agents.mpo.gaussian import ContinuousMPOBuilder
 from agents.mpo.networks import CategoricalPolicy, MPONetworks
 from agents.rhpo.policy_loss import MixturePolicyLoss
@@ -49,7 +49,6 @@ class HelmsMixBuilder(ContinuousMPOBuilder):
         """A new high level over components as `components` of the config says."""
         check_fits(environment_spec, self._skills)
         config, skills = self._config, self._skills
-        sizes = observation_sizes(environment_spec)
         components: snt.Module
         if config.components == "posteriors":
             components = mix_networks.SkillComponents(skills.trainable_networks())
@@ -57,13 +56,13 @@ class HelmsMixBuilder(ContinuousMPOBuilder):
             components = mix_networks.FrozenComponents(skills)
         else:
             components = mix_networks.NewComponents(
-                self.representation(sizes, config.policy_keys),
+                self.representation(environment_spec, config.policy_keys),
                 skills,
                 config.input_size,
                 seed,
             )
         high_level = CategoricalPolicy(
-            self.representation(sizes, config.policy_keys),
+            self.representation(environment_spec, config.policy_keys),
             config.policy_hidden_sizes,
             skills.num_skills,
         )

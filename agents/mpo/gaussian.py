@@ -10,7 +10,7 @@ dimensions.
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dm_env
@@ -23,8 +23,7 @@ from acme.tf import networks as acme_networks
 from agents import networks as shared
 from agents.builder import Decision, Observation, Policy
 from agents.mpo import networks as mpo_networks
-from agents.mpo.builder import MPOBuilder, observation_sizes
-from agents.mpo.config import GaussianMPOConfig, SampledMPOConfig
+from agents.mpo.builder import MPOBuilder
 from agents.mpo.distributions import Gaussian
 from agents.mpo.sampled import GaussianPolicyLoss, SampledPolicyLoss
 
@@ -59,7 +58,7 @@ class LatentPolicy(Policy):
     def __init__(
         self,
         network: snt.Module,
-        decode: Any,
+        decode: Callable[[tf.Tensor, Observation], tf.Tensor],
         greedy: bool = False,
     ):
         """Makes the policy.
@@ -90,13 +89,6 @@ class LatentPolicy(Policy):
 
 class ContinuousMPOBuilder(MPOBuilder[mpo_networks.MPONetworks], abc.ABC):
     """Makes an agent whose RL action is a vector of real numbers."""
-
-    def __init__(
-        self, config: SampledMPOConfig, statistics: mpo_networks.Statistics | None
-    ):
-        """`statistics` normalise new networks' observations; None: they stay raw."""
-        super().__init__(config)
-        self._statistics = statistics
 
     def latent_size(self, environment_spec: specs.EnvironmentSpec) -> int:
         """D: here of the action."""
@@ -137,28 +129,20 @@ class ContinuousMPOBuilder(MPOBuilder[mpo_networks.MPONetworks], abc.ABC):
     ) -> mpo_networks.MPONetworks:
         """New policy and critic; raises ValueError if something does not fit."""
         config = self._config
-        sizes = observation_sizes(environment_spec)
         critic = mpo_networks.ActionCritic(
-            self.representation(sizes, config.critic_keys),
+            self.representation(environment_spec, config.critic_keys),
             config.critic_hidden_sizes,
             self.latent_size(environment_spec),
             config.critic_rnn_size,
         )
-        policy = self.make_policy_network(environment_spec, seed)
-        networks = mpo_networks.make_networks(policy, critic, sizes, seed)
+        networks = mpo_networks.make_networks(
+            self.make_policy_network(environment_spec, seed),
+            critic,
+            environment_spec.observations,
+            seed,
+        )
         networks.prior = self.prior
         return networks
-
-    def representation(
-        self, sizes: Mapping[str, int], keys: Sequence[str]
-    ) -> mpo_networks.InputRepresentation:
-        """A new input layer for the observations `keys` of these sizes."""
-        statistics = self._statistics
-        if statistics is None:
-            statistics = {key: (np.zeros(n), np.ones(n)) for key, n in sizes.items()}
-        return mpo_networks.InputRepresentation(
-            statistics, keys, self._config.input_size
-        )
 
     def make_policy(
         self, networks: mpo_networks.MPONetworks, evaluation: bool = False
@@ -171,23 +155,13 @@ class ContinuousMPOBuilder(MPOBuilder[mpo_networks.MPONetworks], abc.ABC):
 class GaussianMPOBuilder(ContinuousMPOBuilder):
     """Makes MPO from scratch: a new Gaussian over actions."""
 
-    def __init__(
-        self,
-        config: GaussianMPOConfig,
-        statistics: mpo_networks.Statistics | None = None,
-    ):
-        """See `ContinuousMPOBuilder`."""
-        super().__init__(config, statistics)
-
     def make_policy_network(
         self, environment_spec: specs.EnvironmentSpec, seed: int
     ) -> snt.Module:
         """See `ContinuousMPOBuilder`."""
         config = self._config
         return GaussianPolicy(
-            self.representation(
-                observation_sizes(environment_spec), config.policy_keys
-            ),
+            self.representation(environment_spec, config.policy_keys),
             config.policy_hidden_sizes,
             self.latent_size(environment_spec),
             config.init_stddev,

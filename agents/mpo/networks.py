@@ -1,7 +1,7 @@
 """Networks of MPO agents: policy and sequence critic over named observations.
 
 Shape letters: B batch, T time, K actions (skills), F features; [...] any leading
-dimensions. Observations are dicts name -> [..., size].
+dimensions. Observations are dicts name -> [..., n], or [..., H, W, C] of images.
 """
 
 from __future__ import annotations
@@ -15,48 +15,93 @@ from typing import Any
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
+from acme import specs
+from acme.tf import networks as acme_networks
 
 from agents import networks as shared
 
 Statistics = Mapping[str, tuple[np.ndarray, np.ndarray]]  # name -> mean, stddev [size]
 
+_IMAGE_FEATURES = 256  # ours
+
 
 class InputRepresentation(snt.Module):
-    """Normalises and joins named observations, then linear, layer norm, tanh (Table 5).
+    """Joins named observations, then linear, layer norm, tanh (Table 5).
 
-    Separate key lists for policy and critic make an asymmetric actor-critic.
+    Vectors are normalised; an image goes through a ResNet of its own first. Separate
+    key lists for policy and critic make an asymmetric actor-critic.
     """
 
     def __init__(
         self,
-        statistics: Statistics,
+        shapes: Mapping[str, Sequence[int]],
         keys: Sequence[str],
+        statistics: Statistics,
         size: int,
         name: str = "input",
     ):
-        """`statistics` holds mean and standard deviation of each key, [size] each.
+        """Makes what each observation goes through.
+
+        Args:
+          shapes: of the environment's observations: [n] or, of an image, [H, W, C].
+          keys: the observations to read.
+          statistics: mean and standard deviation [n] of vectors; one that has none
+            stays as it is.
+          size: units of the layer.
+          name: of the module.
 
         Raises:
-          ValueError: a key has no statistics.
+          ValueError: an observation is not there, or neither a vector nor an image.
         """
         super().__init__(name=name)
-        missing = sorted(set(keys) - set(statistics))
-        if not keys or missing:
-            raise ValueError(
-                f"no statistics for observations {missing}; there are "
-                f"{sorted(statistics)}"
-            )
         self._keys = tuple(keys)
-        self._normalizers = {
-            key: shared.Normalizer(*statistics[key], name=f"normalizer_{key}")
-            for key in keys
-        }
+        self._parts: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {}
+        for key in self._keys:
+            if key not in shapes:
+                raise ValueError(
+                    f"the environment has no observation {key!r}; it has "
+                    f"{', '.join(sorted(shapes))}"
+                )
+            shape = tuple(shapes[key])
+            if len(shape) == 3:
+                self._parts[key] = _Image(name="image")
+            elif len(shape) == 1:
+                unit = np.zeros(shape), np.ones(shape)
+                self._parts[key] = shared.Normalizer(
+                    *statistics.get(key, unit), name=f"normalizer_{key}"
+                )
+            else:
+                raise ValueError(
+                    f"observation {key!r} of shape {shape} is neither a vector nor an "
+                    "image"
+                )
         self._layer = shared.make_input_representation(size)
 
     def __call__(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Maps name -> [..., n] to [..., size]."""
-        parts = [self._normalizers[key](observation[key]) for key in self._keys]
+        """Maps name -> [..., n] or [..., H, W, C] to [..., size]."""
+        parts = [self._parts[key](observation[key]) for key in self._keys]
         return self._layer(tf.concat(parts, axis=-1))
+
+
+class _Image(snt.Module):
+    """A ResNet on uint8 images: blocks {2, 2, 2}, channels {32, 64, 128} (Table 5)."""
+
+    def __init__(self, name: str):
+        super().__init__(name=name)
+        self._resnet = acme_networks.ResNetTorso(
+            num_channels=(32, 64, 128),
+            num_blocks=(2, 2, 2),
+            num_output_hidden=(_IMAGE_FEATURES,),
+            activation=tf.nn.elu,
+        )
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        """Maps [..., H, W, C] to features [..., 256]."""
+        leading = tf.shape(images)[:-3]
+        flat = self._resnet(tf.reshape(images, [-1, *images.shape[-3:]]))
+        features = tf.reshape(flat, tf.concat([leading, [_IMAGE_FEATURES]], axis=0))
+        features.set_shape(images.shape[:-3] + [_IMAGE_FEATURES])
+        return features
 
 
 class CategoricalPolicy(snt.Module):
@@ -202,7 +247,7 @@ class MPONetworks:
 def make_networks(
     policy: snt.Module,
     critic: SequenceCritic,
-    observation_sizes: Mapping[str, int],
+    observation_spec: Mapping[str, specs.Array],
     seed: int,
 ) -> MPONetworks:
     """Creates the variables of fresh modules, seeded, and equal target networks.
@@ -210,33 +255,25 @@ def make_networks(
     Args:
       policy: maps observations [..., n] to the parameters of pi.
       critic: of the same kind of action.
-      observation_sizes: name -> n.
+      observation_spec: of the environment, by name.
       seed: equal seeds give equal variables, whatever was drawn before.
-
-    Raises:
-      ValueError: an observation the networks need is not in `observation_sizes`.
     """
     observation = {
-        key: tf.zeros([1, 2, size]) for key, size in observation_sizes.items()
+        key: tf.zeros([1, 2, *spec.shape], spec.dtype)
+        for key, spec in observation_spec.items()
     }
     # Sonnet's initialisers draw from TensorFlow's global generator: this puts it into a
     # known state, so that what follows depends on the seed alone.
     tf.random.set_seed(seed)
     # Copied before any weight exists: Sonnet makes variables at the first call.
     target_policy, target_critic = copy.deepcopy(policy), copy.deepcopy(critic)
-    try:
-        for make_variables in (
-            policy,
-            critic.make_variables,
-            target_policy,
-            target_critic.make_variables,
-        ):
-            make_variables(observation)
-    except KeyError as e:
-        raise ValueError(
-            f"the environment has no observation {e}; it has "
-            f"{sorted(observation_sizes)}"
-        ) from e
+    for make_variables in (
+        policy,
+        critic.make_variables,
+        target_policy,
+        target_critic.make_variables,
+    ):
+        make_variables(observation)
     copy_variables(policy, target_policy)
     copy_variables(critic, target_critic)
     return MPONetworks(policy, critic, target_policy, target_critic, seed)
