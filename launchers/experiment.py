@@ -15,7 +15,7 @@ import functools
 import json
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dm_env
@@ -29,14 +29,13 @@ from agents.offline.frozen import FrozenModel
 from agents.rl_agents import AGENTS
 from launchers import files
 
-PLANNED_AGENTS = ("asymmetric_mpo",)
 LAUNCHES = ("single_process", "local_mt", "local_mp")
 PLANNED_LAUNCHES = ("ray",)
 
 _CONFIG = "config.json"
 _FORMAT = {"format": "helms-agent", "version": 1}
 # A checkpoint of a run that differs in one of these is of another model or task.
-_IDENTITY = ("agent", "task", "reward", "object_set")
+_IDENTITY = ("agent", "task", "reward", "object_set", "cameras")
 _AGENT_IDENTITY = (
     "policy_hidden_sizes",
     "critic_hidden_sizes",
@@ -90,15 +89,18 @@ class RunConfig:
     seed: int = 0
     domain_randomization: bool = True  # appendix D
     max_action_delay: int = 2  # control steps; appendix D
-    agent_config: MPOConfig | None = None  # None: the agent's defaults
+    cameras: tuple[str, ...] = ()  # whose images agents see; none: state alone
+    agent_config: MPOConfig | None = None  # None: the agent's defaults for these
     budget: Budget = dataclasses.field(default_factory=Budget)
 
     def __post_init__(self):
         """Raises ValueError for an agent that there is not, or another's settings."""
         check_agent(self.agent)
-        config_type = AGENTS[self.agent].config_type
+        agent = AGENTS[self.agent]
+        config_type = agent.config_type
+        settings = agent.default_settings(image_keys(self.cameras))
         if self.agent_config is None:
-            object.__setattr__(self, "agent_config", config_type())
+            object.__setattr__(self, "agent_config", config_type(**settings))
         elif type(self.agent_config) is not config_type:
             raise ValueError(
                 f"agent {self.agent} has a {config_type.__name__}, not a "
@@ -118,12 +120,13 @@ class Experiment:
     budget: Budget
 
 
+def image_keys(cameras: Sequence[str]) -> tuple[str, ...]:
+    """The names of the cameras' images among the observations."""
+    return tuple(f"{camera}/pixels" for camera in cameras)
+
+
 def check_agent(agent: str) -> None:
-    """Raises ValueError unless the agent is known and available."""
-    if agent in PLANNED_AGENTS:
-        raise ValueError(
-            f"agent {agent!r} is not available yet; valid: {', '.join(AGENTS)}"
-        )
+    """Raises ValueError unless there is such an agent."""
     if agent not in AGENTS:
         raise ValueError(f"unknown agent {agent!r}; valid: {', '.join(AGENTS)}")
 
@@ -139,10 +142,13 @@ def check_launch(launch: str) -> None:
 
 
 def make_environment(config: RunConfig, seed: int) -> dm_env.Environment:
-    """The environment as agents see it: grouped observations."""
+    """The environment as agents see it: grouped observations, and images."""
     import environments
     from environments import wrappers
 
+    vision = {}
+    if config.cameras:
+        vision = {"observations": "vision", "cameras": config.cameras}
     return wrappers.GroupObservations(
         environments.make(
             task=config.task,
@@ -151,6 +157,7 @@ def make_environment(config: RunConfig, seed: int) -> dm_env.Environment:
             domain_randomization=config.domain_randomization,
             max_action_delay=config.max_action_delay,
             seed=seed,
+            **vision,
         )
     )
 
@@ -263,9 +270,10 @@ def load_config(workdir: str, skills: str | None = None) -> RunConfig:
             agent_config=config_type(**agent_config),
             **{
                 key: found[key]
-                for key in (*_IDENTITY, "seed")
+                for key in ("agent", "task", "reward", "object_set", "seed")
                 + ("domain_randomization", "max_action_delay")
             },
+            cameras=tuple(found["cameras"]),
         )
         checksum = found["skills"]["checksum"]
     except (KeyError, TypeError) as e:
@@ -288,6 +296,7 @@ def _describe(config: RunConfig) -> dict[str, Any]:
         "task": config.task,
         "reward": config.reward,
         "object_set": config.object_set,
+        "cameras": list(config.cameras),
         "domain_randomization": config.domain_randomization,
         "max_action_delay": config.max_action_delay,
         "seed": config.seed,

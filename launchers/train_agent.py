@@ -35,6 +35,15 @@ _REWARD = flags.DEFINE_string(
     "reward", "staged_sparse", "Reward: dense, staged_sparse or sparse."
 )
 _OBJECT_SET = command.define_object_set()
+_OBSERVATIONS = flags.DEFINE_string(
+    "observations",
+    None,
+    "What the policy sees: state; or vision, images in place of the objects' state "
+    "(helms_mix, mpo, asymmetric_mpo). Default: state, of asymmetric_mpo vision.",
+)
+_CAMERAS = flags.DEFINE_list(
+    "cameras", ["basket_front_left"], "Cameras of the images, with vision."
+)
 _LAUNCH = flags.DEFINE_string(
     "launch", "single_process", "Launch: single_process, local_mt or local_mp."
 )
@@ -108,12 +117,30 @@ _SETTINGS = settings.Settings(
 )
 
 
-def _agent_config() -> MPOConfig:
-    values = _SETTINGS.given(_AGENT.value)
+def _cameras() -> tuple[str, ...]:
+    """The cameras of the images, none on state; raises ValueError for bad ones."""
+    from environments import factory, scene
+
+    default = "vision" if AGENTS[_AGENT.value].asymmetric else "state"
+    observations = _OBSERVATIONS.value or default
+    scene.one_of("observations", observations, factory.OBSERVATIONS)
+    if observations == "state":
+        return ()
+    for camera in _CAMERAS.value:
+        scene.one_of("camera", camera, scene.CAMERAS)
+    return tuple(_CAMERAS.value)
+
+
+def _agent_config(cameras: Sequence[str]) -> MPOConfig:
+    from launchers import experiment
+
+    agent = AGENTS[_AGENT.value]
+    values = agent.default_settings(experiment.image_keys(cameras))
+    values.update(_SETTINGS.given(_AGENT.value))
     if _TARGET_UPDATE_PERIOD.value is not None:
         for target in ("policy", "critic"):
             values[f"target_{target}_update_period"] = _TARGET_UPDATE_PERIOD.value
-    return AGENTS[_AGENT.value].config_type(**values)
+    return agent.config_type(**values)
 
 
 def _config():
@@ -134,6 +161,7 @@ def _config():
     factory.validate(
         _TASK.value, _REWARD.value, _OBJECT_SET.value, _MAX_ACTION_DELAY.value
     )
+    cameras = _cameras()
     return experiment.RunConfig(
         agent=_AGENT.value,
         skills=_SKILLS.value,
@@ -144,7 +172,8 @@ def _config():
         seed=_SEED.value,
         domain_randomization=_DOMAIN_RANDOMIZATION.value,
         max_action_delay=_MAX_ACTION_DELAY.value,
-        agent_config=_agent_config(),
+        cameras=cameras,
+        agent_config=_agent_config(cameras),
         budget=experiment.Budget(
             max_actor_steps=_MAX_ACTOR_STEPS.value or None,
             run_seconds=_RUN_SECONDS.value or None,

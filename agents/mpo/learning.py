@@ -19,7 +19,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import acme
 import numpy as np
@@ -36,6 +37,15 @@ from agents.mpo.networks import MPONetworks, copy_variables
 from agents.mpo.policy_loss import PolicyLoss
 
 CHECKPOINT_NAME = "learner"
+
+
+class _Evaluation(NamedTuple):
+    """What the target networks say of a batch; see `PolicyLoss`."""
+
+    target: Any  # output of the target policy
+    actions: tf.Tensor | None  # the candidates
+    values: tf.Tensor  # of the candidates
+    next_value: tf.Tensor  # of the states [B, T]
 
 
 class MPOLearner(acme.Learner):
@@ -129,65 +139,101 @@ class MPOLearner(acme.Learner):
         self, sample: reverb.ReplaySample, seed: tf.Tensor
     ) -> tuple[list[list[tf.Tensor]], dict[str, tf.Tensor]]:
         """Clipped gradients of policy, critic and duals, and what to log."""
-        networks, loss_fn = self._networks, self._policy_loss
-        data = sample.data
-        valid = tf.cast(data.extras["valid"], tf.float32)  # [B, T]
-        states = critic_loss.observed_states(valid)
-
-        target = networks.target_policy(data.observation)
-        actions = loss_fn.candidates(target, seed)
-        values = loss_fn.values(
-            networks.target_critic,
-            networks.target_critic.features(data.observation),
-            actions,
+        evaluation = self._evaluate(sample, seed)
+        critic_gradients, critic_stats, values = self._improve_critic(
+            sample, evaluation
         )
+        policy_gradients, dual_gradients, policy_stats = self._improve_policy(
+            sample, evaluation._replace(values=values)
+        )
+        gradients, norms = [], {}
+        for name, part in (
+            ("policy", policy_gradients),
+            ("critic", critic_gradients),
+            ("dual", dual_gradients),
+        ):
+            clipped, norm = tf.clip_by_global_norm(part, self._config.max_gradient_norm)
+            gradients.append(clipped)
+            norms[f"gradient_norm_{name}"] = norm
+        duals = self._policy_loss.dual_values()
+        return gradients, {**critic_stats, **policy_stats, **duals, **norms}
+
+    def _evaluate(self, sample: reverb.ReplaySample, seed: tf.Tensor) -> _Evaluation:
+        """What the target networks say of a batch."""
+        networks, loss_fn = self._networks, self._policy_loss
+        observation = sample.data.observation
+        target = networks.target_policy(observation)
+        actions = loss_fn.candidates(target, seed)
+        features = networks.target_critic.features(observation)
+        values = loss_fn.values(networks.target_critic, features, actions)
         next_value = loss_fn.state_value(values, target)
-        prior = networks.prior(data) if networks.prior is not None else None
-        with tf.GradientTape(persistent=True) as tape:
+        return _Evaluation(target, actions, values, next_value)
+
+    def _improve_critic(
+        self, sample: reverb.ReplaySample, evaluation: _Evaluation
+    ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor], tf.Tensor]:
+        """Gradients of the critic's loss, what to log, and the E-step's values."""
+        networks, loss_fn, data = self._networks, self._policy_loss, sample.data
+        values = evaluation.values
+        with tf.GradientTape() as tape:
             features = networks.critic.features(data.observation)
             td = critic_loss.td_zero(
                 loss_fn.action_value(networks.critic, features, data.action),
-                next_value,
+                evaluation.next_value,
                 tf.cast(data.reward, tf.float32),
                 tf.cast(data.discount, tf.float32),
-                valid,
+                tf.cast(data.extras["valid"], tf.float32),
                 self._config.discount,
             )
-            loss_critic = critic_loss.masked_mean(td.loss, td.mask)
-
-            if self._config.improvement_critic == "online":
-                with tape.stop_recording():
-                    values = loss_fn.values(networks.critic, features, actions)
-            per_state, per_state_stats = loss_fn(
-                networks.policy(data.observation), target, actions, values, prior
-            )
-            loss_policy = critic_loss.masked_mean(per_state, states)
-
-        gradients, norms = [], {}
-        for name, loss, variables in (
-            ("policy", loss_policy, self._policy_variables),
-            ("critic", loss_critic, self._critic_variables),
-            ("dual", loss_policy, self._dual_variables),
-        ):
-            clipped, norm = tf.clip_by_global_norm(
-                tape.gradient(loss, variables), self._config.max_gradient_norm
-            )
-            gradients.append(clipped)
-            norms[f"gradient_norm_{name}"] = norm
-        del tape
+            loss = critic_loss.masked_mean(td.loss, td.mask)
+        if self._config.improvement_critic == "online":
+            values = loss_fn.values(networks.critic, features, evaluation.actions)
         stats = {
-            "loss_critic": loss_critic,
-            "loss_policy_total": loss_policy,
+            "loss_critic": loss,
             "td_error_abs": critic_loss.masked_mean(tf.abs(td.error), td.mask),
             "td_target": critic_loss.masked_mean(td.target, td.mask),
-            **{
-                k: critic_loss.masked_mean(v, states)
-                for k, v in per_state_stats.items()
-            },
-            **loss_fn.dual_values(),
-            **norms,
         }
-        return gradients, stats
+        return tape.gradient(loss, self._critic_variables), stats, values
+
+    def _improve_policy(
+        self, sample: reverb.ReplaySample, evaluation: _Evaluation
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor], dict[str, tf.Tensor]]:
+        """Gradients of the policy and of the duals, and what to log."""
+        networks, data = self._networks, sample.data
+        states = critic_loss.observed_states(
+            tf.cast(data.extras["valid"], tf.float32)
+        )  # [B, T]
+        prior = networks.prior(data) if networks.prior is not None else None
+        with tf.GradientTape() as tape:
+            per_state, stats = self._policy_loss(
+                networks.policy(data.observation),
+                evaluation.target,
+                evaluation.actions,
+                evaluation.values,
+                prior,
+            )
+            loss = critic_loss.masked_mean(per_state, states)
+        policy, duals = tape.gradient(
+            loss, [self._policy_variables, self._dual_variables]
+        )
+        stats = {k: critic_loss.masked_mean(v, states) for k, v in stats.items()}
+        return policy, duals, {"loss_policy_total": loss, **stats}
+
+    def parts(self, sample: reverb.ReplaySample) -> dict[str, Callable[[], object]]:
+        """The step's parts by name, each compiled, for a profile; none changes a thing.
+
+        target: what the target networks say; critic and policy: loss and gradient.
+        """
+        seed = tf.zeros([2], tf.int32)
+        evaluate = tf.function(self._evaluate, autograph=False)
+        evaluation = evaluate(sample, seed)
+        critic = tf.function(self._improve_critic, autograph=False)
+        policy = tf.function(self._improve_policy, autograph=False)
+        return {
+            "target": lambda: evaluate(sample, seed).next_value.numpy(),
+            "critic": lambda: critic(sample, evaluation)[0][0].numpy(),
+            "policy": lambda: policy(sample, evaluation)[0][0].numpy(),
+        }
 
     def _apply(self, gradients: list[list[tf.Tensor]]) -> tf.Tensor:
         """Changes all variables; returns the number of steps taken."""
