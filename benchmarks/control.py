@@ -3,11 +3,11 @@
     python -m benchmarks.control --task=cartpole:swingup --agents=ours,acme --seeds=3
     python -m benchmarks.control --task=cartpole:swingup --agents=categorical
 
-Each agent learns from scratch in one process, with as many learner steps an environment
-step as Acme's MPO (samples per insert 32 at batches of 256), the same networks and the
-same bounds. `ours` is the Gaussian MPO of `agents.mpo`, `acme` Acme's agent with one-step
-returns, `categorical` HeLMS-cat's learner over the corners and the centre of the action
-space, `mixture` HeLMS-mix's over three new components.
+Each agent learns from scratch in one process, with as many learner steps an
+environment step as Acme's MPO (samples per insert 32 at batches of 256), networks of
+the same sizes and the same bounds. `ours` is the Gaussian MPO of `agents.mpo`, `acme`
+Acme's learner with one-step returns, `categorical` HeLMS-cat's over the corners and the
+centre of the action space, `mixture` HeLMS-mix's over three new components.
 
 Every run is a CSV of returns in --out; runs that are there are not made again, so the
 same command continues. The figure and the last line's JSON are of all runs.
@@ -19,7 +19,8 @@ import csv
 import itertools
 import json
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import dm_env
 import numpy as np
@@ -28,8 +29,10 @@ import sonnet as snt
 import tensorflow as tf
 import tqdm
 from absl import flags
-from acme import EnvironmentLoop, core, specs, wrappers
-from acme.agents.tf import mpo as acme_mpo
+from acme import EnvironmentLoop, core, datasets, specs, wrappers
+from acme.adders import reverb as acme_adders
+from acme.agents.tf import actors
+from acme.agents.tf.mpo import learning as acme_learning
 from acme.tf import losses as acme_losses
 from acme.tf import networks as acme_networks
 from acme.utils import loggers
@@ -40,6 +43,7 @@ from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_mix.builder import HelmsMixBuilder
 from agents.helms_mix.config import HelmsMixConfig
+from agents.mpo.adder import InterruptibleClient
 from agents.mpo.builder import MPOBuilder
 from agents.mpo.config import GaussianMPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
@@ -57,10 +61,11 @@ _STEPS = flags.DEFINE_integer(
 _OUT = flags.DEFINE_string("out", "runs/control", "Directory of the results.")
 
 _ACME_BATCH = 256  # transitions
+_MIN_TRANSITIONS = 1000  # before the first learner step
 _STEPS_A_LEARNER_STEP = 8  # 256 / 32 samples per insert
 _COMMON = {
-    "policy_keys": ("state",),
-    "critic_keys": ("state",),
+    "policy_keys": ("proprio",),
+    "critic_keys": ("proprio",),
     "input_size": 256,
     "policy_hidden_sizes": (256, 256),
     "critic_hidden_sizes": (256, 256),
@@ -69,17 +74,17 @@ _COMMON = {
     "sequence_length": 10,
     "sequence_period": 9,
     "batch_size": 29,  # sequences of 9 transitions: 261
-    "min_replay_size": 1000 // 9,
+    "min_replay_size": _MIN_TRANSITIONS // 9,
     "samples_per_insert": 29 * 9 / _STEPS_A_LEARNER_STEP,
     "checkpoint_minutes": 1e6,
 }
 
 
 class _State(wrappers.EnvironmentWrapper):
-    """One vector becomes the observation `state`."""
+    """The one vector of observations becomes `proprio`."""
 
     def observation_spec(self) -> dict[str, specs.Array]:
-        return {"state": self._environment.observation_spec()}
+        return {"proprio": self._environment.observation_spec()}
 
     def reset(self) -> dm_env.TimeStep:
         return self._named(self._environment.reset())
@@ -88,19 +93,23 @@ class _State(wrappers.EnvironmentWrapper):
         return self._named(self._environment.step(action))
 
     def _named(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
-        return timestep._replace(observation={"state": timestep.observation})
+        return timestep._replace(observation={"proprio": timestep.observation})
 
 
 class _Actions:
-    """Actions as skills: each is a point, or z is the action itself."""
+    """Actions in place of skills: a skill is a point, or z is the action itself."""
 
-    def __init__(self, size: int, num_components: int = 3):
+    object_dim = None  # there are no objects
+
+    def __init__(self, spec: specs.EnvironmentSpec, num_components: int | None = None):
+        """As many skills as points, unless it is for a mixture of components."""
+        size = spec.actions.shape[0]
         points = [*itertools.product((-1.0, 1.0), repeat=size), (0.0,) * size]
         self._points = tf.constant(points, tf.float32)
-        self.num_skills = len(points)
+        self.num_skills = num_components or len(points)
         self.action_dim = self.latent_dim = size
-        self.config = HelmsConfig(num_skills=num_components, latent_dim=size)
-        self.model = "helms"
+        self.proprio_dim = spec.observations["proprio"].shape[0]
+        self.config = HelmsConfig(num_skills=self.num_skills, latent_dim=size)
 
     def observation_statistics(self) -> dict:
         return {}
@@ -115,14 +124,9 @@ class _Actions:
 
 
 class _Mixture(HelmsMixBuilder):
-    """RHPO on the actions themselves, with no prior; as many components as skills."""
+    """RHPO on the actions themselves, with no prior."""
 
-    def make_policy_network(self, environment_spec, seed):
-        skills = self._skills
-        skills.num_skills = skills.config.num_skills
-        return super().make_policy_network(environment_spec, seed)
-
-    def prior(self, data):
+    def prior(self, data: object) -> None:
         del data
 
 
@@ -147,86 +151,101 @@ def returns(
     """Trains; yields environment steps so far and the return, after every episode."""
     environment = make_environment(task, seed)
     if agent == "acme":
-        tf.random.set_seed(seed)
-        actor: core.Actor = _acme(specs.make_environment_spec(environment))
-        yield from _episodes(environment, actor, steps)
-        return
-    environment = _State(environment)
-    spec = specs.make_environment_spec(environment)
-    builder = _builder(agent, spec)
-    server = reverb.Server(builder.make_replay_tables(spec, limit_rate=False))
-    client = reverb.Client(f"localhost:{server.port}")
-    networks = builder.make_networks(spec, seed)
-    learner = builder.make_learner(networks, builder.make_dataset_iterator(client))
-    acting = builder.make_actor(
-        builder.make_policy(networks), seed, builder.make_adder(client)
-    )
-    yield from _episodes(environment, _Learning(acting, learner, builder), steps)
+        server, actor = _acme(specs.make_environment_spec(environment), seed)
+    else:
+        environment = _State(environment)
+        server, actor = _ours(agent, specs.make_environment_spec(environment), seed)
+    loop = EnvironmentLoop(environment, actor, logger=loggers.NoOpLogger())
+    done = 0
+    while done < steps:
+        result = loop.run_episode()
+        done += result["episode_length"]
+        yield done, float(result["episode_return"])
     server.stop()
 
 
 class _Learning(core.Actor):
     """An actor whose update takes the learner steps that are due."""
 
-    def __init__(self, actor: core.Actor, learner, builder: MPOBuilder):
-        self._actor, self._learner, self._builder = actor, learner, builder
-        self._steps = 0
-        self.select_action = actor.select_action
-        self.observe_first = actor.observe_first
-        self.observe = actor.observe
+    def __init__(
+        self, actor: core.Actor, learner: core.Learner, due: Callable[[int], int]
+    ):
+        """`due` maps environment steps to the learner steps they pay for."""
+        self._actor, self._learner, self._due = actor, learner, due
+        self._steps = self._learned = 0
 
-    def select_action(self, observation):  # set at construction
-        raise NotImplementedError
+    def select_action(self, observation: Any) -> np.ndarray:
+        return self._actor.select_action(observation)
 
-    observe = observe_first = select_action
+    def observe_first(self, timestep: dm_env.TimeStep) -> None:
+        self._actor.observe_first(timestep)
+
+    def observe(self, action: np.ndarray, next_timestep: dm_env.TimeStep) -> None:
+        self._actor.observe(action, next_timestep)
 
     def update(self, wait: bool = False) -> None:
         del wait
         self._steps += 1
-        while self._learner.num_steps < self._builder.learner_steps_due(self._steps):
+        while self._learned < self._due(self._steps):
             self._learner.step()
+            self._learned += 1
 
 
-def _builder(agent: str, spec: specs.EnvironmentSpec) -> MPOBuilder:
-    size = spec.actions.shape[0]
+def _ours(
+    agent: str, spec: specs.EnvironmentSpec, seed: int
+) -> tuple[reverb.Server, core.Actor]:
     if agent == "ours":
-        return GaussianMPOBuilder(GaussianMPOConfig(**_COMMON))
-    if agent == "categorical":
-        return _Categorical(HelmsCatConfig(**_COMMON, eta_y=0.0), _Actions(size))
-    config = HelmsMixConfig(**_COMMON, components="scratch", eta_y=0.0, eta_z=0.0)
-    return _Mixture(config, _Actions(size))
+        builder: MPOBuilder = GaussianMPOBuilder(GaussianMPOConfig(**_COMMON))
+    elif agent == "categorical":
+        config = HelmsCatConfig(**_COMMON, eta_y=0.0)
+        builder = HelmsCatBuilder(config, _Actions(spec))
+    else:
+        config = HelmsMixConfig(**_COMMON, components="scratch", eta_y=0.0, eta_z=0.0)
+        builder = _Mixture(config, _Actions(spec, num_components=3))
+    server = reverb.Server(builder.make_replay_tables(spec, limit_rate=False))
+    client = reverb.Client(f"localhost:{server.port}")
+    networks = builder.make_networks(spec, seed)
+    learner = builder.make_learner(networks, builder.make_dataset_iterator(client))
+    policy = builder.make_policy(networks)
+    actor = builder.make_actor(policy, seed, builder.make_adder(client))
+    return server, _Learning(actor, learner, builder.learner_steps_due)
 
 
-class _Categorical(HelmsCatBuilder):
-    """HeLMS-cat over points of the action space."""
+def _acme(spec: specs.EnvironmentSpec, seed: int) -> tuple[reverb.Server, core.Actor]:
+    """Acme's learner and actor; its agent as a whole does not run on Reverb 0.7.
 
-
-def _acme(spec: specs.EnvironmentSpec) -> core.Actor:
-    size = spec.actions.shape[0]
-    policy = snt.Sequential(
-        [
-            acme_networks.LayerNormMLP((256, 256, 256), activate_final=True),
-            acme_networks.MultivariateNormalDiagHead(
-                size, init_scale=0.3, use_tfd_independent=True
-            ),
-        ]
+    (Its adders ask the client for an argument that came later; see `agents.mpo.adder`.)
+    """
+    tf.random.set_seed(seed)
+    (policy, critic), (target_policy, target_critic) = (
+        _acme_networks(spec) for _ in range(2)
     )
-    critic = snt.Sequential(
-        [
-            acme_networks.CriticMultiplexer(
-                critic_network=acme_networks.LayerNormMLP(
-                    (256, 256, 256), activate_final=True
-                )
-            ),
-            snt.Linear(1),
-        ]
+    table = reverb.Table(
+        name=acme_adders.DEFAULT_PRIORITY_TABLE,
+        sampler=reverb.selectors.Uniform(),
+        remover=reverb.selectors.Fifo(),
+        max_size=1_000_000,
+        rate_limiter=reverb.rate_limiters.MinSize(1),
+        signature=acme_adders.NStepTransitionAdder.signature(spec),
     )
-    return acme_mpo.MPO(
-        spec,
+    server = reverb.Server([table])
+    client = InterruptibleClient(
+        reverb.Client(f"localhost:{server.port}"), lambda: False
+    )
+    learner = acme_learning.MPOLearner(
         policy,
         critic,
-        batch_size=_ACME_BATCH,
-        n_step=1,
+        target_policy,
+        target_critic,
+        discount=0.99,
+        num_samples=20,
+        target_policy_update_period=100,
+        target_critic_update_period=100,
+        dataset=datasets.make_reverb_dataset(
+            server_address=f"localhost:{server.port}",
+            batch_size=_ACME_BATCH,
+            prefetch_size=2,
+        ),
         policy_loss_module=acme_losses.MPO(
             epsilon=0.1,
             epsilon_penalty=1e-3,
@@ -241,22 +260,44 @@ def _acme(spec: specs.EnvironmentSpec) -> core.Actor:
         logger=loggers.NoOpLogger(),
         checkpoint=False,
     )
+    actor = actors.FeedForwardActor(
+        snt.Sequential([policy, acme_networks.StochasticSamplingHead()]),
+        acme_adders.NStepTransitionAdder(client=client, n_step=1, discount=0.99),
+    )
+
+    def due(steps: int) -> int:
+        return max(0, steps - _MIN_TRANSITIONS) // _STEPS_A_LEARNER_STEP
+
+    return server, _Learning(actor, learner, due)
 
 
-def _episodes(
-    environment: dm_env.Environment, actor: core.Actor, steps: int
-) -> Iterator[tuple[int, float]]:
-    loop = EnvironmentLoop(environment, actor, logger=loggers.NoOpLogger())
-    done = 0
-    while done < steps:
-        result = loop.run_episode()
-        done += result["episode_length"]
-        yield done, float(result["episode_return"])
+def _acme_networks(spec: specs.EnvironmentSpec) -> tuple[snt.Module, snt.Module]:
+    policy = snt.Sequential(
+        [
+            acme_networks.LayerNormMLP((256, 256, 256), activate_final=True),
+            acme_networks.MultivariateNormalDiagHead(
+                spec.actions.shape[0], init_scale=0.3, use_tfd_independent=True
+            ),
+        ]
+    )
+    critic = snt.Sequential(
+        [
+            acme_networks.CriticMultiplexer(
+                critic_network=acme_networks.LayerNormMLP(
+                    (256, 256, 256), activate_final=True
+                )
+            ),
+            snt.Linear(1),
+        ]
+    )
+    policy(tf.zeros([1, *spec.observations.shape]))
+    critic(tf.zeros([1, *spec.observations.shape]), tf.zeros([1, *spec.actions.shape]))
+    return policy, critic
 
 
 def run(out: pathlib.Path, agent: str, task: str, steps: int, seed: int) -> np.ndarray:
     """Rows (steps, return) of a run, made now or read."""
-    path = out / f"{task.replace(':', '_')}_{agent}_{seed}.csv"
+    path = out / f"{task.replace(':', '_')}_{agent}_{steps}_{seed}.csv"
     if not path.exists():
         rows = []
         with tqdm.tqdm(total=steps, desc=path.stem, unit="step") as bar:
@@ -268,8 +309,7 @@ def run(out: pathlib.Path, agent: str, task: str, steps: int, seed: int) -> np.n
             writer = csv.writer(file)
             writer.writerow(["environment_steps", "return"])
             writer.writerows(rows)
-    found = np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
-    return found[found[:, 0] <= steps]
+    return np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
 
 
 def summary(runs: Mapping[str, list[np.ndarray]], steps: int) -> dict[str, object]:
