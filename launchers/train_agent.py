@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import tensorflow as tf
 from absl import flags
 
 from agents.mpo.config import MPOConfig
@@ -46,6 +47,12 @@ _CAMERAS = flags.DEFINE_list(
 )
 _LAUNCH = flags.DEFINE_string(
     "launch", "single_process", "Launch: single_process, local_mt or local_mp."
+)
+_DEBUG = flags.DEFINE_bool(
+    "debug",
+    False,
+    "Run TensorFlow eagerly, so that a debugger can step through everything "
+    "(single_process).",
 )
 _NUM_ACTORS = flags.DEFINE_integer("num_actors", 1, "Actors of a distributed launch.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of networks, draws and environments.")
@@ -155,6 +162,8 @@ def _config():
     for flag in needed:
         if not flag.value:
             raise ValueError(f"--{flag.name} is required")
+    if _DEBUG.value and _LAUNCH.value != "single_process":
+        raise ValueError("--debug is for --launch=single_process")
     # Cheap and without TensorFlow's graph, so before anything is loaded.
     from environments import factory
 
@@ -191,6 +200,8 @@ def main(argv: Sequence[str]) -> None:
         config = _config()
         from launchers import agent_training
 
+        if _DEBUG.value:
+            tf.config.run_functions_eagerly(True)
         made, resumed = agent_training.prepare(config, _LAUNCH.value, _NUM_ACTORS.value)
     if resumed:
         print(f"goes on with the run in {config.workdir}", flush=True)
