@@ -249,6 +249,10 @@ class RgbStacking(dm_env.Environment):
         """What was drawn for this episode: seed, delay, objects, the physics."""
         return dict(self._info)
 
+    def stage_rewards(self) -> list[float]:
+        """The rewards of the task's stages now, in order, each in [0, 1]."""
+        return self._task.stages(self.state())
+
     def success(self) -> bool:
         """Whether the task's goal is reached, now; `tasks` says what that is."""
         if self._info.get("diverged"):

@@ -18,12 +18,17 @@ _Z95 = 1.959964  # normal quantile of a two-sided 95 % interval
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Undiscounted return and success of each episode."""
+    """Undiscounted return and success of each episode.
+
+    `stages` are the rewards of the task's stages, means over all steps, in order; none
+    where the environment does not tell.
+    """
 
     returns: tuple[float, ...]
     successes: tuple[bool, ...]
     steps: int
     seconds: float
+    stages: tuple[float, ...] = ()
 
     def scalars(self) -> dict[str, float]:
         """Means and 95 % intervals: normal for the return, Wilson for success."""
@@ -39,6 +44,7 @@ class Evaluation:
             "success_low": low,
             "success_high": high,
             "steps_per_second": self.steps / max(self.seconds, 1e-9),
+            **{f"stage_{i}": value for i, value in enumerate(self.stages)},
         }
 
 
@@ -82,6 +88,8 @@ def run_episodes(
       The statistics, or None if `stopped` ended it.
     """
     returns, successes, steps, begin = [], [], 0, time.monotonic()
+    stage_rewards = getattr(environment, "stage_rewards", lambda: ())
+    stages: np.ndarray | float = 0.0
     for episode in range(episodes):
         seed_episode = getattr(environment, "seed_episode", None)
         if seed_episode is not None:
@@ -92,13 +100,20 @@ def run_episodes(
         while not timestep.last():
             timestep = environment.step(actor.select_action(timestep.observation))
             on_step(environment)
+            stages = stages + np.asarray(stage_rewards())
             total += float(timestep.reward)
             steps += 1
             if stopped():
                 return None
         returns.append(total)
         successes.append(episode_success(environment))
-    return Evaluation(tuple(returns), tuple(successes), steps, time.monotonic() - begin)
+    return Evaluation(
+        tuple(returns),
+        tuple(successes),
+        steps,
+        time.monotonic() - begin,
+        tuple((np.atleast_1d(stages) / max(steps, 1)).tolist()),
+    )
 
 
 def episode_success(environment: dm_env.Environment) -> bool:

@@ -15,33 +15,27 @@ import functools
 import json
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dm_env
 import numpy as np
 from acme import specs
 
+from agents import bundles
 from agents.builder import AgentBuilder
-from agents.helms_cat.config import HelmsCatConfig
+from agents.mpo.config import MPOConfig
+from agents.offline.frozen import FrozenModel
+from agents.rl_agents import AGENTS
 from launchers import files
 
-AVAILABLE_AGENTS = ("helms_cat",)
-PLANNED_AGENTS = (
-    "helms_mix",
-    "mpo",
-    "npmp",
-    "bc",
-    "hierarchical_bc",
-    "asymmetric_mpo",
-)
 LAUNCHES = ("single_process", "local_mt", "local_mp")
 PLANNED_LAUNCHES = ("ray",)
 
 _CONFIG = "config.json"
 _FORMAT = {"format": "helms-agent", "version": 1}
 # A checkpoint of a run that differs in one of these is of another model or task.
-_IDENTITY = ("agent", "task", "reward", "object_set")
+_IDENTITY = ("agent", "task", "reward", "object_set", "cameras")
 _AGENT_IDENTITY = (
     "policy_hidden_sizes",
     "critic_hidden_sizes",
@@ -49,6 +43,7 @@ _AGENT_IDENTITY = (
     "critic_rnn_size",
     "policy_keys",
     "critic_keys",
+    "components",
 )
 
 BuilderFactory = Callable[[], AgentBuilder]
@@ -85,7 +80,7 @@ class Budget:
 class RunConfig:
     """What a user asks for; the defaults are the paper's where it says."""
 
-    skills: str  # directory of the bundle
+    skills: str | None  # directory of the bundle; None for an agent that needs none
     workdir: str
     agent: str = "helms_cat"
     task: str = "stack_red_blue"
@@ -94,8 +89,23 @@ class RunConfig:
     seed: int = 0
     domain_randomization: bool = True  # appendix D
     max_action_delay: int = 2  # control steps; appendix D
-    agent_config: HelmsCatConfig = dataclasses.field(default_factory=HelmsCatConfig)
+    cameras: tuple[str, ...] = ()  # whose images agents see; none: state alone
+    agent_config: MPOConfig | None = None  # None: the agent's defaults for these
     budget: Budget = dataclasses.field(default_factory=Budget)
+
+    def __post_init__(self):
+        """Raises ValueError for an agent that there is not, or another's settings."""
+        check_agent(self.agent)
+        agent = AGENTS[self.agent]
+        config_type = agent.config_type
+        settings = agent.default_settings(image_keys(self.cameras))
+        if self.agent_config is None:
+            object.__setattr__(self, "agent_config", config_type(**settings))
+        elif type(self.agent_config) is not config_type:
+            raise ValueError(
+                f"agent {self.agent} has a {config_type.__name__}, not a "
+                f"{type(self.agent_config).__name__}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,17 +120,15 @@ class Experiment:
     budget: Budget
 
 
+def image_keys(cameras: Sequence[str]) -> tuple[str, ...]:
+    """The names of the cameras' images among the observations."""
+    return tuple(f"{camera}/pixels" for camera in cameras)
+
+
 def check_agent(agent: str) -> None:
-    """Raises ValueError unless the agent is known and available."""
-    if agent in PLANNED_AGENTS:
-        raise ValueError(
-            f"agent {agent!r} is not available yet; valid: "
-            f"{', '.join(AVAILABLE_AGENTS)}"
-        )
-    if agent not in AVAILABLE_AGENTS:
-        raise ValueError(
-            f"unknown agent {agent!r}; valid: {', '.join(AVAILABLE_AGENTS)}"
-        )
+    """Raises ValueError unless there is such an agent."""
+    if agent not in AGENTS:
+        raise ValueError(f"unknown agent {agent!r}; valid: {', '.join(AGENTS)}")
 
 
 def check_launch(launch: str) -> None:
@@ -134,10 +142,13 @@ def check_launch(launch: str) -> None:
 
 
 def make_environment(config: RunConfig, seed: int) -> dm_env.Environment:
-    """The environment as agents see it: grouped observations."""
+    """The environment as agents see it: grouped observations, and images."""
     import environments
     from environments import wrappers
 
+    vision = {}
+    if config.cameras:
+        vision = {"observations": "vision", "cameras": config.cameras}
     return wrappers.GroupObservations(
         environments.make(
             task=config.task,
@@ -146,17 +157,31 @@ def make_environment(config: RunConfig, seed: int) -> dm_env.Environment:
             domain_randomization=config.domain_randomization,
             max_action_delay=config.max_action_delay,
             seed=seed,
+            **vision,
         )
     )
 
 
 def make_builder(config: RunConfig) -> AgentBuilder:
-    """The builder of the agent over its frozen skills."""
-    from agents.helms import skills
-    from agents.helms_cat.builder import HelmsCatBuilder
-
+    """The builder of the agent over its frozen model."""
     check_agent(config.agent)
-    return HelmsCatBuilder(config.agent_config, skills.load(config.skills))
+    return AGENTS[config.agent].builder(config.agent_config, load_frozen(config))
+
+
+def load_frozen(config: RunConfig) -> FrozenModel | None:
+    """The bundle that the agent builds on; None for one that was given none.
+
+    Raises:
+      ValueError: in one line, if it cannot be read, or is of another model.
+    """
+    model = AGENTS[config.agent].model
+    if config.skills is None:
+        if model is not None:
+            raise ValueError(
+                f"agent {config.agent} needs --skills, a bundle of {model}"
+            )
+        return None
+    return bundles.load(config.skills, model=model)
 
 
 def make_experiment(config: RunConfig) -> Experiment:
@@ -232,7 +257,8 @@ def load_config(workdir: str, skills: str | None = None) -> RunConfig:
     found = files.read_json(path)
     try:
         check_agent(found["agent"])
-        known = {field.name for field in dataclasses.fields(HelmsCatConfig)}
+        config_type = AGENTS[found["agent"]].config_type
+        known = {field.name for field in dataclasses.fields(config_type)}
         agent_config = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in found["agent_config"].items()
@@ -241,17 +267,18 @@ def load_config(workdir: str, skills: str | None = None) -> RunConfig:
         config = RunConfig(
             skills=skills or found["skills"]["path"],
             workdir=str(workdir),
-            agent_config=HelmsCatConfig(**agent_config),
+            agent_config=config_type(**agent_config),
             **{
                 key: found[key]
-                for key in (*_IDENTITY, "seed")
+                for key in ("agent", "task", "reward", "object_set", "seed")
                 + ("domain_randomization", "max_action_delay")
             },
+            cameras=tuple(found["cameras"]),
         )
         checksum = found["skills"]["checksum"]
     except (KeyError, TypeError) as e:
         raise ValueError(f"{path} is not the record of an agent: {e!r}") from e
-    if _skills_checksum(config.skills) != checksum:
+    if _skills_checksum(config) != checksum:
         raise ValueError(
             f"the skills at {config.skills} are not those that {workdir} was run with"
         )
@@ -263,12 +290,13 @@ def _describe(config: RunConfig) -> dict[str, Any]:
         **_FORMAT,
         "agent": config.agent,
         "skills": {
-            "path": os.path.abspath(config.skills),
-            "checksum": _skills_checksum(config.skills),
+            "path": None if config.skills is None else os.path.abspath(config.skills),
+            "checksum": _skills_checksum(config),
         },
         "task": config.task,
         "reward": config.reward,
         "object_set": config.object_set,
+        "cameras": list(config.cameras),
         "domain_randomization": config.domain_randomization,
         "max_action_delay": config.max_action_delay,
         "seed": config.seed,
@@ -285,14 +313,14 @@ def _differences(old: dict[str, Any], new: dict[str, Any]):
             yield key, old.get(key), new[key]
     was = old.get("skills", {}).get("checksum")
     if was != new["skills"]["checksum"]:
-        yield "skills of checksum", str(was)[:12], new["skills"]["checksum"][:12]
+        yield "skills of checksum", str(was)[:12], str(new["skills"]["checksum"])[:12]
     for key in _AGENT_IDENTITY:
-        if old.get("agent_config", {}).get(key) != new["agent_config"][key]:
-            yield key, old.get("agent_config", {}).get(key), new["agent_config"][key]
+        was, now = (c.get("agent_config", {}).get(key) for c in (old, new))
+        if was != now:
+            yield key, was, now
 
 
-def _skills_checksum(directory: str) -> str:
+def _skills_checksum(config: RunConfig) -> str | None:
     """The checksum in a bundle's description; the bundle checks its weights by it."""
-    from agents.helms import skills
-
-    return str(skills.load(directory).description["checksum"])
+    frozen = load_frozen(config)
+    return None if frozen is None else str(frozen.description["checksum"])

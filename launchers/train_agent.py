@@ -11,13 +11,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import tensorflow as tf
 from absl import flags
 
-from launchers import command
+from agents.mpo.config import MPOConfig
+from agents.rl_agents import AGENTS
+from launchers import command, settings
 
-_AGENT = flags.DEFINE_string("agent", "helms_cat", "Agent: helms_cat.")
+_AGENT = flags.DEFINE_string("agent", "helms_cat", f"Agent: {', '.join(AGENTS)}.")
 _SKILLS = flags.DEFINE_string(
-    "skills", None, "Directory of the skill bundle (WORKDIR/skills of train_skills)."
+    "skills",
+    None,
+    "Directory of the bundle that the agent builds on (WORKDIR/skills of "
+    "train_skills): helms for helms_mix and helms_cat, else of the agent's name; mpo "
+    "takes any, for its observation statistics, or none.",
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Directory of logs and checkpoints.")
 _TASK = flags.DEFINE_string(
@@ -29,8 +36,23 @@ _REWARD = flags.DEFINE_string(
     "reward", "staged_sparse", "Reward: dense, staged_sparse or sparse."
 )
 _OBJECT_SET = command.define_object_set()
+_OBSERVATIONS = flags.DEFINE_string(
+    "observations",
+    None,
+    "What the policy sees: state; or vision, images in place of the objects' state "
+    "(helms_mix, mpo, asymmetric_mpo). Default: state, of asymmetric_mpo vision.",
+)
+_CAMERAS = flags.DEFINE_list(
+    "cameras", ["basket_front_left"], "Cameras of the images, with vision."
+)
 _LAUNCH = flags.DEFINE_string(
     "launch", "single_process", "Launch: single_process, local_mt or local_mp."
+)
+_DEBUG = flags.DEFINE_bool(
+    "debug",
+    False,
+    "Run TensorFlow eagerly, so that a debugger can step through everything "
+    "(single_process).",
 )
 _NUM_ACTORS = flags.DEFINE_integer("num_actors", 1, "Actors of a distributed launch.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of networks, draws and environments.")
@@ -53,48 +75,79 @@ _EVAL_EVERY = flags.DEFINE_integer(
 _EVAL_EPISODES = flags.DEFINE_integer(
     "eval_episodes", 10, "Episodes of an evaluation; 0: none."
 )
-_EVALUATION = flags.DEFINE_string(
-    "evaluation", "sampled", "Skills in evaluation: sampled as in training, or greedy."
-)
 _LOG_SECONDS = flags.DEFINE_float(
     "log_seconds", 10.0, "Seconds between lines in the terminal."
 )
 
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 512, "Sequences a learner step.")
-_LEARNING_RATE = flags.DEFINE_float("learning_rate", 2e-4, "Of policy and critic.")
-_PRIOR_WEIGHT = flags.DEFINE_float(
-    "prior_weight", 0.01, "eta_y: weight of the KL to the uniform categorical."
-)
-_DISCOUNT = flags.DEFINE_float("discount", 0.99, "Discount of a control step.")
-_SEQUENCE_LENGTH = flags.DEFINE_integer(
-    "sequence_length", 10, "Control steps of a sequence in replay."
-)
-_SEQUENCE_PERIOD = flags.DEFINE_integer(
-    "sequence_period", 5, "Control steps between the starts of sequences."
-)
-_SAMPLES_PER_INSERT = flags.DEFINE_float(
-    "samples_per_insert", 32.0, "How often a sequence is sampled; 0: no limit."
-)
-_MIN_REPLAY_SIZE = flags.DEFINE_integer(
-    "min_replay_size", 1000, "Sequences in replay before learning starts."
-)
-_MAX_REPLAY_SIZE = flags.DEFINE_integer(
-    "max_replay_size", 1_000_000, "Sequences in replay; the oldest go first."
-)
 _TARGET_UPDATE_PERIOD = flags.DEFINE_integer(
-    "target_update_period", 100, "Learner steps between updates of the targets."
+    "target_update_period",
+    None,
+    "Learner steps between updates of both targets. Default: 100.",
 )
-_CRITIC_RNN_SIZE = flags.DEFINE_integer(
-    "critic_rnn_size", 256, "LSTM units of the critic; 0: no RNN."
+_SETTINGS = settings.Settings(
+    "agent",
+    {name: agent.config_type() for name, agent in AGENTS.items()},
+    {
+        "batch_size": "Sequences a learner step.",
+        "learning_rate": "Of policy and critic.",
+        "dual_learning_rate": "Of temperatures and multipliers.",
+        "discount": "Discount of a control step.",
+        "eta_y": "Weight of the KL of the skills' probabilities to the uniform.",
+        "eta_z": "Weight of the KL to what is frozen: of each component to its skill's "
+        "posterior, or of NPMP's policy to its prior.",
+        "components": "Components of the mixture: posteriors (start as the skills and "
+        "are trained), frozen, or scratch.",
+        "epsilon": "Bound on the E-step's KL, nats.",
+        "epsilon_policy": "Bound on the policy's change, nats.",
+        "epsilon_categorical": "Bound on the categorical's change, nats.",
+        "epsilon_mean": "Bound on the means' change, nats.",
+        "epsilon_stddev": "Bound on the deviations' change, nats.",
+        "init_log_temperature": "Initial temperature, through softplus.",
+        "init_stddev": "Deviation of a new policy.",
+        "num_samples": "Actions that are drawn at each state.",
+        "improvement_critic": "The critic that weighs them: online or target.",
+        "sample_latent": "Whether a skill's z is drawn, or its mean.",
+        "evaluation": "In evaluation, draw as in training (sampled) or take the "
+        "likeliest (greedy).",
+        "sequence_length": "Control steps of a sequence in replay.",
+        "sequence_period": "Control steps between the starts of sequences.",
+        "samples_per_insert": "How often a sequence is sampled; 0: no limit.",
+        "min_replay_size": "Sequences in replay before learning starts.",
+        "max_replay_size": "Sequences in replay; the oldest go first.",
+        "policy_hidden_sizes": "Units of the policy's hidden layers.",
+        "critic_hidden_sizes": "Units of the critic's hidden layers.",
+        "critic_rnn_size": "LSTM units of the critic; 0: no RNN.",
+        "checkpoint_minutes": "Least minutes between checkpoints.",
+        "variable_update_period": "Actor steps between fetches of variables "
+        "(distributed launches).",
+    },
 )
-_CHECKPOINT_MINUTES = flags.DEFINE_float(
-    "checkpoint_minutes", 5.0, "Least minutes between checkpoints."
-)
-_VARIABLE_UPDATE_PERIOD = flags.DEFINE_integer(
-    "variable_update_period",
-    400,
-    "Actor steps between fetches of variables (distributed launches).",
-)
+
+
+def _cameras() -> tuple[str, ...]:
+    """The cameras of the images, none on state; raises ValueError for bad ones."""
+    from environments import factory, scene
+
+    default = "vision" if AGENTS[_AGENT.value].asymmetric else "state"
+    observations = _OBSERVATIONS.value or default
+    scene.one_of("observations", observations, factory.OBSERVATIONS)
+    if observations == "state":
+        return ()
+    for camera in _CAMERAS.value:
+        scene.one_of("camera", camera, scene.CAMERAS)
+    return tuple(_CAMERAS.value)
+
+
+def _agent_config(cameras: Sequence[str]) -> MPOConfig:
+    from launchers import experiment
+
+    agent = AGENTS[_AGENT.value]
+    values = agent.default_settings(experiment.image_keys(cameras))
+    values.update(_SETTINGS.given(_AGENT.value))
+    if _TARGET_UPDATE_PERIOD.value is not None:
+        for target in ("policy", "critic"):
+            values[f"target_{target}_update_period"] = _TARGET_UPDATE_PERIOD.value
+    return agent.config_type(**values)
 
 
 def _config():
@@ -103,15 +156,21 @@ def _config():
 
     experiment.check_agent(_AGENT.value)
     experiment.check_launch(_LAUNCH.value)
-    for flag in (_SKILLS, _WORKDIR):
+    needed = [_WORKDIR]
+    if AGENTS[_AGENT.value].model is not None:
+        needed.append(_SKILLS)
+    for flag in needed:
         if not flag.value:
             raise ValueError(f"--{flag.name} is required")
+    if _DEBUG.value and _LAUNCH.value != "single_process":
+        raise ValueError("--debug is for --launch=single_process")
     # Cheap and without TensorFlow's graph, so before anything is loaded.
     from environments import factory
 
     factory.validate(
         _TASK.value, _REWARD.value, _OBJECT_SET.value, _MAX_ACTION_DELAY.value
     )
+    cameras = _cameras()
     return experiment.RunConfig(
         agent=_AGENT.value,
         skills=_SKILLS.value,
@@ -122,23 +181,8 @@ def _config():
         seed=_SEED.value,
         domain_randomization=_DOMAIN_RANDOMIZATION.value,
         max_action_delay=_MAX_ACTION_DELAY.value,
-        agent_config=experiment.HelmsCatConfig(
-            batch_size=_BATCH_SIZE.value,
-            learning_rate=_LEARNING_RATE.value,
-            prior_weight=_PRIOR_WEIGHT.value,
-            discount=_DISCOUNT.value,
-            sequence_length=_SEQUENCE_LENGTH.value,
-            sequence_period=_SEQUENCE_PERIOD.value,
-            samples_per_insert=_SAMPLES_PER_INSERT.value or None,
-            min_replay_size=_MIN_REPLAY_SIZE.value,
-            max_replay_size=_MAX_REPLAY_SIZE.value,
-            target_policy_update_period=_TARGET_UPDATE_PERIOD.value,
-            target_critic_update_period=_TARGET_UPDATE_PERIOD.value,
-            critic_rnn_size=_CRITIC_RNN_SIZE.value,
-            checkpoint_minutes=_CHECKPOINT_MINUTES.value,
-            variable_update_period=_VARIABLE_UPDATE_PERIOD.value,
-            evaluation=_EVALUATION.value,
-        ),
+        cameras=cameras,
+        agent_config=_agent_config(cameras),
         budget=experiment.Budget(
             max_actor_steps=_MAX_ACTOR_STEPS.value or None,
             run_seconds=_RUN_SECONDS.value or None,
@@ -156,6 +200,8 @@ def main(argv: Sequence[str]) -> None:
         config = _config()
         from launchers import agent_training
 
+        if _DEBUG.value:
+            tf.config.run_functions_eagerly(True)
         made, resumed = agent_training.prepare(config, _LAUNCH.value, _NUM_ACTORS.value)
     if resumed:
         print(f"goes on with the run in {config.workdir}", flush=True)

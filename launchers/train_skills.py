@@ -20,7 +20,7 @@ from agents.models import MODELS
 from agents.offline.config import OfflineConfig
 from datasets import loader
 from environments import observations
-from launchers import command, skill_report, skill_training
+from launchers import command, settings, skill_report, skill_training
 
 _DATASET = flags.DEFINE_string(
     "dataset", None, "Directory of the data set (launchers.collect).", required=True
@@ -49,54 +49,27 @@ _XLA = flags.DEFINE_bool(
 )
 
 
-def _setting(define, name: str, text: str) -> flags.FlagHolder:
-    """A flag of the models' settings; each model has its default, or no such flag."""
-    configs = {model: m.config_type() for model, m in MODELS.items()}
-    having = {k: c for k, c in configs.items() if name in c.names()}
-    defaults = {str(getattr(config, name)) for config in having.values()}
-    owners = "" if len(having) == len(configs) else f" Of {', '.join(having)}."
-    return define(name, None, f"{text}{owners} Default: {' or '.join(defaults)}.")
-
-
-_SETTINGS = (
-    _setting(
-        flags.DEFINE_string,
-        "variant",
-        "full, discrete (latents without variance) or continuous (one skill).",
-    ),
-    _setting(flags.DEFINE_integer, "num_skills", "Number of skills K."),
-    _setting(flags.DEFINE_integer, "latent_dim", "Dimensions of the latent z."),
-    _setting(
-        flags.DEFINE_integer, "look_ahead", "Steps that the high level sees ahead."
-    ),
-    _setting(flags.DEFINE_integer, "window", "Steps of a training sequence."),
-    _setting(flags.DEFINE_integer, "batch_size", "Sequences a learner step."),
-    _setting(flags.DEFINE_float, "learning_rate", "Step size of Adam."),
-    _setting(
-        flags.DEFINE_float, "max_gradient_norm", "Clip the gradient at this norm."
-    ),
-    _setting(flags.DEFINE_float, "beta_y", "Weight of the categorical KL."),
-    _setting(flags.DEFINE_float, "beta_z", "Weight of the latent KL."),
-    _setting(
-        flags.DEFINE_float,
-        "prior_coefficient",
-        "Of the AR(1) prior on z; 0.95 is NPMP's, 0 is N(0, I).",
-    ),
-    _setting(
-        flags.DEFINE_float,
-        "initial_stay_probability",
-        "Of the initial transition prior and high level; 0: uniform.",
-    ),
-    _setting(
-        flags.DEFINE_float,
-        "initial_latent_spread",
-        "Deviation of the skills' initial latent means.",
-    ),
-)
-_HIDDEN_SIZES = flags.DEFINE_list(
-    "hidden_sizes",
-    None,
-    "Units of the hidden layers of every network. Default: 256,256.",
+_SETTINGS = settings.Settings(
+    "model",
+    {name: model.config_type() for name, model in MODELS.items()},
+    {
+        "variant": "full, discrete (latents without variance) or continuous (one "
+        "skill).",
+        "num_skills": "Number of skills K.",
+        "latent_dim": "Dimensions of the latent z.",
+        "look_ahead": "Steps that the high level sees ahead.",
+        "window": "Steps of a training sequence.",
+        "batch_size": "Sequences a learner step.",
+        "learning_rate": "Step size of Adam.",
+        "max_gradient_norm": "Clip the gradient at this norm.",
+        "beta_y": "Weight of the categorical KL.",
+        "beta_z": "Weight of the latent KL.",
+        "prior_coefficient": "Of the AR(1) prior on z; 0.95 is NPMP's, 0 is N(0, I).",
+        "initial_stay_probability": "Of the initial transition prior and high level; "
+        "0: uniform.",
+        "initial_latent_spread": "Deviation of the skills' initial latent means.",
+        "hidden_sizes": "Units of the hidden layers of every network.",
+    },
 )
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Of initial weights, order of the data and noise."
@@ -107,24 +80,10 @@ def _config() -> OfflineConfig:
     """The model's settings; raises ValueError for what it does not have."""
     if _MODEL.value not in MODELS:
         raise ValueError(f"unknown model {_MODEL.value!r}; valid: {', '.join(MODELS)}")
-    config_type = MODELS[_MODEL.value].config_type
-    values = {flag.name: flag.value for flag in _SETTINGS if flag.value is not None}
-    for name in values:
-        if name not in config_type.names():
-            have = [flag.name for flag in _SETTINGS if flag.name in config_type.names()]
-            raise ValueError(
-                f"model {_MODEL.value} has no {name}; it has {', '.join(have)}"
-            )
+    values = _SETTINGS.given(_MODEL.value)
     if values.get("variant") == "continuous":
         values.setdefault("num_skills", 1)
-    if _HIDDEN_SIZES.value is not None:
-        try:
-            values["hidden_sizes"] = tuple(int(size) for size in _HIDDEN_SIZES.value)
-        except ValueError:
-            raise ValueError(
-                f"hidden_sizes must be integers, got {','.join(_HIDDEN_SIZES.value)}"
-            ) from None
-    return config_type(seed=_SEED.value, **values)
+    return MODELS[_MODEL.value].config_type(seed=_SEED.value, **values)
 
 
 def main(argv: Sequence[str]) -> None:

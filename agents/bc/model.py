@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from agents.bc.config import BcConfig
 from agents.bc.networks import BcNetworks
-from agents.losses import elbo
+from agents.losses import gaussian
 from agents.losses.masking import sum_valid
 from agents.offline.model import Batch, OfflineModel, Terms
 
@@ -23,7 +23,7 @@ class BcModel(OfflineModel):
         features = self.networks.normalize(batch["proprio"], batch["objects"])
         mean = self.networks.action(*features)  # [B, T, D]
         log_likelihood = sum_valid(
-            elbo.gaussian_log_prob(batch["action"], mean, self.config.action_stddev),
+            gaussian.log_prob(batch["action"], mean, self.config.action_stddev),
             batch["mask"],
         )
         sums = {"log_likelihood": tf.reduce_sum(log_likelihood)}

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from agents.helms.config import HelmsConfig
 from agents.helms.networks import HelmsNetworks
-from agents.losses import elbo
+from agents.losses import elbo, gaussian
 from agents.offline.model import Batch, OfflineModel, Terms, active_latents
 
 
@@ -37,10 +37,10 @@ class HelmsModel(OfflineModel):
         latent, latent_kl = mean, tf.zeros_like(mean)
         if has_variance:
             latent += stddev * tf.random.stateless_normal(tf.shape(mean), seed)
-            latent_kl = elbo.gaussian_kl_to_standard(mean, stddev)
+            latent_kl = gaussian.kl_to_standard(mean, stddev)
         action_mean = networks.low_level(latent, proprio[:, :, None])
         bound, stats = elbo.helms_elbo(
-            log_likelihood=elbo.gaussian_log_prob(
+            log_likelihood=gaussian.log_prob(
                 batch["action"][:, :, None], action_mean, networks.low_level.stddev
             ),
             latent_kl=tf.reduce_sum(latent_kl, axis=-1),

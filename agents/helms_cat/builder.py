@@ -7,8 +7,9 @@ import numpy as np
 from acme import specs
 
 from agents.helms_cat.config import HelmsCatConfig
-from agents.helms_cat.networks import SkillDecoder, SkillPolicy, make_networks
-from agents.mpo.builder import MPOBuilder, observation_sizes
+from agents.helms_cat.networks import SkillDecoder, SkillPolicy
+from agents.mpo import networks as mpo_networks
+from agents.mpo.builder import MPOBuilder, check_fits
 from agents.mpo.networks import MPONetworks
 from agents.mpo.policy_loss import CategoricalPolicyLoss
 
@@ -17,7 +18,8 @@ class HelmsCatBuilder(MPOBuilder[MPONetworks]):
     """Makes HeLMS-cat over one frozen skill bundle."""
 
     def __init__(self, config: HelmsCatConfig, skills: SkillDecoder):
-        super().__init__(config)
+        """New networks normalise their observations by the skills' statistics."""
+        super().__init__(config, skills.observation_statistics())
         self._skills = skills
 
     def latent_spec(
@@ -29,22 +31,30 @@ class HelmsCatBuilder(MPOBuilder[MPONetworks]):
             self._skills.num_skills, dtype=np.int32, name="skill"
         )
 
-    def make_policy_loss(self) -> CategoricalPolicyLoss:
+    def make_policy_loss(self, networks: MPONetworks) -> CategoricalPolicyLoss:
         """All K skills are evaluated."""
+        del networks
         return CategoricalPolicyLoss(self._config)
 
     def make_networks(
         self, environment_spec: specs.EnvironmentSpec, seed: int
     ) -> MPONetworks:
         """A new high level and critic; raises ValueError if the skills do not fit."""
-        shape = environment_spec.actions.shape
-        if shape != (self._skills.action_dim,):
-            raise ValueError(
-                f"the skills act in {self._skills.action_dim} dimensions, the "
-                f"environment takes actions of shape {shape}"
-            )
-        return make_networks(
-            self._config, self._skills, observation_sizes(environment_spec), seed
+        check_fits(environment_spec, self._skills)
+        config, num_skills = self._config, self._skills.num_skills
+        policy = mpo_networks.CategoricalPolicy(
+            self.representation(environment_spec, config.policy_keys),
+            config.policy_hidden_sizes,
+            num_skills,
+        )
+        critic = mpo_networks.CategoricalCritic(
+            self.representation(environment_spec, config.critic_keys),
+            config.critic_hidden_sizes,
+            num_skills,
+            config.critic_rnn_size,
+        )
+        return mpo_networks.make_networks(
+            policy, critic, environment_spec.observations, seed
         )
 
     def make_policy(

@@ -1,4 +1,4 @@
-"""HeLMS-cat's networks, and its policy: a skill a step, decoded by frozen levels.
+"""HeLMS-cat's policy: a skill a step, decoded by frozen levels.
 
 Shape letters: K skills, D action, P proprioception, O objects; [...] any leading
 dimensions.
@@ -12,7 +12,6 @@ from typing import Protocol
 import tensorflow as tf
 
 from agents.builder import Decision, Policy
-from agents.helms_cat.config import HelmsCatConfig
 from agents.mpo import networks as mpo_networks
 
 
@@ -34,45 +33,6 @@ class SkillDecoder(Protocol):
         seed: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Actions [..., D] in [-1, 1] of skills [...]; z's mean without a seed."""
-
-
-def make_networks(
-    config: HelmsCatConfig,
-    skills: SkillDecoder,
-    observation_sizes: Mapping[str, int],
-    seed: int,
-) -> mpo_networks.MPONetworks:
-    """A new high level pi(y|x) without look-ahead, and a critic of K values, seeded.
-
-    Inputs are normalised by the statistics of the skills' data set.
-
-    Raises:
-      ValueError: observations are missing or of other sizes than the skills know.
-    """
-    expected = {"proprio": skills.proprio_dim, "objects": skills.object_dim}
-    sizes = {key: observation_sizes.get(key) for key in expected}
-    if sizes != expected:
-        raise ValueError(
-            f"the skills were learned on observations of sizes {expected}, the "
-            f"environment gives {sizes}"
-        )
-    statistics = skills.observation_statistics()
-    policy = mpo_networks.CategoricalPolicy(
-        mpo_networks.InputRepresentation(
-            statistics, config.policy_keys, config.input_size
-        ),
-        config.policy_hidden_sizes,
-        skills.num_skills,
-    )
-    critic = mpo_networks.SequenceCritic(
-        mpo_networks.InputRepresentation(
-            statistics, config.critic_keys, config.input_size
-        ),
-        config.critic_hidden_sizes,
-        skills.num_skills,
-        config.critic_rnn_size,
-    )
-    return mpo_networks.make_networks(policy, critic, observation_sizes, seed)
 
 
 class SkillPolicy(Policy):

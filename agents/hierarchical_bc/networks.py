@@ -23,3 +23,8 @@ class HierarchicalBcNetworks(NpmpNetworks):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z | x) of normalised [..., P] and [..., O]: mean, stddev [..., Z]."""
         return self.encoder(self.encoder.embed(tf.concat([proprio, objects], axis=-1)))
+
+    def action(self, proprio: tf.Tensor, objects: tf.Tensor) -> tf.Tensor:
+        """The action's mean [..., D] at the mean of z, of normalised inputs."""
+        mean, _ = self.latent(proprio, objects)
+        return self.low_level(mean, proprio)

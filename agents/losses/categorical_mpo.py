@@ -51,6 +51,17 @@ def kl_divergence(log_p: tf.Tensor, log_q: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.exp(log_p) * (log_p - log_q), axis=-1)
 
 
+def kl_to_uniform(log_p: tf.Tensor) -> tf.Tensor:
+    """KL(p || uniform) [...] of a categorical given by log probabilities [..., K]."""
+    num_actions = tf.cast(tf.shape(log_p)[-1], log_p.dtype)
+    return kl_divergence(log_p, -tf.math.log(num_actions))
+
+
+def entropy(log_p: tf.Tensor) -> tf.Tensor:
+    """Entropy [...] in nats of a categorical given by log probabilities [..., K]."""
+    return -tf.reduce_sum(tf.exp(log_p) * log_p, axis=-1)
+
+
 def improved_policy(
     q_values: tf.Tensor, target_logits: tf.Tensor, temperature: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -122,9 +133,7 @@ def categorical_mpo(
     log_improved = tf.stop_gradient(log_improved)
 
     kl_policy = kl_divergence(log_target, log_online)
-    num_actions = tf.cast(tf.shape(online_logits)[-1], online_logits.dtype)
-    log_uniform = -tf.math.log(num_actions)
-    kl_uniform = kl_divergence(log_online, log_uniform)
+    kl_uniform = kl_to_uniform(log_online)
 
     losses = CategoricalMPOLoss(
         policy=-tf.reduce_sum(tf.exp(log_improved) * log_online, axis=-1),
@@ -137,8 +146,8 @@ def categorical_mpo(
         kl_improved=kl_divergence(log_improved, log_target),
         kl_policy=kl_policy,
         kl_uniform=kl_uniform,
-        entropy_online=-log_uniform - kl_uniform,
-        entropy_target=-tf.reduce_sum(tf.exp(log_target) * log_target, axis=-1),
+        entropy_online=entropy(log_online),
+        entropy_target=entropy(log_target),
         q_min=tf.reduce_min(q_values, axis=-1),
         q_max=tf.reduce_max(q_values, axis=-1),
     )

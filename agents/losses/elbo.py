@@ -53,21 +53,6 @@ def skill_marginals(transitions: tf.Tensor) -> tf.Tensor:
     return tf.stack(marginals, axis=1)
 
 
-def gaussian_kl_to_standard(mean: tf.Tensor, stddev: tf.Tensor) -> tf.Tensor:
-    """KL(N(mean, diag stddev^2) || N(0, I)) per dimension, nats, shape of `mean`."""
-    variance = tf.square(stddev)
-    return 0.5 * (variance + tf.square(mean) - 1.0 - tf.math.log(variance))
-
-
-def gaussian_log_prob(x: tf.Tensor, mean: tf.Tensor, stddev: float) -> tf.Tensor:
-    """Log density of N(mean, stddev^2 I) at x, summed over the last axis, nats."""
-    size = tf.cast(tf.shape(mean)[-1], mean.dtype)
-    two_pi = tf.constant(6.283185307179586, mean.dtype)
-    log_stddev = tf.math.log(tf.constant(stddev, mean.dtype))
-    squares = tf.reduce_sum(tf.square((x - mean) / stddev), axis=-1)
-    return -0.5 * squares - size * (log_stddev + 0.5 * tf.math.log(two_pi))
-
-
 def helms_elbo(
     log_likelihood: tf.Tensor,
     latent_kl: tf.Tensor,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from agents.losses import gaussian
 from agents.losses.masking import sum_valid
 
 
@@ -46,12 +47,10 @@ def ar1_kl(
         raise ValueError(f"coefficient must be in [0, 1), got {coefficient}")
     previous = tf.concat([tf.zeros_like(latent[:, :1]), latent[:, :-1]], axis=1)
     after = tf.fill(
-        tf.shape(latent[:, 1:]), tf.constant(1.0 - coefficient**2, mean.dtype)
+        tf.shape(latent[:, 1:]), tf.constant((1.0 - coefficient**2) ** 0.5, mean.dtype)
     )
-    variance = tf.concat([tf.ones_like(latent[:, :1]), after], axis=1)
-    ratio = tf.square(stddev) / variance
-    distance = tf.square(mean - coefficient * previous) / variance
-    return 0.5 * (ratio + distance - 1.0 - tf.math.log(ratio))
+    prior_stddev = tf.concat([tf.ones_like(latent[:, :1]), after], axis=1)
+    return gaussian.kl_divergence(mean, stddev, coefficient * previous, prior_stddev)
 
 
 def latent_elbo(

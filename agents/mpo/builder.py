@@ -6,12 +6,12 @@ An agent adds its networks, its policy and the spec of what RL acts on.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import dm_env
 import numpy as np
 import reverb
-import tensorflow as tf
 from acme import adders, core, specs
 from acme.adders import reverb as reverb_adders
 from acme.tf import variable_utils
@@ -22,6 +22,7 @@ from agents.mpo.acting import LatentActor
 from agents.mpo.adder import InterruptibleClient
 from agents.mpo.config import MPOConfig
 from agents.mpo.learning import MPOLearner, restore_policy
+from agents.mpo.networks import InputRepresentation, Statistics
 from agents.mpo.policy_loss import PolicyLoss
 
 TABLE = "sequences"
@@ -31,8 +32,16 @@ _EXTRAS_SPEC = {"valid": dm_env.specs.Array((), np.float32, name="valid")}
 class MPOBuilder(AgentBuilder[Networks]):
     """Everything of an MPO agent but its networks and its kind of action."""
 
-    def __init__(self, config: MPOConfig):
+    def __init__(self, config: MPOConfig, statistics: Statistics | None = None):
+        """Keeps what the parts are made from.
+
+        Args:
+          config: of the agent.
+          statistics: by which new networks normalise their observations; None: they
+            stay as they are.
+        """
         self._config = config
+        self._statistics = statistics or {}
 
     @property
     def config(self) -> MPOConfig:
@@ -46,15 +55,28 @@ class MPOBuilder(AgentBuilder[Networks]):
         """Spec of what RL acts on, which replay stores in place of the action."""
 
     @abc.abstractmethod
-    def make_policy_loss(self) -> PolicyLoss:
+    def make_policy_loss(self, networks: Networks) -> PolicyLoss:
         """Fresh evaluation and improvement for the kind of action, with its duals."""
+
+    def representation(
+        self, environment_spec: specs.EnvironmentSpec, keys: Sequence[str]
+    ) -> InputRepresentation:
+        """A new input layer for the observations `keys`.
+
+        Raises:
+          ValueError: the environment does not have one of them.
+        """
+        shapes = {k: spec.shape for k, spec in environment_spec.observations.items()}
+        return InputRepresentation(
+            shapes, keys, self._statistics, self._config.input_size
+        )
 
     def make_replay_tables(
         self, environment_spec: specs.EnvironmentSpec, limit_rate: bool = True
     ) -> list[reverb.Table]:
         """One table of sequences, uniform, first in first out."""
         config = self._config
-        if limit_rate and config.samples_per_insert is not None:
+        if limit_rate and config.samples_per_insert:
             limiter = reverb.rate_limiters.SampleToInsertRatio(
                 samples_per_insert=config.samples_per_insert,
                 min_size_to_sample=config.min_replay_size,
@@ -136,7 +158,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         return MPOLearner(
             config=self._config,
             networks=networks,
-            policy_loss=self.make_policy_loss(),
+            policy_loss=self.make_policy_loss(networks),
             dataset=dataset,
             directory=directory,
             counter=counter,
@@ -158,7 +180,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         inserts = actor_steps // config.sequence_period - in_flight
         if inserts < config.min_replay_size:
             return 0
-        if config.samples_per_insert is None:
+        if not config.samples_per_insert:
             return actor_steps
         paid = inserts - config.min_replay_size
         return int(paid * config.samples_per_insert / config.batch_size)
@@ -178,18 +200,24 @@ def error_buffer(config: MPOConfig) -> float:
     return max(0.1 * config.min_replay_size * spi, ahead + 8 * max(1.0, spi))
 
 
-def observation_sizes(environment_spec: specs.EnvironmentSpec) -> dict[str, int]:
-    """name -> size of an environment whose observations are named vectors.
+def check_fits(environment_spec: specs.EnvironmentSpec, frozen: Any) -> None:
+    """Raises ValueError unless a frozen model can be used in an environment.
 
-    Raises:
-      ValueError: observations are not a dict of vectors.
+    Args:
+      environment_spec: of the environment, with observations "proprio" and "objects".
+      frozen: has the model's `proprio_dim`, `object_dim` and `action_dim`.
     """
-    observations = environment_spec.observations
-    if not isinstance(observations, dict) or any(
-        len(spec.shape) != 1 for spec in observations.values()
-    ):
+    found = environment_spec.observations
+    expected = {"proprio": frozen.proprio_dim, "objects": frozen.object_dim}
+    sizes = {key: found[key].shape[0] if key in found else None for key in expected}
+    if sizes != expected:
         raise ValueError(
-            "the agent needs a dict of vectors as observation, got "
-            f"{tf.nest.map_structure(lambda spec: spec.shape, observations)}"
+            f"the skills were learned on observations of sizes {expected}, the "
+            f"environment gives {sizes}"
         )
-    return {key: int(spec.shape[0]) for key, spec in observations.items()}
+    shape = environment_spec.actions.shape
+    if shape != (frozen.action_dim,):
+        raise ValueError(
+            f"the skills act in {frozen.action_dim} dimensions, the environment takes "
+            f"actions of shape {shape}"
+        )

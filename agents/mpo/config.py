@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import dataclasses
 
+IMPROVEMENT_CRITICS = ("online", "target")
+EVALUATIONS = ("sampled", "greedy")
+
 
 @dataclasses.dataclass(frozen=True)
 class MPOConfig:
-    """Options of MPO on a categorical action."""
+    """Options of every MPO agent; a kind of action adds those of its improvement."""
+
+    # Which observations each network reads: two lists make an asymmetric actor-critic.
+    policy_keys: tuple[str, ...] = ("proprio", "objects")  # Table 5
+    critic_keys: tuple[str, ...] = ("proprio", "objects")  # Table 5
 
     # Policy improvement.
     epsilon: float = 0.1  # nats, KL(improved || target); Acme
-    epsilon_policy: float = 0.0025  # nats, KL(target || online); Acme, categorical MPO
-    prior_weight: float = 0.01  # eta_y, KL(online || uniform); Table 5 (vision: 0.1)
-    init_log_temperature: float = 3.0  # through softplus; Acme, categorical MPO
-    init_log_alpha: float = 3.0  # through softplus; Acme, categorical MPO
+    # The critic that weighs actions in the E-step: online (Eq. 7), or target, whose
+    # values the bootstrap has already (Acme).
+    improvement_critic: str = "online"
 
     # Networks.
     policy_hidden_sizes: tuple[int, ...] = (256, 256)  # Table 5
@@ -43,21 +49,23 @@ class MPOConfig:
     sequence_period: int = 5  # steps between the starts of sequences; ours
     min_replay_size: int = 1000  # sequences before the first sample; Acme
     max_replay_size: int = 1_000_000  # sequences; Acme
-    # How often a sequence is sampled on average; None: no limit. Acme.
-    samples_per_insert: float | None = 32.0
+    # How often a sequence is sampled on average; 0: no limit. Acme.
+    samples_per_insert: float = 32.0
     prefetch_batches: int = 2  # ours
 
     # Acting.
     variable_update_period: int = 400  # actor steps between fetches, one episode; ours
+    # In evaluation the policy is drawn from as in training, or its mode is taken.
+    evaluation: str = "sampled"
 
     # Checkpoints.
     checkpoint_minutes: float = 5.0  # ours
 
     def __post_init__(self):
         """Raises ValueError, naming the field, for values that cannot work together."""
-        for name in (
+        check_positive(
+            self,
             "epsilon",
-            "epsilon_policy",
             "input_size",
             "batch_size",
             "learning_rate",
@@ -69,13 +77,12 @@ class MPOConfig:
             "prefetch_batches",
             "variable_update_period",
             "checkpoint_minutes",
-        ):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.prior_weight < 0:
-            raise ValueError(
-                f"prior_weight must not be negative, got {self.prior_weight}"
-            )
+        )
+        one_of("improvement_critic", self.improvement_critic, IMPROVEMENT_CRITICS)
+        one_of("evaluation", self.evaluation, EVALUATIONS)
+        for name in ("policy_keys", "critic_keys"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} must name an observation, got none")
         if self.critic_rnn_size < 0:
             raise ValueError(
                 "critic_rnn_size must be positive, or 0 for no RNN, got "
@@ -100,8 +107,79 @@ class MPOConfig:
                 f"max_replay_size ({self.max_replay_size}) is under min_replay_size "
                 f"({self.min_replay_size}): nothing would ever be sampled"
             )
-        if self.samples_per_insert is not None and self.samples_per_insert <= 0:
+        check_not_negative(self, "samples_per_insert")
+
+
+@dataclasses.dataclass(frozen=True)
+class CategoricalMPOConfig(MPOConfig):
+    """Options of MPO on K actions, all of which are evaluated."""
+
+    epsilon_policy: float = 0.0025  # nats, KL(target || online); Acme, categorical MPO
+    eta_y: float = 0.01  # weight of KL(online || uniform); Table 5 (vision: 0.1)
+    init_log_temperature: float = 3.0  # through softplus; Acme, categorical MPO
+    init_log_alpha: float = 3.0  # through softplus; Acme, categorical MPO
+
+    def __post_init__(self):
+        """See `MPOConfig`."""
+        super().__post_init__()
+        check_positive(self, "epsilon_policy")
+        check_not_negative(self, "eta_y")
+
+
+@dataclasses.dataclass(frozen=True)
+class SampledMPOConfig(MPOConfig):
+    """Options of MPO on continuous actions, of which N are drawn at each state."""
+
+    improvement_critic: str = "target"  # Acme; online doubles the critic's work
+    num_samples: int = 20  # N; Table 5
+    epsilon_mean: float = 2.5e-3  # nats; Acme
+    epsilon_stddev: float = 1e-6  # nats; Acme
+    init_log_temperature: float = 10.0  # through softplus, as all duals; Acme
+    init_log_alpha_mean: float = 10.0  # Acme
+    init_log_alpha_stddev: float = 1000.0  # Acme
+    init_stddev: float = 0.3  # of a new policy; Acme
+
+    def __post_init__(self):
+        """See `MPOConfig`."""
+        super().__post_init__()
+        check_positive(
+            self, "num_samples", "epsilon_mean", "epsilon_stddev", "init_stddev"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class GaussianMPOConfig(SampledMPOConfig):
+    """Options of MPO on a Gaussian policy."""
+
+    per_dim_constraining: bool = True  # a trust region a dimension; Acme
+    action_penalization: bool = True  # of actions beyond [-1, 1]; Acme
+    epsilon_penalty: float = 1e-3  # nats; Acme
+    eta_z: float = 0.0  # weight of KL(online || prior), where an agent has one
+
+    def __post_init__(self):
+        """See `MPOConfig`."""
+        super().__post_init__()
+        check_positive(self, "epsilon_penalty")
+        check_not_negative(self, "eta_z")
+
+
+def one_of(name: str, value: str, valid: tuple[str, ...]) -> None:
+    """Raises ValueError, naming the valid ones, for another value."""
+    if value not in valid:
+        raise ValueError(f"{name} must be one of {', '.join(valid)}, got {value!r}")
+
+
+def check_positive(config: MPOConfig, *names: str) -> None:
+    """Raises ValueError for the first of these settings that is not positive."""
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise ValueError(f"{name} must be positive, got {getattr(config, name)}")
+
+
+def check_not_negative(config: MPOConfig, *names: str) -> None:
+    """Raises ValueError for the first of these settings that is negative."""
+    for name in names:
+        if getattr(config, name) < 0:
             raise ValueError(
-                "samples_per_insert must be positive, or None for no limit, got "
-                f"{self.samples_per_insert}"
+                f"{name} must not be negative, got {getattr(config, name)}"
             )

@@ -1,12 +1,12 @@
-"""The MPO learner: critic by TD(0), policy by MPO, duals by their own losses.
+"""The MPO learner: critic by TD(0), policy by MPO or RHPO, duals by their own losses.
 
-Two compiled calls a step: gradients, then, if all is finite, their application. Which
-variables each loss trains:
+One compiled call a step. Which variables each loss trains:
   critic loss  -> the online critic,
   policy loss  -> the online policy,
-  policy loss's dual terms -> the temperature and the trust region's multiplier.
-The E-step uses the online critic and the target policy (paper, Eq. 7), the critic's
-bootstrap both target networks (Eq. 6).
+  policy loss's dual terms -> the temperature and the trust regions' multipliers.
+The critic's bootstrap uses both target networks (paper, Eq. 6). The E-step weighs the
+target policy's actions by the online critic (Eq. 7) or, as Acme's MPO does, by the
+target critic, whose values the bootstrap has already (`improvement_critic`).
 
 A step whose losses or gradients are not finite changes nothing and raises, so neither
 the variables nor a checkpoint ever holds NaN.
@@ -19,7 +19,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import acme
 import numpy as np
@@ -36,6 +37,15 @@ from agents.mpo.networks import MPONetworks, copy_variables
 from agents.mpo.policy_loss import PolicyLoss
 
 CHECKPOINT_NAME = "learner"
+
+
+class _Evaluation(NamedTuple):
+    """What the target networks say of a batch; see `PolicyLoss`."""
+
+    target: Any  # output of the target policy
+    actions: tf.Tensor | None  # the candidates
+    values: tf.Tensor  # of the candidates
+    next_value: tf.Tensor  # of the states [B, T]
 
 
 class MPOLearner(acme.Learner):
@@ -113,79 +123,141 @@ class MPOLearner(acme.Learner):
             )
 
     @tf.function(autograph=False)  # there is no control flow, and it traces quicker
+    def _step(
+        self, sample: reverb.ReplaySample, seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Takes a step if all is finite; returns what to log."""
+        gradients, stats = self._gradients(sample, seed)
+        # A norm is not finite where any element of a gradient is not.
+        finite = tf.reduce_all(tf.math.is_finite(list(stats.values())))
+        tf.cond(
+            finite, lambda: self._apply(gradients), lambda: tf.constant(0, tf.int64)
+        )
+        return stats
+
     def _gradients(
-        self, sample: reverb.ReplaySample
+        self, sample: reverb.ReplaySample, seed: tf.Tensor
     ) -> tuple[list[list[tf.Tensor]], dict[str, tf.Tensor]]:
         """Clipped gradients of policy, critic and duals, and what to log."""
-        networks, loss_fn = self._networks, self._policy_loss
-        data = sample.data
-        valid = tf.cast(data.extras["valid"], tf.float32)  # [B, T]
-        states = critic_loss.observed_states(valid)
-
-        target_logits = networks.target_policy(data.observation)
-        next_value = loss_fn.state_value(
-            networks.target_critic(data.observation), target_logits
+        evaluation = self._evaluate(sample, seed)
+        critic_gradients, critic_stats, values = self._improve_critic(
+            sample, evaluation
         )
-        with tf.GradientTape(persistent=True) as tape:
-            critic_output = networks.critic(data.observation)
-            td = critic_loss.td_zero(
-                loss_fn.action_value(critic_output, data.action),
-                next_value,
-                tf.cast(data.reward, tf.float32),
-                tf.cast(data.discount, tf.float32),
-                valid,
-                self._config.discount,
-            )
-            loss_critic = critic_loss.masked_mean(td.loss, td.mask)
-
-            per_state, per_state_stats = loss_fn(
-                networks.policy(data.observation),
-                target_logits,
-                tf.stop_gradient(critic_output),
-            )
-            loss_policy = critic_loss.masked_mean(per_state, states)
-
+        policy_gradients, dual_gradients, policy_stats = self._improve_policy(
+            sample, evaluation._replace(values=values)
+        )
         gradients, norms = [], {}
-        for name, loss, variables in (
-            ("policy", loss_policy, self._policy_variables),
-            ("critic", loss_critic, self._critic_variables),
-            ("dual", loss_policy, self._dual_variables),
+        for name, part in (
+            ("policy", policy_gradients),
+            ("critic", critic_gradients),
+            ("dual", dual_gradients),
         ):
-            clipped, norm = tf.clip_by_global_norm(
-                tape.gradient(loss, variables), self._config.max_gradient_norm
-            )
+            clipped, norm = tf.clip_by_global_norm(part, self._config.max_gradient_norm)
             gradients.append(clipped)
             norms[f"gradient_norm_{name}"] = norm
-        del tape
+        duals = self._policy_loss.dual_values()
+        return gradients, {**critic_stats, **policy_stats, **duals, **norms}
+
+    def _evaluate(self, sample: reverb.ReplaySample, seed: tf.Tensor) -> _Evaluation:
+        """What the target networks say of a batch."""
+        networks, loss_fn = self._networks, self._policy_loss
+        observation = sample.data.observation
+        target = networks.target_policy(observation)
+        actions = loss_fn.candidates(target, seed)
+        features = networks.target_critic.features(observation)
+        values = loss_fn.values(networks.target_critic, features, actions)
+        next_value = loss_fn.state_value(values, target)
+        return _Evaluation(target, actions, values, next_value)
+
+    def _improve_critic(
+        self, sample: reverb.ReplaySample, evaluation: _Evaluation
+    ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor], tf.Tensor]:
+        """Gradients of the critic's loss, what to log, and the E-step's values."""
+        networks, loss_fn, data = self._networks, self._policy_loss, sample.data
+        values = evaluation.values
+        with tf.GradientTape() as tape:
+            features = networks.critic.features(data.observation)
+            td = critic_loss.td_zero(
+                loss_fn.action_value(networks.critic, features, data.action),
+                evaluation.next_value,
+                tf.cast(data.reward, tf.float32),
+                tf.cast(data.discount, tf.float32),
+                tf.cast(data.extras["valid"], tf.float32),
+                self._config.discount,
+            )
+            loss = critic_loss.masked_mean(td.loss, td.mask)
+        if self._config.improvement_critic == "online":
+            values = loss_fn.values(networks.critic, features, evaluation.actions)
         stats = {
-            "loss_critic": loss_critic,
-            "loss_policy_total": loss_policy,
+            "loss_critic": loss,
             "td_error_abs": critic_loss.masked_mean(tf.abs(td.error), td.mask),
             "td_target": critic_loss.masked_mean(td.target, td.mask),
-            **{
-                k: critic_loss.masked_mean(v, states)
-                for k, v in per_state_stats.items()
-            },
-            **loss_fn.dual_values(),
-            **norms,
         }
-        return gradients, stats
+        return tape.gradient(loss, self._critic_variables), stats, values
 
-    @tf.function(autograph=False)
-    def _apply(self, gradients: list[list[tf.Tensor]]) -> None:
+    def _improve_policy(
+        self, sample: reverb.ReplaySample, evaluation: _Evaluation
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor], dict[str, tf.Tensor]]:
+        """Gradients of the policy and of the duals, and what to log."""
+        networks, data = self._networks, sample.data
+        states = critic_loss.observed_states(
+            tf.cast(data.extras["valid"], tf.float32)
+        )  # [B, T]
+        prior = networks.prior(data) if networks.prior is not None else None
+        with tf.GradientTape() as tape:
+            per_state, stats = self._policy_loss(
+                networks.policy(data.observation),
+                evaluation.target,
+                evaluation.actions,
+                evaluation.values,
+                prior,
+            )
+            loss = critic_loss.masked_mean(per_state, states)
+        policy, duals = tape.gradient(
+            loss, [self._policy_variables, self._dual_variables]
+        )
+        stats = {k: critic_loss.masked_mean(v, states) for k, v in stats.items()}
+        return policy, duals, {"loss_policy_total": loss, **stats}
+
+    def parts(self, sample: reverb.ReplaySample) -> dict[str, Callable[[], object]]:
+        """The step's parts by name, each compiled, for a profile; none changes a thing.
+
+        target: what the target networks say; critic and policy: loss and gradient.
+        """
+        seed = tf.zeros([2], tf.int32)
+        evaluate = tf.function(self._evaluate, autograph=False)
+        evaluation = evaluate(sample, seed)
+        critic = tf.function(self._improve_critic, autograph=False)
+        policy = tf.function(self._improve_policy, autograph=False)
+        return {
+            "target": lambda: evaluate(sample, seed).next_value.numpy(),
+            "critic": lambda: critic(sample, evaluation)[0][0].numpy(),
+            "policy": lambda: policy(sample, evaluation)[0][0].numpy(),
+        }
+
+    def _apply(self, gradients: list[list[tf.Tensor]]) -> tf.Tensor:
+        """Changes all variables; returns the number of steps taken."""
         policy, critic, dual = gradients
         self._policy_optimizer.apply(policy, self._policy_variables)
         self._critic_optimizer.apply(critic, self._critic_variables)
         self._dual_optimizer.apply(dual, self._dual_variables)
         self._policy_loss.project()
-        self._num_steps.assign_add(1)
-
-    def _update_targets(self) -> None:
-        networks, config, steps = self._networks, self._config, int(self._num_steps)
-        if steps % config.target_policy_update_period == 0:
-            copy_variables(networks.policy, networks.target_policy)
-        if steps % config.target_critic_update_period == 0:
-            copy_variables(networks.critic, networks.target_critic)
+        steps = self._num_steps.assign_add(1)
+        networks, config = self._networks, self._config
+        for online, target, period in (
+            (
+                networks.policy,
+                networks.target_policy,
+                config.target_policy_update_period,
+            ),
+            (
+                networks.critic,
+                networks.target_critic,
+                config.target_critic_update_period,
+            ),
+        ):
+            _copy_if(tf.equal(steps % period, 0), online, target)
+        return tf.identity(steps)
 
     def step(self) -> None:
         """One step of learning.
@@ -194,9 +266,10 @@ class MPOLearner(acme.Learner):
           FloatingPointError: a loss or gradient was not finite; nothing was changed.
         """
         sample = next(self._dataset)
-        gradients, results = self._gradients(sample)
-        results = tf_utils.to_numpy(results)
-        # The norms are not finite where any element of a gradient is not.
+        with self._lock:
+            # A function of the step alone: a resumed run draws what it would have.
+            seed = tf.constant([self._networks.seed, self.num_steps], tf.int32)
+            results = tf_utils.to_numpy(self._step(sample, seed))
         bad = sorted(key for key, value in results.items() if not np.isfinite(value))
         if bad:
             kept = f", checkpoints: {self.directory}" if self.directory else ""
@@ -204,9 +277,6 @@ class MPOLearner(acme.Learner):
                 f"learner step {self.num_steps + 1} met values that are not finite in "
                 f"{bad}; the variables are those of step {self.num_steps}{kept}"
             )
-        with self._lock:
-            self._apply(gradients)
-            self._update_targets()
         now = time.monotonic()
         elapsed = now - self._timestamp if self._timestamp is not None else 0.0
         self._timestamp = now
@@ -247,6 +317,16 @@ class MPOLearner(acme.Learner):
             raise ValueError(f"no variables {unknown}; there are {sorted(modules)}")
         with self._lock:
             return [tf_utils.to_numpy(modules[name].variables) for name in names]
+
+
+def _copy_if(condition: tf.Tensor, source: snt.Module, destination: snt.Module) -> None:
+    """`copy_variables` where the condition holds, within a compiled function."""
+
+    def copy() -> tf.Tensor:
+        copy_variables(source, destination)
+        return tf.constant(True)
+
+    tf.cond(condition, copy, lambda: tf.constant(False))
 
 
 def restore_policy(policy: snt.Module, directory: str) -> int:

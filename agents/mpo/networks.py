@@ -1,60 +1,107 @@
 """Networks of MPO agents: policy and sequence critic over named observations.
 
 Shape letters: B batch, T time, K actions (skills), F features; [...] any leading
-dimensions. Observations are dicts name -> [..., size].
+dimensions. Observations are dicts name -> [..., n], or [..., H, W, C] of images.
 """
 
 from __future__ import annotations
 
+import abc
 import copy
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
+from acme import specs
+from acme.tf import networks as acme_networks
 
 from agents import networks as shared
 
 Statistics = Mapping[str, tuple[np.ndarray, np.ndarray]]  # name -> mean, stddev [size]
 
+_IMAGE_FEATURES = 256  # ours
+
 
 class InputRepresentation(snt.Module):
-    """Normalises and joins named observations, then linear, layer norm, tanh (Table 5).
+    """Joins named observations, then linear, layer norm, tanh (Table 5).
 
-    Separate key lists for policy and critic make an asymmetric actor-critic.
+    Vectors are normalised; an image goes through a ResNet of its own first. Separate
+    key lists for policy and critic make an asymmetric actor-critic.
     """
 
     def __init__(
         self,
-        statistics: Statistics,
+        shapes: Mapping[str, Sequence[int]],
         keys: Sequence[str],
+        statistics: Statistics,
         size: int,
         name: str = "input",
     ):
-        """`statistics` holds mean and standard deviation of each key, [size] each.
+        """Makes what each observation goes through.
+
+        Args:
+          shapes: of the environment's observations: [n] or, of an image, [H, W, C].
+          keys: the observations to read.
+          statistics: mean and standard deviation [n] of vectors; one that has none
+            stays as it is.
+          size: units of the layer.
+          name: of the module.
 
         Raises:
-          ValueError: a key has no statistics.
+          ValueError: an observation is not there, or neither a vector nor an image.
         """
         super().__init__(name=name)
-        missing = sorted(set(keys) - set(statistics))
-        if not keys or missing:
-            raise ValueError(
-                f"no statistics for observations {missing}; there are "
-                f"{sorted(statistics)}"
-            )
         self._keys = tuple(keys)
-        self._normalizers = {
-            key: shared.Normalizer(*statistics[key], name=f"normalizer_{key}")
-            for key in keys
-        }
+        self._parts: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {}
+        for key in self._keys:
+            if key not in shapes:
+                raise ValueError(
+                    f"the environment has no observation {key!r}; it has "
+                    f"{', '.join(sorted(shapes))}"
+                )
+            shape = tuple(shapes[key])
+            if len(shape) == 3:
+                self._parts[key] = _Image(name="image")
+            elif len(shape) == 1:
+                unit = np.zeros(shape), np.ones(shape)
+                self._parts[key] = shared.Normalizer(
+                    *statistics.get(key, unit), name=f"normalizer_{key}"
+                )
+            else:
+                raise ValueError(
+                    f"observation {key!r} of shape {shape} is neither a vector nor an "
+                    "image"
+                )
         self._layer = shared.make_input_representation(size)
 
     def __call__(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Maps name -> [..., n] to [..., size]."""
-        parts = [self._normalizers[key](observation[key]) for key in self._keys]
+        """Maps name -> [..., n] or [..., H, W, C] to [..., size]."""
+        parts = [self._parts[key](observation[key]) for key in self._keys]
         return self._layer(tf.concat(parts, axis=-1))
+
+
+class _Image(snt.Module):
+    """A ResNet on uint8 images: blocks {2, 2, 2}, channels {32, 64, 128} (Table 5)."""
+
+    def __init__(self, name: str):
+        super().__init__(name=name)
+        self._resnet = acme_networks.ResNetTorso(
+            num_channels=(32, 64, 128),
+            num_blocks=(2, 2, 2),
+            num_output_hidden=(_IMAGE_FEATURES,),
+            activation=tf.nn.elu,
+        )
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        """Maps [..., H, W, C] to features [..., 256]."""
+        leading = tf.shape(images)[:-3]
+        flat = self._resnet(tf.reshape(images, [-1, *images.shape[-3:]]))
+        features = tf.reshape(flat, tf.concat([leading, [_IMAGE_FEATURES]], axis=0))
+        features.set_shape(images.shape[:-3] + [_IMAGE_FEATURES])
+        return features
 
 
 class CategoricalPolicy(snt.Module):
@@ -77,12 +124,41 @@ class CategoricalPolicy(snt.Module):
         return self._head(self._torso(self._representation(observation))).logits
 
 
-class SequenceCritic(snt.Module):
-    """Q(x, y) of all K actions along a sequence: representation, LSTM, MLP, K values.
+class SequenceCritic(snt.Module, abc.ABC):
+    """Q along a sequence: representation, LSTM, and a head that a subclass adds.
 
     The LSTM starts every sequence from a zero state. It reads states, not actions, so
-    that each step's value of any action is exact.
+    that each step's value of any action is exact, and states are read once however
+    many actions are evaluated there.
     """
+
+    def __init__(self, representation: InputRepresentation, rnn_size: int):
+        """`rnn_size` is the number of LSTM units; 0 leaves the LSTM out."""
+        super().__init__(name="critic")
+        self._representation = representation
+        self._rnn = snt.LSTM(rnn_size) if rnn_size else None
+
+    def features(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Maps name -> [B, T, n] to features [B, T, F]."""
+        features = self._representation(observation)
+        if self._rnn is None:
+            return features
+        state = self._rnn.initial_state(tf.shape(features)[0])
+        outputs = []
+        # Unrolled in the graph: T is small and fixed. (`snt.UnrolledLSTM` compiles
+        # three variants of itself, which takes many seconds.)
+        for step in tf.unstack(features, axis=1):  # T of [B, F]
+            output, state = self._rnn(step, state)
+            outputs.append(output)
+        return tf.stack(outputs, axis=1)
+
+    @abc.abstractmethod
+    def make_variables(self, observation: Mapping[str, tf.Tensor]) -> None:
+        """Creates all variables for an observation name -> [B, T, n]."""
+
+
+class CategoricalCritic(SequenceCritic):
+    """Q(x, y) of all K actions at once."""
 
     def __init__(
         self,
@@ -90,77 +166,117 @@ class SequenceCritic(snt.Module):
         hidden_sizes: Sequence[int],
         num_actions: int,
         rnn_size: int,
-        name: str = "critic",
     ):
-        """`rnn_size` is the number of LSTM units; 0 leaves the LSTM out."""
-        super().__init__(name=name)
-        self._representation = representation
-        self._rnn = snt.LSTM(rnn_size) if rnn_size else None
+        """See `SequenceCritic`."""
+        super().__init__(representation, rnn_size)
         self._torso = shared.make_mlp(hidden_sizes)
         self._head = shared.LeadingDims(snt.Linear(num_actions, name="q_values"))
 
+    def values(self, features: tf.Tensor) -> tf.Tensor:
+        """Maps features [..., F] to values [..., K]."""
+        return self._head(self._torso(features))
+
     def __call__(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Maps name -> [B, T, n] to values [B, T, K]."""
-        features = self._representation(observation)  # [B, T, F]
-        if self._rnn is not None:
-            state = self._rnn.initial_state(tf.shape(features)[0])
-            time_major = tf.unstack(tf.transpose(features, [1, 0, 2]))  # T of [B, F]
-            outputs = []
-            # Unrolled in the graph: T is small and fixed. (`snt.UnrolledLSTM` compiles
-            # three variants of itself, which takes many seconds.)
-            for step in time_major:
-                output, state = self._rnn(step, state)
-                outputs.append(output)
-            features = tf.stack(outputs, axis=1)  # [B, T, F]
-        return self._head(self._torso(features))
+        return self.values(self.features(observation))
+
+    def make_variables(self, observation: Mapping[str, tf.Tensor]) -> None:
+        """See `SequenceCritic`."""
+        self(observation)
+
+
+class ActionCritic(SequenceCritic):
+    """Q(x, a) of continuous actions: an MLP on features and the action (Table 5)."""
+
+    def __init__(
+        self,
+        representation: InputRepresentation,
+        hidden_sizes: Sequence[int],
+        action_size: int,
+        rnn_size: int,
+    ):
+        """See `SequenceCritic`; `action_size` is D."""
+        super().__init__(representation, rnn_size)
+        self.action_size = action_size
+        first, *rest = hidden_sizes
+        # The first layer in two parts: that of the state is computed once for all
+        # actions that are evaluated there.
+        self._from_features = shared.LeadingDims(
+            snt.Linear(first, name="from_features")
+        )
+        self._from_action = shared.LeadingDims(
+            snt.Linear(first, with_bias=False, name="from_action")
+        )
+        self._torso = shared.make_mlp(rest) if rest else tf.identity
+        self._head = shared.LeadingDims(snt.Linear(1, name="q_value"))
+
+    def value(self, features: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """Maps features [..., F] and actions [..., D] to values [...].
+
+        Actions may have leading dimensions more: N actions at each state.
+        """
+        hidden = self._from_features(features) + self._from_action(action)
+        return tf.squeeze(self._head(self._torso(tf.nn.elu(hidden))), axis=-1)
+
+    def __call__(
+        self, observation: Mapping[str, tf.Tensor], action: tf.Tensor
+    ) -> tf.Tensor:
+        """Maps name -> [B, T, n] and actions [(N,) B, T, D] to values [(N,) B, T]."""
+        return self.value(self.features(observation), action)
+
+    def make_variables(self, observation: Mapping[str, tf.Tensor]) -> None:
+        """See `SequenceCritic`."""
+        features = self.features(observation)
+        leading = tf.shape(features)[:-1]
+        self.value(features, tf.zeros(tf.concat([leading, [self.action_size]], 0)))
 
 
 @dataclasses.dataclass
 class MPONetworks:
     """Online and target networks of one agent."""
 
-    policy: snt.Module
-    critic: snt.Module
+    policy: snt.Module  # observation -> what the `PolicyLoss` of its kind reads
+    critic: SequenceCritic
     target_policy: snt.Module
-    target_critic: snt.Module
+    target_critic: SequenceCritic
+    seed: int  # that they were drawn from; the learner draws its samples from it
+    # Of a batch of sequences: what the policy is kept near, for its `PolicyLoss`.
+    prior: Callable[[Any], Any] | None = None
 
 
 def make_networks(
     policy: snt.Module,
-    critic: snt.Module,
-    observation_sizes: Mapping[str, int],
+    critic: SequenceCritic,
+    observation_spec: Mapping[str, specs.Array],
     seed: int,
 ) -> MPONetworks:
     """Creates the variables of fresh modules, seeded, and equal target networks.
 
     Args:
       policy: maps observations [..., n] to the parameters of pi.
-      critic: maps observations [B, T, n] to values.
-      observation_sizes: name -> n.
+      critic: of the same kind of action.
+      observation_spec: of the environment, by name.
       seed: equal seeds give equal variables, whatever was drawn before.
-
-    Raises:
-      ValueError: an observation the networks need is not in `observation_sizes`.
     """
     observation = {
-        key: tf.zeros([1, 2, size]) for key, size in observation_sizes.items()
+        key: tf.zeros([1, 2, *spec.shape], spec.dtype)
+        for key, spec in observation_spec.items()
     }
     # Sonnet's initialisers draw from TensorFlow's global generator: this puts it into a
     # known state, so that what follows depends on the seed alone.
     tf.random.set_seed(seed)
     # Copied before any weight exists: Sonnet makes variables at the first call.
     target_policy, target_critic = copy.deepcopy(policy), copy.deepcopy(critic)
-    try:
-        for module in (policy, critic, target_policy, target_critic):
-            module(observation)
-    except KeyError as e:
-        raise ValueError(
-            f"the environment has no observation {e}; it has "
-            f"{sorted(observation_sizes)}"
-        ) from e
+    for make_variables in (
+        policy,
+        critic.make_variables,
+        target_policy,
+        target_critic.make_variables,
+    ):
+        make_variables(observation)
     copy_variables(policy, target_policy)
     copy_variables(critic, target_critic)
-    return MPONetworks(policy, critic, target_policy, target_critic)
+    return MPONetworks(policy, critic, target_policy, target_critic, seed)
 
 
 def copy_variables(source: snt.Module, destination: snt.Module) -> None:

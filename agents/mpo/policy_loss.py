@@ -1,47 +1,75 @@
 """What MPO needs to know about the kind of action: how to evaluate and improve it.
 
 The learner is the same for every kind. A `PolicyLoss` owns the dual variables, reads
-the parameters that the policy network put out (logits here) and answers three
-questions: the value of the action taken, the value of a state under a policy, and the
-loss of one improvement step. The categorical kind is here; others (Gaussian, mixture)
-sample actions and evaluate the critic on them.
+the parameters that the policy network put out and answers: which actions to evaluate at
+a state, the value of the action taken, the value of a state under a policy, and the
+loss of one improvement step. The categorical kind evaluates all actions; the Gaussian
+and the mixture draw N of them from the target policy.
 
-Shape letters: B batch, T time, K actions (skills).
+Shape letters: B batch, T time, K actions (skills), N samples, D action.
 """
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 
 from agents.losses import categorical_mpo
 from agents.losses import critic as critic_loss
-from agents.mpo.config import MPOConfig
+from agents.mpo.config import CategoricalMPOConfig
+from agents.mpo.networks import CategoricalCritic, SequenceCritic
 
 _MIN_LOG_DUAL = -18.0  # softplus of it is 1.5e-8
 _DUAL_FLOOR = 1e-8
 
 
 class PolicyLoss(tf.Module, abc.ABC):
-    """Evaluation and improvement of one kind of action. Its variables are the duals."""
+    """Evaluation and improvement of one kind of action. Its variables are the duals.
+
+    `output` stands for what the policy network of the kind puts out, `values` for the
+    critic's values of the candidates: [B, T, K] of all, or [N, B, T] of samples.
+    """
 
     @abc.abstractmethod
-    def action_value(self, critic_output: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+    def candidates(self, output: Any, seed: tf.Tensor) -> tf.Tensor | None:
+        """Actions to evaluate, [N, B, T, D] drawn from a policy; None for all."""
+
+    @abc.abstractmethod
+    def values(
+        self, critic: SequenceCritic, features: tf.Tensor, actions: tf.Tensor | None
+    ) -> tf.Tensor:
+        """Q of the candidates at states of features [B, T, F]."""
+
+    @abc.abstractmethod
+    def action_value(
+        self, critic: SequenceCritic, features: tf.Tensor, action: tf.Tensor
+    ) -> tf.Tensor:
         """Q(x_t, y_t) [B, T] of the actions in replay."""
 
     @abc.abstractmethod
-    def state_value(
-        self, critic_output: tf.Tensor, policy_output: tf.Tensor
-    ) -> tf.Tensor:
-        """E_{y ~ pi} Q(x_t, y) [B, T]."""
+    def state_value(self, values: tf.Tensor, output: Any) -> tf.Tensor:
+        """E_{y ~ pi} Q(x_t, y) [B, T] of the policy the candidates are drawn from."""
 
     @abc.abstractmethod
     def __call__(
-        self, online: tf.Tensor, target: tf.Tensor, critic_output: tf.Tensor
+        self,
+        online: Any,
+        target: Any,
+        actions: tf.Tensor | None,
+        values: tf.Tensor,
+        prior: Any = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """Loss of one improvement step [B, T], and diagnostics [B, T] by name."""
+        """Loss of one improvement step [B, T], and diagnostics [B, T] by name.
+
+        Args:
+          online, target: outputs of the two policies.
+          actions: the candidates, drawn from the target policy.
+          values: of the candidates; no gradient flows through them.
+          prior: parameters of what the policy is kept near, for kinds that have it.
+        """
 
     @abc.abstractmethod
     def dual_values(self) -> Mapping[str, tf.Tensor]:
@@ -59,13 +87,13 @@ def positive(log_dual: tf.Variable) -> tf.Tensor:
 
 
 class CategoricalPolicyLoss(PolicyLoss):
-    """K actions, all evaluated; the critic's output is Q of every one, [B, T, K]."""
+    """K actions, all evaluated."""
 
-    def __init__(self, config: MPOConfig):
+    def __init__(self, config: CategoricalMPOConfig):
         super().__init__(name="categorical_policy_loss")
         self._epsilon = config.epsilon
         self._epsilon_policy = config.epsilon_policy
-        self._prior_weight = config.prior_weight
+        self._eta_y = config.eta_y
         self._log_temperature = tf.Variable(
             config.init_log_temperature, dtype=tf.float32, name="log_temperature"
         )
@@ -73,29 +101,46 @@ class CategoricalPolicyLoss(PolicyLoss):
             config.init_log_alpha, dtype=tf.float32, name="log_alpha"
         )
 
-    def action_value(self, critic_output: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
-        """See `PolicyLoss`."""
-        return critic_loss.value_of(critic_output, action)
+    def candidates(self, output: tf.Tensor, seed: tf.Tensor) -> None:
+        """All of them."""
+        del output, seed
 
-    def state_value(
-        self, critic_output: tf.Tensor, policy_output: tf.Tensor
+    def values(
+        self, critic: CategoricalCritic, features: tf.Tensor, actions: None
     ) -> tf.Tensor:
+        """See `PolicyLoss`: [B, T, K]."""
+        del actions
+        return critic.values(features)
+
+    def action_value(
+        self, critic: CategoricalCritic, features: tf.Tensor, action: tf.Tensor
+    ) -> tf.Tensor:
+        """See `PolicyLoss`."""
+        return critic_loss.value_of(critic.values(features), action)
+
+    def state_value(self, values: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
         """Exact: all K actions are weighed."""
-        return critic_loss.expected_value(policy_output, critic_output)
+        return critic_loss.expected_value(output, values)
 
     def __call__(
-        self, online: tf.Tensor, target: tf.Tensor, critic_output: tf.Tensor
+        self,
+        online: tf.Tensor,
+        target: tf.Tensor,
+        actions: None,
+        values: tf.Tensor,
+        prior: None = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """See `PolicyLoss`; `critic_output` holds values, not a graph to train."""
+        """See `PolicyLoss`; outputs are logits [B, T, K]."""
+        del actions, prior
         losses, stats = categorical_mpo.categorical_mpo(
             online,
             target,
-            critic_output,
+            values,
             positive(self._log_temperature),
             positive(self._log_alpha),
             epsilon=self._epsilon,
             epsilon_policy=self._epsilon_policy,
-            prior_weight=self._prior_weight,
+            prior_weight=self._eta_y,
         )
         named = {f"loss_{k}": v for k, v in losses._asdict().items()}
         return losses.total(), {**named, **stats._asdict()}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from agents.losses import elbo, latent_elbo
+from agents.losses import gaussian, latent_elbo
 from agents.losses.masking import sum_valid
 from agents.npmp.config import NpmpConfig
 from agents.npmp.networks import NpmpNetworks
@@ -33,7 +33,7 @@ class NpmpModel(OfflineModel):
         proprio = proprio[:, : config.window]
         latent_kl = latent_elbo.ar1_kl(mean, stddev, latent, config.prior_coefficient)
         bound, stats = latent_elbo.latent_elbo(
-            log_likelihood=elbo.gaussian_log_prob(
+            log_likelihood=gaussian.log_prob(
                 batch["action"],
                 networks.low_level(latent, proprio),
                 networks.low_level.stddev,

@@ -12,16 +12,27 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
-from acme.tf import networks as acme_networks
+from acme import specs
 
-from agents import networks as shared
-from agents.helms_cat import networks as helms_cat_networks
+from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.mpo import networks as mpo_networks
-from agents.mpo.config import MPOConfig
+from agents.mpo.config import GaussianMPOConfig
+from agents.mpo.gaussian import GaussianMPOBuilder
 from environments import controller, observations
 
 Observation = Mapping[str, tf.Tensor]  # "proprio" [1, P], "objects" [1, O]
+
+# Of the environment as agents see it, as far as their networks need it.
+_SPEC = specs.EnvironmentSpec(
+    observations={
+        key: specs.Array((size,), np.float32, name=key)
+        for key, size in observations.GROUP_SIZES.items()
+    },
+    actions=specs.BoundedArray((controller.ACTION_SIZE,), np.float32, -1.0, 1.0),
+    rewards=specs.Array((), np.float32),
+    discounts=specs.BoundedArray((), np.float32, 0.0, 1.0),
+)
 
 FRESH = "mpo"
 # In the order of the table.
@@ -94,11 +105,10 @@ def _helms(skills) -> Explorer:
     """HeLMS-cat's new high level, the mid level's z, the low level's noise."""
     # The smallest critic: it is not used, and the policy's weights are drawn before it.
     config = HelmsCatConfig(critic_hidden_sizes=(1,), critic_rnn_size=0)
+    builder = HelmsCatBuilder(config, skills)
 
     def fresh(seed: int) -> snt.Module:
-        return helms_cat_networks.make_networks(
-            config, skills, observations.GROUP_SIZES, seed
-        ).policy
+        return builder.make_networks(_SPEC, seed).policy
 
     high_level = fresh(0)
 
@@ -156,25 +166,12 @@ def _hierarchical_bc(policy) -> Explorer:
 
 
 def _fresh_mpo(bundle) -> Explorer:
-    """Table 5's policy network with the Gaussian head of Acme's MPO, untrained."""
-    statistics = bundle.observation_statistics()
+    """The policy that MPO from scratch starts with."""
+    config = GaussianMPOConfig(critic_hidden_sizes=(1,), critic_rnn_size=0)
+    builder = GaussianMPOBuilder(config, bundle.observation_statistics())
 
     def fresh(seed: int) -> snt.Module:
-        tf.random.set_seed(seed)  # Sonnet's initialisers draw from the global generator
-        config = MPOConfig()
-        policy = snt.Sequential(
-            [
-                mpo_networks.InputRepresentation(
-                    statistics, tuple(observations.GROUPS), config.input_size
-                ),
-                shared.make_mlp(config.policy_hidden_sizes),
-                acme_networks.MultivariateNormalDiagHead(
-                    controller.ACTION_SIZE, use_tfd_independent=True
-                ),
-            ]
-        )
-        policy({key: tf.zeros([1, n]) for key, n in observations.GROUP_SIZES.items()})
-        return policy
+        return builder.make_networks(_SPEC, seed).policy
 
     policy = fresh(0)
 
@@ -183,8 +180,7 @@ def _fresh_mpo(bundle) -> Explorer:
         return tf.zeros([1, 0])
 
     def decide(observation, latent, seed):
-        distribution = policy(observation)
-        return _noisy(distribution.mean(), distribution.stddev(), seed), latent
+        return _noisy(*policy(observation), seed), latent
 
     return Explorer(begin, decide)
 

@@ -43,3 +43,13 @@ def test_stopped():
         )
         is None
     )
+
+
+def test_the_rewards_of_stages_are_means_over_steps():
+    class Staged(fakes.MatchingTask):
+        def stage_rewards(self):
+            return [1.0, self._step / 10]
+
+    result = evaluation.run_episodes(Staged(seed=0), _Oracle(), 2, seed=0)
+    assert result.stages == pytest.approx((1.0, 0.45))  # of steps 1 to 8
+    assert result.scalars()["stage_1"] == pytest.approx(0.45)

@@ -14,6 +14,7 @@ import pytest
 from agents import bundles
 from agents.helms import networks
 from agents.helms.config import HelmsConfig
+from agents.helms_cat.config import HelmsCatConfig
 from agents.offline.networks import Dims, unit_statistics
 from environments import observations
 from launchers import agent_training, experiment, run_logs
@@ -87,11 +88,58 @@ def test_trains_evaluates_and_resumes(bundle, tmp_path):
     assert again["learner_steps"] > summary["learner_steps"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("agent", ["helms_mix", "mpo"])
+def test_other_agents_train_and_are_evaluated(agent, bundle, tmp_path):
+    workdir = tmp_path / "run"
+    flags = (f"--skills={bundle}", f"--workdir={workdir}", *TINY)
+    done = _run(
+        "train_agent",
+        f"--agent={agent}",
+        *flags,
+        "--max_actor_steps=400",
+        "--eval_episodes=0",
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((workdir / "summary.json").read_text())["learner_steps"] > 0
+    done = _run("evaluate", f"--workdir={workdir}", "--episodes=1")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.gl
+@pytest.mark.slow
+@pytest.mark.parametrize("agent", ["helms_mix", "asymmetric_mpo"])
+def test_agents_for_vision_train(agent, bundle, tmp_path):
+    workdir = tmp_path / "run"
+    done = _run(
+        "train_agent",
+        f"--agent={agent}",
+        f"--skills={bundle}",
+        f"--workdir={workdir}",
+        "--observations=vision",
+        *TINY,
+        "--samples_per_insert=0.5",
+        "--batch_size=2",
+        "--max_actor_steps=400",
+        "--eval_episodes=0",
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((workdir / "summary.json").read_text())["learner_steps"] > 0
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
         (("--agent=sac",), ("'sac'", "helms_cat")),
-        (("--agent=helms_mix",), ("not available yet", "helms_cat")),
+        (("--agent=npmp",), ("of model 'helms', not 'npmp'",)),
+        (("--agent=mpo", "--eta_y=1"), ("agent mpo has no eta_y", "eta_z")),
+        (("--agent=bc", "--observations=vision"), ("on state", "asymmetric_mpo")),
+        (("--observations=sound",), ("sound", "vision")),
+        (
+            ("--agent=mpo", "--observations=vision", "--cameras=top"),
+            ("top", "basket_front_left"),
+        ),
+        (("--agent=asymmetric_mpo", "--observations=state"), ("needs images",)),
         (("--launch=ray",), ("not available yet", "local_mp")),
         (("--task=juggle",), ("juggle", "stack_red_blue")),
         (("--reward=huge",), ("huge", "staged_sparse")),
@@ -120,14 +168,14 @@ def test_refuses_a_checkpoint_of_another_model(bundle, tmp_path):
     workdir = tmp_path / "run"
     assert not experiment.record(_config(bundle, workdir))
     # The batch size may change, the model and the task may not.
-    same = experiment.HelmsCatConfig(batch_size=64)
+    same = HelmsCatConfig(batch_size=64)
     assert experiment.record(_config(bundle, workdir, agent_config=same))
     other = _save_skills(tmp_path / "other", num_skills=4)
     with pytest.raises(ValueError, match="skills of checksum"):
         experiment.record(_config(other, workdir))
     with pytest.raises(ValueError, match="reward 'staged_sparse' and not 'dense'"):
         experiment.record(_config(bundle, workdir, reward="dense"))
-    rnn = experiment.HelmsCatConfig(critic_rnn_size=0)
+    rnn = HelmsCatConfig(critic_rnn_size=0)
     with pytest.raises(ValueError, match="critic_rnn_size"):
         experiment.record(_config(bundle, workdir, agent_config=rnn))
     (tmp_path / "full").mkdir()
@@ -143,7 +191,7 @@ def test_config_comes_back(bundle, tmp_path):
         object_set=2,
         seed=7,
         max_action_delay=1,
-        agent_config=experiment.HelmsCatConfig(batch_size=3, evaluation="greedy"),
+        agent_config=HelmsCatConfig(batch_size=3, evaluation="greedy"),
     )
     experiment.record(config)
     found = experiment.load_config(config.workdir)

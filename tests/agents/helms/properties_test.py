@@ -6,7 +6,7 @@ import tensorflow_probability as tfp
 
 from agents.helms import networks
 from agents.helms.config import HelmsConfig
-from agents.losses import elbo
+from agents.losses import elbo, gaussian
 from agents.offline.networks import Dims, unit_statistics
 
 tfd = tfp.distributions
@@ -53,10 +53,8 @@ def _bound(nets, data, noise, mask=None, beta_z=1.0):
     mean, stddev = nets.latent(proprio[:, :T], objects[:, :T])
     actions = nets.low_level(mean + stddev * noise, proprio[:, :T, None])
     return elbo.helms_elbo(
-        elbo.gaussian_log_prob(
-            data["action"][:, :, None], actions, CONFIG.action_stddev
-        ),
-        tf.reduce_sum(elbo.gaussian_kl_to_standard(mean, stddev), axis=-1),
+        gaussian.log_prob(data["action"][:, :, None], actions, CONFIG.action_stddev),
+        tf.reduce_sum(gaussian.kl_to_standard(mean, stddev), axis=-1),
         logits,
         nets.prior_logits,
         tf.ones([B, T]) if mask is None else mask,

@@ -21,7 +21,7 @@ _SMALL = {
     "sequence_length": 5,
     "sequence_period": 4,
     "min_replay_size": 1,
-    "samples_per_insert": None,
+    "samples_per_insert": 0.0,
 }
 
 

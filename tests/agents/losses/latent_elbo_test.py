@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from agents.losses import elbo, latent_elbo, masking
+from agents.losses import gaussian, latent_elbo, masking
 
 tfd = tfp.distributions
 
@@ -38,7 +38,7 @@ def test_coefficient_0_is_the_standard_normal():
     mean, stddev, latent = _posterior()
     np.testing.assert_allclose(
         latent_elbo.ar1_kl(mean, stddev, latent, 0.0),
-        elbo.gaussian_kl_to_standard(mean, stddev),
+        gaussian.kl_to_standard(mean, stddev),
         rtol=1e-10,
     )
     with pytest.raises(ValueError, match=r"must be in \[0, 1\)"):

@@ -3,13 +3,13 @@
 import pytest
 
 from agents.helms_cat.config import HelmsCatConfig
-from agents.mpo.config import MPOConfig
+from agents.mpo.config import CategoricalMPOConfig
 
 
 def test_table_5():
     config = HelmsCatConfig()
     assert (config.batch_size, config.sequence_length) == (512, 10)
-    assert (config.learning_rate, config.prior_weight) == (2e-4, 0.01)
+    assert (config.learning_rate, config.eta_y) == (2e-4, 0.01)
 
 
 @pytest.mark.parametrize(
@@ -20,14 +20,14 @@ def test_table_5():
         ("sequence_length", 1, "sequence_length must be 2 or more"),
         ("sequence_period", 10, "from 1 to sequence_length - 1 = 9"),
         ("max_replay_size", 10, "nothing would ever be sampled"),
-        ("samples_per_insert", 0.0, "samples_per_insert must be positive"),
-        ("prior_weight", -0.1, "prior_weight must not be negative"),
+        ("samples_per_insert", -1.0, "samples_per_insert must not be negative"),
+        ("eta_y", -0.1, "eta_y must not be negative"),
         ("critic_rnn_size", -1, "critic_rnn_size"),
     ],
 )
 def test_bad_values(field, value, message):
     with pytest.raises(ValueError, match=message):
-        MPOConfig(**{field: value})
+        CategoricalMPOConfig(**{field: value})
 
 
 def test_bad_evaluation():

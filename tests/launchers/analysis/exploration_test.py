@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from acme import specs
 
-from agents.helms_cat import networks as helms_cat_networks
+import environments
+from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
-from environments import controller, observations
+from environments import controller, observations, wrappers
 from launchers.analysis import exploration, exploration_table, explorers
 from launchers.analysis.exploration import METRICS, Agent, Setting
 
@@ -190,9 +192,10 @@ def test_the_fresh_high_level_is_the_one_that_rl_starts_with():
     skills = FakeBundle()
     actor = explorers.Actor(explorers.make("helms", skills))
     found = np.round(10 * _actions("helms", seed=3, steps=20, actor=actor)[:, 0])
-    high_level = helms_cat_networks.make_networks(
-        HelmsCatConfig(), skills, observations.GROUP_SIZES, seed=3
-    ).policy
+    environment = environments.make()
+    spec = specs.make_environment_spec(wrappers.GroupObservations(environment))
+    builder = HelmsCatBuilder(HelmsCatConfig(), skills)
+    high_level = builder.make_networks(spec, seed=3).policy
     logits = high_level({key: value[None] for key, value in OBSERVATION.items()})
     for step, skill in enumerate(found):
         seed = tf.random.experimental.stateless_split([3, step], 2)[0]

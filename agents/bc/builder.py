@@ -1,0 +1,59 @@
+"""Builder of BC fine-tuned by MPO: the policy starts as the behaviour clone."""
+
+from __future__ import annotations
+
+import sonnet as snt
+import tensorflow as tf
+from acme import specs
+
+from agents.bc.policy import BcPolicy
+from agents.builder import Observation
+from agents.hierarchical_bc.policy import HierarchicalBcPolicy
+from agents.mpo.builder import check_fits
+from agents.mpo.config import GaussianMPOConfig
+from agents.mpo.distributions import Gaussian
+from agents.mpo.gaussian import GaussianMPOBuilder
+
+
+class FineTunedPolicy(snt.Module):
+    """N(mean(x), stddev^2): all of a behaviour clone can be trained, stddev too.
+
+    The clone's deviation is fixed while it learns offline; here it is where each
+    dimension's starts.
+    """
+
+    def __init__(self, clone: BcPolicy | HierarchicalBcPolicy):
+        """Copies the clone's networks."""
+        super().__init__(name="policy")
+        self._networks = clone.trainable_networks()
+        stddev = tf.fill([clone.action_dim], float(clone.action_stddev))
+        self._raw_stddev = tf.Variable(
+            tf.math.log(tf.math.expm1(stddev)), name="stddev"
+        )
+
+    def __call__(self, observation: Observation) -> Gaussian:
+        """Maps raw "proprio" and "objects" to the Gaussian [..., D]."""
+        mean = self._networks.action(
+            *self._networks.normalize(observation["proprio"], observation["objects"])
+        )
+        stddev = tf.nn.softplus(self._raw_stddev) + tf.zeros_like(mean)
+        return Gaussian(mean, stddev)
+
+
+class FineTuningBuilder(GaussianMPOBuilder):
+    """Makes MPO that starts from a clone: BC, or hierarchical BC whole."""
+
+    def __init__(
+        self, config: GaussianMPOConfig, clone: BcPolicy | HierarchicalBcPolicy
+    ):
+        """The critic normalises its observations as the clone does."""
+        super().__init__(config, clone.observation_statistics())
+        self._clone = clone
+
+    def make_policy_network(
+        self, environment_spec: specs.EnvironmentSpec, seed: int
+    ) -> FineTunedPolicy:
+        """The clone; raises ValueError if the environment is not its own."""
+        del seed  # nothing is drawn
+        check_fits(environment_spec, self._clone)
+        return FineTunedPolicy(self._clone)

@@ -1,0 +1,82 @@
+"""Builder of HeLMS-mix: RHPO whose action is the latent z.
+
+Shape letters: B batch, T time, K skills, Z latent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sonnet as snt
+import tensorflow as tf
+from acme import specs
+
+from agents.builder import Observation
+from agents.helms.skills import Skills
+from agents.helms_mix import networks as mix_networks
+from agents.helms_mix.config import HelmsMixConfig
+from agents.mpo.builder import check_fits
+from agents.mpo.gaussian import ContinuousMPOBuilder
+from agents.mpo.networks import CategoricalPolicy, MPONetworks
+from agents.rhpo.policy_loss import MixturePolicyLoss
+
+
+class HelmsMixBuilder(ContinuousMPOBuilder):
+    """Makes HeLMS-mix over one frozen bundle."""
+
+    def __init__(self, config: HelmsMixConfig, skills: Skills):
+        """New networks normalise their observations by the skills' statistics.
+
+        Raises:
+          ValueError: the skills' latents have no variance.
+        """
+        super().__init__(config, skills.observation_statistics())
+        if skills.config.variant == "discrete":
+            raise ValueError(
+                "helms_mix needs a distribution over z for each skill, and these "
+                "skills are discrete only; use helms_cat"
+            )
+        self._skills = skills
+
+    def latent_size(self, environment_spec: specs.EnvironmentSpec) -> int:
+        """Z."""
+        del environment_spec
+        return self._skills.latent_dim
+
+    def make_policy_network(
+        self, environment_spec: specs.EnvironmentSpec, seed: int
+    ) -> mix_networks.MixturePolicy:
+        """A new high level over components as `components` of the config says."""
+        check_fits(environment_spec, self._skills)
+        config, skills = self._config, self._skills
+        components: snt.Module
+        if config.components == "posteriors":
+            components = mix_networks.SkillComponents(skills.trainable_networks())
+        elif config.components == "frozen":
+            components = mix_networks.FrozenComponents(skills)
+        else:
+            components = mix_networks.NewComponents(
+                self.representation(environment_spec, config.policy_keys),
+                skills,
+                config.input_size,
+                seed,
+            )
+        high_level = CategoricalPolicy(
+            self.representation(environment_spec, config.policy_keys),
+            config.policy_hidden_sizes,
+            skills.num_skills,
+        )
+        return mix_networks.MixturePolicy(high_level, components)
+
+    def make_policy_loss(self, networks: MPONetworks) -> MixturePolicyLoss:
+        """See `MPOBuilder`."""
+        del networks
+        return MixturePolicyLoss(self._config)
+
+    def decode(self, latent: tf.Tensor, observation: Observation) -> tf.Tensor:
+        """The frozen low level's mean action."""
+        return self._skills.low_level(latent, observation)
+
+    def prior(self, data: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """The frozen posteriors q(z|y, x): mean and stddev [B, T, K, Z]."""
+        return self._skills.mid_level(data.observation)

@@ -1,0 +1,24 @@
+"""Configuration of HeLMS-mix: that of RHPO, and where its components come from."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from agents.mpo.config import one_of
+from agents.rhpo.config import RHPOConfig
+
+# posteriors: start as the frozen skills' q(z|y, x) and are trained; frozen: are these
+# and stay so; scratch: new networks, which only the KL of eta_z ties to the skills.
+COMPONENTS = ("posteriors", "frozen", "scratch")
+
+
+@dataclasses.dataclass(frozen=True)
+class HelmsMixConfig(RHPOConfig):
+    """Options of HeLMS-mix."""
+
+    components: str = "posteriors"  # one of COMPONENTS
+
+    def __post_init__(self):
+        """See `MPOConfig`."""
+        super().__post_init__()
+        one_of("components", self.components, COMPONENTS)

@@ -1,0 +1,174 @@
+"""MPO on a Gaussian policy: over actions (the baseline from scratch), or over latents.
+
+Agents with another continuous policy, or whose actions are decoded from a latent,
+change `ContinuousMPOBuilder` in the methods that say so.
+
+Shape letters: D latent (the action, if nothing decodes it); [...] any leading
+dimensions.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dm_env
+import numpy as np
+import sonnet as snt
+import tensorflow as tf
+from acme import specs
+from acme.tf import networks as acme_networks
+
+from agents import networks as shared
+from agents.builder import Decision, Observation, Policy
+from agents.mpo import networks as mpo_networks
+from agents.mpo.builder import MPOBuilder
+from agents.mpo.distributions import Gaussian
+from agents.mpo.sampled import GaussianPolicyLoss, SampledPolicyLoss
+
+
+class GaussianPolicy(snt.Module):
+    """pi(a|x): input representation, MLP, Acme's diagonal Gaussian head."""
+
+    def __init__(
+        self,
+        representation: mpo_networks.InputRepresentation,
+        hidden_sizes: Sequence[int],
+        size: int,
+        init_stddev: float,
+    ):
+        """`size` is D."""
+        super().__init__(name="policy")
+        self._representation = representation
+        self._torso = shared.make_mlp(hidden_sizes)
+        self._head = acme_networks.MultivariateNormalDiagHead(
+            size, init_scale=init_stddev, use_tfd_independent=True
+        )
+
+    def __call__(self, observation: Observation) -> Gaussian:
+        """Maps name -> [..., n] to the Gaussian [..., D]."""
+        found = self._head(self._torso(self._representation(observation)))
+        return Gaussian(found.mean(), found.stddev())
+
+
+class LatentPolicy(Policy):
+    """Draws a latent from a policy network and decodes it to an action."""
+
+    def __init__(
+        self,
+        network: snt.Module,
+        decode: Callable[[tf.Tensor, Observation], tf.Tensor],
+        greedy: bool = False,
+    ):
+        """Makes the policy.
+
+        Args:
+          network: observation -> `Gaussian` or `Mixture`, its variables made.
+          decode: of a latent [1, D] and an observation [1, n]: the action [1, A].
+          greedy: take the mode instead of a draw.
+        """
+        super().__init__(name="latent_policy")
+        self._network = network
+        self._decode = decode
+        self._greedy = greedy
+
+    def __call__(self, observation: Observation, seed: tf.Tensor) -> Decision:
+        """See `Policy`; actions are clipped to [-1, 1], latents are as drawn."""
+        batched = {key: value[None] for key, value in observation.items()}
+        output = self._network(batched)
+        latent = output.mode() if self._greedy else output.sample(1, seed)[0]
+        action = tf.clip_by_value(self._decode(latent, batched), -1.0, 1.0)
+        return Decision(latent=latent[0], action=action[0])
+
+    @property
+    def learned_variables(self) -> list[tf.Variable]:
+        """The network's, the frozen ones too (a learner hands out all)."""
+        return list(self._network.variables)
+
+
+class ContinuousMPOBuilder(MPOBuilder[mpo_networks.MPONetworks], abc.ABC):
+    """Makes an agent whose RL action is a vector of real numbers."""
+
+    def latent_size(self, environment_spec: specs.EnvironmentSpec) -> int:
+        """D: here of the action."""
+        return int(np.prod(environment_spec.actions.shape))
+
+    @abc.abstractmethod
+    def make_policy_network(
+        self, environment_spec: specs.EnvironmentSpec, seed: int
+    ) -> snt.Module:
+        """A new policy: observation -> `Gaussian` or `Mixture`; variables come later.
+
+        Raises:
+          ValueError: the environment does not suit the agent.
+        """
+
+    @abc.abstractmethod
+    def make_policy_loss(self, networks: mpo_networks.MPONetworks) -> SampledPolicyLoss:
+        """See `MPOBuilder`."""
+
+    def decode(self, latent: tf.Tensor, observation: Observation) -> tf.Tensor:
+        """The action [..., A] of latents [..., D]; here they are the same."""
+        del observation
+        return latent
+
+    def prior(self, data: Any) -> Any:
+        """What the policy is kept near, of a batch of sequences; here nothing."""
+        del data
+
+    def latent_spec(
+        self, environment_spec: specs.EnvironmentSpec
+    ) -> dm_env.specs.Array:
+        """A vector [D], as drawn."""
+        size = self.latent_size(environment_spec)
+        return dm_env.specs.Array((size,), np.float32, name="latent")
+
+    def make_networks(
+        self, environment_spec: specs.EnvironmentSpec, seed: int
+    ) -> mpo_networks.MPONetworks:
+        """New policy and critic; raises ValueError if something does not fit."""
+        config = self._config
+        critic = mpo_networks.ActionCritic(
+            self.representation(environment_spec, config.critic_keys),
+            config.critic_hidden_sizes,
+            self.latent_size(environment_spec),
+            config.critic_rnn_size,
+        )
+        networks = mpo_networks.make_networks(
+            self.make_policy_network(environment_spec, seed),
+            critic,
+            environment_spec.observations,
+            seed,
+        )
+        networks.prior = self.prior
+        return networks
+
+    def make_policy(
+        self, networks: mpo_networks.MPONetworks, evaluation: bool = False
+    ) -> LatentPolicy:
+        """Draw and decode in one call."""
+        greedy = evaluation and self._config.evaluation == "greedy"
+        return LatentPolicy(networks.policy, self.decode, greedy)
+
+
+class GaussianMPOBuilder(ContinuousMPOBuilder):
+    """Makes MPO from scratch: a new Gaussian over actions."""
+
+    def make_policy_network(
+        self, environment_spec: specs.EnvironmentSpec, seed: int
+    ) -> snt.Module:
+        """See `ContinuousMPOBuilder`."""
+        config = self._config
+        return GaussianPolicy(
+            self.representation(environment_spec, config.policy_keys),
+            config.policy_hidden_sizes,
+            self.latent_size(environment_spec),
+            config.init_stddev,
+        )
+
+    def make_policy_loss(
+        self, networks: mpo_networks.MPONetworks
+    ) -> GaussianPolicyLoss:
+        """See `MPOBuilder`."""
+        return GaussianPolicyLoss(self._config, networks.critic.action_size)

@@ -1,0 +1,113 @@
+"""Policy losses of continuous actions: N of them are drawn from the target policy.
+
+Shape letters: B batch, T time, N samples, D action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from agents.losses import gaussian_mpo
+from agents.mpo.config import GaussianMPOConfig, SampledMPOConfig
+from agents.mpo.distributions import Gaussian, Mixture
+from agents.mpo.networks import ActionCritic
+from agents.mpo.policy_loss import PolicyLoss, positive
+
+
+class SampledPolicyLoss(PolicyLoss):
+    """What all kinds of continuous action have in common: samples and their values."""
+
+    def __init__(self, config: SampledMPOConfig, name: str):
+        super().__init__(name=name)
+        self._config = config
+        self._log_temperature = dual("temperature", config.init_log_temperature)
+
+    def candidates(self, output: Gaussian | Mixture, seed: tf.Tensor) -> tf.Tensor:
+        """See `PolicyLoss`: [N, B, T, D]."""
+        return output.sample(self._config.num_samples, seed)
+
+    def values(
+        self, critic: ActionCritic, features: tf.Tensor, actions: tf.Tensor
+    ) -> tf.Tensor:
+        """See `PolicyLoss`: [N, B, T]."""
+        return critic.value(features, actions)
+
+    def action_value(
+        self, critic: ActionCritic, features: tf.Tensor, action: tf.Tensor
+    ) -> tf.Tensor:
+        """See `PolicyLoss`."""
+        return critic.value(features, action)
+
+    def state_value(self, values: tf.Tensor, output: Gaussian | Mixture) -> tf.Tensor:
+        """The mean over the samples."""
+        del output
+        return tf.reduce_mean(values, axis=0)
+
+
+class GaussianPolicyLoss(SampledPolicyLoss):
+    """A diagonal Gaussian: MPO with mean and deviation decoupled."""
+
+    def __init__(self, config: GaussianMPOConfig, action_size: int):
+        """Makes the duals; `action_size` is D."""
+        super().__init__(config, name="gaussian_policy_loss")
+        shape = [action_size] if config.per_dim_constraining else []
+        self._log_alpha_mean = dual("alpha_mean", config.init_log_alpha_mean, shape)
+        self._log_alpha_stddev = dual(
+            "alpha_stddev", config.init_log_alpha_stddev, shape
+        )
+        self._log_penalty_temperature = None
+        if config.action_penalization:
+            self._log_penalty_temperature = dual(
+                "penalty_temperature", config.init_log_temperature
+            )
+
+    def __call__(
+        self,
+        online: Gaussian,
+        target: Gaussian,
+        actions: tf.Tensor,
+        values: tf.Tensor,
+        prior: Gaussian | None = None,
+    ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
+        """See `PolicyLoss`."""
+        config, penalty = self._config, {}
+        if self._log_penalty_temperature is not None:
+            penalty = {
+                "penalty_temperature": positive(self._log_penalty_temperature),
+                "epsilon_penalty": config.epsilon_penalty,
+            }
+        losses, stats = gaussian_mpo.gaussian_mpo(
+            *online,
+            *target,
+            actions,
+            values,
+            positive(self._log_temperature),
+            positive(self._log_alpha_mean),
+            positive(self._log_alpha_stddev),
+            epsilon=config.epsilon,
+            epsilon_mean=config.epsilon_mean,
+            epsilon_stddev=config.epsilon_stddev,
+            prior=prior,
+            prior_weight=config.eta_z,
+            **penalty,
+        )
+        named = {f"loss_{k}": v for k, v in losses._asdict().items()}
+        return losses.total(), {**named, **stats._asdict()}
+
+    def dual_values(self) -> Mapping[str, tf.Tensor]:
+        """The temperatures and the multipliers, those over the dimensions as means."""
+        found = {
+            "temperature": positive(self._log_temperature),
+            "alpha_mean": tf.reduce_mean(positive(self._log_alpha_mean)),
+            "alpha_stddev": tf.reduce_mean(positive(self._log_alpha_stddev)),
+        }
+        if self._log_penalty_temperature is not None:
+            found["penalty_temperature"] = positive(self._log_penalty_temperature)
+        return found
+
+
+def dual(name: str, value: float, shape: list[int] | None = None) -> tf.Variable:
+    """A dual variable, whose value is what `policy_loss.positive` makes of it."""
+    return tf.Variable(tf.fill(shape or [], float(value)), name=f"log_{name}")

@@ -1,0 +1,69 @@
+"""Builder of NPMP+KL: MPO over the latents of a frozen low level, near their prior.
+
+Shape letters: B batch, T time, Z latent.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+from acme import specs
+
+from agents.builder import Observation
+from agents.mpo.builder import check_fits
+from agents.mpo.config import GaussianMPOConfig
+from agents.mpo.distributions import Gaussian
+from agents.mpo.gaussian import GaussianMPOBuilder, GaussianPolicy
+from agents.npmp.skills import NpmpSkills
+
+
+@dataclasses.dataclass(frozen=True)
+class NpmpAgentConfig(GaussianMPOConfig):
+    """Options of NPMP+KL; `eta_z` weighs the KL to the prior."""
+
+    eta_z: float = 0.01  # HeLMS's (Table 5)
+    init_stddev: float = 1.0  # the prior's: RL starts by acting as the prior does
+    action_penalization: bool = False  # a latent has no bounds; the prior holds it
+
+
+class NpmpBuilder(GaussianMPOBuilder):
+    """Makes NPMP+KL over one frozen bundle."""
+
+    def __init__(self, config: NpmpAgentConfig, skills: NpmpSkills):
+        """New networks normalise their observations by the skills' statistics."""
+        super().__init__(config, skills.observation_statistics())
+        self._skills = skills
+
+    def latent_size(self, environment_spec: specs.EnvironmentSpec) -> int:
+        """Z."""
+        del environment_spec
+        return self._skills.latent_dim
+
+    def make_policy_network(
+        self, environment_spec: specs.EnvironmentSpec, seed: int
+    ) -> GaussianPolicy:
+        """A new one; raises ValueError if the skills do not fit the environment."""
+        check_fits(environment_spec, self._skills)
+        return super().make_policy_network(environment_spec, seed)
+
+    def decode(self, latent: tf.Tensor, observation: Observation) -> tf.Tensor:
+        """The frozen low level's mean action."""
+        return self._skills.low_level(latent, observation)
+
+    def prior(self, data: Any) -> Gaussian:
+        """p(z_t | z_{t-1}) [B, T, Z], with the z_{t-1} that was acted on.
+
+        The first row of a sequence does not know it, nor is there one at an episode's
+        start: there it is the stationary N(0, I).
+        """
+        latent = data.action
+        mean = tf.zeros_like(latent)
+        stddev = tf.ones_like(latent)
+        coefficient = self._skills.prior_coefficient
+        if coefficient == 0.0:
+            return Gaussian(mean, stddev)
+        mean = tf.concat([mean[:, :1], coefficient * latent[:, :-1]], axis=1)
+        later = self._skills.prior_stddev * stddev[:, 1:]
+        return Gaussian(mean, tf.concat([stddev[:, :1], later], axis=1))

@@ -1,0 +1,63 @@
+"""The policy loss of a mixture of Gaussians: RHPO.
+
+Shape letters: B batch, T time, K components, N samples, D action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from agents.losses import mixture_mpo
+from agents.mpo.distributions import Mixture
+from agents.mpo.policy_loss import positive
+from agents.mpo.sampled import SampledPolicyLoss, dual
+from agents.rhpo.config import RHPOConfig
+
+
+class MixturePolicyLoss(SampledPolicyLoss):
+    """A mixture: trust regions of categorical, means and deviations apart."""
+
+    def __init__(self, config: RHPOConfig):
+        """Makes the duals."""
+        super().__init__(config, name="mixture_policy_loss")
+        self._log_alphas = {
+            "alpha_categorical": dual(
+                "alpha_categorical", config.init_log_alpha_categorical
+            ),
+            "alpha_mean": dual("alpha_mean", config.init_log_alpha_mean),
+            "alpha_stddev": dual("alpha_stddev", config.init_log_alpha_stddev),
+        }
+
+    def __call__(
+        self,
+        online: Mixture,
+        target: Mixture,
+        actions: tf.Tensor,
+        values: tf.Tensor,
+        prior: tuple[tf.Tensor, tf.Tensor] | None = None,
+    ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
+        """See `PolicyLoss`; the prior is mean and stddev [B, T, K, D]."""
+        config = self._config
+        losses, stats = mixture_mpo.mixture_mpo(
+            mixture_mpo.Mixture(*online),
+            mixture_mpo.Mixture(*target),
+            actions,
+            values,
+            **self.dual_values(),
+            epsilon=config.epsilon,
+            epsilon_categorical=config.epsilon_categorical,
+            epsilon_mean=config.epsilon_mean,
+            epsilon_stddev=config.epsilon_stddev,
+            categorical_prior_weight=config.eta_y,
+            prior=prior,
+            component_prior_weight=config.eta_z,
+        )
+        named = {f"loss_{k}": v for k, v in losses._asdict().items()}
+        return losses.total(), {**named, **stats._asdict()}
+
+    def dual_values(self) -> Mapping[str, tf.Tensor]:
+        """The temperature and the three multipliers."""
+        alphas = {name: positive(v) for name, v in self._log_alphas.items()}
+        return {"temperature": positive(self._log_temperature), **alphas}

@@ -1,0 +1,374 @@
+"""Do our agents learn as Acme's MPO does, on tasks of dm_control?
+
+    python -m benchmarks.control --task=cartpole:swingup --agents=ours,acme --seeds=3
+    python -m benchmarks.control --task=cartpole:swingup --agents=categorical
+
+Each agent learns from scratch in one process, with as many learner steps an
+environment step as Acme's MPO (samples per insert 32 at batches of 256), networks of
+the same sizes and the same bounds. `ours` is the Gaussian MPO of `agents.mpo`, `acme`
+Acme's learner with one-step returns, `categorical` HeLMS-cat's over the corners and the
+centre of the action space, `mixture` HeLMS-mix's over three new components.
+
+Every run is a CSV of returns in --out; runs that are there are not made again, so the
+same command continues. The figure and the last line's JSON are of all runs.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import dm_env
+import numpy as np
+import reverb
+import sonnet as snt
+import tensorflow as tf
+import tqdm
+from absl import flags
+from acme import EnvironmentLoop, core, datasets, specs, wrappers
+from acme.adders import reverb as acme_adders
+from acme.agents.tf import actors
+from acme.agents.tf.mpo import learning as acme_learning
+from acme.tf import losses as acme_losses
+from acme.tf import networks as acme_networks
+from acme.utils import loggers
+from dm_control import suite
+
+from agents.helms.config import HelmsConfig
+from agents.helms_cat.builder import HelmsCatBuilder
+from agents.helms_cat.config import HelmsCatConfig
+from agents.helms_mix.builder import HelmsMixBuilder
+from agents.helms_mix.config import HelmsMixConfig
+from agents.mpo.adder import InterruptibleClient
+from agents.mpo.builder import MPOBuilder
+from agents.mpo.config import GaussianMPOConfig
+from agents.mpo.gaussian import GaussianMPOBuilder
+from launchers import command, evaluation, figures, files
+
+_AGENTS = ("ours", "acme", "categorical", "mixture")
+_TASK = flags.DEFINE_string("task", "cartpole:swingup", "DOMAIN:TASK of dm_control.")
+_AGENT_NAMES = flags.DEFINE_list(
+    "agents", ["ours", "acme"], f"Of {', '.join(_AGENTS)}."
+)
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of each agent.", lower_bound=1)
+_STEPS = flags.DEFINE_integer(
+    "steps", 40_000, "Environment steps a run.", lower_bound=1000
+)
+_OUT = flags.DEFINE_string("out", "runs/control", "Directory of the results.")
+
+_ACME_BATCH = 256  # transitions
+_MIN_TRANSITIONS = 1000  # before the first learner step
+_STEPS_A_LEARNER_STEP = 8  # 256 / 32 samples per insert
+_COMMON = {
+    "policy_keys": ("proprio",),
+    "critic_keys": ("proprio",),
+    "input_size": 256,
+    "policy_hidden_sizes": (256, 256),
+    "critic_hidden_sizes": (256, 256),
+    "critic_rnn_size": 0,
+    "learning_rate": 1e-4,
+    "sequence_length": 10,
+    "sequence_period": 9,
+    "batch_size": 29,  # sequences of 9 transitions: 261
+    "min_replay_size": _MIN_TRANSITIONS // 9,
+    "samples_per_insert": 29 * 9 / _STEPS_A_LEARNER_STEP,
+    "checkpoint_minutes": 1e6,
+}
+
+
+class _State(wrappers.EnvironmentWrapper):
+    """The one vector of observations becomes `proprio`."""
+
+    def observation_spec(self) -> dict[str, specs.Array]:
+        return {"proprio": self._environment.observation_spec()}
+
+    def reset(self) -> dm_env.TimeStep:
+        return self._named(self._environment.reset())
+
+    def step(self, action: np.ndarray) -> dm_env.TimeStep:
+        return self._named(self._environment.step(action))
+
+    def _named(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
+        return timestep._replace(observation={"proprio": timestep.observation})
+
+
+class _Actions:
+    """Actions in place of skills: a skill is a point, or z is the action itself."""
+
+    object_dim = None  # there are no objects
+
+    def __init__(self, spec: specs.EnvironmentSpec, num_components: int | None = None):
+        """As many skills as points, unless it is for a mixture of components."""
+        size = spec.actions.shape[0]
+        points = [*itertools.product((-1.0, 1.0), repeat=size), (0.0,) * size]
+        self._points = tf.constant(points, tf.float32)
+        self.num_skills = num_components or len(points)
+        self.action_dim = self.latent_dim = size
+        self.proprio_dim = spec.observations["proprio"].shape[0]
+        self.config = HelmsConfig(num_skills=self.num_skills, latent_dim=size)
+
+    def observation_statistics(self) -> dict:
+        return {}
+
+    def decode(self, skill: tf.Tensor, observation: Mapping, seed=None) -> tf.Tensor:
+        del observation, seed
+        return tf.gather(self._points, skill)
+
+    def low_level(self, latent: tf.Tensor, observation: Mapping) -> tf.Tensor:
+        del observation
+        return latent
+
+
+class _Mixture(HelmsMixBuilder):
+    """RHPO on the actions themselves, with no prior."""
+
+    def prior(self, data: object) -> None:
+        del data
+
+
+def make_environment(task: str, seed: int) -> dm_env.Environment:
+    """A task with one observation vector and actions clipped to [-1, 1].
+
+    Raises:
+      ValueError: there is no such task.
+    """
+    domain, _, name = task.partition(":")
+    if (domain, name) not in suite.ALL_TASKS:
+        raise ValueError(f"unknown task {task!r}; valid: as cartpole:swingup")
+    environment = suite.load(domain, name, task_kwargs={"random": seed})
+    environment = wrappers.ConcatObservationWrapper(environment)
+    environment = wrappers.CanonicalSpecWrapper(environment, clip=True)
+    return wrappers.SinglePrecisionWrapper(environment)
+
+
+def returns(
+    agent: str, task: str, steps: int, seed: int
+) -> Iterator[tuple[int, float]]:
+    """Trains; yields environment steps so far and the return, after every episode."""
+    environment = make_environment(task, seed)
+    if agent == "acme":
+        server, actor = _acme(specs.make_environment_spec(environment), seed)
+    else:
+        environment = _State(environment)
+        server, actor = _ours(agent, specs.make_environment_spec(environment), seed)
+    loop = EnvironmentLoop(environment, actor, logger=loggers.NoOpLogger())
+    done = 0
+    while done < steps:
+        result = loop.run_episode()
+        done += result["episode_length"]
+        yield done, float(result["episode_return"])
+    server.stop()
+
+
+class _Learning(core.Actor):
+    """An actor whose update takes the learner steps that are due."""
+
+    def __init__(
+        self, actor: core.Actor, learner: core.Learner, due: Callable[[int], int]
+    ):
+        """`due` maps environment steps to the learner steps they pay for."""
+        self._actor, self._learner, self._due = actor, learner, due
+        self._steps = self._learned = 0
+
+    def select_action(self, observation: Any) -> np.ndarray:
+        return self._actor.select_action(observation)
+
+    def observe_first(self, timestep: dm_env.TimeStep) -> None:
+        self._actor.observe_first(timestep)
+
+    def observe(self, action: np.ndarray, next_timestep: dm_env.TimeStep) -> None:
+        self._actor.observe(action, next_timestep)
+
+    def update(self, wait: bool = False) -> None:
+        del wait
+        self._steps += 1
+        while self._learned < self._due(self._steps):
+            self._learner.step()
+            self._learned += 1
+
+
+def _ours(
+    agent: str, spec: specs.EnvironmentSpec, seed: int
+) -> tuple[reverb.Server, core.Actor]:
+    if agent == "ours":
+        builder: MPOBuilder = GaussianMPOBuilder(GaussianMPOConfig(**_COMMON))
+    elif agent == "categorical":
+        config = HelmsCatConfig(**_COMMON, eta_y=0.0)
+        builder = HelmsCatBuilder(config, _Actions(spec))
+    else:
+        config = HelmsMixConfig(**_COMMON, components="scratch", eta_y=0.0, eta_z=0.0)
+        builder = _Mixture(config, _Actions(spec, num_components=3))
+    server = reverb.Server(builder.make_replay_tables(spec, limit_rate=False))
+    client = reverb.Client(f"localhost:{server.port}")
+    networks = builder.make_networks(spec, seed)
+    learner = builder.make_learner(networks, builder.make_dataset_iterator(client))
+    policy = builder.make_policy(networks)
+    actor = builder.make_actor(policy, seed, builder.make_adder(client))
+    return server, _Learning(actor, learner, builder.learner_steps_due)
+
+
+def _acme(spec: specs.EnvironmentSpec, seed: int) -> tuple[reverb.Server, core.Actor]:
+    """Acme's learner and actor; its agent as a whole does not run on Reverb 0.7.
+
+    (Its adders ask the client for an argument that came later; see `agents.mpo.adder`.)
+    """
+    tf.random.set_seed(seed)
+    (policy, critic), (target_policy, target_critic) = (
+        _acme_networks(spec) for _ in range(2)
+    )
+    table = reverb.Table(
+        name=acme_adders.DEFAULT_PRIORITY_TABLE,
+        sampler=reverb.selectors.Uniform(),
+        remover=reverb.selectors.Fifo(),
+        max_size=1_000_000,
+        rate_limiter=reverb.rate_limiters.MinSize(1),
+        signature=acme_adders.NStepTransitionAdder.signature(spec),
+    )
+    server = reverb.Server([table])
+    client = InterruptibleClient(
+        reverb.Client(f"localhost:{server.port}"), lambda: False
+    )
+    learner = acme_learning.MPOLearner(
+        policy,
+        critic,
+        target_policy,
+        target_critic,
+        discount=0.99,
+        num_samples=20,
+        target_policy_update_period=100,
+        target_critic_update_period=100,
+        dataset=datasets.make_reverb_dataset(
+            server_address=f"localhost:{server.port}",
+            batch_size=_ACME_BATCH,
+            prefetch_size=2,
+        ),
+        policy_loss_module=acme_losses.MPO(
+            epsilon=0.1,
+            epsilon_penalty=1e-3,
+            epsilon_mean=2.5e-3,
+            epsilon_stddev=1e-6,
+            init_log_temperature=10.0,
+            init_log_alpha_mean=10.0,
+            init_log_alpha_stddev=1000.0,
+        ),
+        policy_optimizer=snt.optimizers.Adam(1e-4),
+        critic_optimizer=snt.optimizers.Adam(1e-4),
+        logger=loggers.NoOpLogger(),
+        checkpoint=False,
+    )
+    actor = actors.FeedForwardActor(
+        snt.Sequential([policy, acme_networks.StochasticSamplingHead()]),
+        acme_adders.NStepTransitionAdder(client=client, n_step=1, discount=0.99),
+    )
+
+    def due(steps: int) -> int:
+        return max(0, steps - _MIN_TRANSITIONS) // _STEPS_A_LEARNER_STEP
+
+    return server, _Learning(actor, learner, due)
+
+
+def _acme_networks(spec: specs.EnvironmentSpec) -> tuple[snt.Module, snt.Module]:
+    policy = snt.Sequential(
+        [
+            acme_networks.LayerNormMLP((256, 256, 256), activate_final=True),
+            acme_networks.MultivariateNormalDiagHead(
+                spec.actions.shape[0], init_scale=0.3, use_tfd_independent=True
+            ),
+        ]
+    )
+    critic = snt.Sequential(
+        [
+            acme_networks.CriticMultiplexer(
+                critic_network=acme_networks.LayerNormMLP(
+                    (256, 256, 256), activate_final=True
+                )
+            ),
+            snt.Linear(1),
+        ]
+    )
+    policy(tf.zeros([1, *spec.observations.shape]))
+    critic(tf.zeros([1, *spec.observations.shape]), tf.zeros([1, *spec.actions.shape]))
+    return policy, critic
+
+
+def run(out: pathlib.Path, agent: str, task: str, steps: int, seed: int) -> np.ndarray:
+    """Rows (steps, return) of a run, made now or read."""
+    path = out / f"{task.replace(':', '_')}_{agent}_{steps}_{seed}.csv"
+    if not path.exists():
+        rows = []
+        with tqdm.tqdm(total=steps, desc=path.stem, unit="step") as bar:
+            for done, value in returns(agent, task, steps, seed):
+                rows.append((done, value))
+                bar.set_postfix({"return": f"{value:.0f}"}, refresh=False)
+                bar.update(done - bar.n)
+        with files.aside(path) as aside, open(aside, "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["environment_steps", "return"])
+            writer.writerows(rows)
+    return np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
+
+
+def summary(runs: Mapping[str, list[np.ndarray]], steps: int) -> dict[str, object]:
+    """Mean return over the last fifth of the steps, with its interval over seeds."""
+    found: dict[str, object] = {}
+    for agent, curves in runs.items():
+        last = [float(c[c[:, 0] > 0.8 * steps, 1].mean()) for c in curves]
+        half = evaluation.mean_interval(last)
+        found[agent] = {
+            "return": float(np.mean(last)),
+            "low": float(np.mean(last)) - half,
+            "high": float(np.mean(last)) + half,
+            "runs": [round(value, 1) for value in last],
+        }
+    return found
+
+
+def draw(path: pathlib.Path, runs: Mapping[str, list[np.ndarray]], task: str) -> None:
+    """Curves: mean over the seeds, and the range of the runs."""
+    figure = figures.make(5.0, 3.2)
+    axes = figure.add_subplot()
+    for agent, curves in runs.items():
+        count = min(len(curve) for curve in curves)
+        steps = curves[0][:count, 0]
+        values = np.stack([curve[:count, 1] for curve in curves])
+        (line,) = axes.plot(steps, values.mean(axis=0), label=agent)
+        axes.fill_between(
+            steps,
+            values.min(axis=0),
+            values.max(axis=0),
+            color=line.get_color(),
+            alpha=0.2,
+            linewidth=0,
+        )
+    axes.set(xlabel="environment steps", ylabel="return of an episode", title=task)
+    axes.legend(frameon=False)
+    figures.save(path, figure, dpi=150)
+
+
+def main(argv: list[str]) -> None:
+    """Trains, draws and prints."""
+    del argv
+    task, out = _TASK.value, pathlib.Path(_OUT.value)
+    with command.bad_input():
+        for agent in _AGENT_NAMES.value:
+            if agent not in _AGENTS:
+                raise ValueError(
+                    f"unknown agent {agent!r}; valid: {', '.join(_AGENTS)}"
+                )
+        make_environment(task, 0)
+        out.mkdir(parents=True, exist_ok=True)
+    runs: dict[str, list[np.ndarray]] = {agent: [] for agent in _AGENT_NAMES.value}
+    for seed in range(_SEEDS.value):  # agents advance together
+        for agent, curves in runs.items():
+            curves.append(run(out, agent, task, _STEPS.value, seed))
+    draw(out / f"{task.replace(':', '_')}.png", runs, task)
+    result = {"task": task, "steps": _STEPS.value, **summary(runs, _STEPS.value)}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    command.run(main)

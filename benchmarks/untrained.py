@@ -1,0 +1,27 @@
+"""Untrained frozen models of the real sizes, for benchmarks that need no skill."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from agents import bundles
+from agents.models import MODELS
+from agents.offline.frozen import FrozenModel
+from agents.offline.networks import Dims, unit_statistics
+from environments import controller, observations
+
+
+def frozen(model: str | None, seed: int) -> FrozenModel | None:
+    """A model of Table 5 sizes with weights as drawn; None for None."""
+    if model is None:
+        return None
+    dims = Dims(action=controller.ACTION_SIZE, **observations.GROUP_SIZES)
+    kind = MODELS[model]
+    networks = kind.networks_type(
+        kind.config_type(seed=seed), dims, unit_statistics(dims)
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "skills")
+        bundles.save(path, networks, observations.GROUPS)
+        return bundles.load(path)

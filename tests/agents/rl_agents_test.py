@@ -1,0 +1,316 @@
+"""Every RL agent over small frozen models, through a real Reverb server."""
+
+import dm_env
+import numpy as np
+import pytest
+import reverb
+import tensorflow as tf
+from acme import EnvironmentLoop
+from acme import specs as acme_specs
+from acme.adders.reverb import base
+from acme.utils import loggers
+from dm_env import specs
+
+from agents import bundles
+from agents.helms.config import HelmsConfig
+from agents.mpo.distributions import Mixture
+from agents.npmp.config import NpmpConfig
+from agents.rl_agents import AGENTS
+from tests import offline_models
+
+_SMALL = {
+    "policy_hidden_sizes": (16,),
+    "critic_hidden_sizes": (16,),
+    "input_size": 16,
+    "critic_rnn_size": 8,
+    "batch_size": 8,
+    "sequence_length": 5,
+    "sequence_period": 4,
+    "min_replay_size": 1,
+    "samples_per_insert": 0.0,
+    "learning_rate": 3e-3,
+}
+_GROUPS = {"proprio": ["a"], "objects": ["b"]}
+
+
+class PointTask(dm_env.Environment):
+    """An object shows where in [-1, 1]^2 the action should be; 8 steps an episode."""
+
+    def __init__(self, seed=0):
+        self._random = np.random.default_rng(seed)
+        self._steps = 0
+
+    def _observation(self):
+        self._point = self._random.uniform(-0.8, 0.8, size=2).astype(np.float32)
+        return {"proprio": np.ones(3, np.float32), "objects": self._point}
+
+    def reset(self):
+        self._steps = 0
+        return dm_env.restart(self._observation())
+
+    def step(self, action):
+        assert action.shape == (2,) and (np.abs(action) <= 1).all()
+        reward = np.float32(1.0 - np.linalg.norm(action - self._point))
+        self._steps += 1
+        if self._steps == 8:
+            return dm_env.truncation(reward, self._observation(), np.float32(1.0))
+        return dm_env.transition(reward, self._observation(), np.float32(1.0))
+
+    def observation_spec(self):
+        return {
+            "proprio": specs.Array((3,), np.float32, name="proprio"),
+            "objects": specs.Array((2,), np.float32, name="objects"),
+        }
+
+    def action_spec(self):
+        return specs.BoundedArray((2,), np.float32, -1.0, 1.0, name="action")
+
+    def reward_spec(self):
+        return specs.Array((), np.float32, name="reward")
+
+    def discount_spec(self):
+        return specs.BoundedArray((), np.float32, 0.0, 1.0, name="discount")
+
+
+_SPEC = acme_specs.make_environment_spec(PointTask())
+
+
+@pytest.fixture(scope="module")
+def frozen(tmp_path_factory):
+    """model -> its frozen bundle, untrained."""
+    root, found = tmp_path_factory.mktemp("bundles"), {None: None}
+    for model in offline_models.CONFIGS:
+        networks = offline_models.make_model(model).networks
+        bundles.save(root / model, networks, _GROUPS)
+        found[model] = bundles.load(root / model)
+    return found
+
+
+def _builder(name, frozen, **overrides):
+    agent = AGENTS[name]
+    config = agent.config_type(**{**_SMALL, **overrides})
+    return agent.builder(config, frozen[agent.model])
+
+
+def _values(variables):
+    return [v.numpy() for v in variables]
+
+
+def _sequence(builder, rng, batch=8, time=5):
+    """A batch as replay gives it, with latents drawn at random."""
+    spec = builder.latent_spec(_SPEC)
+    if np.issubdtype(spec.dtype, np.integer):
+        latent = rng.integers(spec.num_values, size=(batch, time)).astype(np.int32)
+    else:
+        latent = rng.normal(size=(batch, time, *spec.shape)).astype(np.float32)
+    data = _trajectory(latent, rng)
+    return reverb.ReplaySample(info=(), data=tf.nest.map_structure(tf.constant, data))
+
+
+def _trajectory(latent, rng):
+    leading = latent.shape[:2]
+    return base.Trajectory(
+        observation={
+            "proprio": rng.normal(size=(*leading, 3)).astype(np.float32),
+            "objects": rng.normal(size=(*leading, 2)).astype(np.float32),
+        },
+        action=latent,
+        reward=rng.normal(size=leading).astype(np.float32),
+        discount=np.ones(leading, np.float32),
+        start_of_episode=np.zeros(leading, bool),
+        extras={"valid": np.ones(leading, np.float32)},
+    )
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_acts_stores_and_learns(name, frozen):
+    builder = _builder(name, frozen)
+    server = reverb.Server(builder.make_replay_tables(_SPEC), port=None)
+    client = reverb.Client(f"localhost:{server.port}")
+    networks = builder.make_networks(_SPEC, seed=0)
+    actor = builder.make_actor(
+        builder.make_policy(networks), 3, builder.make_adder(client)
+    )
+    loop = EnvironmentLoop(PointTask(), actor, logger=loggers.NoOpLogger())
+    loop.run(num_episodes=2)
+
+    dataset = builder.make_dataset_iterator(client)
+    stored = next(dataset).data.action
+    spec = builder.latent_spec(_SPEC)
+    assert stored.shape == (8, 5, *spec.shape) and stored.dtype == spec.dtype
+
+    model = frozen[AGENTS[name].model]
+    kept = [] if model is None else _values(model.variables)
+    learned = builder.make_policy(networks).learned_variables
+    before = _values(learned)
+    learner = builder.make_learner(networks, dataset)
+    for _ in range(3):
+        learner.step()
+    after = _values(learned)
+    moved = [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert any(moved)
+    if model is not None:
+        now = _values(model.variables)
+        assert all(np.array_equal(a, b) for a, b in zip(kept, now, strict=True))
+    server.stop()
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_resumes_as_if_it_had_run_through(name, frozen, tmp_path):
+    builder = _builder(name, frozen, target_policy_update_period=2)
+    rng = np.random.default_rng(0)
+    batches = [_sequence(builder, rng) for _ in range(4)]
+
+    def learner(some, directory=None):
+        networks = builder.make_networks(_SPEC, seed=0)
+        made = builder.make_learner(networks, iter(some), directory=directory)
+        for _ in some:
+            made.step()
+        made.save_checkpoint()
+        return networks
+
+    straight = learner(batches)
+    learner(batches[:2], str(tmp_path))
+    resumed = learner(batches[2:], str(tmp_path))
+    for part in ("policy", "critic", "target_policy", "target_critic"):
+        pairs = zip(
+            _values(getattr(straight, part).variables),
+            _values(getattr(resumed, part).variables),
+            strict=True,
+        )
+        for a, b in pairs:
+            np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["bc", "hierarchical_bc"])
+def test_a_fine_tuned_clone_starts_as_the_clone(name, frozen):
+    builder = _builder(name, frozen, evaluation="greedy")
+    networks = builder.make_networks(_SPEC, seed=0)
+    actor = builder.make_actor(builder.make_policy(networks, evaluation=True), 0)
+    observation = PointTask().reset().observation
+    batched = {key: tf.constant(value[None]) for key, value in observation.items()}
+    clone = frozen[name]
+    if name == "bc":
+        expected = clone.mean(batched)
+    else:
+        expected = clone.low_level(clone.latent(batched)[0], batched)
+    np.testing.assert_allclose(actor.select_action(observation), expected[0], atol=1e-6)
+    stddev = networks.policy(batched).stddev
+    np.testing.assert_allclose(stddev, np.full((1, 2), 0.1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("components", ["posteriors", "frozen", "scratch"])
+def test_components_of_the_mixture(components, frozen):
+    builder = _builder("helms_mix", frozen, components=components)
+    networks = builder.make_networks(_SPEC, seed=0)
+    batched = {
+        key: tf.constant(value[None])
+        for key, value in PointTask().reset().observation.items()
+    }
+    output = networks.policy(batched)
+    mean, stddev = frozen["helms"].mid_level(batched)
+    same = np.allclose(output.mean, mean) and np.allclose(output.stddev, stddev)
+    assert same == (components != "scratch")
+    trained = [v.shape for v in networks.policy.trainable_variables]
+    num_high_level = 4 + 4  # input layer with its norm; one hidden layer, the head
+    assert len(trained) > num_high_level if components != "frozen" else True
+    if components == "frozen":
+        assert len(trained) == num_high_level
+
+
+def test_discrete_skills_have_no_mixture(frozen, tmp_path):
+    config = HelmsConfig(
+        num_skills=2, latent_dim=2, look_ahead=1, variant="discrete", hidden_sizes=(8,)
+    )
+    path = tmp_path / "skills"
+    bundles.save(path, offline_models.make_model(config).networks, _GROUPS)
+    with pytest.raises(ValueError, match="discrete only; use helms_cat"):
+        _builder("helms_mix", {"helms": bundles.load(path)})
+
+
+def test_the_priors(frozen):
+    """NPMP's follows the latents in replay; HeLMS-mix's is the frozen mid level."""
+    builder = _builder("npmp", frozen)  # prior_coefficient 0.9
+    sample = _sequence(builder, np.random.default_rng(1))
+    prior = builder.prior(sample.data)
+    np.testing.assert_allclose(prior.mean[:, 1:], 0.9 * sample.data.action[:, :-1])
+    np.testing.assert_allclose(prior.mean[:, 0], 0.0)
+    np.testing.assert_allclose(prior.stddev[:, 0], 1.0)
+    np.testing.assert_allclose(prior.stddev[:, 1:], np.sqrt(1 - 0.81), rtol=1e-6)
+
+
+def test_the_standard_normal_prior_of_npmp(tmp_path):
+    config = NpmpConfig(latent_dim=2, look_ahead=1, hidden_sizes=(8,))
+    path = tmp_path / "skills"
+    bundles.save(path, offline_models.make_model(config).networks, _GROUPS)
+    builder = _builder("npmp", {"npmp": bundles.load(path)})
+    prior = builder.prior(_sequence(builder, np.random.default_rng(1)).data)
+    np.testing.assert_array_equal(prior.mean, np.zeros((8, 5, 2)))
+    np.testing.assert_array_equal(prior.stddev, np.ones((8, 5, 2)))
+
+
+def test_draws_of_a_mixture():
+    """Shares, means and deviations of many draws are the mixture's."""
+    mixture = Mixture(
+        logits=tf.math.log([[0.2, 0.8]]),
+        mean=tf.constant([[[-3.0, 0.0], [3.0, 1.0]]]),
+        stddev=tf.constant([[[0.1, 0.2], [0.3, 0.4]]]),
+    )
+    draws = mixture.sample(20_000, tf.constant([1, 2]))[:, 0].numpy()
+    assert draws.shape == (20_000, 2)
+    first = draws[:, 0] < 0
+    assert abs(first.mean() - 0.2) < 0.01
+    np.testing.assert_allclose(draws[first].mean(axis=0), [-3, 0], atol=0.02)
+    np.testing.assert_allclose(draws[~first].mean(axis=0), [3, 1], atol=0.02)
+    np.testing.assert_allclose(draws[first].std(axis=0), [0.1, 0.2], rtol=0.05)
+    np.testing.assert_allclose(draws[~first].std(axis=0), [0.3, 0.4], rtol=0.05)
+    np.testing.assert_array_equal(mixture.mode(), [[3.0, 1.0]])
+
+
+def test_mpo_from_scratch_learns(frozen):
+    """On random actions in replay, of whose reward the best is at the point shown."""
+    builder = _builder(
+        "mpo",
+        frozen,
+        batch_size=64,
+        discount=0.0,
+        critic_rnn_size=0,
+        policy_hidden_sizes=(64,),
+        critic_hidden_sizes=(64, 64),
+        input_size=64,
+        epsilon_mean=0.1,
+        epsilon_stddev=1e-2,
+        init_log_alpha_mean=1.0,
+        init_log_alpha_stddev=10.0,
+        init_log_temperature=0.0,
+        target_policy_update_period=10,
+        target_critic_update_period=10,
+    )
+    rng = np.random.default_rng(0)
+
+    def batch():
+        sample = _sequence(builder, rng, batch=64)
+        point = rng.uniform(-0.8, 0.8, size=(64, 5, 2)).astype(np.float32)
+        action = rng.uniform(-1, 1, size=(64, 5, 2)).astype(np.float32)
+        reward = 1.0 - np.linalg.norm(action - point, axis=-1)
+        data = sample.data._replace(
+            observation={**sample.data.observation, "objects": tf.constant(point)},
+            action=tf.constant(action),
+            reward=tf.constant(reward.astype(np.float32)),
+        )
+        return reverb.ReplaySample(info=(), data=data)
+
+    networks = builder.make_networks(_SPEC, seed=0)
+    learner = builder.make_learner(networks, iter(batch, None))
+    point = tf.constant(rng.uniform(-0.8, 0.8, size=(1, 50, 2)).astype(np.float32))
+    observation = {"proprio": tf.ones([1, 50, 3]), "objects": point}
+
+    def distance():
+        return float(
+            tf.reduce_mean(tf.norm(networks.policy(observation).mean - point, axis=-1))
+        )
+
+    before = distance()
+    for _ in range(400):
+        learner.step()
+    assert distance() < 0.4 * before
