@@ -35,9 +35,11 @@ _SPEC = specs.EnvironmentSpec(
 )
 
 FRESH = "mpo"
+PRIOR = "helms_prior"  # acts through the bundle of helms too
 # In the order of the table.
 TITLES: Mapping[str, str] = {
     "helms": "HeLMS, fresh high level",
+    PRIOR: "HeLMS, its transition prior",
     "npmp": "NPMP, its prior",
     "bc": "BC",
     "hierarchical_bc": "Hierarchical BC",
@@ -93,6 +95,7 @@ def make(model: str, bundle) -> Explorer:
     """
     makers = {
         "helms": _helms,
+        PRIOR: _helms_prior,
         "npmp": _npmp,
         "bc": _bc,
         "hierarchical_bc": _hierarchical_bc,
@@ -123,6 +126,29 @@ def _helms(skills) -> Explorer:
         )[:, 0]
         action = skills.decode(skill, observation, seed=seeds[1], action_noise=True)
         return action, latent
+
+    return Explorer(begin, decide)
+
+
+def _helms_prior(skills) -> Explorer:
+    """Skills follow p(y_t | y_{t-1}), as NPMP's z follows its prior; p(y_0) uniform.
+
+    The fresh high level changes the skill at nearly every step. Beside it, this shows
+    what the skills do where they last as long as in the data.
+    """
+
+    def begin(seed: int) -> tf.Tensor:
+        drawn = tf.random.stateless_uniform(
+            [1], [seed, -1], maxval=skills.num_skills, dtype=tf.int32
+        )
+        return tf.one_hot(drawn, skills.num_skills)
+
+    def decide(observation, latent, seed):
+        seeds = tf.random.experimental.stateless_split(seed, 2)
+        logits = tf.math.log(latent @ skills.transition_matrix())
+        skill = tf.random.stateless_categorical(logits, 1, seeds[0], tf.int32)[:, 0]
+        action = skills.decode(skill, observation, seed=seeds[1], action_noise=True)
+        return action, tf.one_hot(skill, skills.num_skills)
 
     return Explorer(begin, decide)
 

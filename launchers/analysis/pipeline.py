@@ -64,6 +64,8 @@ class Analysis:
         # A fresh policy normalises its observations by the first bundle's statistics.
         directories = {m: directory for m, (directory, _) in self._bundles.items()}
         directories[explorers.FRESH] = config.skills
+        if "helms" in directories:
+            directories[explorers.PRIOR] = directories["helms"]
         self._agents = [
             exploration.Agent(model, directories[model])
             for model in explorers.TITLES

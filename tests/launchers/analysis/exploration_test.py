@@ -147,6 +147,9 @@ class FakeBundle:
         assert seed is not None and action_noise
         return tf.tile(0.1 * tf.cast(skill, tf.float32)[:, None], [1, self.action_dim])
 
+    def transition_matrix(self):
+        return tf.constant([[0.9, 0.1, 0.0], [0.0, 0.9, 0.1], [0.1, 0.0, 0.9]])
+
     def sample_prior(self, previous_latent, seed):
         del seed
         return 0.5 * previous_latent
@@ -201,6 +204,15 @@ def test_the_fresh_high_level_is_the_one_that_rl_starts_with():
         seed = tf.random.experimental.stateless_split([3, step], 2)[0]
         drawn = tf.random.stateless_categorical(logits, 1, seed, tf.int32)
         assert drawn.numpy()[0, 0] == skill
+
+
+def test_helms_follows_its_transition_prior():
+    found = np.round(10 * _actions("helms_prior", steps=300)[:, 0]).astype(int)
+    steps = np.diff(found) % 3
+    assert set(steps) == {0, 1}  # it never goes back
+    assert 0.05 < np.mean(steps) < 0.17
+    starts = [_actions("helms_prior", seed=i, steps=1)[0, 0] for i in range(12)]
+    assert len(set(np.round(10 * np.array(starts)))) == 3
 
 
 def test_npmp_follows_its_prior():
