@@ -30,6 +30,7 @@ _SMALL = {
     "samples_per_insert": 0.0,
     "learning_rate": 3e-3,
 }
+_ON_STATE = [name for name, agent in AGENTS.items() if not agent.asymmetric]
 _GROUPS = {"proprio": ["a"], "objects": ["b"]}
 
 
@@ -122,7 +123,7 @@ def _trajectory(latent, rng):
     )
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", _ON_STATE)
 def test_acts_stores_and_learns(name, frozen):
     builder = _builder(name, frozen)
     server = reverb.Server(builder.make_replay_tables(_SPEC), port=None)
@@ -155,7 +156,13 @@ def test_acts_stores_and_learns(name, frozen):
     server.stop()
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "helms_mix" else pytest.param(name, marks=pytest.mark.slow)
+        for name in _ON_STATE
+    ],
+)
 def test_resumes_as_if_it_had_run_through(name, frozen, tmp_path):
     builder = _builder(name, frozen, target_policy_update_period=2)
     rng = np.random.default_rng(0)
