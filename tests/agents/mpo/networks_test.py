@@ -1,0 +1,103 @@
+"""Networks of MPO agents on vectors and images."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from acme import specs
+
+from agents.mpo import networks
+from agents.rl_agents import AGENTS
+
+_IMAGE = "camera/pixels"
+_SPEC = specs.EnvironmentSpec(
+    observations={
+        "proprio": specs.Array((3,), np.float32),
+        "objects": specs.Array((2,), np.float32),
+        _IMAGE: specs.Array((16, 16, 3), np.uint8),
+    },
+    actions=specs.BoundedArray((2,), np.float32, -1.0, 1.0),
+    rewards=specs.Array((), np.float32),
+    discounts=specs.BoundedArray((), np.float32, 0.0, 1.0),
+)
+
+
+def _observation(seed=0, batch=2, time=2):
+    rng = np.random.default_rng(seed)
+    return {
+        "proprio": tf.constant(rng.normal(size=(batch, time, 3)), tf.float32),
+        "objects": tf.constant(rng.normal(size=(batch, time, 2)), tf.float32),
+        _IMAGE: tf.constant(rng.integers(256, size=(batch, time, 16, 16, 3)), tf.uint8),
+    }
+
+
+def _representation(shapes, keys):
+    return networks.InputRepresentation(shapes, keys, {}, size=5)
+
+
+def test_what_is_not_there_or_no_vector_is_refused():
+    shapes = {"proprio": (3,), "grid": (4, 4)}
+    with pytest.raises(ValueError, match="no observation 'objects'; it has grid, prop"):
+        _representation(shapes, ("objects",))
+    with pytest.raises(ValueError, match="neither a vector nor an image"):
+        _representation(shapes, ("grid",))
+
+
+def test_vectors_are_normalised():
+    shapes = {"proprio": (3,)}
+    raw = networks.InputRepresentation(shapes, ("proprio",), {}, size=5)
+    statistics = {"proprio": (np.full(3, 2.0), np.full(3, 4.0))}
+    scaled = networks.InputRepresentation(shapes, ("proprio",), statistics, size=5)
+    x = _observation()["proprio"]
+    raw({"proprio": x})
+    scaled({"proprio": x})
+    networks.copy_variables(_Trained(raw), _Trained(scaled))
+    np.testing.assert_allclose(
+        scaled({"proprio": 4.0 * x + 2.0}), raw({"proprio": x}), atol=1e-5
+    )
+
+
+class _Trained:
+    """The trainable variables of a module, as `copy_variables` takes them."""
+
+    def __init__(self, module):
+        self.variables = module.trainable_variables
+
+
+def test_an_asymmetric_agent_acts_on_images_and_values_by_state():
+    agent = AGENTS["asymmetric_mpo"]
+    config = agent.config_type(
+        **agent.default_settings((_IMAGE,)),
+        policy_hidden_sizes=(8,),
+        critic_hidden_sizes=(8,),
+        input_size=8,
+        critic_rnn_size=0,
+    )
+    made = agent.builder(config, None).make_networks(_SPEC, seed=0)
+    observation = _observation()
+    other = _observation(seed=1)
+    action = tf.zeros([2, 2, 2])
+    mean = made.policy(observation).mean
+    value = made.critic(observation, action)
+    assert mean.shape == (2, 2, 2) and value.shape == (2, 2)
+    moved = {**observation, "objects": other["objects"]}
+    np.testing.assert_array_equal(made.policy(moved).mean, mean)
+    assert not np.allclose(made.critic(moved, action), value)
+    seen = {**observation, _IMAGE: other[_IMAGE]}
+    assert not np.allclose(made.policy(seen).mean, mean)
+    np.testing.assert_array_equal(made.critic(seen, action), value)
+    with pytest.raises(ValueError, match="needs images"):
+        agent.default_settings(())
+
+
+def test_many_actions_at_a_state_are_valued_as_one_by_one():
+    shapes = {"proprio": (3,)}
+    critic = networks.ActionCritic(_representation(shapes, ("proprio",)), (8, 8), 2, 4)
+    observation = _observation()
+    critic.make_variables(observation)
+    actions = tf.random.stateless_normal([6, 2, 2, 2], [1, 2])
+    together = critic(observation, actions)
+    assert together.shape == (6, 2, 2)
+    for i in range(6):
+        np.testing.assert_allclose(
+            critic(observation, actions[i]), together[i], atol=1e-5
+        )
