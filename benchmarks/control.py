@@ -2,12 +2,15 @@
 
     python -m benchmarks.control --task=cartpole:swingup --agents=ours,acme --seeds=3
     python -m benchmarks.control --task=cartpole:swingup --agents=categorical
+    python -m benchmarks.control --task=two_modes --agents=ours,mixture
 
 Each agent learns from scratch in one process, with as many learner steps an
 environment step as Acme's MPO (samples per insert 32 at batches of 256), networks of
 the same sizes and the same bounds. `ours` is the Gaussian MPO of `agents.mpo`, `acme`
 Acme's learner with one-step returns, `categorical` HeLMS-cat's over the corners and the
 centre of the action space, `mixture` HeLMS-mix's over three new components.
+
+The task `two_modes` is ours: it needs a policy with two modes, which a Gaussian is not.
 
 Every run is a CSV of returns in --out; runs that are there are not made again, so the
 same command continues. The figure and the last line's JSON are of all runs.
@@ -50,7 +53,9 @@ from agents.mpo.gaussian import GaussianMPOBuilder
 from launchers import command, evaluation, figures, files
 
 _AGENTS = ("ours", "acme", "categorical", "mixture")
-_TASK = flags.DEFINE_string("task", "cartpole:swingup", "DOMAIN:TASK of dm_control.")
+_TASK = flags.DEFINE_string(
+    "task", "cartpole:swingup", "DOMAIN:TASK of dm_control, or two_modes."
+)
 _AGENT_NAMES = flags.DEFINE_list(
     "agents", ["ours", "acme"], f"Of {', '.join(_AGENTS)}."
 )
@@ -78,6 +83,54 @@ _COMMON = {
     "samples_per_insert": 29 * 9 / _STEPS_A_LEARNER_STEP,
     "checkpoint_minutes": 1e6,
 }
+
+
+class TwoModes(dm_env.Environment):
+    """Berries on two bushes; a bush bears again once the other one is picked.
+
+    A pick (an action within 0.15 of -0.7 or 0.7) earns 1, unless the last pick was there
+    too. The observation is constant, so nothing tells which bush is next: the best
+    policy without memory goes to both alike (half of its picks earn); one that goes to a
+    single bush earns next to nothing, and so does what lies between them.
+    """
+
+    _STEPS = 100
+
+    def __init__(self):
+        self._last, self._steps = 0, 0
+
+    def reset(self) -> dm_env.TimeStep:
+        """Both bushes bear."""
+        self._last, self._steps = 0, 0
+        return dm_env.restart(np.ones(1, np.float32))
+
+    def step(self, action: np.ndarray) -> dm_env.TimeStep:
+        """Picks, or misses."""
+        side = int(np.sign(action[0]))
+        picks = abs(abs(float(action[0])) - 0.7) < 0.15
+        reward = np.float32(picks and side != self._last)
+        if picks:
+            self._last = side
+        self._steps += 1
+        if self._steps == self._STEPS:
+            return dm_env.truncation(reward, np.ones(1, np.float32), np.float32(1.0))
+        return dm_env.transition(reward, np.ones(1, np.float32), np.float32(1.0))
+
+    def observation_spec(self) -> specs.Array:
+        """A constant."""
+        return specs.Array((1,), np.float32, name="constant")
+
+    def action_spec(self) -> specs.BoundedArray:
+        """Where to pick."""
+        return specs.BoundedArray((1,), np.float32, -1.0, 1.0, name="action")
+
+    def reward_spec(self) -> specs.Array:
+        """0 or 1."""
+        return specs.Array((), np.float32, name="reward")
+
+    def discount_spec(self) -> specs.BoundedArray:
+        """Always 1."""
+        return specs.BoundedArray((), np.float32, 0.0, 1.0, name="discount")
 
 
 class _State(wrappers.EnvironmentWrapper):
@@ -136,9 +189,13 @@ def make_environment(task: str, seed: int) -> dm_env.Environment:
     Raises:
       ValueError: there is no such task.
     """
+    if task == "two_modes":
+        return wrappers.CanonicalSpecWrapper(TwoModes(), clip=True)
     domain, _, name = task.partition(":")
     if (domain, name) not in suite.ALL_TASKS:
-        raise ValueError(f"unknown task {task!r}; valid: as cartpole:swingup")
+        raise ValueError(
+            f"unknown task {task!r}; valid: two_modes, or as cartpole:swingup"
+        )
     environment = suite.load(domain, name, task_kwargs={"random": seed})
     environment = wrappers.ConcatObservationWrapper(environment)
     environment = wrappers.CanonicalSpecWrapper(environment, clip=True)
