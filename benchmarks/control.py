@@ -88,10 +88,10 @@ _COMMON = {
 class TwoModes(dm_env.Environment):
     """Berries on two bushes; a bush bears again once the other one is picked.
 
-    A pick (an action within 0.15 of -0.7 or 0.7) earns 1, unless the last pick was there
-    too. The observation is constant, so nothing tells which bush is next: the best
-    policy without memory goes to both alike (half of its picks earn); one that goes to a
-    single bush earns next to nothing, and so does what lies between them.
+    A pick (an action within 0.15 of -0.7 or 0.7) earns 1, unless the last pick was
+    there too. The observation is constant, so nothing tells which bush is next: the
+    best policy without memory goes to both alike (half of its picks earn); one that
+    goes to a single bush earns next to nothing, and so does what lies between them.
     """
 
     _STEPS = 100
