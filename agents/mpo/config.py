@@ -154,13 +154,11 @@ class GaussianMPOConfig(SampledMPOConfig):
     per_dim_constraining: bool = True  # a trust region a dimension; Acme
     action_penalization: bool = True  # of actions beyond [-1, 1]; Acme
     epsilon_penalty: float = 1e-3  # nats; Acme
-    eta_z: float = 0.0  # weight of KL(online || prior), where an agent has one
 
     def __post_init__(self):
         """See `MPOConfig`."""
         super().__post_init__()
         check_positive(self, "epsilon_penalty")
-        check_not_negative(self, "eta_z")
 
 
 def one_of(name: str, value: str, valid: tuple[str, ...]) -> None:

@@ -49,9 +49,12 @@ class SampledPolicyLoss(PolicyLoss):
 class GaussianPolicyLoss(SampledPolicyLoss):
     """A diagonal Gaussian: MPO with mean and deviation decoupled."""
 
-    def __init__(self, config: GaussianMPOConfig, action_size: int):
-        """Makes the duals; `action_size` is D."""
+    def __init__(
+        self, config: GaussianMPOConfig, action_size: int, prior_weight: float = 0.0
+    ):
+        """Makes the duals of D dimensions; `prior_weight` is of the KL to the prior."""
         super().__init__(config, name="gaussian_policy_loss")
+        self._prior_weight = prior_weight
         shape = [action_size] if config.per_dim_constraining else []
         self._log_alpha_mean = dual("alpha_mean", config.init_log_alpha_mean, shape)
         self._log_alpha_stddev = dual(
@@ -90,7 +93,7 @@ class GaussianPolicyLoss(SampledPolicyLoss):
             epsilon_mean=config.epsilon_mean,
             epsilon_stddev=config.epsilon_stddev,
             prior=prior,
-            prior_weight=config.eta_z,
+            prior_weight=self._prior_weight,
             **penalty,
         )
         named = {f"loss_{k}": v for k, v in losses._asdict().items()}

@@ -13,9 +13,11 @@ from acme import specs
 
 from agents.builder import Observation
 from agents.mpo.builder import check_fits
-from agents.mpo.config import GaussianMPOConfig
+from agents.mpo.config import GaussianMPOConfig, check_not_negative
 from agents.mpo.distributions import Gaussian
 from agents.mpo.gaussian import GaussianMPOBuilder, GaussianPolicy
+from agents.mpo.networks import MPONetworks
+from agents.mpo.sampled import GaussianPolicyLoss
 from agents.npmp.skills import NpmpSkills
 
 
@@ -26,6 +28,11 @@ class NpmpAgentConfig(GaussianMPOConfig):
     eta_z: float = 0.01  # HeLMS's (Table 5)
     init_stddev: float = 1.0  # the prior's: RL starts by acting as the prior does
     action_penalization: bool = False  # a latent has no bounds; the prior holds it
+
+    def __post_init__(self):
+        """See `MPOConfig`."""
+        super().__post_init__()
+        check_not_negative(self, "eta_z")
 
 
 class NpmpBuilder(GaussianMPOBuilder):
@@ -47,6 +54,11 @@ class NpmpBuilder(GaussianMPOBuilder):
         """A new one; raises ValueError if the skills do not fit the environment."""
         check_fits(environment_spec, self._skills)
         return super().make_policy_network(environment_spec, seed)
+
+    def make_policy_loss(self, networks: MPONetworks) -> GaussianPolicyLoss:
+        """With the KL to the prior."""
+        size = networks.critic.action_size
+        return GaussianPolicyLoss(self._config, size, self._config.eta_z)
 
     def decode(self, latent: tf.Tensor, observation: Observation) -> tf.Tensor:
         """The frozen low level's mean action."""

@@ -321,3 +321,27 @@ def test_mpo_from_scratch_learns(frozen):
     for _ in range(400):
         learner.step()
     assert distance() < 0.4 * before
+
+
+@pytest.mark.parametrize(("eta_z", "is_near"), [(10.0, True), (0.0, False)])
+def test_the_kl_holds_npmp_near_its_prior(eta_z, is_near, tmp_path):
+    config = NpmpConfig(latent_dim=2, look_ahead=1, hidden_sizes=(8,))
+    path = tmp_path / "skills"
+    bundles.save(path, offline_models.make_model(config).networks, _GROUPS)
+    frozen = {"npmp": bundles.load(path)}
+    builder = _builder(
+        "npmp",
+        frozen,
+        eta_z=eta_z,
+        init_stddev=0.3,
+        learning_rate=0.02,
+        init_log_alpha_stddev=-5.0,  # as good as no trust region
+        epsilon_stddev=100.0,
+    )
+    batch = _sequence(builder, np.random.default_rng(0))
+    networks = builder.make_networks(_SPEC, seed=0)
+    learner = builder.make_learner(networks, iter([batch] * 60))
+    for _ in range(60):
+        learner.step()
+    stddev = networks.policy(batch.data.observation).stddev.numpy()
+    assert (abs(stddev.mean() - 1.0) < 0.15) == is_near, stddev.mean()

@@ -132,7 +132,7 @@ def test_agents_for_vision_train(agent, bundle, tmp_path):
     [
         (("--agent=sac",), ("'sac'", "helms_cat")),
         (("--agent=npmp",), ("of model 'helms', not 'npmp'",)),
-        (("--agent=mpo", "--eta_y=1"), ("agent mpo has no eta_y", "eta_z")),
+        (("--agent=mpo", "--eta_y=1"), ("agent mpo has no eta_y", "num_samples")),
         (("--agent=bc", "--observations=vision"), ("on state", "asymmetric_mpo")),
         (("--observations=sound",), ("sound", "vision")),
         (
