@@ -22,3 +22,8 @@ class HelmsMixConfig(RHPOConfig):
         """See `MPOConfig`."""
         super().__post_init__()
         one_of("components", self.components, COMPONENTS)
+        if self.components != "scratch" and "objects" not in self.policy_keys:
+            raise ValueError(
+                f"components {self.components} read objects, which the policy does not "
+                "see; use components scratch"
+            )

@@ -3,6 +3,7 @@
 import pytest
 
 from agents.helms_cat.config import HelmsCatConfig
+from agents.helms_mix.config import HelmsMixConfig
 from agents.mpo.config import CategoricalMPOConfig
 
 
@@ -33,3 +34,12 @@ def test_bad_values(field, value, message):
 def test_bad_evaluation():
     with pytest.raises(ValueError, match="sampled, greedy"):
         HelmsCatConfig(evaluation="argmax")
+
+
+def test_components_that_read_what_the_policy_does_not_see():
+    keys = ("proprio", "camera/pixels")
+    assert HelmsMixConfig(policy_keys=keys, components="scratch").components
+    with pytest.raises(ValueError, match="use components scratch"):
+        HelmsMixConfig(policy_keys=keys)
+    with pytest.raises(ValueError, match="components must be one of posteriors, "):
+        HelmsMixConfig(components="new")
