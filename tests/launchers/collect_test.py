@@ -88,6 +88,7 @@ def test_collects_continues_and_refuses(tmp_path):
     assert len(other.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_named_data_set_of_successes(tmp_path):
     flags = ("--dataset=all_pairs_stacking", "--episodes=2", "--keep=successes")
     run = _run(f"--out={tmp_path}", *flags)

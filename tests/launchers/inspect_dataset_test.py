@@ -61,6 +61,7 @@ def test_a_clean_data_set_is_described_and_drawn(tmp_path):
 
 
 @pytest.mark.gl
+@pytest.mark.slow
 def test_episodes_are_drawn_again_from_their_poses(tmp_path):
     episodes = dataset_files.examples(3)
     episodes[2]["episode_metadata"]["object_set"] = 0
