@@ -71,9 +71,9 @@ class _TimedActor:
     def __getattr__(self, name: str) -> Any:
         function = getattr(self._actor, name)
 
-        def timed(*args: Any) -> Any:
+        def timed(*args: Any, **kwargs: Any) -> Any:
             begin = time.thread_time()
-            result = function(*args)
+            result = function(*args, **kwargs)
             self.seconds[name] += time.thread_time() - begin
             return result
 
