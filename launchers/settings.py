@@ -41,8 +41,7 @@ class Settings:
             values = {
                 name: getattr(config, setting)
                 for name, config in configs.items()
-                if hasattr(config, setting)
-                and setting in {f.name for f in dataclasses.fields(config)}
+                if setting in {f.name for f in dataclasses.fields(config)}
             }
             owners = "" if len(values) == len(configs) else f" Of {', '.join(values)}."
             defaults = " or ".join(dict.fromkeys(map(_show, values.values())))

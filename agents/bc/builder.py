@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sonnet as snt
 import tensorflow as tf
+import tensorflow_probability as tfp
 from acme import specs
 
 from agents.bc.policy import BcPolicy
 from agents.builder import Observation
+from agents.distributions import Gaussian
 from agents.hierarchical_bc.policy import HierarchicalBcPolicy
 from agents.mpo.builder import check_fits
 from agents.mpo.config import GaussianMPOConfig
-from agents.mpo.distributions import Gaussian
 from agents.mpo.gaussian import GaussianMPOBuilder
 
 
@@ -27,9 +28,7 @@ class FineTunedPolicy(snt.Module):
         super().__init__(name="policy")
         self._networks = clone.trainable_networks()
         stddev = tf.fill([clone.action_dim], float(clone.action_stddev))
-        self._raw_stddev = tf.Variable(
-            tf.math.log(tf.math.expm1(stddev)), name="stddev"
-        )
+        self._raw_stddev = tf.Variable(tfp.math.softplus_inverse(stddev), name="stddev")
 
     def __call__(self, observation: Observation) -> Gaussian:
         """Maps raw "proprio" and "objects" to the Gaussian [..., D]."""

@@ -11,43 +11,34 @@ import sonnet as snt
 import tensorflow as tf
 from acme import specs
 
-from agents.builder import Observation
 from agents.helms.skills import Skills
 from agents.helms_mix import networks as mix_networks
 from agents.helms_mix.config import HelmsMixConfig
-from agents.mpo.builder import check_fits
-from agents.mpo.gaussian import ContinuousMPOBuilder
+from agents.mpo.gaussian import LatentMPOBuilder
 from agents.mpo.networks import CategoricalPolicy, MPONetworks
 from agents.rhpo.policy_loss import MixturePolicyLoss
 
 
-class HelmsMixBuilder(ContinuousMPOBuilder):
+class HelmsMixBuilder(LatentMPOBuilder):
     """Makes HeLMS-mix over one frozen bundle."""
 
     def __init__(self, config: HelmsMixConfig, skills: Skills):
-        """New networks normalise their observations by the skills' statistics.
+        """See `LatentMPOBuilder`.
 
         Raises:
           ValueError: the skills' latents have no variance.
         """
-        super().__init__(config, skills.observation_statistics())
+        super().__init__(config, skills)
         if skills.config.variant == "discrete":
             raise ValueError(
                 "helms_mix needs a distribution over z for each skill, and these "
                 "skills are discrete only; use helms_cat"
             )
-        self._skills = skills
-
-    def latent_size(self, environment_spec: specs.EnvironmentSpec) -> int:
-        """Z."""
-        del environment_spec
-        return self._skills.latent_dim
 
     def make_policy_network(
         self, environment_spec: specs.EnvironmentSpec, seed: int
     ) -> mix_networks.MixturePolicy:
         """A new high level over components as `components` of the config says."""
-        check_fits(environment_spec, self._skills)
         config, skills = self._config, self._skills
         components: snt.Module
         if config.components == "posteriors":
@@ -72,10 +63,6 @@ class HelmsMixBuilder(ContinuousMPOBuilder):
         """See `MPOBuilder`."""
         del networks
         return MixturePolicyLoss(self._config)
-
-    def decode(self, latent: tf.Tensor, observation: Observation) -> tf.Tensor:
-        """The frozen low level's mean action."""
-        return self._skills.low_level(latent, observation)
 
     def prior(self, data: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """The frozen posteriors q(z|y, x): mean and stddev [B, T, K, Z]."""

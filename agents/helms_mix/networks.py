@@ -10,10 +10,10 @@ import sonnet as snt
 import tensorflow as tf
 
 from agents.builder import Observation
+from agents.distributions import Mixture
 from agents.helms.networks import HelmsNetworks, MidLevel
 from agents.helms.skills import Skills
 from agents.mpo import networks as mpo_networks
-from agents.mpo.distributions import Mixture
 
 
 class MixturePolicy(snt.Module):

@@ -45,25 +45,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from agents.distributions import Mixture
 from agents.losses import categorical_mpo as categorical
 from agents.losses import gaussian
 from agents.losses import sampled_improvement as sampled
-
-
-class Mixture(NamedTuple):
-    """A mixture of diagonal Gaussians."""
-
-    logits: tf.Tensor  # [..., K]
-    means: tf.Tensor  # [..., K, D]
-    stddevs: tf.Tensor  # [..., K, D], positive
-
-    def log_prob(self, actions: tf.Tensor) -> tf.Tensor:
-        """Log density [N, ...] of actions [N, ..., D], nats."""
-        components = gaussian.log_prob(
-            actions[..., None, :], self.means, self.stddevs
-        )  # [N, ..., K]
-        weighted = tf.nn.log_softmax(self.logits) + components
-        return tf.reduce_logsumexp(weighted, axis=-1)
 
 
 class MixtureMPOLoss(NamedTuple):

@@ -22,10 +22,12 @@ from acme.tf import networks as acme_networks
 
 from agents import networks as shared
 from agents.builder import Decision, Observation, Policy
+from agents.distributions import Gaussian
 from agents.mpo import networks as mpo_networks
-from agents.mpo.builder import MPOBuilder
-from agents.mpo.distributions import Gaussian
+from agents.mpo.builder import MPOBuilder, check_fits
+from agents.mpo.config import SampledMPOConfig
 from agents.mpo.sampled import GaussianPolicyLoss, SampledPolicyLoss
+from agents.offline.frozen import FrozenLatentModel
 
 
 class GaussianPolicy(snt.Module):
@@ -150,6 +152,31 @@ class ContinuousMPOBuilder(MPOBuilder[mpo_networks.MPONetworks], abc.ABC):
         """Draw and decode in one call."""
         greedy = evaluation and self._config.evaluation == "greedy"
         return LatentPolicy(networks.policy, self.decode, greedy)
+
+
+class LatentMPOBuilder(ContinuousMPOBuilder, abc.ABC):
+    """Makes an agent whose RL action is the latent z of a frozen model."""
+
+    def __init__(self, config: SampledMPOConfig, skills: FrozenLatentModel):
+        """New networks normalise their observations by the skills' statistics."""
+        super().__init__(config, skills.observation_statistics())
+        self._skills = skills
+
+    def latent_size(self, environment_spec: specs.EnvironmentSpec) -> int:
+        """Z."""
+        del environment_spec
+        return self._skills.latent_dim
+
+    def decode(self, latent: tf.Tensor, observation: Observation) -> tf.Tensor:
+        """The frozen low level's mean action."""
+        return self._skills.low_level(latent, observation)
+
+    def make_networks(
+        self, environment_spec: specs.EnvironmentSpec, seed: int
+    ) -> mpo_networks.MPONetworks:
+        """See `ContinuousMPOBuilder`; the skills must fit the environment."""
+        check_fits(environment_spec, self._skills)
+        return super().make_networks(environment_spec, seed)
 
 
 class GaussianMPOBuilder(ContinuousMPOBuilder):

@@ -97,11 +97,9 @@ class _Image(snt.Module):
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Maps [..., H, W, C] to features [..., 256]."""
-        leading = tf.shape(images)[:-3]
-        flat = self._resnet(tf.reshape(images, [-1, *images.shape[-3:]]))
-        features = tf.reshape(flat, tf.concat([leading, [_IMAGE_FEATURES]], axis=0))
-        features.set_shape(images.shape[:-3] + [_IMAGE_FEATURES])
-        return features
+        num_dims = images.shape.rank - 3
+        features = self._resnet(snt.merge_leading_dims(images, num_dims))
+        return snt.split_leading_dim(features, images, num_dims)
 
 
 class CategoricalPolicy(snt.Module):

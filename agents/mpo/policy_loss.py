@@ -81,6 +81,14 @@ class PolicyLoss(tf.Module, abc.ABC):
             variable.assign(tf.maximum(variable, _MIN_LOG_DUAL))
 
 
+def total_and_diagnostics(
+    losses: Any, stats: Any
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """What `PolicyLoss` returns, of a loss's terms and statistics (named tuples)."""
+    named = {f"loss_{k}": v for k, v in losses._asdict().items()}
+    return losses.total(), {**named, **stats._asdict()}
+
+
 def positive(log_dual: tf.Variable) -> tf.Tensor:
     """The positive value of a dual variable: softplus plus a floor."""
     return tf.nn.softplus(log_dual) + _DUAL_FLOOR
@@ -142,8 +150,7 @@ class CategoricalPolicyLoss(PolicyLoss):
             epsilon_policy=self._epsilon_policy,
             prior_weight=self._eta_y,
         )
-        named = {f"loss_{k}": v for k, v in losses._asdict().items()}
-        return losses.total(), {**named, **stats._asdict()}
+        return total_and_diagnostics(losses, stats)
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:
         """The temperature and the trust region's multiplier."""

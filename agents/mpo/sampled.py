@@ -9,11 +9,11 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from agents.distributions import Gaussian, Mixture
 from agents.losses import gaussian_mpo
 from agents.mpo.config import GaussianMPOConfig, SampledMPOConfig
-from agents.mpo.distributions import Gaussian, Mixture
 from agents.mpo.networks import ActionCritic
-from agents.mpo.policy_loss import PolicyLoss, positive
+from agents.mpo.policy_loss import PolicyLoss, positive, total_and_diagnostics
 
 
 class SampledPolicyLoss(PolicyLoss):
@@ -96,8 +96,7 @@ class GaussianPolicyLoss(SampledPolicyLoss):
             prior_weight=self._prior_weight,
             **penalty,
         )
-        named = {f"loss_{k}": v for k, v in losses._asdict().items()}
-        return losses.total(), {**named, **stats._asdict()}
+        return total_and_diagnostics(losses, stats)
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:
         """The temperatures and the multipliers, those over the dimensions as means."""

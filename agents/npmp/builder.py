@@ -9,16 +9,12 @@ import dataclasses
 from typing import Any
 
 import tensorflow as tf
-from acme import specs
 
-from agents.builder import Observation
-from agents.mpo.builder import check_fits
+from agents.distributions import Gaussian
 from agents.mpo.config import GaussianMPOConfig, check_not_negative
-from agents.mpo.distributions import Gaussian
-from agents.mpo.gaussian import GaussianMPOBuilder, GaussianPolicy
+from agents.mpo.gaussian import GaussianMPOBuilder, LatentMPOBuilder
 from agents.mpo.networks import MPONetworks
 from agents.mpo.sampled import GaussianPolicyLoss
-from agents.npmp.skills import NpmpSkills
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,34 +31,13 @@ class NpmpAgentConfig(GaussianMPOConfig):
         check_not_negative(self, "eta_z")
 
 
-class NpmpBuilder(GaussianMPOBuilder):
-    """Makes NPMP+KL over one frozen bundle."""
-
-    def __init__(self, config: NpmpAgentConfig, skills: NpmpSkills):
-        """New networks normalise their observations by the skills' statistics."""
-        super().__init__(config, skills.observation_statistics())
-        self._skills = skills
-
-    def latent_size(self, environment_spec: specs.EnvironmentSpec) -> int:
-        """Z."""
-        del environment_spec
-        return self._skills.latent_dim
-
-    def make_policy_network(
-        self, environment_spec: specs.EnvironmentSpec, seed: int
-    ) -> GaussianPolicy:
-        """A new one; raises ValueError if the skills do not fit the environment."""
-        check_fits(environment_spec, self._skills)
-        return super().make_policy_network(environment_spec, seed)
+class NpmpBuilder(LatentMPOBuilder, GaussianMPOBuilder):
+    """Makes NPMP+KL over one frozen bundle (`NpmpSkills`)."""
 
     def make_policy_loss(self, networks: MPONetworks) -> GaussianPolicyLoss:
         """With the KL to the prior."""
         size = networks.critic.action_size
         return GaussianPolicyLoss(self._config, size, self._config.eta_z)
-
-    def decode(self, latent: tf.Tensor, observation: Observation) -> tf.Tensor:
-        """The frozen low level's mean action."""
-        return self._skills.low_level(latent, observation)
 
     def prior(self, data: Any) -> Gaussian:
         """p(z_t | z_{t-1}) [B, T, Z], with the z_{t-1} that was acted on.

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from agents.distributions import Mixture
 from agents.losses import mixture_mpo
-from agents.mpo.distributions import Mixture
-from agents.mpo.policy_loss import positive
+from agents.mpo.policy_loss import positive, total_and_diagnostics
 from agents.mpo.sampled import SampledPolicyLoss, dual
 from agents.rhpo.config import RHPOConfig
 
@@ -41,8 +41,8 @@ class MixturePolicyLoss(SampledPolicyLoss):
         """See `PolicyLoss`; the prior is mean and stddev [B, T, K, D]."""
         config = self._config
         losses, stats = mixture_mpo.mixture_mpo(
-            mixture_mpo.Mixture(*online),
-            mixture_mpo.Mixture(*target),
+            online,
+            target,
             actions,
             values,
             **self.dual_values(),
@@ -54,8 +54,7 @@ class MixturePolicyLoss(SampledPolicyLoss):
             prior=prior,
             component_prior_weight=config.eta_z,
         )
-        named = {f"loss_{k}": v for k, v in losses._asdict().items()}
-        return losses.total(), {**named, **stats._asdict()}
+        return total_and_diagnostics(losses, stats)
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:
         """The temperature and the three multipliers."""

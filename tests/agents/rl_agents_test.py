@@ -12,8 +12,8 @@ from acme.utils import loggers
 from dm_env import specs
 
 from agents import bundles
+from agents.distributions import Mixture
 from agents.helms.config import HelmsConfig
-from agents.mpo.distributions import Mixture
 from agents.npmp.config import NpmpConfig
 from agents.rl_agents import AGENTS
 from tests import offline_models
@@ -216,7 +216,7 @@ def test_components_of_the_mixture(components, frozen):
     }
     output = networks.policy(batched)
     mean, stddev = frozen["helms"].mid_level(batched)
-    same = np.allclose(output.mean, mean) and np.allclose(output.stddev, stddev)
+    same = np.allclose(output.means, mean) and np.allclose(output.stddevs, stddev)
     assert same == (components != "scratch")
     trained = [v.shape for v in networks.policy.trainable_variables]
     num_high_level = 4 + 4  # input layer with its norm; one hidden layer, the head
@@ -260,8 +260,8 @@ def test_draws_of_a_mixture():
     """Shares, means and deviations of many draws are the mixture's."""
     mixture = Mixture(
         logits=tf.math.log([[0.2, 0.8]]),
-        mean=tf.constant([[[-3.0, 0.0], [3.0, 1.0]]]),
-        stddev=tf.constant([[[0.1, 0.2], [0.3, 0.4]]]),
+        means=tf.constant([[[-3.0, 0.0], [3.0, 1.0]]]),
+        stddevs=tf.constant([[[0.1, 0.2], [0.3, 0.4]]]),
     )
     draws = mixture.sample(20_000, tf.constant([1, 2]))[:, 0].numpy()
     assert draws.shape == (20_000, 2)
