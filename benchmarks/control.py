@@ -23,7 +23,6 @@ import itertools
 import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import dm_env
 import numpy as np
@@ -35,8 +34,6 @@ from absl import flags
 from acme import EnvironmentLoop, core, datasets, specs, wrappers
 from acme.adders import reverb as acme_adders
 from acme.agents.tf import actors
-from acme.agents.tf.mpo import learning as acme_learning
-from acme.tf import losses as acme_losses
 from acme.tf import networks as acme_networks
 from acme.utils import loggers
 from dm_control import suite
@@ -50,7 +47,8 @@ from agents.mpo.adder import InterruptibleClient
 from agents.mpo.builder import MPOBuilder
 from agents.mpo.config import GaussianMPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
-from launchers import command, evaluation, figures, files
+from benchmarks import acme_mpo, two_modes
+from launchers import acting, command, evaluation, figures, files
 
 _AGENTS = ("ours", "acme", "categorical", "mixture")
 _TASK = flags.DEFINE_string(
@@ -65,7 +63,6 @@ _STEPS = flags.DEFINE_integer(
 )
 _OUT = flags.DEFINE_string("out", "runs/control", "Directory of the results.")
 
-_ACME_BATCH = 256  # transitions
 _MIN_TRANSITIONS = 1000  # before the first learner step
 _STEPS_A_LEARNER_STEP = 8  # 256 / 32 samples per insert
 _COMMON = {
@@ -81,10 +78,7 @@ _COMMON = {
     "batch_size": 29,  # sequences of 9 transitions: 261
     "min_replay_size": _MIN_TRANSITIONS // 9,
     "samples_per_insert": 29 * 9 / _STEPS_A_LEARNER_STEP,
-    "checkpoint_minutes": 1e6,
 }
-
-
 # Of `two_modes`, for every agent: it is small, and would take hours at Acme's bounds.
 _QUICK = {
     "learning_rate": 1e-3,
@@ -98,54 +92,6 @@ _QUICK_BOUNDS = {
     "init_log_alpha_mean": 1.0,
     "init_log_alpha_stddev": 1.0,
 }
-
-
-class TwoModes(dm_env.Environment):
-    """Berries on two bushes; a bush bears again once the other one is picked.
-
-    A pick (an action within 0.15 of -0.7 or 0.7) earns 1, unless the last pick was
-    there too. The observation is constant, so nothing tells which bush is next: the
-    best policy without memory goes to both alike (half of its picks earn); one that
-    goes to a single bush earns next to nothing, and so does what lies between them.
-    """
-
-    _STEPS = 100
-
-    def __init__(self):
-        self._last, self._steps = 0, 0
-
-    def reset(self) -> dm_env.TimeStep:
-        """Both bushes bear."""
-        self._last, self._steps = 0, 0
-        return dm_env.restart(np.ones(1, np.float32))
-
-    def step(self, action: np.ndarray) -> dm_env.TimeStep:
-        """Picks, or misses."""
-        side = int(np.sign(action[0]))
-        picks = abs(abs(float(action[0])) - 0.7) < 0.15
-        reward = np.float32(picks and side != self._last)
-        if picks:
-            self._last = side
-        self._steps += 1
-        if self._steps == self._STEPS:
-            return dm_env.truncation(reward, np.ones(1, np.float32), np.float32(1.0))
-        return dm_env.transition(reward, np.ones(1, np.float32), np.float32(1.0))
-
-    def observation_spec(self) -> specs.Array:
-        """A constant."""
-        return specs.Array((1,), np.float32, name="constant")
-
-    def action_spec(self) -> specs.BoundedArray:
-        """Where to pick."""
-        return specs.BoundedArray((1,), np.float32, -1.0, 1.0, name="action")
-
-    def reward_spec(self) -> specs.Array:
-        """0 or 1."""
-        return specs.Array((), np.float32, name="reward")
-
-    def discount_spec(self) -> specs.BoundedArray:
-        """Always 1."""
-        return specs.BoundedArray((), np.float32, 0.0, 1.0, name="discount")
 
 
 class _State(wrappers.EnvironmentWrapper):
@@ -205,7 +151,7 @@ def make_environment(task: str, seed: int) -> dm_env.Environment:
       ValueError: there is no such task.
     """
     if task == "two_modes":
-        return wrappers.CanonicalSpecWrapper(TwoModes(), clip=True)
+        return wrappers.CanonicalSpecWrapper(two_modes.TwoModes(), clip=True)
     domain, _, name = task.partition(":")
     if (domain, name) not in suite.ALL_TASKS:
         raise ValueError(
@@ -223,8 +169,6 @@ def returns(
     """Trains; yields environment steps so far and the return, after every episode."""
     environment = make_environment(task, seed)
     if agent == "acme":
-        if task == "two_modes":
-            raise ValueError("two_modes is for ours, categorical and mixture")
         server, actor = _acme(specs.make_environment_spec(environment), seed)
     else:
         environment = _State(environment)
@@ -240,31 +184,23 @@ def returns(
     server.stop()
 
 
-class _Learning(core.Actor):
-    """An actor whose update takes the learner steps that are due."""
+def _learning(
+    actor: core.Actor, learner: core.Learner, due: Callable[[int], int]
+) -> core.Actor:
+    """The actor, each of whose steps is followed by the learner steps then due.
 
-    def __init__(
-        self, actor: core.Actor, learner: core.Learner, due: Callable[[int], int]
-    ):
-        """`due` maps environment steps to the learner steps they pay for."""
-        self._actor, self._learner, self._due = actor, learner, due
-        self._steps = self._learned = 0
+    `due` maps environment steps to the learner steps they pay for.
+    """
+    acted = learned = 0
 
-    def select_action(self, observation: Any) -> np.ndarray:
-        return self._actor.select_action(observation)
+    def learn() -> None:
+        nonlocal acted, learned
+        acted += 1
+        while learned < due(acted):
+            learner.step()
+            learned += 1
 
-    def observe_first(self, timestep: dm_env.TimeStep) -> None:
-        self._actor.observe_first(timestep)
-
-    def observe(self, action: np.ndarray, next_timestep: dm_env.TimeStep) -> None:
-        self._actor.observe(action, next_timestep)
-
-    def update(self, wait: bool = False) -> None:
-        del wait
-        self._steps += 1
-        while self._learned < self._due(self._steps):
-            self._learner.step()
-            self._learned += 1
+    return acting.Hooked(actor, learn)
 
 
 def _ours(
@@ -286,7 +222,7 @@ def _ours(
     learner = builder.make_learner(networks, builder.make_dataset_iterator(client))
     policy = builder.make_policy(networks)
     actor = builder.make_actor(policy, seed, builder.make_adder(client))
-    return server, _Learning(actor, learner, builder.learner_steps_due)
+    return server, _learning(actor, learner, builder.learner_steps_due)
 
 
 def _acme(spec: specs.EnvironmentSpec, seed: int) -> tuple[reverb.Server, core.Actor]:
@@ -295,9 +231,6 @@ def _acme(spec: specs.EnvironmentSpec, seed: int) -> tuple[reverb.Server, core.A
     (Its adders ask the client for an argument that came later; see `agents.mpo.adder`.)
     """
     tf.random.set_seed(seed)
-    (policy, critic), (target_policy, target_critic) = (
-        _acme_networks(spec) for _ in range(2)
-    )
     table = reverb.Table(
         name=acme_adders.DEFAULT_PRIORITY_TABLE,
         sampler=reverb.selectors.Uniform(),
@@ -310,33 +243,15 @@ def _acme(spec: specs.EnvironmentSpec, seed: int) -> tuple[reverb.Server, core.A
     client = InterruptibleClient(
         reverb.Client(f"localhost:{server.port}"), lambda: False
     )
-    learner = acme_learning.MPOLearner(
-        policy,
-        critic,
-        target_policy,
-        target_critic,
-        discount=0.99,
-        num_samples=20,
-        target_policy_update_period=100,
-        target_critic_update_period=100,
+    learner, policy = acme_mpo.make_learner(
+        spec.observations.shape[0],
+        spec.actions.shape[0],
+        critic_sizes=(256, 256, 256),
         dataset=datasets.make_reverb_dataset(
             server_address=f"localhost:{server.port}",
-            batch_size=_ACME_BATCH,
+            batch_size=acme_mpo.BATCH_SIZE,
             prefetch_size=2,
         ),
-        policy_loss_module=acme_losses.MPO(
-            epsilon=0.1,
-            epsilon_penalty=1e-3,
-            epsilon_mean=2.5e-3,
-            epsilon_stddev=1e-6,
-            init_log_temperature=10.0,
-            init_log_alpha_mean=10.0,
-            init_log_alpha_stddev=1000.0,
-        ),
-        policy_optimizer=snt.optimizers.Adam(1e-4),
-        critic_optimizer=snt.optimizers.Adam(1e-4),
-        logger=loggers.NoOpLogger(),
-        checkpoint=False,
     )
     actor = actors.FeedForwardActor(
         snt.Sequential([policy, acme_networks.StochasticSamplingHead()]),
@@ -346,31 +261,7 @@ def _acme(spec: specs.EnvironmentSpec, seed: int) -> tuple[reverb.Server, core.A
     def due(steps: int) -> int:
         return max(0, steps - _MIN_TRANSITIONS) // _STEPS_A_LEARNER_STEP
 
-    return server, _Learning(actor, learner, due)
-
-
-def _acme_networks(spec: specs.EnvironmentSpec) -> tuple[snt.Module, snt.Module]:
-    policy = snt.Sequential(
-        [
-            acme_networks.LayerNormMLP((256, 256, 256), activate_final=True),
-            acme_networks.MultivariateNormalDiagHead(
-                spec.actions.shape[0], init_scale=0.3, use_tfd_independent=True
-            ),
-        ]
-    )
-    critic = snt.Sequential(
-        [
-            acme_networks.CriticMultiplexer(
-                critic_network=acme_networks.LayerNormMLP(
-                    (256, 256, 256), activate_final=True
-                )
-            ),
-            snt.Linear(1),
-        ]
-    )
-    policy(tf.zeros([1, *spec.observations.shape]))
-    critic(tf.zeros([1, *spec.observations.shape]), tf.zeros([1, *spec.actions.shape]))
-    return policy, critic
+    return server, _learning(actor, learner, due)
 
 
 def run(out: pathlib.Path, agent: str, task: str, steps: int, seed: int) -> np.ndarray:
@@ -437,6 +328,8 @@ def main(argv: list[str]) -> None:
                 raise ValueError(
                     f"unknown agent {agent!r}; valid: {', '.join(_AGENTS)}"
                 )
+        if task == "two_modes" and "acme" in _AGENT_NAMES.value:
+            raise ValueError("two_modes is for ours, categorical and mixture")
         make_environment(task, 0)
         out.mkdir(parents=True, exist_ok=True)
     runs: dict[str, list[np.ndarray]] = {agent: [] for agent in _AGENT_NAMES.value}

@@ -27,22 +27,17 @@ from collections.abc import Callable
 
 import numpy as np
 import reverb
-import sonnet as snt
 import tensorflow as tf
 from absl import flags
-from acme import specs, types
+from acme import core, specs, types
 from acme.adders.reverb import base
-from acme.agents.tf.mpo import learning as acme_mpo
-from acme.tf import losses as acme_losses
-from acme.tf import networks as acme_networks
-from acme.utils import loggers
 
 from agents.mpo.config import GaussianMPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
 from agents.mpo.learning import MPOLearner
 from agents.rl_agents import AGENTS
-from benchmarks import untrained
-from environments import controller, observations
+from benchmarks import acme_mpo, untrained
+from environments import wrappers
 from launchers import command
 
 _SECONDS = flags.DEFINE_float("seconds", 60.0, "About how long to measure each.")
@@ -52,25 +47,8 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of weights and data.")
 _MIN_ROUNDS = 5
 _ACME_OBSERVATION = 67  # dm_control's humanoid:stand
 _ACME_ACTION = 21
-_ACME_BATCH = 256
-_TARGET_PERIOD = 100
 _IMAGE = "basket_front_left/pixels"
 _VISION_BATCH = 8
-
-
-def environment_spec(sizes: dict[str, int], action: int, image: bool = False):
-    """A spec of vector observations of these sizes, and of one image."""
-    observation = {
-        key: specs.Array((size,), np.float32, name=key) for key, size in sizes.items()
-    }
-    if image:
-        observation[_IMAGE] = specs.Array((64, 64, 3), np.uint8, name=_IMAGE)
-    return specs.EnvironmentSpec(
-        observations=observation,
-        actions=specs.BoundedArray((action,), np.float32, -1.0, 1.0),
-        rewards=specs.Array((), np.float32),
-        discounts=specs.BoundedArray((), np.float32, 0.0, 1.0),
-    )
 
 
 def synthetic_sample(
@@ -100,68 +78,27 @@ def synthetic_sample(
     return reverb.ReplaySample(info=(), data=tf.nest.map_structure(tf.constant, data))
 
 
-def acme_learner(rng: np.random.Generator) -> acme_mpo.MPOLearner:
-    """Acme's, with the networks and the loss of its examples on control tasks."""
-
-    def make() -> tuple[snt.Module, snt.Module]:
-        policy = snt.Sequential(
-            [
-                acme_networks.LayerNormMLP((256, 256, 256), activate_final=True),
-                acme_networks.MultivariateNormalDiagHead(
-                    _ACME_ACTION, init_scale=0.3, use_tfd_independent=True
-                ),
-            ]
-        )
-        critic = snt.Sequential(
-            [
-                acme_networks.CriticMultiplexer(
-                    critic_network=acme_networks.LayerNormMLP(
-                        (512, 512, 256), activate_final=True
-                    )
-                ),
-                snt.Linear(1),
-            ]
-        )
-        policy(tf.zeros([1, _ACME_OBSERVATION]))
-        critic(tf.zeros([1, _ACME_OBSERVATION]), tf.zeros([1, _ACME_ACTION]))
-        return policy, critic
-
-    policy, critic = make()
-    target_policy, target_critic = make()
+def acme_learner(rng: np.random.Generator) -> core.Learner:
+    """Acme's."""
 
     def draw(*shape: int) -> tf.Tensor:
-        return tf.constant(rng.normal(size=(_ACME_BATCH, *shape)), tf.float32)
+        return tf.constant(rng.normal(size=(acme_mpo.BATCH_SIZE, *shape)), tf.float32)
 
     transition = types.Transition(
         observation=draw(_ACME_OBSERVATION),
         action=draw(_ACME_ACTION),
         reward=draw(),
-        discount=tf.ones([_ACME_BATCH]),
+        discount=tf.ones([acme_mpo.BATCH_SIZE]),
         next_observation=draw(_ACME_OBSERVATION),
     )
     sample = reverb.ReplaySample(info=(), data=transition)
-    return acme_mpo.MPOLearner(
-        policy,
-        critic,
-        target_policy,
-        target_critic,
-        discount=0.99,
-        num_samples=20,
-        target_policy_update_period=_TARGET_PERIOD,
-        target_critic_update_period=_TARGET_PERIOD,
+    learner, _ = acme_mpo.make_learner(
+        _ACME_OBSERVATION,
+        _ACME_ACTION,
+        critic_sizes=(512, 512, 256),
         dataset=tf.data.Dataset.from_tensors(sample).repeat(),
-        policy_loss_module=acme_losses.MPO(
-            epsilon=0.1,
-            epsilon_penalty=1e-3,
-            epsilon_mean=2.5e-3,
-            epsilon_stddev=1e-6,
-            init_log_temperature=10.0,
-            init_log_alpha_mean=10.0,
-            init_log_alpha_stddev=1000.0,
-        ),
-        logger=loggers.NoOpLogger(),
-        checkpoint=False,
     )
+    return learner
 
 
 def our_learner(
@@ -176,10 +113,13 @@ def our_learner(
         critic_hidden_sizes=(512, 256),
         critic_rnn_size=0,
     )
-    spec = environment_spec({"state": _ACME_OBSERVATION}, _ACME_ACTION)
+    spec = wrappers.environment_spec()._replace(
+        observations={"state": specs.Array((_ACME_OBSERVATION,), np.float32)},
+        actions=specs.BoundedArray((_ACME_ACTION,), np.float32, -1.0, 1.0),
+    )
     builder = GaussianMPOBuilder(config)
     steps = config.sequence_length
-    batch = math.ceil(_ACME_BATCH / (steps - 1))
+    batch = math.ceil(acme_mpo.BATCH_SIZE / (steps - 1))
     sample = synthetic_sample(spec, builder.latent_spec(spec), batch, steps, rng)
     networks = builder.make_networks(spec, seed)
     return builder.make_learner(networks, itertools.repeat(sample)), sample
@@ -194,9 +134,9 @@ def table_5_learner(
     if vision:
         settings["batch_size"] = _VISION_BATCH
     config = agent.config_type(**settings)
-    spec = environment_spec(
-        dict(observations.GROUP_SIZES), controller.ACTION_SIZE, vision
-    )
+    spec = wrappers.environment_spec()
+    if vision:
+        spec.observations[_IMAGE] = specs.Array((64, 64, 3), np.uint8, name=_IMAGE)
     builder = agent.builder(config, untrained.frozen(agent.model, seed))
     sample = synthetic_sample(
         spec,

@@ -26,14 +26,12 @@ import sonnet as snt
 import tensorflow as tf
 from absl import flags
 
-import environments
 from agents.helms import networks
 from agents.helms.config import HelmsConfig
 from agents.helms.model import HelmsModel
 from agents.offline import learning
 from agents.offline.networks import Dims, unit_statistics
-from benchmarks import helms_loop
-from environments import observations
+from benchmarks import helms_loop, untrained
 from launchers import command
 
 _DEFAULTS = HelmsConfig()
@@ -51,18 +49,6 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of weights and data.")
 _MIN_ROUNDS = 5
 _UNCOMPILED_ROUNDS = 3
 _GRADIENT_TOLERANCE = 1e-3  # of a variable's largest gradient; float32 gives about 1e-5
-
-
-def environment_dims() -> Dims:
-    """The sizes of the environment's observation groups and action."""
-    environment = environments.make()
-    spec, action = environment.observation_spec(), environment.action_spec()
-    environment.close()
-    sizes = {
-        group: sum(int(np.prod(spec[name].shape)) for name in names)
-        for group, names in observations.GROUPS.items()
-    }
-    return Dims(action=action.shape[0], **sizes)
 
 
 def synthetic_batch(config: HelmsConfig, dims: Dims) -> dict[str, tf.Tensor]:
@@ -280,7 +266,7 @@ def main(argv: list[str]) -> None:
             batch_size=_BATCH_SIZE.value,
             seed=_SEED.value,
         )
-    dims = environment_dims()
+    dims = untrained.environment_dims()
     result = measure(config, dims, _SECONDS.value, _XLA.value) | {
         "num_skills": config.num_skills,
         "batch_size": config.batch_size,

@@ -12,11 +12,16 @@ from agents.offline.networks import Dims, unit_statistics
 from environments import controller, observations
 
 
+def environment_dims() -> Dims:
+    """The sizes of the environment's observation groups and action."""
+    return Dims(action=controller.ACTION_SIZE, **observations.GROUP_SIZES)
+
+
 def frozen(model: str | None, seed: int) -> FrozenModel | None:
     """A model of Table 5 sizes with weights as drawn; None for None."""
     if model is None:
         return None
-    dims = Dims(action=controller.ACTION_SIZE, **observations.GROUP_SIZES)
+    dims = environment_dims()
     kind = MODELS[model]
     networks = kind.networks_type(
         kind.config_type(seed=seed), dims, unit_statistics(dims)

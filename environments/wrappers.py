@@ -4,10 +4,29 @@ from __future__ import annotations
 
 import dm_env
 import numpy as np
+from acme import specs as acme_specs
 from acme import wrappers
 from dm_env import specs
 
-from environments import observations
+from environments import controller, observations
+
+
+def group_specs() -> dict[str, specs.Array]:
+    """Specs of `proprio` [P] and `objects` [O], float32."""
+    return {
+        key: specs.Array((size,), np.float32, name=key)
+        for key, size in observations.GROUP_SIZES.items()
+    }
+
+
+def environment_spec() -> acme_specs.EnvironmentSpec:
+    """The spec of an environment on state as agents see it; none has to be made."""
+    return acme_specs.EnvironmentSpec(
+        observations=group_specs(),
+        actions=specs.BoundedArray((controller.ACTION_SIZE,), np.float32, -1.0, 1.0),
+        rewards=specs.Array((), np.float32),
+        discounts=specs.BoundedArray((), np.float32, 0.0, 1.0),
+    )
 
 
 class GroupObservations(wrappers.EnvironmentWrapper):
@@ -19,11 +38,7 @@ class GroupObservations(wrappers.EnvironmentWrapper):
     def observation_spec(self) -> dict[str, specs.Array]:
         """`proprio` [P] and `objects` [O], float32, and the cameras."""
         inner = self._environment.observation_spec()
-        spec = {
-            key: specs.Array((size,), np.float32, name=key)
-            for key, size in observations.GROUP_SIZES.items()
-        }
-        return spec | {k: v for k, v in inner.items() if k.endswith("/pixels")}
+        return group_specs() | {k: v for k, v in inner.items() if k.endswith("/pixels")}
 
     def reset(self) -> dm_env.TimeStep:
         """Starts an episode."""

@@ -12,27 +12,17 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
-from acme import specs
 
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.mpo import networks as mpo_networks
 from agents.mpo.config import GaussianMPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
-from environments import controller, observations
+from environments import wrappers
 
 Observation = Mapping[str, tf.Tensor]  # "proprio" [1, P], "objects" [1, O]
 
-# Of the environment as agents see it, as far as their networks need it.
-_SPEC = specs.EnvironmentSpec(
-    observations={
-        key: specs.Array((size,), np.float32, name=key)
-        for key, size in observations.GROUP_SIZES.items()
-    },
-    actions=specs.BoundedArray((controller.ACTION_SIZE,), np.float32, -1.0, 1.0),
-    rewards=specs.Array((), np.float32),
-    discounts=specs.BoundedArray((), np.float32, 0.0, 1.0),
-)
+_SPEC = wrappers.environment_spec()
 
 FRESH = "mpo"
 PRIOR = "helms_prior"  # acts through the bundle of helms too
