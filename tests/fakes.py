@@ -98,6 +98,14 @@ class FakeSkills:
         return angle
 
 
+# The smallest networks an agent is tested with; `SMALL_AGENT` is one that learns.
+TINY_NETWORKS = {
+    "policy_hidden_sizes": (16,),
+    "critic_hidden_sizes": (16,),
+    "input_size": 16,
+    "critic_rnn_size": 8,
+}
+
 SMALL_AGENT = {
     "policy_hidden_sizes": (32,),
     "critic_hidden_sizes": (32,),

@@ -16,13 +16,10 @@ from agents.distributions import Mixture
 from agents.helms.config import HelmsConfig
 from agents.npmp.config import NpmpConfig
 from agents.rl_agents import AGENTS
-from tests import offline_models
+from tests import fakes, offline_models
 
 _SMALL = {
-    "policy_hidden_sizes": (16,),
-    "critic_hidden_sizes": (16,),
-    "input_size": 16,
-    "critic_rnn_size": 8,
+    **fakes.TINY_NETWORKS,
     "batch_size": 8,
     "sequence_length": 5,
     "sequence_period": 4,

@@ -13,10 +13,7 @@ from agents.mpo.builder import TABLE, error_buffer
 from tests import fakes
 
 _SMALL = {
-    "policy_hidden_sizes": (16,),
-    "critic_hidden_sizes": (16,),
-    "input_size": 16,
-    "critic_rnn_size": 8,
+    **fakes.TINY_NETWORKS,
     "batch_size": 4,
     "sequence_length": 5,
     "sequence_period": 4,

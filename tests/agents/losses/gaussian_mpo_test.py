@@ -8,6 +8,7 @@ from acme.tf.losses import mpo as acme_mpo
 
 from agents.losses import gaussian_mpo as mpo
 from agents.losses import sampled_improvement
+from tests import differences
 
 tfd = tfp.distributions
 
@@ -238,17 +239,13 @@ def test_gradients_equal_finite_differences(term):
     inputs = _random_inputs(1, batch=(2,), samples=3, size=2)
     tensors = _tensors(inputs)
     gradients = _gradients(tensors, term)
-    step = 1e-5
     for name in _REACHES[term]:
-        value, numeric = np.array(inputs[name]), np.zeros(np.shape(inputs[name]))
-        for index in np.ndindex(numeric.shape):
-            sides = []
-            for sign in (1, -1):
-                moved = value.copy()
-                moved[index] += sign * step
-                losses, _ = _loss({**tensors, name: tf.constant(moved)})
-                sides.append(np.sum(getattr(losses, term)))
-            numeric[index] = (sides[0] - sides[1]) / (2 * step)
+
+        def loss(moved, name=name):
+            losses, _ = _loss({**tensors, name: tf.constant(moved)})
+            return np.sum(getattr(losses, term))
+
+        numeric = differences.central(loss, inputs[name], step=1e-5)
         np.testing.assert_allclose(gradients[name], numeric, rtol=1e-6, atol=1e-7)
 
 

@@ -16,10 +16,7 @@ from agents.mpo import learning
 from tests import fakes
 
 _SMALL = {
-    "policy_hidden_sizes": (16,),
-    "critic_hidden_sizes": (16,),
-    "input_size": 16,
-    "critic_rnn_size": 8,
+    **fakes.TINY_NETWORKS,
     "batch_size": 8,
     "sequence_length": 4,
     "sequence_period": 3,
