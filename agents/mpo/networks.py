@@ -170,9 +170,13 @@ class CategoricalCritic(SequenceCritic):
         self._torso = shared.make_mlp(hidden_sizes)
         self._head = shared.LeadingDims(snt.Linear(num_actions, name="q_values"))
 
+    def features(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """See `SequenceCritic`; the MLP is among them, as no action enters it."""
+        return self._torso(super().features(observation))
+
     def values(self, features: tf.Tensor) -> tf.Tensor:
         """Maps features [..., F] to values [..., K]."""
-        return self._head(self._torso(features))
+        return self._head(features)
 
     def __call__(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Maps name -> [B, T, n] to values [B, T, K]."""
