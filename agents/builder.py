@@ -129,5 +129,9 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
         """
 
     @abc.abstractmethod
+    def checkpoint_steps(self, directory: str) -> int | None:
+        """The learner steps of the newest checkpoint there; None if there is none."""
+
+    @abc.abstractmethod
     def learner_steps_due(self, actor_steps: int) -> int:
         """Learner steps that `actor_steps` steps of acting pay for in one process."""

@@ -47,8 +47,8 @@ from agents.mpo.adder import InterruptibleClient
 from agents.mpo.builder import MPOBuilder
 from agents.mpo.config import GaussianMPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
-from benchmarks import acme_mpo, two_modes
-from launchers import acting, command, evaluation, figures, files
+from benchmarks import acme_mpo, curves, two_modes
+from launchers import acting, command, files
 
 _AGENTS = ("ours", "acme", "categorical", "mixture")
 _TASK = flags.DEFINE_string(
@@ -281,43 +281,6 @@ def run(out: pathlib.Path, agent: str, task: str, steps: int, seed: int) -> np.n
     return np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
 
 
-def summary(runs: Mapping[str, list[np.ndarray]], steps: int) -> dict[str, object]:
-    """Mean return over the last fifth of the steps, with its interval over seeds."""
-    found: dict[str, object] = {}
-    for agent, curves in runs.items():
-        last = [float(c[c[:, 0] > 0.8 * steps, 1].mean()) for c in curves]
-        half = evaluation.mean_interval(last)
-        found[agent] = {
-            "return": float(np.mean(last)),
-            "low": float(np.mean(last)) - half,
-            "high": float(np.mean(last)) + half,
-            "runs": [round(value, 1) for value in last],
-        }
-    return found
-
-
-def draw(path: pathlib.Path, runs: Mapping[str, list[np.ndarray]], task: str) -> None:
-    """Curves: mean over the seeds, and the range of the runs."""
-    figure = figures.make(5.0, 3.2)
-    axes = figure.add_subplot()
-    for agent, curves in runs.items():
-        count = min(len(curve) for curve in curves)
-        steps = curves[0][:count, 0]
-        values = np.stack([curve[:count, 1] for curve in curves])
-        (line,) = axes.plot(steps, values.mean(axis=0), label=agent)
-        axes.fill_between(
-            steps,
-            values.min(axis=0),
-            values.max(axis=0),
-            color=line.get_color(),
-            alpha=0.2,
-            linewidth=0,
-        )
-    axes.set(xlabel="environment steps", ylabel="return of an episode", title=task)
-    axes.legend(frameon=False)
-    figures.save(path, figure, dpi=150)
-
-
 def main(argv: list[str]) -> None:
     """Trains, draws and prints."""
     del argv
@@ -334,10 +297,11 @@ def main(argv: list[str]) -> None:
         out.mkdir(parents=True, exist_ok=True)
     runs: dict[str, list[np.ndarray]] = {agent: [] for agent in _AGENT_NAMES.value}
     for seed in range(_SEEDS.value):  # agents advance together
-        for agent, curves in runs.items():
-            curves.append(run(out, agent, task, _STEPS.value, seed))
-    draw(out / f"{task.replace(':', '_')}.png", runs, task)
-    result = {"task": task, "steps": _STEPS.value, **summary(runs, _STEPS.value)}
+        for agent, found in runs.items():
+            found.append(run(out, agent, task, _STEPS.value, seed))
+    steps = _STEPS.value
+    curves.draw(out / f"{task.replace(':', '_')}.png", runs, steps, task)
+    result = {"task": task, "steps": steps, **curves.summary(runs, steps)}
     print(json.dumps(result))
 
 

@@ -27,6 +27,10 @@ class PersistentCounter(counting.Counter):
         if self._path.exists():
             self._counts = dict(files.read_json(self._path))
 
+    def reset(self, counts: Mapping[str, float]) -> None:
+        """Counts on from these."""
+        self._counts = dict(counts)
+
     def persist(self) -> None:
         """Writes the counts as they are now."""
         files.write_json(self._path, dict(self.get_counts()))

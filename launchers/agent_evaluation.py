@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
-import dm_env
-import imageio.v2 as imageio
-import numpy as np
-
-from launchers import evaluation, files
+from launchers import evaluation, recording
 from launchers.experiment import Experiment, RunConfig, derive_seed, make_experiment
 
-_FRAME_EVERY = 2  # control steps of 0.05 s
-_FRAMES_PER_SECOND = 10  # so that a video takes as long as the episode
 VIDEO_SUFFIXES = (".mp4", ".gif")
-_HEIGHT, _WIDTH = 240, 320
 
 
 def evaluate(
@@ -49,7 +41,7 @@ def evaluate(
             f"video must end in one of {', '.join(VIDEO_SUFFIXES)}, got {video!r}"
         )
     made = make_experiment(config)
-    recorder = _Recorder() if video else None
+    recorder = recording.Recorder() if video else None
     scalars, learner_steps = evaluate_experiment(made, episodes, seed, fresh, recorder)
     result = {**scalars, "learner_steps": learner_steps}
     if recorder is not None:
@@ -62,7 +54,7 @@ def evaluate_experiment(
     episodes: int,
     seed: int = 0,
     fresh: bool = False,
-    on_step: Callable[[dm_env.Environment], None] | None = None,
+    recorder: recording.Recorder | None = None,
 ) -> tuple[dict[str, float], int]:
     """`evaluate` of an experiment that is already made, without video.
 
@@ -78,36 +70,8 @@ def evaluate_experiment(
     environment = made.environment_factory(derive_seed(seed, "environment"))
     try:
         result = evaluation.run_episodes(
-            environment, actor, episodes, seed, on_step=on_step or (lambda env: None)
+            environment, actor, episodes, seed, on_step=recorder
         )
     finally:
         environment.close()
     return result.scalars(), learner_steps
-
-
-class _Recorder:
-    """Keeps every second image of the first episode, as far as rendering works."""
-
-    def __init__(self):
-        self._frames: list[np.ndarray] = []
-        self._steps = 0
-        self._over = False
-        self._error: str | None = None
-
-    def __call__(self, environment: dm_env.Environment) -> None:
-        if self._over or self._error:
-            return
-        if self._steps % _FRAME_EVERY == 0:
-            try:
-                self._frames.append(environment.render(height=_HEIGHT, width=_WIDTH))
-            except Exception as e:  # whatever a missing GL library makes of it
-                self._error = f"rendering does not work here: {e}"
-        self._steps += 1
-
-    def write(self, path: pathlib.Path) -> dict[str, str | None]:
-        """Writes the file aside, then renames it."""
-        if self._error or not self._frames:
-            return {"video": None, "video_error": self._error or "no images"}
-        with files.aside(path) as aside:
-            imageio.mimwrite(aside, self._frames, fps=_FRAMES_PER_SECOND)
-        return {"video": str(path)}

@@ -72,7 +72,7 @@ def run_episodes(
     episodes: int,
     seed: int,
     stopped: Callable[[], bool] = lambda: False,
-    on_step: Callable[[dm_env.Environment], None] = lambda environment: None,
+    on_step: Callable[[dm_env.Environment, dm_env.TimeStep], None] | None = None,
 ) -> Evaluation | None:
     """Runs episodes and says how they went.
 
@@ -82,7 +82,8 @@ def run_episodes(
       episodes: how many, 1 or more.
       seed: episode i is drawn from (seed, i) where the environment can be told so.
       stopped: asked after every step; True ends the evaluation.
-      on_step: called after every reset and step.
+      on_step: called with the environment and its time step after every reset and
+        step.
 
     Returns:
       The statistics, or None if `stopped` ended it.
@@ -95,11 +96,13 @@ def run_episodes(
         if seed_episode is not None:
             seed_episode(derive_seed(seed, "evaluation", episode))
         timestep = environment.reset()
-        on_step(environment)
+        if on_step is not None:
+            on_step(environment, timestep)
         total = 0.0
         while not timestep.last():
             timestep = environment.step(actor.select_action(timestep.observation))
-            on_step(environment)
+            if on_step is not None:
+                on_step(environment, timestep)
             stages = stages + np.asarray(stage_rewards())
             total += float(timestep.reward)
             steps += 1

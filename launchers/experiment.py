@@ -52,13 +52,16 @@ EnvironmentFactory = Callable[[int], dm_env.Environment]  # of a seed
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """When a run ends, how it is evaluated and how often it reports."""
+    """When a run ends, how it is evaluated, how often it reports and is saved."""
 
     max_actor_steps: int | None = 100_000  # counted from the first start
     run_seconds: float | None = None  # counted from this start
     eval_every: int = 20_000  # actor steps between evaluations
     eval_episodes: int = 10  # an evaluation; 0 for none
+    eval_video: bool = True  # of each evaluation's first episode, if rendering works
     log_seconds: float = 10.0  # between lines in the terminal
+    checkpoint_minutes: float = 5.0  # least time between two
+    checkpoint_replay: bool = True  # whether a checkpoint has the replay too
 
     def __post_init__(self):
         """Raises ValueError for budgets that never end or cannot be."""
@@ -66,7 +69,13 @@ class Budget:
             raise ValueError(
                 "give max_actor_steps or run_seconds, or the run never ends"
             )
-        for name in ("max_actor_steps", "run_seconds", "eval_every", "log_seconds"):
+        for name in (
+            "max_actor_steps",
+            "run_seconds",
+            "eval_every",
+            "log_seconds",
+            "checkpoint_minutes",
+        ):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be positive, got {value}")

@@ -115,6 +115,7 @@ class LearnerNode:
                 experiment.workdir, "learner", "learner_steps", time_delta=1.0
             ),
         )
+        self._checkpoint_seconds = 60.0 * experiment.budget.checkpoint_minutes
         self._error: BaseException | None = None
 
     def get_variables(self, names: Sequence[str]) -> Any:
@@ -134,8 +135,12 @@ class LearnerNode:
 
     def _learn(self) -> None:
         try:
+            saved = time.monotonic()
             while not self._stop.is_set():
                 self._learner.step()
+                if time.monotonic() - saved >= self._checkpoint_seconds:
+                    self._learner.save_checkpoint()
+                    saved = time.monotonic()
         except Exception as e:
             if not self._stop.is_set():
                 self._error = e

@@ -19,10 +19,8 @@ from acme import EnvironmentLoop
 from acme.utils import counting
 
 from agents.mpo.adder import Stopped
-from launchers import acting, evaluation, run_logs
+from launchers import acting, evaluation, recording, run_logs, snapshots
 from launchers.experiment import Experiment, derive_seed
-
-_PERSIST_SECONDS = 60.0
 
 
 def run(experiment: Experiment, report: Callable[[str], None] = print) -> str:
@@ -55,26 +53,45 @@ class _Run:
         self._signalled = signalled
         self._begin = time.monotonic()
         workdir, spec = experiment.workdir, experiment.environment_spec
-        self._counter = acting.PersistentCounter(workdir)
-        done = int(self._counter.get_counts().get("actor_steps", 0))
-
         self._builder = builder = experiment.builder_factory()
-        tables = builder.make_replay_tables(spec, limit_rate=False)
-        self._server = reverb.Server(tables, port=None)
-        client = reverb.Client(f"localhost:{self._server.port}")
+        self._snapshots = snapshots.Snapshots(workdir)
+        learner_steps = builder.checkpoint_steps(workdir)
+        found = self._snapshots.load(learner_steps)
+        self._counter = acting.PersistentCounter(workdir)
+        if learner_steps is None:
+            self._counter.reset({})
+        elif found is not None:
+            self._counter.reset(found.counts)
+        done = int(self._counter.get_counts().get("actor_steps", 0))
+        self._rewind_logs(done, learner_steps or 0)
+
+        self._server = reverb.Server(
+            builder.make_replay_tables(spec, limit_rate=False),
+            port=None,
+            checkpointer=self._snapshots.checkpointer(found),
+        )
+        self._client = reverb.Client(f"localhost:{self._server.port}")
         networks = builder.make_networks(spec, experiment.seed)
         self._learner = builder.make_learner(
             networks,
-            builder.make_dataset_iterator(client),
+            builder.make_dataset_iterator(self._client),
             directory=workdir,
             counter=counting.Counter(self._counter, "learner", time_delta=0.0),
             logger=run_logs.make_logger(
                 workdir, "learner", "learner_steps", time_delta=1.0
             ),
         )
-        self._first_step = self._learner.num_steps
-        self._steps = 0  # of acting since this start
-        self._adder = builder.make_adder(client, self._signalled.is_set)
+        # Environment steps that replay holds, and those of the episode that runs.
+        self._replay_steps = found.replay_steps if found is not None else 0
+        self._episode_steps = 0
+        # What the learner had done beyond what this replay paid for, under the settings
+        # of then: with other ones it neither rests nor catches up, it goes on.
+        paid = self._builder.learner_steps_due(self._replay_steps)
+        if found is not None and found.replay is not None:
+            self._credit = found.learner_credit + found.learner_steps_paid - paid
+        else:
+            self._credit = self._learner.num_steps - paid
+        self._adder = builder.make_adder(self._client, self._signalled.is_set)
         actor = builder.make_actor(
             builder.make_policy(networks),
             derive_seed(experiment.seed, "actor", done),
@@ -100,27 +117,42 @@ class _Run:
         )
         self._progress = run_logs.Progress(workdir)
         self._next_report = self._begin + self._budget.log_seconds
-        self._next_persist = self._begin + _PERSIST_SECONDS
+        self._next_snapshot = self._begin
+
+    def _rewind_logs(self, actor_steps: int, learner_steps: int) -> None:
+        """Drops what was logged after the snapshot: it happens once more."""
+        workdir = self._experiment.workdir
+        for node in ("actor_0", "evaluator"):
+            run_logs.rewind(workdir, node, "actor_steps", actor_steps)
+        run_logs.rewind(workdir, "learner", "learner_steps", learner_steps)
 
     def run(self) -> str:
         """Episodes and evaluations until the budget is spent."""
         every = self._budget.eval_every
         actor_steps = int(self._counter.get_counts().get("actor_steps", 0))
-        next_evaluation = 0 if actor_steps == 0 else actor_steps + every
+        evaluated = run_logs.read_rows(self._experiment.workdir, "evaluator")
+        next_evaluation = actor_steps
+        if evaluated:
+            next_evaluation = every * (1 + evaluated[-1]["actor_steps"] // every)
+        elif actor_steps:
+            next_evaluation = every * -(-actor_steps // every)
         try:
             while (reason := self._spent(actor_steps)) is None:
                 if actor_steps >= next_evaluation:
                     self._evaluate(actor_steps)
-                    next_evaluation += every
+                    next_evaluation = every * (1 + actor_steps // every)
+                self._episode_steps = 0
                 result = self._loop.run_episode()
                 self._logger.write(result)
                 actor_steps = int(result["actor_steps"])
+                self._replay_steps += int(result["episode_length"])
+                if time.monotonic() >= self._next_snapshot:
+                    self._save()
         except Stopped:
             reason = self._spent(0) or "signal"
         finally:
             # Whatever happened, the variables are those of a whole and finite step.
-            self._learner.save_checkpoint()
-            self._counter.persist()
+            self._save()
         self._report(self._progress.line())
         self._environment.close()
         # Or its writer waits 10 s, when it is deleted, for a server that is gone.
@@ -128,6 +160,26 @@ class _Run:
             self._adder.reset()
         self._server.stop()
         return reason
+
+    def _save(self) -> None:
+        """A snapshot of now; an episode that was cut off does not count."""
+        budget = self._budget
+        self._snapshots.save(
+            snapshots.Snapshot(
+                counts=self._counts(),
+                replay_steps=self._replay_steps,
+                learner_steps_paid=self._builder.learner_steps_due(self._replay_steps),
+                learner_credit=self._credit,
+            ),
+            self._learner.num_steps,
+            self._client if budget.checkpoint_replay else None,
+            self._learner.save_checkpoint,
+        )
+        self._counter.persist()
+        self._next_snapshot = time.monotonic() + 60.0 * budget.checkpoint_minutes
+
+    def _counts(self) -> dict[str, float]:
+        return dict(self._counter.get_counts())
 
     def _spent(self, actor_steps: int) -> str | None:
         budget = self._budget
@@ -148,37 +200,36 @@ class _Run:
 
     def _after_step(self) -> None:
         """The learner's share of one step of acting."""
-        self._steps += 1
-        due = self._first_step + self._builder.learner_steps_due(self._steps)
+        self._episode_steps += 1
+        steps = self._replay_steps + self._episode_steps
+        due = self._credit + self._builder.learner_steps_due(steps)
         while self._learner.num_steps < due and not self._stopped():
             self._learner.step()
-        self._tick()
-        acting.raise_if(self._stopped)
-
-    def _tick(self) -> None:
         now = time.monotonic()
         if now >= self._next_report:
             self._next_report = now + self._budget.log_seconds
             self._report(self._progress.line())
-        if now >= self._next_persist:
-            self._next_persist = now + _PERSIST_SECONDS
-            self._counter.persist()
+        acting.raise_if(self._stopped)
 
     def _evaluate(self, actor_steps: int) -> None:
         if not self._budget.eval_episodes:
             return
         begin = time.monotonic()
+        recorder = recording.Recorder() if self._budget.eval_video else None
         result = evaluation.run_episodes(
             self._environment,
             self._evaluator,
             self._budget.eval_episodes,
             self._experiment.seed,
             self._signalled.is_set,
+            recorder,
         )
-        self._begin += time.monotonic() - begin  # run_seconds is for learning
         if result is None:
             raise Stopped("during an evaluation")
-        counts = {"actor_steps": 0, "learner_steps": 0, **self._counter.get_counts()}
+        if recorder is not None:
+            recorder.write(recording.path(self._experiment.workdir, actor_steps))
+        self._begin += time.monotonic() - begin  # run_seconds is for learning
+        counts = {"actor_steps": 0, "learner_steps": 0, **self._counts()}
         self._evaluation_logger.write({**counts, **result.scalars()})
 
 

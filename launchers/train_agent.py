@@ -78,6 +78,19 @@ _EVAL_EPISODES = flags.DEFINE_integer(
 _LOG_SECONDS = flags.DEFINE_float(
     "log_seconds", 10.0, "Seconds between lines in the terminal."
 )
+_EVAL_VIDEO = flags.DEFINE_bool(
+    "eval_video",
+    True,
+    "Write a video of each evaluation's first episode, where rendering works.",
+)
+_CHECKPOINT_MINUTES = flags.DEFINE_float(
+    "checkpoint_minutes", 5.0, "Least minutes between checkpoints."
+)
+_CHECKPOINT_REPLAY = flags.DEFINE_bool(
+    "checkpoint_replay",
+    True,
+    "Keep replay with each checkpoint; without, a resumed run starts with none.",
+)
 
 _TARGET_UPDATE_PERIOD = flags.DEFINE_integer(
     "target_update_period",
@@ -117,7 +130,6 @@ _SETTINGS = settings.Settings(
         "policy_hidden_sizes": "Units of the policy's hidden layers.",
         "critic_hidden_sizes": "Units of the critic's hidden layers.",
         "critic_rnn_size": "LSTM units of the critic; 0: no RNN.",
-        "checkpoint_minutes": "Least minutes between checkpoints.",
         "variable_update_period": "Actor steps between fetches of variables "
         "(distributed launches).",
     },
@@ -188,7 +200,10 @@ def _config():
             run_seconds=_RUN_SECONDS.value or None,
             eval_every=_EVAL_EVERY.value,
             eval_episodes=_EVAL_EPISODES.value,
+            eval_video=_EVAL_VIDEO.value,
             log_seconds=_LOG_SECONDS.value,
+            checkpoint_minutes=_CHECKPOINT_MINUTES.value,
+            checkpoint_replay=_CHECKPOINT_REPLAY.value,
         ),
     )
 

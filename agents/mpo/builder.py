@@ -21,7 +21,7 @@ from agents.builder import AgentBuilder, Networks, Policy
 from agents.mpo.acting import LatentActor
 from agents.mpo.adder import InterruptibleClient
 from agents.mpo.config import MPOConfig
-from agents.mpo.learning import MPOLearner, restore_policy
+from agents.mpo.learning import MPOLearner, checkpoint_steps, restore_policy
 from agents.mpo.networks import InputRepresentation, Statistics
 from agents.mpo.policy_loss import PolicyLoss
 
@@ -168,6 +168,10 @@ class MPOBuilder(AgentBuilder[Networks]):
     def restore_policy(self, networks: Networks, directory: str) -> int:
         """See `AgentBuilder`."""
         return restore_policy(networks.policy, directory)
+
+    def checkpoint_steps(self, directory: str) -> int | None:
+        """See `AgentBuilder`."""
+        return checkpoint_steps(directory)
 
     def learner_steps_due(self, actor_steps: int) -> int:
         """Learner steps that `actor_steps` of acting pay for: the ratio of the limiter.

@@ -58,9 +58,6 @@ class MPOConfig:
     # In evaluation the policy is drawn from as in training, or its mode is taken.
     evaluation: str = "sampled"
 
-    # Checkpoints.
-    checkpoint_minutes: float = 5.0  # ours
-
     def __post_init__(self):
         """Raises ValueError, naming the field, for values that cannot work together."""
         check_positive(
@@ -76,7 +73,6 @@ class MPOConfig:
             "min_replay_size",
             "prefetch_batches",
             "variable_update_period",
-            "checkpoint_minutes",
         )
         one_of("improvement_critic", self.improvement_critic, IMPROVEMENT_CRITICS)
         one_of("evaluation", self.evaluation, EVALUATIONS)

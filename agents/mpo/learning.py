@@ -69,7 +69,7 @@ class MPOLearner(acme.Learner):
           policy_loss: evaluation and improvement of the kind of action; owns the duals.
           dataset: `reverb.ReplaySample`s whose data are trajectories [B, T, ...] with
             `extras["valid"]` 1 in rows that hold a transition.
-          directory: where checkpoints are kept; None keeps none.
+          directory: where checkpoints are kept, when asked for; None keeps none.
           counter: counts learner steps and wall time; whoever owns it keeps it, the
             checkpoint has the learner's own count of steps.
           logger: receives the losses after every step.
@@ -117,7 +117,6 @@ class MPOLearner(acme.Learner):
                 },
                 directory=directory,
                 subdirectory=CHECKPOINT_NAME,
-                time_delta_minutes=config.checkpoint_minutes,
                 add_uid=False,  # with one, nothing is ever restored
                 max_to_keep=2,
             )
@@ -282,9 +281,6 @@ class MPOLearner(acme.Learner):
         self._timestamp = now
         counts = self._counter.increment(steps=1, walltime=elapsed)
         self._logger.write({**results, **counts})
-        if self._checkpointer is not None:
-            with self._lock:
-                self._checkpointer.save()  # does nothing until its time has come
 
     def save_checkpoint(self) -> None:
         """Saves now, between two steps. Does nothing without a directory."""
@@ -329,6 +325,19 @@ def _copy_if(condition: tf.Tensor, source: snt.Module, destination: snt.Module) 
     tf.cond(condition, copy, lambda: tf.constant(False))
 
 
+def checkpoint_steps(directory: str) -> int | None:
+    """The learner steps of a learner's newest checkpoint; None if there is none."""
+    newest = _newest_checkpoint(directory)
+    if newest is None:
+        return None
+    return int(tf.train.load_variable(newest, "num_steps/.ATTRIBUTES/VARIABLE_VALUE"))
+
+
+def _newest_checkpoint(directory: str) -> str | None:
+    path = os.path.join(directory, "checkpoints", CHECKPOINT_NAME)
+    return tf.train.latest_checkpoint(path)
+
+
 def restore_policy(policy: snt.Module, directory: str) -> int:
     """Reads a policy, its variables made, from a learner's newest checkpoint.
 
@@ -338,10 +347,9 @@ def restore_policy(policy: snt.Module, directory: str) -> int:
     Raises:
       ValueError: there is no checkpoint, or it is of another model.
     """
-    path = os.path.join(directory, "checkpoints", CHECKPOINT_NAME)
-    newest = tf.train.latest_checkpoint(path)
+    newest = _newest_checkpoint(directory)
     if newest is None:
-        raise ValueError(f"no checkpoint in {path}")
+        raise ValueError(f"no checkpoint in {directory}")
     num_steps = tf.Variable(0, dtype=tf.int64, trainable=False)
     try:
         status = tf.train.Checkpoint(policy=policy, num_steps=num_steps).restore(newest)

@@ -27,11 +27,15 @@ class _Oracle:
 def test_run_episodes():
     steps = []
     result = evaluation.run_episodes(
-        fakes.MatchingTask(seed=0), _Oracle(), 3, seed=0, on_step=steps.append
+        fakes.MatchingTask(seed=0),
+        _Oracle(),
+        3,
+        seed=0,
+        on_step=lambda environment, timestep: steps.append(timestep.last()),
     )
     assert result.returns == (8.0, 8.0, 8.0)
     assert result.successes == (True, True, True)
-    assert result.steps == 24 and len(steps) == 27
+    assert result.steps == 24 and len(steps) == 27 and sum(steps) == 3
     scalars = result.scalars()
     assert scalars["return_mean"] == 8.0 and scalars["success_rate"] == 1.0
 

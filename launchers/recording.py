@@ -1,0 +1,52 @@
+"""Video of an evaluation's first episode."""
+
+from __future__ import annotations
+
+import pathlib
+
+import dm_env
+import imageio.v2 as imageio
+import numpy as np
+
+from launchers import files
+
+_FRAME_EVERY = 2  # control steps of 0.05 s
+_FRAMES_PER_SECOND = 10  # so that a video takes as long as the episode
+_HEIGHT, _WIDTH = 240, 320
+
+
+def path(workdir: str, actor_steps: int) -> pathlib.Path:
+    """The video of a run's evaluation after so many actor steps."""
+    return pathlib.Path(workdir) / "videos" / f"{actor_steps:09d}.mp4"
+
+
+class Recorder:
+    """Keeps every second image of the first episode, as far as rendering works."""
+
+    def __init__(self):
+        self._frames: list[np.ndarray] = []
+        self._steps = 0
+        self._over = False
+        self._error: str | None = None
+
+    def __call__(
+        self, environment: dm_env.Environment, timestep: dm_env.TimeStep
+    ) -> None:
+        """After every reset and step; see `evaluation.run_episodes`."""
+        if self._over or self._error:
+            return
+        self._over = timestep.last()
+        if self._steps % _FRAME_EVERY == 0:
+            try:
+                self._frames.append(environment.render(height=_HEIGHT, width=_WIDTH))
+            except Exception as e:  # whatever a missing GL library makes of it
+                self._error = f"rendering does not work here: {e}"
+        self._steps += 1
+
+    def write(self, path: pathlib.Path) -> dict[str, str | None]:
+        """Writes the file aside, then renames it."""
+        if self._error or not self._frames:
+            return {"video": None, "video_error": self._error or "no images"}
+        with files.aside(path) as aside:
+            imageio.mimwrite(aside, self._frames, fps=_FRAMES_PER_SECOND)
+        return {"video": str(path)}

@@ -1,0 +1,125 @@
+"""Snapshots of a run in one process: learner, replay and counts of the same moment.
+
+The learner's checkpoint commits a snapshot: counts and replay are written before it,
+under the learner's number of steps, so a run that is killed at any time goes on from
+the last snapshot that is whole. What is newer is dropped.
+
+    WORKDIR/checkpoints/learner     the learner's
+    WORKDIR/checkpoints/replay      Reverb's, one directory a snapshot
+    WORKDIR/checkpoints/snapshots   STEPS.json: counts, and which replay
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import shutil
+from collections.abc import Callable, Mapping
+
+import reverb
+from reverb.platform import checkpointers_lib
+
+from launchers import files
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """What a snapshot holds beside the learner.
+
+    Attributes:
+      counts: of the run's counter.
+      replay_steps: environment steps whose sequences replay has received; 0 where
+        replay is not kept.
+      learner_steps_paid: learner steps that these had paid for.
+      learner_credit: learner steps that were due beside these.
+      replay: directory of its checkpoint under `checkpoints/replay`, or None.
+    """
+
+    counts: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    replay_steps: int = 0
+    learner_steps_paid: int = 0
+    learner_credit: int = 0
+    replay: str | None = None
+
+
+class Snapshots:
+    """The snapshots in a work directory."""
+
+    def __init__(self, workdir: str):
+        root = pathlib.Path(workdir) / "checkpoints"
+        self._replay, self._records = root / "replay", root / "snapshots"
+        # Reverb removes its last checkpoint before the new one is committed, so each
+        # is moved out of its sight.
+        self._written = root / "replay_written"
+
+    def load(self, learner_steps: int | None) -> Snapshot | None:
+        """The snapshot that the learner's checkpoint committed; drops newer replay.
+
+        Args:
+          learner_steps: of that checkpoint, None if there is none.
+
+        Returns:
+          None where there is none: a new run, or one that was made by another launch.
+
+        Raises:
+          ValueError: in one line, if its file is not readable.
+        """
+        found = None
+        path = self._path(learner_steps)
+        if learner_steps is not None and path.exists():
+            found = Snapshot(**files.read_json(path))
+            if found.replay and not (self._replay / found.replay).is_dir():
+                found = dataclasses.replace(found, replay=None, replay_steps=0)
+        self._keep(path, found)
+        return found
+
+    def checkpointer(
+        self, snapshot: Snapshot | None
+    ) -> checkpointers_lib.CheckpointerBase:
+        """For the Reverb server, which then starts with the replay of the snapshot."""
+        shutil.rmtree(self._written, ignore_errors=True)
+        stored = None
+        if snapshot is not None and snapshot.replay is not None:
+            stored = str(self._replay / snapshot.replay)
+        return reverb.checkpointers.DefaultCheckpointer(
+            str(self._written), fallback_checkpoint_path=stored
+        )
+
+    def save(
+        self,
+        snapshot: Snapshot,
+        learner_steps: int,
+        client: reverb.Client | None,
+        commit: Callable[[], None],
+    ) -> None:
+        """Writes a snapshot.
+
+        Args:
+          snapshot: without `replay`.
+          learner_steps: of the checkpoint that `commit` writes.
+          client: of the replay to keep, None to keep none.
+          commit: saves the learner.
+        """
+        if client is not None:
+            written = pathlib.Path(client.checkpoint())
+            self._replay.mkdir(exist_ok=True)
+            written.rename(self._replay / written.name)
+            snapshot = dataclasses.replace(snapshot, replay=written.name)
+        else:
+            snapshot = dataclasses.replace(snapshot, replay_steps=0)
+        path = self._path(learner_steps)
+        files.write_json(path, dataclasses.asdict(snapshot))
+        commit()
+        self._keep(path, snapshot)
+
+    def _path(self, learner_steps: int | None) -> pathlib.Path:
+        return self._records / f"{learner_steps}.json"
+
+    def _keep(self, path: pathlib.Path, snapshot: Snapshot | None) -> None:
+        """Removes every other snapshot."""
+        for other in self._records.glob("*.json"):
+            if snapshot is None or other != path:
+                other.unlink()
+        for other in self._replay.glob("*"):
+            if snapshot is None or other.name != snapshot.replay:
+                shutil.rmtree(other)

@@ -1,0 +1,164 @@
+"""Runs in one process that are stopped, killed and resumed, on a tiny task."""
+
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import reverb
+
+from agents.mpo.learning import checkpoint_steps
+from launchers import run_logs, single_process, snapshots
+from launchers.experiment import Budget
+from tests import fakes
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+STEPS = 1600
+
+# The learner is a checkpoint at every episode, so that a kill may fall anywhere.
+_PROGRAM = """
+import sys
+from launchers import single_process
+from launchers.experiment import Budget
+from tests import fakes
+budget = Budget(
+    max_actor_steps={steps}, eval_every=400, eval_episodes=2, checkpoint_minutes=1e-4
+)
+made = fakes.make_experiment(sys.argv[1], budget=budget)
+print("begins", flush=True)
+single_process.run(made, report=lambda line: None)
+"""
+
+
+def _experiment(workdir, steps, **budget):
+    budget = {"eval_every": 10_000, "eval_episodes": 1, **budget}
+    made = Budget(max_actor_steps=steps, checkpoint_minutes=1e-4, **budget)
+    return fakes.make_experiment(workdir, budget=made)
+
+
+def _run(experiment):
+    return single_process.run(experiment, report=lambda line: None)
+
+
+def _counts(workdir):
+    return json.loads((workdir / "counts.json").read_text())
+
+
+def _steps_counted(workdir):
+    counts = _counts(workdir)
+    return {
+        key: counts[key] for key in ("actor_steps", "actor_episodes", "learner_steps")
+    }
+
+
+def test_a_resumed_run_counts_as_one_that_ran_through(tmp_path):
+    through, parts = tmp_path / "through", tmp_path / "parts"
+    _run(_experiment(through, 480))
+    for steps in (160, 320, 480):
+        _run(_experiment(parts, steps))
+    assert _steps_counted(parts) == _steps_counted(through)
+    assert checkpoint_steps(str(parts)) == _counts(parts)["learner_steps"] > 40
+    # One snapshot is left, and its replay holds all sequences since the first start.
+    (record,) = (parts / "checkpoints" / "snapshots").glob("*.json")
+    (replay,) = (parts / "checkpoints" / "replay").iterdir()
+    assert json.loads(record.read_text())["replay"] == replay.name
+    sizes = []
+    for workdir in (through, parts):
+        kept = snapshots.Snapshots(str(workdir))
+        found = kept.load(checkpoint_steps(str(workdir)))
+        tables = (
+            _experiment(workdir, 1)
+            .builder_factory()
+            .make_replay_tables(
+                _experiment(workdir, 1).environment_spec, limit_rate=False
+            )
+        )
+        server = reverb.Server(tables, checkpointer=kept.checkpointer(found))
+        info = reverb.Client(f"localhost:{server.port}").server_info()
+        sizes.append(info["sequences"].current_size)
+        server.stop()
+    assert sizes[0] == sizes[1] == 480 // 4
+
+
+def test_what_came_after_the_snapshot_is_dropped(tmp_path):
+    _run(_experiment(tmp_path, 160))
+    # As a kill after more steps would leave it: later rows, later counts, and a
+    # checkpoint of replay that no learner's checkpoint committed.
+    logger = run_logs.make_logger(str(tmp_path), "actor_0", "actor_steps")
+    logger.write({"actor_steps": 168, "episode_return": 99.0, "episode_length": 8})
+    (tmp_path / "counts.json").write_text('{"actor_steps": 168}')
+    stray = tmp_path / "checkpoints" / "replay" / "2099-01-01T00:00:00.0+00:00"
+    stray.mkdir()
+    _run(_experiment(tmp_path, 320))
+    rows = run_logs.read_rows(str(tmp_path), "actor_0")
+    assert [row["actor_steps"] for row in rows] == list(range(8, 321, 8))
+    assert max(row["episode_return"] for row in rows) < 99
+    assert not stray.exists()
+
+
+def test_without_replay_the_learner_waits_for_new_data(tmp_path):
+    for steps in (160, 480):
+        _run(_experiment(tmp_path, steps, checkpoint_replay=False))
+    counts = _counts(tmp_path)
+    through = tmp_path / "through"
+    _run(_experiment(through, 480))
+    # Replay has to fill once more before learning goes on.
+    assert 0 < counts["learner_steps"] < _counts(through)["learner_steps"]
+
+
+def test_other_settings_neither_rest_nor_catch_up(tmp_path):
+    _run(_experiment(tmp_path, 320))
+    learned = _counts(tmp_path)["learner_steps"]
+    twice = fakes.make_experiment(
+        tmp_path,
+        budget=Budget(max_actor_steps=480, eval_episodes=0),
+        samples_per_insert=2 * fakes.SMALL_AGENT["samples_per_insert"],
+    )
+    single_process.run(twice, report=lambda line: None)
+    paid = 160 / 4 * twice.builder_factory().config.samples_per_insert / 32
+    assert _counts(tmp_path)["learner_steps"] - learned == pytest.approx(paid, abs=2)
+
+
+def test_evaluations_go_on_where_they_were(tmp_path):
+    for steps in (96, 160, 320):
+        _run(_experiment(tmp_path, steps, eval_every=80))
+    rows = run_logs.read_rows(str(tmp_path), "evaluator")
+    assert [row["actor_steps"] for row in rows] == [0, 80, 160, 240]
+
+
+@pytest.mark.slow
+def test_killed_ten_times(tmp_path):
+    """Same counters and a return within noise of a run that ran through."""
+    through, killed = tmp_path / "through", tmp_path / "killed"
+    program = _PROGRAM.format(steps=STEPS)
+
+    def start(workdir):
+        return subprocess.Popen(
+            [sys.executable, "-c", program, str(workdir)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    assert start(through).wait() == 0
+    random = np.random.default_rng(0)
+    for _ in range(10):
+        process = start(killed)
+        process.stdout.readline()
+        time.sleep(random.uniform(2.0, 6.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start(killed).wait() == 0
+    assert _steps_counted(killed) == _steps_counted(through)
+    returns = []
+    for workdir in (through, killed):
+        rows = run_logs.read_rows(str(workdir), "actor_0")
+        assert [row["actor_steps"] for row in rows] == list(range(8, STEPS + 1, 8))
+        returns.append(np.mean([row["episode_return"] for row in rows[-40:]]))
+        evaluations = run_logs.read_rows(str(workdir), "evaluator")
+        assert [row["actor_steps"] for row in evaluations] == [0, 400, 800, 1200]
+    assert returns[0] > 5.3 and returns[1] > 5.3  # of 8; a uniform choice has 2.7
