@@ -130,6 +130,7 @@ _SETTINGS = settings.Settings(
         "policy_hidden_sizes": "Units of the policy's hidden layers.",
         "critic_hidden_sizes": "Units of the critic's hidden layers.",
         "critic_rnn_size": "LSTM units of the critic; 0: no RNN.",
+        "burn_in": "Rows that overlap the sequence before only warm the LSTM's state.",
         "variable_update_period": "Actor steps between fetches of variables "
         "(distributed launches).",
     },

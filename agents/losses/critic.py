@@ -76,6 +76,20 @@ def observed_states(valid: tf.Tensor) -> tf.Tensor:
     return tf.maximum(valid, follows)
 
 
+def warm_rows(start_of_episode: tf.Tensor, burn_in: int) -> tf.Tensor:
+    """1 in rows where a recurrent critic's state knows enough of what came before.
+
+    That is after `burn_in` rows (R2D2, https://openreview.net/forum?id=r1lyTjAqYX), or
+    anywhere in a sequence that begins with its episode: before that there is nothing.
+
+    Args:
+      start_of_episode: whether a row begins an episode [B, T].
+      burn_in: rows that only warm the state.
+    """
+    time = tf.range(tf.shape(start_of_episode)[1])[None]  # [1, T]
+    return tf.cast((time >= burn_in) | start_of_episode[:, :1], tf.float32)
+
+
 def masked_mean(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Mean of `values` where `mask` (same shape) is 1; 0 if it is 0 everywhere."""
     return tf.math.divide_no_nan(tf.reduce_sum(values * mask), tf.reduce_sum(mask))

@@ -34,6 +34,9 @@ class MPOConfig:
     critic_rnn_size: int = (
         256  # LSTM units (Table 5: "with RNN"; the size is ours), 0: no
     )
+    # Rows of a sequence that the one before has trained only warm the LSTM's state,
+    # which begins every sequence at zero; ours.
+    burn_in: bool = True
 
     # Optimisation.
     discount: float = 0.99  # Acme
@@ -104,6 +107,13 @@ class MPOConfig:
                 f"({self.min_replay_size}): nothing would ever be sampled"
             )
         check_not_negative(self, "samples_per_insert")
+
+    @property
+    def burn_in_steps(self) -> int:
+        """Rows at a sequence's start that train nothing, unless its episode begins."""
+        if not (self.burn_in and self.critic_rnn_size):
+            return 0
+        return self.sequence_length - 1 - self.sequence_period
 
 
 @dataclasses.dataclass(frozen=True)

@@ -184,13 +184,14 @@ class MPOLearner(acme.Learner):
                 tf.cast(data.extras["valid"], tf.float32),
                 self._config.discount,
             )
-            loss = critic_loss.masked_mean(td.loss, td.mask)
+            trained = td.mask * self._warm_rows(data)[:, :-1]
+            loss = critic_loss.masked_mean(td.loss, trained)
         if self._config.improvement_critic == "online":
             values = loss_fn.values(networks.critic, features, evaluation.actions)
         stats = {
             "loss_critic": loss,
-            "td_error_abs": critic_loss.masked_mean(tf.abs(td.error), td.mask),
-            "td_target": critic_loss.masked_mean(td.target, td.mask),
+            "td_error_abs": critic_loss.masked_mean(tf.abs(td.error), trained),
+            "td_target": critic_loss.masked_mean(td.target, trained),
         }
         return tape.gradient(loss, self._critic_variables), stats, values
 
@@ -199,7 +200,7 @@ class MPOLearner(acme.Learner):
     ) -> tuple[list[tf.Tensor], list[tf.Tensor], dict[str, tf.Tensor]]:
         """Gradients of the policy and of the duals, and what to log."""
         networks, data = self._networks, sample.data
-        states = critic_loss.observed_states(
+        states = self._warm_rows(data) * critic_loss.observed_states(
             tf.cast(data.extras["valid"], tf.float32)
         )  # [B, T]
         prior = networks.prior(data) if networks.prior is not None else None
@@ -217,6 +218,11 @@ class MPOLearner(acme.Learner):
         )
         stats = {k: critic_loss.masked_mean(v, states) for k, v in stats.items()}
         return policy, duals, {"loss_policy_total": loss, **stats}
+
+    def _warm_rows(self, data: Any) -> tf.Tensor:
+        """1 in rows that train critic and policy, as far as they are valid [B, T]."""
+        steps = self._config.burn_in_steps
+        return critic_loss.warm_rows(data.start_of_episode, steps)
 
     def parts(self, sample: reverb.ReplaySample) -> dict[str, Callable[[], object]]:
         """The step's parts by name, each compiled, for a profile; none changes a thing.

@@ -125,7 +125,8 @@ class CategoricalPolicy(snt.Module):
 class SequenceCritic(snt.Module, abc.ABC):
     """Q along a sequence: representation, LSTM, and a head that a subclass adds.
 
-    The LSTM starts every sequence from a zero state. It reads states, not actions, so
+    The LSTM starts every sequence from a zero state, which the sequence's first rows
+    may be spent to warm (`MPOConfig.burn_in`). It reads states, not actions, so
     that each step's value of any action is exact, and states are read once however
     many actions are evaluated there.
     """

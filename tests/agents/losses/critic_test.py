@@ -82,3 +82,10 @@ def test_bad_input():
         _td([1, 2], [1, 2], [0, 0], [1, 1], [1, 1], gamma=1.5)
     with pytest.raises(ValueError, match="T of 2 or more"):
         _td([1], [1], [0], [1], [1])
+
+
+def test_warm_rows():
+    start = tf.constant([[True, False, False, False], [False, False, True, False]])
+    expected = [[1, 1, 1, 1], [0, 0, 1, 1]]
+    assert critic.warm_rows(start, 2).numpy().tolist() == expected
+    assert critic.warm_rows(start, 0).numpy().tolist() == [[1] * 4] * 2

@@ -13,6 +13,15 @@ def test_table_5():
     assert (config.learning_rate, config.eta_y) == (2e-4, 0.01)
 
 
+def test_burn_in_is_the_overlap():
+    # Rows 0 to 3 of a sequence are rows 5 to 8 of the one before, which trained them;
+    # its row 9 was but a bootstrap.
+    assert HelmsCatConfig(sequence_length=10, sequence_period=5).burn_in_steps == 4
+    assert HelmsCatConfig(sequence_length=10, sequence_period=9).burn_in_steps == 0
+    assert HelmsCatConfig(critic_rnn_size=0).burn_in_steps == 0
+    assert HelmsCatConfig(burn_in=False).burn_in_steps == 0
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [

@@ -108,6 +108,32 @@ def test_equal_seeds_give_equal_networks():
     assert _equal(_values(first.policy), _values(first.target_policy))
 
 
+def test_rows_of_the_burn_in_only_warm_the_state():
+    """Rewards of rows that the sequence before has trained teach nothing here."""
+
+    def outcome(start, fill, **overrides):
+        sample = _batch()
+        reward = sample.data.reward.numpy()
+        reward[:, 0] = fill
+        flags = np.zeros_like(reward, bool)
+        flags[:, 0] = start
+        data = sample.data._replace(
+            reward=tf.constant(reward), start_of_episode=tf.constant(flags)
+        )
+        batch = reverb.ReplaySample(info=(), data=data)
+        learner, networks = _learner([batch], sequence_period=2, **overrides)
+        learner.step()
+        return _values(networks.critic)
+
+    assert _equal(outcome(False, 0.0), outcome(False, 7.0))
+    # But the first rows of an episode are trained in no sequence before.
+    assert not _equal(outcome(True, 0.0), outcome(True, 7.0))
+    for without in ({"burn_in": False}, {"critic_rnn_size": 0}):
+        assert not _equal(
+            outcome(False, 0.0, **without), outcome(False, 7.0, **without)
+        )
+
+
 def test_padding_teaches_nothing():
     """Rows after the final observation may hold anything."""
 
