@@ -5,8 +5,11 @@ Shape letters: N samples, K components, D action; [...] any leading dimensions.
 
 from __future__ import annotations
 
+import abc
+from collections.abc import Mapping
 from typing import NamedTuple
 
+import sonnet as snt
 import tensorflow as tf
 
 from agents.losses import gaussian
@@ -47,14 +50,9 @@ class Mixture(NamedTuple):
     def sample(self, count: int, seed: tf.Tensor) -> tf.Tensor:
         """Draws [N, ..., D]: a component, then from it; seed is int32 [2]."""
         seeds = tf.random.experimental.stateless_split(seed, 2)
-        shape = tf.concat([[count], tf.shape(self.logits)], axis=0)
-        uniform = tf.random.stateless_uniform(
-            shape, seeds[0], minval=1e-20, dtype=self.logits.dtype
-        )
-        # The largest of logits with Gumbel noise is a draw of the categorical.
-        noisy = self.logits - tf.math.log(-tf.math.log(uniform))  # [N, ..., K]
+        component = sample_categorical(self.logits, count, seeds[0])  # [N, ...]
         chosen = tf.one_hot(
-            tf.argmax(noisy, axis=-1), shape[-1], dtype=self.means.dtype
+            component, tf.shape(self.logits)[-1], dtype=self.means.dtype
         )[..., None]  # [N, ..., K, 1]
         mean = tf.reduce_sum(chosen * self.means, axis=-2)  # [N, ..., D]
         stddev = tf.reduce_sum(chosen * self.stddevs, axis=-2)
@@ -69,3 +67,27 @@ class Mixture(NamedTuple):
         return tf.gather(
             self.means, component, axis=-2, batch_dims=component.shape.rank
         )
+
+
+def sample_categorical(logits: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
+    """Draws int64 [N, ...] of logits [..., K]; seed is int32 [2]."""
+    shape = tf.concat([[count], tf.shape(logits)], axis=0)
+    uniform = tf.random.stateless_uniform(shape, seed, minval=1e-20, dtype=logits.dtype)
+    # The largest of logits with Gumbel noise is a draw of the categorical.
+    return tf.argmax(logits - tf.math.log(-tf.math.log(uniform)), axis=-1)
+
+
+class PolicyNetwork(snt.Module, abc.ABC):
+    """pi(.|x) of an observation, name -> [..., n]."""
+
+    @abc.abstractmethod
+    def __call__(self, observation: Mapping[str, tf.Tensor]) -> Gaussian | Mixture:
+        """The distribution [..., D]."""
+
+    def draw(self, observation: Mapping[str, tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
+        """One draw [..., D], for acting; seed is int32 [2]."""
+        return self(observation).sample(1, seed)[0]
+
+    def mode(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The likeliest [..., D], for acting."""
+        return self(observation).mode()

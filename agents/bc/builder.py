@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import sonnet as snt
 import tensorflow as tf
 import tensorflow_probability as tfp
 from acme import specs
 
 from agents.bc.policy import BcPolicy
 from agents.builder import Observation
-from agents.distributions import Gaussian
+from agents.distributions import Gaussian, PolicyNetwork
 from agents.hierarchical_bc.policy import HierarchicalBcPolicy
 from agents.mpo.builder import check_fits
 from agents.mpo.config import GaussianMPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
 
 
-class FineTunedPolicy(snt.Module):
+class FineTunedPolicy(PolicyNetwork):
     """N(mean(x), stddev^2): all of a behaviour clone can be trained, stddev too.
 
     The clone's deviation is fixed while it learns offline; here it is where each

@@ -98,6 +98,14 @@ class SkillLinears(snt.Module):
             for k, x in enumerate(inputs)
         ]
 
+    def of_skill(self, inputs: tf.Tensor, skill: tf.Tensor) -> tf.Tensor:
+        """Maps inputs [N, in] by the layers of skills [N] to [N, out].
+
+        Copies N layers and leaves the others alone: for acting, where N is 1.
+        """
+        product = tf.matmul(inputs[:, None], tf.gather(self.w, skill))[:, 0]
+        return self._activation(product + tf.gather(self.b, skill))
+
 
 class MidLevel(snt.Module):
     """q(z_t | y_t, x_t): K MLPs with diagonal Gaussian heads, all in one pass."""
@@ -133,7 +141,23 @@ class MidLevel(snt.Module):
         x = tf.stack(self._head(skills), axis=1)  # [N, K, 2Z]
         x = tf.reshape(x, tf.concat([tf.shape(features)[:-1], tf.shape(x)[1:]], axis=0))
         x.set_shape(features.shape[:-1] + [self._num_skills, 2 * self._latent_dim])
-        mean, raw_stddev = tf.split(x, 2, axis=-1)
+        return self._gaussian(x)
+
+    def of_skill(
+        self, features: tf.Tensor, skill: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Of one skill [...] at each of features [..., P+O]: both [..., Z]."""
+        x, chosen = (
+            tf.reshape(features, [-1, features.shape[-1]]),
+            tf.reshape(skill, [-1]),
+        )
+        for layer in (*self._hidden, self._head):
+            x = layer.of_skill(x, chosen)
+        shape = tf.concat([tf.shape(features)[:-1], [2 * self._latent_dim]], axis=0)
+        return self._gaussian(tf.reshape(x, shape))
+
+    def _gaussian(self, head: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        mean, raw_stddev = tf.split(head, 2, axis=-1)
         return mean, networks.bounded_stddev(raw_stddev, *self._bounds)
 
 
@@ -172,7 +196,22 @@ class HelmsNetworks(OfflineNetworks):
         self, proprio: tf.Tensor, objects: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z | y, x) of normalised [..., .] for every y: mean, stddev [..., K, Z]."""
-        mean, stddev = self.mid_level(tf.concat([proprio, objects], axis=-1))
+        return self._without_noise_if_discrete(
+            *self.mid_level(tf.concat([proprio, objects], axis=-1))
+        )
+
+    def latent_of_skill(
+        self, skill: tf.Tensor, proprio: tf.Tensor, objects: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The same of one skill [...] at each: mean, stddev [..., Z]."""
+        features = tf.concat([proprio, objects], axis=-1)
+        return self._without_noise_if_discrete(
+            *self.mid_level.of_skill(features, skill)
+        )
+
+    def _without_noise_if_discrete(
+        self, mean: tf.Tensor, stddev: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         if self.config.variant == "discrete":
             stddev = tf.zeros_like(stddev)
         return mean, stddev

@@ -34,6 +34,12 @@ class Skills(FrozenLatentModel):
         """q(z | y, x) of every skill: mean and standard deviation, both [..., K, Z]."""
         return self._networks.latent(*self._features(observation))
 
+    def mid_level_of(
+        self, skill: tf.Tensor, observation: Observation
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """q(z | y, x) of one skill [...] at each observation: both [..., Z]."""
+        return self._networks.latent_of_skill(skill, *self._features(observation))
+
     def decode(
         self,
         skill: tf.Tensor,
@@ -57,10 +63,8 @@ class Skills(FrozenLatentModel):
         """
         if action_noise and seed is None:
             raise ValueError("action_noise needs a seed")
-        mean, stddev = self.mid_level(observation)
-        latent = tf.gather(mean, skill, axis=-2, batch_dims=skill.shape.rank)
+        latent, stddev = self.mid_level_of(skill, observation)
         if seed is not None:
-            stddev = tf.gather(stddev, skill, axis=-2, batch_dims=skill.shape.rank)
             seeds = tf.random.experimental.stateless_split(seed, 2)
             noise = tf.random.stateless_normal(tf.shape(latent), seeds[0])
             latent += stddev * noise

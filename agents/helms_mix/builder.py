@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import sonnet as snt
 import tensorflow as tf
 from acme import specs
 
@@ -40,7 +39,7 @@ class HelmsMixBuilder(LatentMPOBuilder):
     ) -> mix_networks.MixturePolicy:
         """A new high level over components as `components` of the config says."""
         config, skills = self._config, self._skills
-        components: snt.Module
+        components: mix_networks.Components
         if config.components == "posteriors":
             components = mix_networks.SkillComponents(skills.trainable_networks())
         elif config.components == "frozen":

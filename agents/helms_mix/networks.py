@@ -5,24 +5,40 @@ Shape letters: K skills, Z latent, H features; [...] any leading dimensions.
 
 from __future__ import annotations
 
+import abc
+
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
 from agents.builder import Observation
-from agents.distributions import Mixture
+from agents.distributions import Mixture, PolicyNetwork, sample_categorical
 from agents.helms.networks import HelmsNetworks, MidLevel
 from agents.helms.skills import Skills
 from agents.mpo import networks as mpo_networks
 
 
-class MixturePolicy(snt.Module):
+class Components(snt.Module, abc.ABC):
+    """pi(z|y, x) of all y, or of one."""
+
+    @abc.abstractmethod
+    def __call__(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
+        """Maps raw name -> [..., n] to mean and stddev [..., K, Z]."""
+
+    @abc.abstractmethod
+    def of_skill(
+        self, skill: tf.Tensor, observation: Observation
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Of one skill [...] at each observation: mean and stddev [..., Z]."""
+
+
+class MixturePolicy(PolicyNetwork):
     """pi(z|x) = sum_y pi(y|x) pi(z|y, x)."""
 
     def __init__(
-        self, high_level: mpo_networks.CategoricalPolicy, components: snt.Module
+        self, high_level: mpo_networks.CategoricalPolicy, components: Components
     ):
-        """Joins them; components map an observation to mean, stddev [..., K, Z]."""
+        """Joins them."""
         super().__init__(name="policy")
         self._high_level = high_level
         self._components = components
@@ -32,8 +48,23 @@ class MixturePolicy(snt.Module):
         mean, stddev = self._components(observation)
         return Mixture(self._high_level(observation), mean, stddev)
 
+    def draw(self, observation: Observation, seed: tf.Tensor) -> tf.Tensor:
+        """What `Mixture.sample` draws, without the components that were not chosen."""
+        seeds = tf.random.experimental.stateless_split(seed, 2)
+        logits = self._high_level(observation)
+        skill = sample_categorical(logits, 1, seeds[0])[0]
+        mean, stddev = self._components.of_skill(skill, observation)
+        shape = tf.concat([[1], tf.shape(mean)], axis=0)
+        noise = tf.random.stateless_normal(shape, seeds[1], dtype=mean.dtype)[0]
+        return mean + stddev * noise
 
-class SkillComponents(snt.Module):
+    def mode(self, observation: Observation) -> tf.Tensor:
+        """The mean of the likeliest component [..., Z]."""
+        skill = tf.argmax(self._high_level(observation), axis=-1)
+        return self._components.of_skill(skill, observation)[0]
+
+
+class SkillComponents(Components):
     """A copy of the skills' mid level that can be trained, with its normalisation."""
 
     def __init__(self, networks: HelmsNetworks):
@@ -43,13 +74,22 @@ class SkillComponents(snt.Module):
         self._mid_level = networks.mid_level
 
     def __call__(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
-        """Maps raw "proprio" and "objects" to mean and stddev [..., K, Z]."""
+        """See `Components`; reads "proprio" and "objects"."""
+        return self._mid_level(self._features(observation))
+
+    def of_skill(
+        self, skill: tf.Tensor, observation: Observation
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `Components`."""
+        return self._mid_level.of_skill(self._features(observation), skill)
+
+    def _features(self, observation: Observation) -> tf.Tensor:
         proprio, objects = self._normalizers
         inputs = proprio(observation["proprio"]), objects(observation["objects"])
-        return self._mid_level(tf.concat(inputs, axis=-1))
+        return tf.concat(inputs, axis=-1)
 
 
-class FrozenComponents(snt.Module):
+class FrozenComponents(Components):
     """The frozen skills' mid level as it is."""
 
     def __init__(self, skills: Skills):
@@ -57,11 +97,17 @@ class FrozenComponents(snt.Module):
         self._skills = skills
 
     def __call__(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
-        """Maps raw "proprio" and "objects" to mean and stddev [..., K, Z]."""
+        """See `Components`; reads "proprio" and "objects"."""
         return self._skills.mid_level(observation)
 
+    def of_skill(
+        self, skill: tf.Tensor, observation: Observation
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `Components`."""
+        return self._skills.mid_level_of(skill, observation)
 
-class NewComponents(snt.Module):
+
+class NewComponents(Components):
     """New components, as many and as large, over an input layer of their own."""
 
     def __init__(
@@ -78,5 +124,11 @@ class NewComponents(snt.Module):
         self._mid_level = MidLevel(skills.config, input_size, rng)
 
     def __call__(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
-        """Maps name -> [..., n] to mean and stddev [..., K, Z]."""
+        """See `Components`."""
         return self._mid_level(self._representation(observation))
+
+    def of_skill(
+        self, skill: tf.Tensor, observation: Observation
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `Components`."""
+        return self._mid_level.of_skill(self._representation(observation), skill)

@@ -15,14 +15,13 @@ from typing import Any
 
 import dm_env
 import numpy as np
-import sonnet as snt
 import tensorflow as tf
 from acme import specs
 from acme.tf import networks as acme_networks
 
 from agents import networks as shared
 from agents.builder import Decision, Observation, Policy
-from agents.distributions import Gaussian
+from agents.distributions import Gaussian, PolicyNetwork
 from agents.mpo import networks as mpo_networks
 from agents.mpo.builder import MPOBuilder, check_fits
 from agents.mpo.config import SampledMPOConfig
@@ -30,7 +29,7 @@ from agents.mpo.sampled import GaussianPolicyLoss, SampledPolicyLoss
 from agents.offline.frozen import FrozenLatentModel
 
 
-class GaussianPolicy(snt.Module):
+class GaussianPolicy(PolicyNetwork):
     """pi(a|x): input representation, MLP, Acme's diagonal Gaussian head."""
 
     def __init__(
@@ -59,14 +58,14 @@ class LatentPolicy(Policy):
 
     def __init__(
         self,
-        network: snt.Module,
+        network: PolicyNetwork,
         decode: Callable[[tf.Tensor, Observation], tf.Tensor],
         greedy: bool = False,
     ):
         """Makes the policy.
 
         Args:
-          network: observation -> `Gaussian` or `Mixture`, its variables made.
+          network: its variables made.
           decode: of a latent [1, D] and an observation [1, n]: the action [1, A].
           greedy: take the mode instead of a draw.
         """
@@ -78,8 +77,8 @@ class LatentPolicy(Policy):
     def __call__(self, observation: Observation, seed: tf.Tensor) -> Decision:
         """See `Policy`; actions are clipped to [-1, 1], latents are as drawn."""
         batched = {key: value[None] for key, value in observation.items()}
-        output = self._network(batched)
-        latent = output.mode() if self._greedy else output.sample(1, seed)[0]
+        network = self._network
+        latent = network.mode(batched) if self._greedy else network.draw(batched, seed)
         action = tf.clip_by_value(self._decode(latent, batched), -1.0, 1.0)
         return Decision(latent=latent[0], action=action[0])
 
@@ -99,8 +98,8 @@ class ContinuousMPOBuilder(MPOBuilder[mpo_networks.MPONetworks], abc.ABC):
     @abc.abstractmethod
     def make_policy_network(
         self, environment_spec: specs.EnvironmentSpec, seed: int
-    ) -> snt.Module:
-        """A new policy: observation -> `Gaussian` or `Mixture`; variables come later.
+    ) -> PolicyNetwork:
+        """A new policy, whose variables come later.
 
         Raises:
           ValueError: the environment does not suit the agent.
@@ -184,7 +183,7 @@ class GaussianMPOBuilder(ContinuousMPOBuilder):
 
     def make_policy_network(
         self, environment_spec: specs.EnvironmentSpec, seed: int
-    ) -> snt.Module:
+    ) -> PolicyNetwork:
         """See `ContinuousMPOBuilder`."""
         config = self._config
         return GaussianPolicy(
