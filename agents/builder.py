@@ -10,7 +10,7 @@ latent, and the actor hands the environment the decoded action.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import reverb
@@ -23,21 +23,21 @@ Observation = Mapping[str, tf.Tensor]
 
 
 class Decision(NamedTuple):
-    """What a policy decides at one step, without batch dimension."""
+    """What a policy decides at one step of M environments."""
 
-    latent: tf.Tensor  # what replay stores
-    action: tf.Tensor  # what the environment takes, [D]
+    latent: tf.Tensor  # what replay stores, [M, ...]
+    action: tf.Tensor  # what the environment takes, [M, D]
 
 
 class Policy(tf.Module, abc.ABC):
-    """A policy as an actor runs it: one compiled call from observation to decision."""
+    """A policy as actors run it: one compiled call from observations to decisions."""
 
     @abc.abstractmethod
     def __call__(self, observation: Observation, seed: tf.Tensor) -> Decision:
-        """Decides on one observation (no batch dimension).
+        """Decides on M observations.
 
         Args:
-          observation: name -> [size].
+          observation: name -> [M, size].
           seed: int32 [2]; equal seeds give equal decisions.
         """
 
@@ -93,6 +93,19 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
         """The policy that actors run, or the one that is evaluated."""
 
     @abc.abstractmethod
+    def make_actors(
+        self,
+        policy: Policy,
+        seed: int,
+        adders: Sequence[adders.Adder | None],
+        variable_source: core.VariableSource | None = None,
+    ) -> list[core.Actor]:
+        """Actors, one for each adder, that share the policy's calls.
+
+        Several run in a thread each and `leave` when they act no more. With a variable
+        source they start from the learner's variables.
+        """
+
     def make_actor(
         self,
         policy: Policy,
@@ -100,7 +113,8 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
         adder: adders.Adder | None = None,
         variable_source: core.VariableSource | None = None,
     ) -> core.Actor:
-        """An actor; with a variable source it starts from the learner's variables."""
+        """One actor, see `make_actors`."""
+        return self.make_actors(policy, seed, [adder], variable_source)[0]
 
     @abc.abstractmethod
     def make_learner(

@@ -1,10 +1,11 @@
 """What does an actor cost beside the environment that it steps?
 
-    python -m benchmarks.actor [--agent=helms_mix] [--episodes=10]
+    python -m benchmarks.actor [--agent=helms_mix] [--environments=4] [--episodes=5]
 
-An actor runs episodes as in a distributed program: one thread for TensorFlow, the
-policy and the frozen levels in one compiled call, every step written to a real Reverb
-server. In turn with it the bare environment steps the same actions from the same seeds.
+Actors run episodes as a node of a distributed program does (`--actors_per_process`): a
+thread for each environment and one for TensorFlow, the policy and the frozen levels in
+one compiled call for all, every step written to a real Reverb server. In turn with them
+a bare environment steps the same actions from the same seeds. All on one core.
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ import environments
 from agents.rl_agents import AGENTS
 from benchmarks import untrained
 from environments import wrappers
-from launchers import command, experiment
+from launchers import acting, command, experiment
 
 _AGENT = flags.DEFINE_string("agent", "helms_mix", f"Agent: {', '.join(AGENTS)}.")
+_ENVIRONMENTS = flags.DEFINE_integer(
+    "environments", 4, "Actors that share a process.", lower_bound=1
+)
 _EPISODES = flags.DEFINE_integer(
-    "episodes", 10, "Episodes of each of the two.", lower_bound=1
+    "episodes", 5, "Episodes of each environment.", lower_bound=1
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of episodes and weights.", lower_bound=0)
 
@@ -80,54 +84,76 @@ class _TimedActor:
         return timed
 
 
-def measure(agent: str, episodes: int, seed: int) -> dict[str, float]:
-    """Runs actor and bare environment in turns, an episode each.
+def measure(
+    agent: str, num_environments: int, rounds: int, seed: int
+) -> dict[str, float]:
+    """Runs actors and bare environment in turns, an episode each in every round.
 
     Returns:
       Control steps a second of both, resets included, their ratio, and the
       microseconds of CPU of a step's parts.
     """
-    bare = environments.make(domain_randomization=True, max_action_delay=2, seed=seed)
-    environment = _Recorded(bare)
-    spec = specs.make_environment_spec(environment)
+    recorded = [
+        _Recorded(
+            environments.make(domain_randomization=True, max_action_delay=2, seed=seed)
+        )
+        for _ in range(num_environments)
+    ]
+    spec = specs.make_environment_spec(recorded[0])
     made = AGENTS[agent]
     builder = made.builder(made.config_type(), untrained.frozen(made.model, seed))
     server = reverb.Server(builder.make_replay_tables(spec, limit_rate=False))
     client = reverb.Client(f"localhost:{server.port}")
-    policy = builder.make_policy(builder.make_networks(spec, seed))
-    actor = _TimedActor(builder.make_actor(policy, seed, builder.make_adder(client)))
-    loop = EnvironmentLoop(environment, actor, logger=loggers.NoOpLogger())
-    steps, acting, stepping = 0, 0.0, 0.0
-    for episode in range(episodes + 1):
-        episode_seed = experiment.derive_seed(seed, "benchmark", episode)
-        bare.seed_episode(episode_seed)
+    actors = builder.make_actors(
+        builder.make_policy(builder.make_networks(spec, seed)),
+        seed,
+        [builder.make_adder(client) for _ in recorded],
+    )
+    timed = [_TimedActor(actor) for actor in actors]
+    loops = [
+        EnvironmentLoop(environment, actor, logger=loggers.NoOpLogger())
+        for environment, actor in zip(recorded, timed, strict=True)
+    ]
+    steps, acting_time, stepping_time = 0, 0.0, 0.0
+    for round_ in range(rounds + 1):
+        seeds = [
+            experiment.derive_seed(seed, "benchmark", round_, i)
+            for i in range(num_environments)
+        ]
+        for environment, episode_seed in zip(recorded, seeds, strict=True):
+            environment.seed_episode(episode_seed)
         begin = time.perf_counter()
-        loop.run_episode()
+        acting.run_together([loop.run_episode for loop in loops])
         acted = time.perf_counter() - begin
-        actions = list(environment.actions)
-        bare.seed_episode(episode_seed)
+        actions = [list(environment.actions) for environment in recorded]
         begin = time.perf_counter()
-        bare.reset()
-        for action in actions:
-            bare.step(action)
+        bare = recorded[0].environment
+        for episode_seed, episode in zip(seeds, actions, strict=True):
+            bare.seed_episode(episode_seed)
+            bare.reset()
+            for action in episode:
+                bare.step(action)
         stepped = time.perf_counter() - begin
-        if episode:  # the first one compiles
-            steps += len(actions)
-            acting += acted
-            stepping += stepped
+        if round_:  # the first one compiles
+            steps += sum(map(len, actions))
+            acting_time += acted
+            stepping_time += stepped
         else:
-            actor.seconds.clear()
-            environment.seconds = 0.0
+            for actor, environment in zip(timed, recorded, strict=True):
+                actor.seconds.clear()
+                environment.seconds = 0.0
     server.stop()
-    us, cpu = 1e6 / steps, actor.seconds
+    us = 1e6 / steps
+    cpu = sum((actor.seconds for actor in timed), collections.Counter())
     return {
-        "steps_per_second": steps / acting,
-        "environment_steps_per_second": steps / stepping,
-        "ratio": stepping / acting,
-        "cpu_us_environment": us * environment.seconds,
+        "steps_per_second": steps / acting_time,
+        "environment_steps_per_second": steps / stepping_time,
+        "ratio": stepping_time / acting_time,
+        "cpu_us_environment": us * sum(e.seconds for e in recorded),
         "cpu_us_policy": us * cpu["select_action"],
         "cpu_us_replay": us * (cpu["observe"] + cpu["observe_first"]),
-        "episodes": episodes,
+        "environments": num_environments,
+        "episodes": rounds * num_environments,
     }
 
 
@@ -140,10 +166,10 @@ def main(argv: list[str]) -> None:
             raise ValueError(f"{_AGENT.value} acts on images; valid: agents on state")
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    result = measure(_AGENT.value, _EPISODES.value, _SEED.value) | {
-        "agent": _AGENT.value,
-        "cores": os.cpu_count(),
-    }
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+    result = measure(
+        _AGENT.value, _ENVIRONMENTS.value, _EPISODES.value, _SEED.value
+    ) | {"agent": _AGENT.value, "cores": os.cpu_count()}
     for name, value in result.items():
         print(f"{name:35s}{value if isinstance(value, str) else round(value, 4)}")
     print(json.dumps(result))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dm_env
@@ -89,3 +90,28 @@ def raise_if(stopped: Callable[[], bool]) -> None:
     """Raises `Stopped` if the program is stopping."""
     if stopped():
         raise Stopped("the program is stopping")
+
+
+def run_together(loops: Sequence[Callable[[], None]]) -> None:
+    """Calls all, each in a thread of its own if there are several; waits for all.
+
+    Raises:
+      Exception: the first that was raised, when all have ended.
+    """
+    if len(loops) == 1:
+        return loops[0]()
+    errors: list[BaseException] = []
+
+    def call(loop: Callable[[], None]) -> None:
+        try:
+            loop()
+        except BaseException as e:
+            errors.append(e)
+
+    threads = [threading.Thread(target=call, args=(loop,)) for loop in loops]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]

@@ -9,6 +9,7 @@ from typing import Any
 
 from launchers import agent_evaluation, experiment, files, run_logs, single_process
 from launchers.experiment import RunConfig
+from launchers.layout import Layout
 
 
 def train(
@@ -16,6 +17,7 @@ def train(
     launch: str = "single_process",
     num_actors: int = 1,
     report: Callable[[str], None] = print,
+    layout: Layout | None = None,
 ) -> dict[str, Any]:
     """Trains until the budget is spent; goes on where an earlier call stopped.
 
@@ -27,6 +29,7 @@ def train(
       launch: single_process, local_mt or local_mp.
       num_actors: how many, in one process always 1.
       report: receives lines of progress.
+      layout: of a distributed program.
 
     Returns:
       The summary, see `run`.
@@ -37,7 +40,7 @@ def train(
       FloatingPointError: something was not finite; the last good checkpoint is kept.
     """
     made, resumed = prepare(config, launch, num_actors)
-    return run(made, launch, num_actors, resumed, report)
+    return run(made, launch, num_actors, resumed, report, layout)
 
 
 def prepare(
@@ -69,6 +72,7 @@ def run(
     num_actors: int = 1,
     resumed: bool = False,
     report: Callable[[str], None] = print,
+    layout: Layout | None = None,
 ) -> dict[str, Any]:
     """Runs an experiment that is made and recorded.
 
@@ -87,7 +91,7 @@ def run(
         from launchers import program  # Launchpad is not needed in one process
 
         program.hide_gpu()
-        stopped_by = program.run(made, num_actors, launch, report)
+        stopped_by = program.run(made, num_actors, launch, report, layout)
     seconds = time.time() - begin
     counts = _counts(made.workdir)
     last: dict[str, Any] = {}

@@ -57,8 +57,10 @@ class CheckpointExpert:
         grouped = observations.group(timestep.observation)
         seed = tf.constant([self._seed, self._decisions], tf.int32)
         self._decisions += 1
-        decision = self._decide({k: tf.constant(v) for k, v in grouped.items()}, seed)
-        return np.clip(decision.action.numpy(), -1.0, 1.0)
+        decision = self._decide(
+            {k: tf.constant(v[None]) for k, v in grouped.items()}, seed
+        )
+        return np.clip(decision.action[0].numpy(), -1.0, 1.0)
 
 
 def pin(workdir: str) -> str:

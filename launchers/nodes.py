@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import pathlib
 import signal
@@ -14,7 +15,7 @@ from typing import Any
 import launchpad as lp
 import reverb
 import tensorflow as tf
-from acme import EnvironmentLoop
+from acme import EnvironmentLoop, core
 from acme.utils import counting
 from launchpad import context
 
@@ -135,7 +136,7 @@ class LearnerNode:
 
     def _learn(self) -> None:
         try:
-            saved = time.monotonic()
+            saved = -math.inf  # the first step shows that saving works
             while not self._stop.is_set():
                 self._learner.step()
                 if time.monotonic() - saved >= self._checkpoint_seconds:
@@ -147,27 +148,51 @@ class LearnerNode:
 
 
 class ActorNode:
-    """Acts and fills replay."""
+    """Acts and fills replay: actors in threads that share the policy's calls."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        indices: Sequence[int],
+        replay: reverb.Client,
+        learner: Any,
+        counter: Any,
+    ):
+        """`indices` are the actors' numbers in the program."""
+        stop = enter_node(one_thread=True)
+        builder = experiment.builder_factory()
+        done = int(counter.get_counts().get("actor_steps", 0))
+        networks = builder.make_networks(experiment.environment_spec, experiment.seed)
+        actors = builder.make_actors(
+            builder.make_policy(networks),
+            derive_seed(experiment.seed, "actor", indices[0], done),
+            [builder.make_adder(replay, stop.is_set) for _ in indices],
+            learner,
+        )
+        self._actors = [
+            _Actor(experiment, index, done, actor, counter, stop)
+            for index, actor in zip(indices, actors, strict=True)
+        ]
+
+    def run(self) -> None:
+        """Works until the program stops."""
+        acting.run_together([actor.run for actor in self._actors])
+
+
+class _Actor:
+    """One actor in an environment of its own."""
 
     def __init__(
         self,
         experiment: Experiment,
         index: int,
-        replay: reverb.Client,
-        learner: Any,
+        done: int,
+        actor: core.Actor,
         counter: Any,
+        stop: threading.Event,
     ):
-        self._stop = enter_node(one_thread=True)
-        builder = experiment.builder_factory()
-        counts = counter.get_counts()
-        done = int(counts.get("actor_steps", 0))
-        networks = builder.make_networks(experiment.environment_spec, experiment.seed)
-        self._actor = builder.make_actor(
-            builder.make_policy(networks),
-            derive_seed(experiment.seed, "actor", index, done),
-            builder.make_adder(replay, self._stop.is_set),
-            learner,
-        )
+        self._stop = stop
+        self._actor = actor
         self._logger = run_logs.make_logger(
             experiment.workdir, f"actor_{index}", "actor_steps"
         )
@@ -176,7 +201,7 @@ class ActorNode:
         )
         self._loop = EnvironmentLoop(
             self._environment,
-            acting.Hooked(self._actor, self._after_step),
+            acting.Hooked(actor, self._after_step),
             counter=counting.Counter(counter, "actor", time_delta=0.0),
             logger=self._logger,
             observers=[acting.SuccessObserver()],
@@ -198,6 +223,8 @@ class ActorNode:
             # While the program stops, others are gone before us.
             if not self._stop.is_set():
                 raise
+        finally:
+            self._actor.leave()
         self._environment.close()
 
 

@@ -26,18 +26,27 @@ from launchpad.nodes.python.local_multi_processing import PythonProcess
 
 from launchers import nodes, run_logs
 from launchers.experiment import Experiment
+from launchers.layout import Layout
 
 _OUTPUT = "output"
 
 
-def make_program(experiment: Experiment, num_actors: int) -> lp.Program:
-    """The program of an experiment with so many actors.
+def make_program(
+    experiment: Experiment, num_actors: int, layout: Layout | None = None
+) -> lp.Program:
+    """The program of an experiment.
+
+    Args:
+      experiment: what its nodes run.
+      num_actors: in all.
+      layout: how they are spread; None: as `Layout` has it.
 
     Raises:
       ValueError: no actor.
     """
     if num_actors < 1:
         raise ValueError(f"num_actors must be at least 1, got {num_actors}")
+    layout = layout or Layout()
     program = lp.Program("helms")
     with program.group("replay"):
         replay = program.add_node(lp.ReverbNode(nodes.ReplayTables(experiment)))
@@ -52,9 +61,13 @@ def make_program(experiment: Experiment, num_actors: int) -> lp.Program:
             lp.CourierNode(nodes.EvaluatorNode, experiment, learner, counter)
         )
     with program.group("actor"):
-        for i in range(num_actors):
+        together = layout.actors_per_process
+        for first in range(0, num_actors, together):
+            indices = list(range(first, min(first + together, num_actors)))
             program.add_node(
-                lp.CourierNode(nodes.ActorNode, experiment, i, replay, learner, counter)
+                lp.CourierNode(
+                    nodes.ActorNode, experiment, indices, replay, learner, counter
+                )
             )
     with program.group("coordinator"):
         program.add_node(lp.CourierNode(nodes.CoordinatorNode, experiment, counter))
@@ -66,6 +79,7 @@ def run(
     num_actors: int,
     launch: str,
     report: Callable[[str], None] = print,
+    layout: Layout | None = None,
 ) -> str:
     """Launches the program and waits until it has stopped.
 
@@ -74,6 +88,7 @@ def run(
       num_actors: how many.
       launch: local_mt or local_mp.
       report: receives a line of progress now and then.
+      layout: see `make_program`.
 
     Returns:
       What ended it: max_actor_steps, run_seconds or signal.
@@ -81,7 +96,7 @@ def run(
     Raises:
       RuntimeError: a node failed.
     """
-    program = make_program(experiment, num_actors)
+    program = make_program(experiment, num_actors, layout)
     reason = pathlib.Path(experiment.workdir) / nodes.STOPPED
     reason.unlink(missing_ok=True)
     if not flags.FLAGS.is_parsed():

@@ -17,6 +17,7 @@ from absl import flags
 from agents.mpo.config import MPOConfig
 from agents.rl_agents import AGENTS
 from launchers import command, settings
+from launchers.layout import Layout
 
 _AGENT = flags.DEFINE_string("agent", "helms_cat", f"Agent: {', '.join(AGENTS)}.")
 _SKILLS = flags.DEFINE_string(
@@ -55,6 +56,11 @@ _DEBUG = flags.DEFINE_bool(
     "(single_process).",
 )
 _NUM_ACTORS = flags.DEFINE_integer("num_actors", 1, "Actors of a distributed launch.")
+_ACTORS_PER_PROCESS = flags.DEFINE_integer(
+    "actors_per_process",
+    1,
+    "Actors that share a process and their policy's calls, in a distributed launch.",
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Of networks, draws and environments.")
 _DOMAIN_RANDOMIZATION = flags.DEFINE_bool(
     "domain_randomization", True, "Draw the physics anew for each episode."
@@ -218,6 +224,7 @@ def main(argv: Sequence[str]) -> None:
 
         if _DEBUG.value:
             tf.config.run_functions_eagerly(True)
+        layout = Layout(actors_per_process=_ACTORS_PER_PROCESS.value)
         made, resumed = agent_training.prepare(config, _LAUNCH.value, _NUM_ACTORS.value)
     if resumed:
         print(f"goes on with the run in {config.workdir}", flush=True)
@@ -228,6 +235,7 @@ def main(argv: Sequence[str]) -> None:
             _NUM_ACTORS.value,
             resumed,
             report=lambda line: print(line, flush=True),
+            layout=layout,
         )
     except (RuntimeError, FloatingPointError) as e:
         print(f"error: {e}", file=sys.stderr)

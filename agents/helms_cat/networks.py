@@ -1,7 +1,7 @@
 """HeLMS-cat's policy: a skill a step, decoded by frozen levels.
 
-Shape letters: K skills, D action, P proprioception, O objects; [...] any leading
-dimensions.
+Shape letters: M environments, K skills, D action, P proprioception, O objects; [...]
+any leading dimensions.
 """
 
 from __future__ import annotations
@@ -56,8 +56,7 @@ class SkillPolicy(Policy):
         self, observation: Mapping[str, tf.Tensor], seed: tf.Tensor
     ) -> Decision:
         """See `Policy`."""
-        batched = {key: value[None] for key, value in observation.items()}
-        logits = self._high_level(batched)  # [1, K]
+        logits = self._high_level(observation)  # [M, K]
         skill_seed, latent_seed = tf.unstack(
             tf.random.experimental.stateless_split(seed, 2)
         )
@@ -68,9 +67,9 @@ class SkillPolicy(Policy):
                 logits, 1, seed=skill_seed, dtype=tf.int32
             )[:, 0]
         action = self._skills.decode(
-            skill, batched, seed=latent_seed if self._sample_latent else None
+            skill, observation, seed=latent_seed if self._sample_latent else None
         )
-        return Decision(latent=skill[0], action=action[0])
+        return Decision(skill, action)
 
     @property
     def learned_variables(self) -> list[tf.Variable]:

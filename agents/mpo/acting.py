@@ -1,7 +1,15 @@
-"""Acting: one compiled call a step; replay gets the latent, not the action."""
+"""Acting: one compiled call for all actors of a process; replay gets the latent.
+
+A call costs a processor about as much for a few observations as for one, so actors that
+share a process share their calls: each waits until all have asked.
+
+Shape letters: M actors that share a policy, D action; [...] of one actor.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
 from typing import Any
 
 import dm_env
@@ -13,38 +21,103 @@ from acme.tf import variable_utils
 from agents.builder import Policy
 
 
+class PolicyRunner:
+    """Runs a policy for M actors, each in a thread of its own if there are several."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        seed: int,
+        num_actors: int = 1,
+        variable_client: variable_utils.VariableClient | None = None,
+    ):
+        """All randomness comes from (seed, number of the call), and the actor's row."""
+        self._policy = tf.function(policy.__call__, autograph=False)
+        self._seed = seed
+        self._num_calls = 0
+        self._variable_client = variable_client
+        self._turn = threading.Condition()
+        self._present = num_actors
+        self._waiting = 0
+        self._num_actors = num_actors
+        self._rows: dict[str, np.ndarray] = {}  # name -> [M, ...]
+        self._latents = self._actions = np.zeros([0])
+        self._error: Exception | None = None
+
+    def decide(
+        self, row: int, observation: Mapping[str, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Latent [...] and action [D] of an actor for its observation name -> [...].
+
+        Returns when all that have not left have asked. An error of the call is raised
+        in every actor.
+        """
+        with self._turn:
+            for key, value in observation.items():
+                if key not in self._rows:
+                    shape = (self._num_actors, *np.shape(value))
+                    self._rows[key] = np.zeros(shape, np.asarray(value).dtype)
+                self._rows[key][row] = value
+            self._waiting += 1
+            call = self._num_calls
+            if self._waiting >= self._present:
+                self._run()
+            else:
+                self._turn.wait_for(lambda: self._num_calls != call)
+            if self._error is not None:
+                raise self._error
+            # Nobody writes these before all have asked again, this actor too.
+            return self._latents[row], self._actions[row]
+
+    def _run(self) -> None:
+        seed = np.array([self._seed, self._num_calls], np.int32)
+        try:
+            decision = self._policy(
+                {key: tf.constant(value) for key, value in self._rows.items()},
+                tf.constant(seed),
+            )
+            self._latents = decision.latent.numpy()
+            self._actions = decision.action.numpy()
+        except Exception as e:
+            self._error = e
+        self._waiting = 0
+        self._num_calls += 1
+        self._turn.notify_all()
+
+    def update(self, wait: bool = False) -> None:
+        """Fetches variables when their time has come."""
+        if self._variable_client is not None:
+            with self._turn:
+                self._variable_client.update(wait)
+
+    def leave(self) -> None:
+        """An actor asks no more, so the others need not wait for it."""
+        with self._turn:
+            self._present -= 1
+            if 0 < self._present <= self._waiting:
+                self._run()
+
+
 class LatentActor(core.Actor):
-    """Runs a policy and stores what it decided, with a flag in rows that are real.
+    """Acts by a runner and stores what was decided, with a flag in rows that are real.
 
     Acme's sequence adder fills the final observation's row and the padding after it
     with zeros, so the flag `valid` tells transitions from both.
     """
 
     def __init__(
-        self,
-        policy: Policy,
-        seed: int,
-        adder: adders.Adder | None = None,
-        variable_client: variable_utils.VariableClient | None = None,
+        self, runner: PolicyRunner, row: int = 0, adder: adders.Adder | None = None
     ):
-        """Every decision's randomness comes from (seed, number of the decision)."""
-        self._policy = tf.function(policy.__call__, autograph=False)
-        self._seed = seed
-        self._num_decisions = 0
+        """`row` is the actor's number among those of the runner."""
+        self._runner = runner
+        self._row = row
         self._adder = adder
-        self._variable_client = variable_client
         self._latent: np.ndarray | None = None
 
     def select_action(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """The decoded action [D] for an observation name -> [size]."""
-        seed = np.array([self._seed, self._num_decisions], np.int32)
-        self._num_decisions += 1
-        decision = self._policy(
-            {key: tf.constant(value) for key, value in observation.items()},
-            tf.constant(seed),
-        )
-        self._latent = decision.latent.numpy()
-        return decision.action.numpy()
+        self._latent, action = self._runner.decide(self._row, observation)
+        return action
 
     @property
     def latent(self) -> np.ndarray | None:
@@ -67,9 +140,13 @@ class LatentActor(core.Actor):
             )
 
     def update(self, wait: bool = False) -> None:
-        """Fetches variables when their time has come."""
-        if self._variable_client is not None:
-            self._variable_client.update(wait)
+        """Fetches variables when their time has come, the first actor for all."""
+        if self._row == 0:
+            self._runner.update(wait)
+
+    def leave(self) -> None:
+        """Acts no more; see `PolicyRunner`."""
+        self._runner.leave()
 
 
 def _check_finite(timestep: dm_env.TimeStep) -> None:

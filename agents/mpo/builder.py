@@ -18,7 +18,7 @@ from acme.tf import variable_utils
 from acme.utils import counting, loggers
 
 from agents.builder import AgentBuilder, Networks, Policy
-from agents.mpo.acting import LatentActor
+from agents.mpo.acting import LatentActor, PolicyRunner
 from agents.mpo.adder import InterruptibleClient
 from agents.mpo.config import MPOConfig
 from agents.mpo.learning import MPOLearner, checkpoint_steps, restore_policy
@@ -127,14 +127,14 @@ class MPOBuilder(AgentBuilder[Networks]):
             end_of_episode_behavior=reverb_adders.EndBehavior.ZERO_PAD,
         )
 
-    def make_actor(
+    def make_actors(
         self,
         policy: Policy,
         seed: int,
-        adder: adders.Adder | None = None,
+        adders: Sequence[adders.Adder | None],
         variable_source: core.VariableSource | None = None,
-    ) -> LatentActor:
-        """An actor; it waits for the source's variables before it exists."""
+    ) -> list[LatentActor]:
+        """See `AgentBuilder`; waits for the source's variables."""
         client = None
         if variable_source is not None:
             client = variable_utils.VariableClient(
@@ -144,7 +144,8 @@ class MPOBuilder(AgentBuilder[Networks]):
             )
             # Never act with fresh variables where the learner resumed from old ones.
             client.update_and_wait()
-        return LatentActor(policy, seed, adder, client)
+        runner = PolicyRunner(policy, seed, len(adders), client)
+        return [LatentActor(runner, row, adder) for row, adder in enumerate(adders)]
 
     def make_learner(
         self,

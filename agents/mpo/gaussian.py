@@ -66,7 +66,7 @@ class LatentPolicy(Policy):
 
         Args:
           network: its variables made.
-          decode: of a latent [1, D] and an observation [1, n]: the action [1, A].
+          decode: of latents [M, D] and observations [M, n]: the actions [M, A].
           greedy: take the mode instead of a draw.
         """
         super().__init__(name="latent_policy")
@@ -76,11 +76,12 @@ class LatentPolicy(Policy):
 
     def __call__(self, observation: Observation, seed: tf.Tensor) -> Decision:
         """See `Policy`; actions are clipped to [-1, 1], latents are as drawn."""
-        batched = {key: value[None] for key, value in observation.items()}
-        network = self._network
-        latent = network.mode(batched) if self._greedy else network.draw(batched, seed)
-        action = tf.clip_by_value(self._decode(latent, batched), -1.0, 1.0)
-        return Decision(latent=latent[0], action=action[0])
+        if self._greedy:
+            latent = self._network.mode(observation)
+        else:
+            latent = self._network.draw(observation, seed)
+        action = tf.clip_by_value(self._decode(latent, observation), -1.0, 1.0)
+        return Decision(latent, action)
 
     @property
     def learned_variables(self) -> list[tf.Variable]:

@@ -12,6 +12,7 @@ from absl.testing import absltest
 from agents.mpo.adder import Stopped
 from launchers import acting, agent_training, program, run_logs
 from launchers.experiment import Budget
+from launchers.layout import Layout
 from tests import fakes
 
 # Launchpad counts down to a kill by SIGALRM, which pytest-timeout uses by default.
@@ -40,7 +41,9 @@ def test_learns_as_threads(tmp_path):
     budget = Budget(max_actor_steps=2500, eval_every=1000, eval_episodes=10)
     experiment = fakes.make_experiment(tmp_path, seed=1, budget=budget)
     case = _Case()
-    made = program.make_program(experiment, num_actors=2)
+    made = program.make_program(
+        experiment, num_actors=3, layout=Layout(actors_per_process=2)
+    )
     assert sorted(made.groups) == [
         "actor",
         "coordinator",
@@ -63,7 +66,7 @@ def test_learns_as_threads(tmp_path):
     learner = run_logs.read_rows(str(tmp_path), "learner")
     assert learner[-1]["learner_steps"] > 50
     assert np.isfinite(learner[-1]["loss_critic"])
-    for node in ("actor_0", "actor_1"):
+    for node in ("actor_0", "actor_1", "actor_2"):
         assert run_logs.read_rows(str(tmp_path), node)
     # Stopped cleanly: the last checkpoint holds what was learned.
     checkpoint = tmp_path / "checkpoints" / "learner"
@@ -71,6 +74,8 @@ def test_learns_as_threads(tmp_path):
 
 
 def test_no_actor():
+    with pytest.raises(ValueError, match="actors_per_process must be at least 1"):
+        Layout(actors_per_process=0)
     experiment = fakes.make_experiment("unused")
     with pytest.raises(ValueError, match="num_actors must be at least 1"):
         program.make_program(experiment, num_actors=0)
