@@ -1,7 +1,7 @@
 """Do our agents learn as Acme's MPO does, on tasks of dm_control?
 
     python -m benchmarks.control --task=cartpole:swingup --agents=ours,acme --seeds=3
-    python -m benchmarks.control --task=cartpole:swingup --agents=categorical
+    python -m benchmarks.control --task=catch --agents=categorical
     python -m benchmarks.control --task=two_modes --agents=ours,mixture
 
 Each agent learns from scratch in one process, with as many learner steps an
@@ -11,6 +11,7 @@ Acme's learner with one-step returns, `categorical` HeLMS-cat's over the corners
 centre of the action space, `mixture` HeLMS-mix's over three new components.
 
 The task `two_modes` is ours: it needs a policy with two modes, which a Gaussian is not.
+`catch` is bsuite's.
 
 Every run is a CSV of returns in --out; runs that are there are not made again, so the
 same command continues. The figure and the last line's JSON are of all runs.
@@ -47,12 +48,12 @@ from agents.mpo.adder import InterruptibleClient
 from agents.mpo.builder import MPOBuilder
 from agents.mpo.config import GaussianMPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
-from benchmarks import acme_mpo, curves, two_modes
+from benchmarks import acme_mpo, catch, curves, two_modes
 from launchers import acting, command, files
 
 _AGENTS = ("ours", "acme", "categorical", "mixture")
 _TASK = flags.DEFINE_string(
-    "task", "cartpole:swingup", "DOMAIN:TASK of dm_control, or two_modes."
+    "task", "cartpole:swingup", "DOMAIN:TASK of dm_control, catch or two_modes."
 )
 _AGENT_NAMES = flags.DEFINE_list(
     "agents", ["ours", "acme"], f"Of {', '.join(_AGENTS)}."
@@ -79,7 +80,11 @@ _COMMON = {
     "min_replay_size": _MIN_TRANSITIONS // 9,
     "samples_per_insert": 29 * 9 / _STEPS_A_LEARNER_STEP,
 }
-# Of `two_modes`, for every agent: it is small, and would take hours at Acme's bounds.
+# Of our small tasks, for every agent: they would take hours at Acme's bounds.
+_SMALL_TASKS: Mapping[str, Callable[[int], dm_env.Environment]] = {
+    "catch": catch.Catch,
+    "two_modes": lambda seed: two_modes.TwoModes(),
+}
 _QUICK = {
     "learning_rate": 1e-3,
     "target_policy_update_period": 25,
@@ -150,12 +155,14 @@ def make_environment(task: str, seed: int) -> dm_env.Environment:
     Raises:
       ValueError: there is no such task.
     """
-    if task == "two_modes":
-        return wrappers.CanonicalSpecWrapper(two_modes.TwoModes(), clip=True)
+    if task in _SMALL_TASKS:
+        environment = wrappers.CanonicalSpecWrapper(_SMALL_TASKS[task](seed), clip=True)
+        return wrappers.SinglePrecisionWrapper(environment)
     domain, _, name = task.partition(":")
     if (domain, name) not in suite.ALL_TASKS:
         raise ValueError(
-            f"unknown task {task!r}; valid: two_modes, or as cartpole:swingup"
+            f"unknown task {task!r}; valid: {', '.join(_SMALL_TASKS)}, or as "
+            "cartpole:swingup"
         )
     environment = suite.load(domain, name, task_kwargs={"random": seed})
     environment = wrappers.ConcatObservationWrapper(environment)
@@ -172,7 +179,7 @@ def returns(
         server, actor = _acme(specs.make_environment_spec(environment), seed)
     else:
         environment = _State(environment)
-        quick = task == "two_modes"
+        quick = task in _SMALL_TASKS
         spec = specs.make_environment_spec(environment)
         server, actor = _ours(agent, spec, seed, quick)
     loop = EnvironmentLoop(environment, actor, logger=loggers.NoOpLogger())
@@ -291,8 +298,8 @@ def main(argv: list[str]) -> None:
                 raise ValueError(
                     f"unknown agent {agent!r}; valid: {', '.join(_AGENTS)}"
                 )
-        if task == "two_modes" and "acme" in _AGENT_NAMES.value:
-            raise ValueError("two_modes is for ours, categorical and mixture")
+        if task in _SMALL_TASKS and "acme" in _AGENT_NAMES.value:
+            raise ValueError(f"{task} is for ours, categorical and mixture")
         make_environment(task, 0)
         out.mkdir(parents=True, exist_ok=True)
     runs: dict[str, list[np.ndarray]] = {agent: [] for agent in _AGENT_NAMES.value}
