@@ -1,0 +1,189 @@
+"""The cacher behind a real Courier server, with real clients; the learner dies."""
+
+import threading
+import time
+
+import courier
+import numpy as np
+import portpicker
+import pytest
+
+from agents.mpo.adder import Stopped
+from launchers import cacher
+
+_PERIOD = 0.02  # seconds between fetches here
+
+
+class _Learner:
+    """Variables that all have the value of the fetch's number."""
+
+    def __init__(self, first=1):
+        self.calls = first - 1
+
+    def get_variables(self, names):
+        self.calls += 1
+        return [[np.full((3, 2), self.calls, np.float32), np.float32(self.calls)]] * (
+            len(names)
+        )
+
+    def get_counts(self):
+        return {"learner_steps": 7.0}
+
+
+def _serve(learner, port):
+    server = courier.Server(port=port)
+    server.Bind("get_variables", learner.get_variables)
+    server.Start()
+    return server
+
+
+def _stop(server):
+    server.Stop()
+    server.Join()
+
+
+def _client(port):
+    return courier.Client(f"localhost:{port}", call_timeout=20)
+
+
+def _until(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(_PERIOD)
+
+
+@pytest.fixture
+def port():
+    return portpicker.pick_unused_port()
+
+
+def test_serves_what_the_learner_has_and_keeps_up(port):
+    learner = _Learner()
+    server = _serve(learner, port)
+    made = cacher.VariableCacher(_client(port), update_seconds=_PERIOD, counter=learner)
+    with cacher.Served(made) as served:
+        client = _client(served.port)
+        ((matrix, scalar),) = client.get_variables(["policy"])
+        assert matrix.dtype == np.float32 and matrix.shape == (3, 2)
+        assert scalar.shape == () and scalar >= 1
+        _until(lambda: client.get_variables(["policy"])[0][1] >= scalar + 3)
+        found = client.statistics()
+        assert found["fetches"] >= 4 and found["failures"] == 0
+        assert 0 <= found["age_seconds"] < 10
+        assert found["learner_steps"] == 7.0
+    _stop(server)
+
+
+def test_many_callers_cost_the_learner_nothing(port):
+    learner = _Learner()
+    server = _serve(learner, port)
+    made = cacher.VariableCacher(_client(port), update_seconds=3600.0)
+    with cacher.Served(made) as served:
+        clients = [_client(served.port) for _ in range(4)]
+        for client in clients:
+            for _ in range(5):
+                client.get_variables(["policy"])
+        assert learner.calls == 1
+    _stop(server)
+
+
+def test_callers_wait_for_the_first_fetch(port):
+    """The learner starts late: nobody gets anything but its variables."""
+    made = cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
+    with cacher.Served(made) as served:
+        client = _client(served.port)
+        waiting = [client.futures.get_variables(["policy"]) for _ in range(20)]
+        # More of them than a pool of Courier's default size has threads.
+        _until(lambda: client.statistics()["failures"] >= 1)
+        assert not any(call.done() for call in waiting)
+        assert "age_seconds" not in client.statistics()
+        server = _serve(_Learner(first=5), port)
+        for call in waiting:
+            assert call.result(timeout=20)[0][1] >= 5
+    _stop(server)
+
+
+def test_outlives_the_learner_and_finds_the_next_one(port):
+    server = _serve(_Learner(), port)
+    made = cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
+    with cacher.Served(made) as served:
+        client = _client(served.port)
+        client.get_variables(["policy"])
+        _stop(server)
+        _until(lambda: client.statistics()["failures"] >= 1)
+        last = client.get_variables(["policy"])[0][1]
+        assert 1 <= last < 1000
+        server = _serve(_Learner(first=1000), port)
+        _until(lambda: client.get_variables(["policy"])[0][1] >= 1000)
+        assert client.statistics()["age_seconds"] < 10
+    _stop(server)
+
+
+def test_reads_another_cacher(port):
+    server = _serve(_Learner(), port)
+    with cacher.Served(
+        cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
+    ) as first:
+        second = cacher.VariableCacher(_client(first.port), update_seconds=_PERIOD)
+        with cacher.Served(second) as served:
+            client = _client(served.port)
+            _until(lambda: client.get_variables(["policy"])[0][1] >= 3)
+    _stop(server)
+
+
+def test_a_reply_is_of_one_fetch():
+    """Both names are read while fetches go on: never one old, one new."""
+    made = cacher.VariableCacher(
+        _Learner(), names=("policy", "critic"), update_seconds=1e-6
+    )
+    stop = threading.Event()
+    thread = threading.Thread(target=made.poll, args=(stop,))
+    thread.start()
+    try:
+        for _ in range(200):
+            policy, critic = made.get_variables(["policy", "critic"])
+            assert policy[1] == critic[1] == policy[0][0, 0]
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_caller_that_waits_sees_the_stop():
+    made = cacher.VariableCacher(_Learner(), stopped=lambda: True)
+    with pytest.raises(Stopped):
+        made.get_variables(["policy"])
+
+
+def test_a_failing_source_is_asked_less_and_less(monkeypatch):
+    class Failing:
+        def get_variables(self, names):
+            raise RuntimeError("away")
+
+    pauses = []
+
+    class Stop:
+        def wait(self, pause):
+            pauses.append(pause)
+            return len(pauses) > 7
+
+        def is_set(self):
+            return False
+
+    cacher.VariableCacher(Failing(), update_seconds=1.0).poll(Stop())
+    assert pauses == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"names": ()}, "got none"), ({"update_seconds": 0}, "must be positive, got 0")],
+)
+def test_bad_settings(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        cacher.VariableCacher(_Learner(), **arguments)
+
+
+def test_unknown_names():
+    made = cacher.VariableCacher(_Learner())
+    with pytest.raises(ValueError, match=r"no variables \['critc'\]"):
+        made.get_variables(["policy", "critc"])
