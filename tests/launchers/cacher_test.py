@@ -4,9 +4,12 @@ import threading
 import time
 
 import courier
+import launchpad as lp
 import numpy as np
 import portpicker
 import pytest
+from absl import flags
+from absl.testing import absltest
 
 from agents.mpo.adder import Stopped
 from launchers import cacher
@@ -171,7 +174,7 @@ def test_a_failing_source_is_asked_less_and_less(monkeypatch):
             return False
 
     cacher.VariableCacher(Failing(), update_seconds=1.0).poll(Stop())
-    assert pauses == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+    assert pauses == [0.0, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
 
 
 @pytest.mark.parametrize(
@@ -187,3 +190,42 @@ def test_unknown_names():
     made = cacher.VariableCacher(_Learner())
     with pytest.raises(ValueError, match=r"no variables \['critc'\]"):
         made.get_variables(["policy", "critc"])
+
+
+class _Actor:
+    """A node that fetches until it has the learner's third answer."""
+
+    def __init__(self, source, found):
+        self._source, self._found = source, found
+
+    def run(self):
+        _until(lambda: self._source.get_variables(["policy"])[0][1] >= 3)
+        statistics = self._source.statistics()
+        np.savetxt(self._found, [statistics["learner_steps"]])
+
+
+class _Case(absltest.TestCase):
+    def runTest(self):
+        """Needed to make one."""
+
+
+@pytest.mark.timeout(300, method="thread")
+def test_as_a_node_of_a_program(tmp_path):
+    """As launchers.program wires it: handles of the learner and the counter."""
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(["test"])
+    found = tmp_path / "found"
+    program = lp.Program("cacher")
+    with program.group("learner"):
+        learner = program.add_node(lp.CourierNode(_Learner))
+    with program.group("cacher"):
+        made = program.add_node(
+            lp.CourierNode(cacher.CacherNode, learner, learner, update_seconds=_PERIOD)
+        )
+    with program.group("actor"):
+        program.add_node(lp.CourierNode(_Actor, made, str(found)))
+    case = _Case()
+    manager = lp.launch(program, launch_type="test_mt", test_case=case)
+    manager.wait(["actor"])
+    case.doCleanups()
+    assert np.loadtxt(found) == 7.0
