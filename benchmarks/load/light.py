@@ -87,10 +87,8 @@ def measure(settings: Settings, inputs: Inputs) -> Run:
     """Connects all actors, lets them step, drains them; shows its progress.
 
     Raises:
-      ValueError: more connections than this machine allows.
       processes.Failed: a node failed.
     """
-    usage.allow_connections(2 * settings.actors)
     with processes.running(inputs.logs) as start:
         program = servers.start_program(
             start,

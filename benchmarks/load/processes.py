@@ -20,7 +20,7 @@ from datasets import workers
 
 _START_SECONDS = 600.0  # a machine may be busy with much else
 _JOIN_SECONDS = 5.0
-_PRELOAD = ["benchmarks.load.actors"]
+_PRELOAD = ["benchmarks.load.real", "benchmarks.load.saturation"]
 
 
 class Failed(RuntimeError):

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from launchers import figures, files
+from launchers import files
 
 _FIGURE = "scaling.png"
 _HIDDEN = ("nodes", "settings", "demand", "costs", "error_messages")
@@ -54,6 +54,8 @@ def _short(value: Any) -> str:
 
 def draw(out: pathlib.Path) -> None:
     """Steps by real actors, latencies by light ones, memory over the longest run."""
+    from launchers import figures  # Late: nodes import this module, not Matplotlib.
+
     figure = figures.make(11.0, 3.2)
     steps, latencies, memory = figure.subplots(1, 3)
     found = sorted(runs(out, "real"), key=lambda run: run["actors"])

@@ -22,6 +22,7 @@ from benchmarks.load import light, processes, relay, servers, setup, usage
 
 _FETCHING_THREADS = 4
 _IDLE_SECONDS = 3.0
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s"
 _PREFILL_BATCHES = 2  # in the table before batches are taken
 
 
@@ -133,9 +134,8 @@ def measure_batches(settings: light.Settings, inputs: light.Inputs) -> dict[str,
                 replay,
                 settings.seconds / 2,
             )
-            batch_bytes = (to_replay.bytes - carried) / (
-                relayed.count + config.prefetch_batches
-            )
+            ahead = 1 + config.prefetch_batches  # taken before, and not yet
+            batch_bytes = (to_replay.bytes - carried) / (relayed.count + ahead)
         driven = _drive(
             start("sampler", _sample, *node, f"localhost:{port}"),
             replay,
@@ -169,8 +169,16 @@ def _fill(filler: processes.Node, client: reverb.Client, wanted: int) -> int:
 
 def _idle_cpu(node: processes.Node) -> float:
     before = usage.cpu_seconds(node.pid)
-    time.sleep(_IDLE_SECONDS)
+    _wait(_IDLE_SECONDS, f"{node.name} idle")
     return (usage.cpu_seconds(node.pid) - before) / _IDLE_SECONDS
+
+
+def _wait(seconds: float, what: str) -> None:
+    begin = time.monotonic()
+    with tqdm.tqdm(total=seconds, desc=what, bar_format=_BAR) as bar:
+        while (elapsed := time.monotonic() - begin) < seconds:
+            time.sleep(min(1.0, seconds - elapsed))
+            bar.update(min(seconds, time.monotonic() - begin) - bar.n)
 
 
 def _drive(client: processes.Node, server: processes.Node, seconds: float) -> Driven:
@@ -179,7 +187,7 @@ def _drive(client: processes.Node, server: processes.Node, seconds: float) -> Dr
     nodes = (server, client)
     before = [usage.cpu_seconds(node.pid) for node in nodes]
     client.send("go")
-    time.sleep(seconds)
+    _wait(seconds, client.name)
     client.send("stop")
     count, elapsed = client.receive("done")
     cpu = [usage.cpu_seconds(n.pid) - b for n, b in zip(nodes, before, strict=True)]
