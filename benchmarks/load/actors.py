@@ -88,6 +88,11 @@ class Measurements:
         self.acknowledge = array.array("d")
         self.fetch = array.array("d")
 
+    def clear(self) -> None:
+        """Forgets what was measured."""
+        for values in (self.insert, self.acknowledge, self.fetch):
+            del values[:]
+
 
 class _CountedClient:
     """A Reverb client as `builder.make_adder` takes it; counts the items created."""
@@ -150,11 +155,22 @@ class LightActor:
         make_adder: Callable[[Any], Any],
         variables: Sequence[tf.Variable],
         measured: Measurements,
+        warm_up: tuple[int, int],
     ):
-        """Connects, and fetches variables once.
+        """Connects, fetches variables once and takes its first steps.
 
-        It begins at a step of an episode and of the period of fetches that are drawn,
-        as actors that have run for long are spread over both.
+        Actors that have run for long are spread over the steps of an episode, of the
+        period of fetches and of that of sequences. So it begins at a step of an episode
+        that is drawn, and the first steps, which no clock sees, are so many that its
+        adder then creates an item a period.
+
+        Args:
+          index: among all actors.
+          load: what it does.
+          make_adder: of a Reverb client.
+          variables: that fetches are copied to.
+          measured: where its latencies go.
+          warm_up: lowest and highest number of first steps; the highest is not taken.
         """
         self._rng = np.random.default_rng((load.seed, index))
         self._episodes = load.episodes
@@ -178,6 +194,9 @@ class LightActor:
         self._begin_episode()
         self._t = int(self._rng.integers(self._episode.steps))
         self._adder.add_first(self._episode.timestep(self._t, first=True))
+        self.steps = 0
+        for _ in range(self._rng.integers(*warm_up)):
+            self.step()
         self.steps = 0
 
     @property
@@ -272,13 +291,16 @@ def run(pipe: Connection, load: Load) -> None:
     # One copy for all actors of a process: what is measured is that they arrive.
     variables = [tf.Variable(value) for value in load.variables]
     measured = Measurements()
+    length, period = builder.config.sequence_length, builder.config.sequence_period
+    warm_up = length, length + period
     actors = []
     for index in load.actors:
-        actors.append(LightActor(index, load, builder.make_adder, variables, measured))
+        made = LightActor(index, load, builder.make_adder, variables, measured, warm_up)
+        actors.append(made)
         pipe.send(("connected", len(actors)))
     pipe.send(("ready", None))
     pipe.recv()
-    del measured.fetch[:]  # Those of connecting, all at once.
+    measured.clear()  # What came of connecting, all at once.
     stepper = Stepper(actors, load.seconds_per_step, load.seed + load.actors.start)
     stop = threading.Event()
     threads = stepper.run(min(load.threads, len(actors)), stop)

@@ -147,7 +147,6 @@ def measure(settings: Settings, inputs: Inputs) -> Run:
         after = servers.inserts(client)
         kept = servers.statistics(program.cacher_port)
     end = total([report.progress for report in reports])
-    received = after.completed - before.completed
     used = usage.summarise(watch.samples)
     result = {
         "actors": settings.actors,
@@ -158,8 +157,8 @@ def measure(settings: Settings, inputs: Inputs) -> Run:
         "fetches_per_second": stopped.fetches / elapsed,
         "steps": end.steps,
         "items_created": end.items,
-        "items_received": received,
-        "lost": lost(end.items, received),
+        "items_received": after.completed,
+        "lost": lost(end.items, after.completed),
         "errors": end.errors,
         "error_messages": [line for report in reports for line in report.errors],
         **percentiles("insert", _together(reports, "insert")),

@@ -1,4 +1,4 @@
-"""Light actors on a real Reverb server: what they create, what arrives, how they step."""
+"""Light actors on a real Reverb server: what they create and what of it arrives."""
 
 import threading
 import time
@@ -34,7 +34,7 @@ def _spec():
     return specs.make_environment_spec(fakes.MatchingTask(seed=0))
 
 
-def _make_actor(builder, port, index=0):
+def _make_actor(builder, port, index=0, warm_up=(0, 1)):
     episode = episodes.synthetic(
         _spec(), builder.latent_spec(_spec()), 1, seed=0, length=_STEPS
     )
@@ -51,7 +51,10 @@ def _make_actor(builder, port, index=0):
         threads=1,
     )
     measured = actors.Measurements()
-    return actors.LightActor(index, load, builder.make_adder, [], measured), measured
+    actor = actors.LightActor(
+        index, load, builder.make_adder, [], measured, warm_up=warm_up
+    )
+    return actor, measured
 
 
 def _step_to_the_end(actor):
@@ -118,6 +121,15 @@ def test_connections_are_the_actors_own(builder, server):
     before = usage.connections(server.port)
     kept = [_make_actor(builder, server.port, index=i)[0] for i in range(3)]
     assert usage.connections(server.port) == before + len(kept)
+
+
+def test_a_warm_actor_creates_an_item_a_period(builder, server):
+    actor, _ = _make_actor(builder, server.port, warm_up=(_LENGTH, _LENGTH + 1))
+    assert actor.steps == 0 and actor.items >= 1
+    before = actor.items
+    for _ in range(2 * _STEPS):
+        actor.step()
+    assert actor.items - before >= 2 * _STEPS // _PERIOD
 
 
 def test_loopbacks_are_apart():
