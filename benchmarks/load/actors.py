@@ -1,0 +1,344 @@
+"""Light actors: recorded episodes through the real adders and the real variable client.
+
+Each has its own Reverb client and writer, its own Courier client, and its own address
+of the loopback (127.0.0.0/8 is all this machine): gRPC shares one connection among a
+process's clients of one address, and real actors, a process each, share none.
+
+What is measured, in seconds of wall-clock:
+
+- `insert`: how long `adder.add` takes where it creates an item. It is what holds up an
+  actor: the adder lets two items be on their way and waits here for the ones before to
+  be acknowledged, so a server that is behind shows. At the end of an episode it waits
+  for all of them.
+- `acknowledge`: of that, the wait at an episode's end until the server has acknowledged
+  every item: data that is still here is compressed, sent and inserted meanwhile.
+- `fetch`: from an actor's request for variables to their arrival, as arrays.
+"""
+
+from __future__ import annotations
+
+import array
+import heapq
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+import courier
+import numpy as np
+import reverb
+import tensorflow as tf
+from acme.tf import variable_utils
+
+from benchmarks.load import setup
+from benchmarks.load.episodes import Episode
+
+_REPORT_SECONDS = 1.0
+_MAX_ERRORS = 5  # that are told in full
+_LOOPBACKS = 254 * 254  # of them, from 127.0.1.1
+
+
+class Load(NamedTuple):
+    """What one process of light actors does."""
+
+    agent: str
+    seed: int
+    actors: range  # their numbers among all
+    episodes: list[Episode]
+    variables: list[np.ndarray]
+    replay_port: int
+    cacher_port: int | None  # None: they fetch nothing
+    seconds_per_step: float  # of one actor; 0: as fast as it goes
+    update_period: int  # steps between fetches
+    threads: int  # that step them
+
+
+class Progress(NamedTuple):
+    """Totals so far."""
+
+    steps: int
+    items: int
+    fetches: int
+    errors: int
+
+
+class Report(NamedTuple):
+    """The end of it, after everything was sent."""
+
+    progress: Progress
+    insert: np.ndarray  # seconds
+    acknowledge: np.ndarray  # seconds
+    fetch: np.ndarray  # seconds
+    errors: list[str]
+
+
+def loopback(index: int) -> str:
+    """The address that actor `index` uses for this machine."""
+    index %= _LOOPBACKS
+    return f"127.0.{1 + index // 254}.{1 + index % 254}"
+
+
+class Measurements:
+    """What the actors of a process measure together; threads may add."""
+
+    def __init__(self) -> None:
+        self.insert = array.array("d")
+        self.acknowledge = array.array("d")
+        self.fetch = array.array("d")
+
+    def clear(self) -> None:
+        """Forgets what was measured."""
+        for values in (self.insert, self.acknowledge, self.fetch):
+            del values[:]
+
+
+class _CountedClient:
+    """A Reverb client as `builder.make_adder` takes it; counts the items created."""
+
+    def __init__(self, client: reverb.Client, measured: Measurements):
+        self._client = client
+        self._measured = measured
+        self.items = 0
+
+    def trajectory_writer(self, num_keep_alive_refs: int) -> _CountedWriter:
+        writer = self._client.trajectory_writer(num_keep_alive_refs)
+        return _CountedWriter(writer, self, self._measured)
+
+
+class _CountedWriter:
+    def __init__(
+        self, writer: Any, client: _CountedClient, measured: Measurements
+    ) -> None:
+        self._writer = writer
+        self._client = client
+        self._measured = measured
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
+
+    def create_item(self, *args: Any, **kwargs: Any) -> None:
+        self._writer.create_item(*args, **kwargs)
+        self._client.items += 1
+
+    def end_episode(self, *args: Any, **kwargs: Any) -> None:
+        begin = time.perf_counter()
+        self._writer.end_episode(*args, **kwargs)
+        self._measured.acknowledge.append(time.perf_counter() - begin)
+
+
+class TimedSource:
+    """A variable source that keeps the seconds of each fetch."""
+
+    def __init__(self, source: Any, measured: Measurements):
+        self._source = source
+        self._measured = measured
+        self.fetches = 0
+
+    def get_variables(self, names: Sequence[str]) -> Any:
+        """The source's."""
+        begin = time.perf_counter()
+        found = self._source.get_variables(names)
+        self._measured.fetch.append(time.perf_counter() - begin)
+        self.fetches += 1
+        return found
+
+
+class LightActor:
+    """Does to replay and cacher what a real actor does, without its environment."""
+
+    def __init__(
+        self,
+        index: int,
+        load: Load,
+        make_adder: Callable[[Any], Any],
+        variables: Sequence[tf.Variable],
+        measured: Measurements,
+        warm_up: tuple[int, int],
+    ):
+        """Connects, fetches variables once and takes its first steps.
+
+        Actors that have run for long are spread over the steps of an episode, of the
+        period of fetches and of that of sequences. So it begins at a step of an episode
+        that is drawn, and the first steps, which no clock sees, are so many that its
+        adder then creates an item a period.
+
+        Args:
+          index: among all actors.
+          load: what it does.
+          make_adder: of a Reverb client.
+          variables: that fetches are copied to.
+          measured: where its latencies go.
+          warm_up: lowest and highest number of first steps; the highest is not taken.
+        """
+        self._rng = np.random.default_rng((load.seed, index))
+        self._episodes = load.episodes
+        self._measured = measured
+        host = loopback(index)
+        self._client = _CountedClient(
+            reverb.Client(f"{host}:{load.replay_port}"), measured
+        )
+        self._adder = make_adder(self._client)
+        self._source = None
+        if load.cacher_port is not None:
+            self._source = TimedSource(
+                courier.Client(f"{host}:{load.cacher_port}"), measured
+            )
+            self._variable_client = variable_utils.VariableClient(
+                self._source, {"policy": variables}, load.update_period
+            )
+            self._variable_client.update_and_wait()
+            for _ in range(self._rng.integers(load.update_period)):
+                self._variable_client.update()
+        self._begin_episode()
+        self._t = int(self._rng.integers(self._episode.steps))
+        self._adder.add_first(self._episode.timestep(self._t, first=True))
+        self.steps = 0
+        for _ in range(self._rng.integers(*warm_up)):
+            self.step()
+        self.steps = 0
+
+    @property
+    def items(self) -> int:
+        """That its adder has created."""
+        return self._client.items
+
+    def _begin_episode(self) -> None:
+        self._episode = self._episodes[self._rng.integers(len(self._episodes))]
+        self._t = 0
+
+    def step(self) -> None:
+        """One control step, and where it ends the episode the next one's beginning."""
+        latent = self._episode.latent[self._t]
+        self._t += 1
+        timestep = self._episode.timestep(self._t)
+        items = self.items
+        begin = time.perf_counter()
+        self._adder.add(latent, timestep, extras={"valid": np.float32(1.0)})
+        if self.items > items:
+            self._measured.insert.append(time.perf_counter() - begin)
+        if self._source is not None:
+            self._variable_client.update()
+        self.steps += 1
+        if timestep.last():
+            self._begin_episode()
+            self._adder.add_first(self._episode.timestep(0, first=True))
+
+    def drain(self) -> None:
+        """Waits until the server has acknowledged every item."""
+        self._adder.reset()
+
+
+class Stepper:
+    """Steps actors when they are due, in a few threads.
+
+    An actor that is late is due again a whole period later, as one whose environment is
+    slow: it does not hurry to catch up.
+    """
+
+    def __init__(self, actors: Sequence[Any], period: float, seed: int):
+        """Prepares it.
+
+        Args:
+          actors: with a `step`.
+          period: seconds from one step of an actor to the next.
+          seed: of their first steps' times, spread over one period.
+        """
+        first = np.random.default_rng(seed).uniform(0.0, period, len(actors))
+        self._period = period
+        self._due = [(float(t), i) for i, t in enumerate(first)]
+        heapq.heapify(self._due)
+        self._actors = actors
+        self._lock = threading.Lock()
+        self.errors: list[str] = []
+
+    def run(self, threads: int, stop: threading.Event) -> list[threading.Thread]:
+        """Starts them; they end with `stop`, after the step they are in."""
+        self._begin = time.monotonic()
+        started = [
+            threading.Thread(target=self._work, args=(stop,), daemon=True)
+            for _ in range(threads)
+        ]
+        for thread in started:
+            thread.start()
+        return started
+
+    def _work(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            with self._lock:
+                if not self._due:  # The other threads have the rest.
+                    return
+                due, i = heapq.heappop(self._due)
+            wait = due - (time.monotonic() - self._begin)
+            if wait > 0 and stop.wait(wait):
+                return
+            try:
+                self._actors[i].step()
+            except Exception as e:  # It is out; the others go on.
+                with self._lock:
+                    self.errors.append(f"actor {i}: {type(e).__name__}: {e}")
+                continue
+            now = time.monotonic() - self._begin
+            with self._lock:
+                heapq.heappush(self._due, (max(due + self._period, now), i))
+
+
+def run(pipe: Connection, load: Load) -> None:
+    """A node: connects, says so, steps between "go" and "stop", drains, reports."""
+    setup.one_thread()
+    builder = setup.make_builder(load.agent, load.seed)
+    # One copy for all actors of a process: what is measured is that they arrive.
+    variables = [tf.Variable(value) for value in load.variables]
+    measured = Measurements()
+    length, period = builder.config.sequence_length, builder.config.sequence_period
+    warm_up = length, length + period
+    actors = []
+    for index in load.actors:
+        made = LightActor(index, load, builder.make_adder, variables, measured, warm_up)
+        actors.append(made)
+        pipe.send(("connected", len(actors)))
+    pipe.send(("ready", None))
+    pipe.recv()
+    measured.clear()  # What came of connecting, all at once.
+    stepper = Stepper(actors, load.seconds_per_step, load.seed + load.actors.start)
+    stop = threading.Event()
+    threads = stepper.run(min(load.threads, len(actors)), stop)
+
+    def progress() -> Progress:
+        return Progress(
+            steps=sum(actor.steps for actor in actors),
+            items=sum(actor.items for actor in actors),
+            fetches=len(measured.fetch),
+            errors=len(stepper.errors),
+        )
+
+    while not pipe.poll(_REPORT_SECONDS):
+        pipe.send(("progress", progress()))
+    pipe.recv()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    pipe.send(("stopped", progress()))
+    acknowledge = np.array(measured.acknowledge)
+    for i, actor in enumerate(actors):
+        try:
+            actor.drain()
+        except Exception as e:
+            stepper.errors.append(f"actor {i}, draining: {type(e).__name__}: {e}")
+    report = Report(
+        progress(),
+        np.array(measured.insert),
+        acknowledge,
+        np.array(measured.fetch),
+        stepper.errors[:_MAX_ERRORS],
+    )
+    pipe.send(("report", report))
+    pipe.recv()
+
+
+def split(actors: int, processes: int) -> list[range]:
+    """The actors' numbers over at most so many processes, evenly."""
+    processes = min(actors, processes)
+    bounds = [math.floor(actors * i / processes) for i in range(processes + 1)]
+    return [range(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]

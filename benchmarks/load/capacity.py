@@ -1,0 +1,237 @@
+"""What a program of N actors needs, from what operations cost: pure arithmetic.
+
+An operation costs the CPU seconds that it takes its server. Rates follow from the
+actors: an item every `steps_per_insert` steps, a fetch every `update_period` steps; the
+learner takes batches at its own rate, or as many as `samples_per_insert` allows. What
+servers use idle is added. A server is full at `full` of the cores it can use: a cacher
+one (Python's interpreter lock), a replay shard and the learner's data set as many as
+they are given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Costs:
+    """Measured: see `benchmarks.load.saturation`."""
+
+    insert_cpu: float  # seconds of the replay server an item
+    batch_cpu: float  # seconds of the replay server a batch
+    learner_batch_cpu: float  # seconds of the learner's data set a batch
+    fetch_cpu: float  # seconds of the cacher a fetch
+    replay_idle: float  # cores
+    cacher_idle: float  # cores
+    steps_per_insert: float
+    item_wire_bytes: float
+    batch_wire_bytes: float
+    fetch_wire_bytes: float
+    item_memory_bytes: float  # of the replay server
+    batch_size: int
+
+    def __post_init__(self):
+        """Raises ValueError for a cost that is missing or negative."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is None or not value >= 0:
+                raise ValueError(f"{field.name} was not measured: {value}")
+
+    @classmethod
+    def from_saturation(cls, found: Mapping[str, Any]) -> Costs:
+        """Of the figures that `--saturate` writes.
+
+        Raises:
+          ValueError: one is missing.
+        """
+        names = {
+            "insert_cpu": "inserts_server_cpu_seconds",
+            "batch_cpu": "batches_server_cpu_seconds",
+            "learner_batch_cpu": "batches_learner_cpu_seconds",
+            "fetch_cpu": "fetches_server_cpu_seconds",
+            "replay_idle": "replay_idle_cpu",
+            "cacher_idle": "cacher_idle_cpu",
+            "item_memory_bytes": "replay_bytes_per_item",
+        }
+        return cls(
+            **{
+                field.name: found.get(names.get(field.name, field.name))
+                for field in dataclasses.fields(cls)
+            }
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Demand:
+    """What is asked for."""
+
+    actors: int
+    actor_rate: float = 20.0  # steps a second of one; real time
+    update_period: int = 400  # steps between an actor's fetches
+    samples_per_insert: float = 32.0  # 0: the learner takes what it can
+    learner_rate: float = 10.0  # batches a second at most
+    replay_size: int = 1_000_000  # items
+    shard_cores: float = 4.0  # that a replay shard may use
+    learner_cores: float = 4.0  # that the learner's data set may use
+    network_bytes_per_second: float = 1.25e9  # of one machine; 10 Gbit/s
+    full: float = 0.7  # part of its cores at which a server is full
+
+    def __post_init__(self):
+        """Raises ValueError for what cannot be."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name != "samples_per_insert" and not value > 0:
+                raise ValueError(f"{field.name} must be positive, got {value}")
+        if self.samples_per_insert < 0:
+            raise ValueError("samples_per_insert must not be negative")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """Operations a second of the whole program."""
+
+    inserts: float
+    fetches: float
+    batches: float
+
+
+def rates(costs: Costs, demand: Demand) -> Rates:
+    """What so many actors ask of replay, cachers and learner."""
+    steps = demand.actors * demand.actor_rate
+    inserts = steps / costs.steps_per_insert
+    batches = demand.learner_rate
+    if demand.samples_per_insert:
+        paid = inserts * demand.samples_per_insert / costs.batch_size
+        batches = min(batches, paid)
+    return Rates(inserts, steps / demand.update_period, batches)
+
+
+def replay_cpu(costs: Costs, found: Rates) -> float:
+    """Cores that one replay server would need for all of it."""
+    return (
+        costs.replay_idle
+        + found.inserts * costs.insert_cpu
+        + found.batches * costs.batch_cpu
+    )
+
+
+def cacher_cpu(costs: Costs, found: Rates) -> float:
+    """Cores that one cacher would need for all of it."""
+    return costs.cacher_idle + found.fetches * costs.fetch_cpu
+
+
+def servers_needed(load: float, idle: float, cores: float) -> int:
+    """Servers that share a load, each of them idle at `idle` of `cores` it may use.
+
+    Raises:
+      ValueError: one is full with nothing to do.
+    """
+    if cores <= idle:
+        raise ValueError(f"a server with {cores} cores is full with {idle} when idle")
+    # The tolerance: a load that fits exactly needs no server more.
+    return max(1, math.ceil((load - idle) / (cores - idle) - 1e-9))
+
+
+def plan(costs: Costs, demand: Demand) -> dict[str, Any]:
+    """What the program needs, and what is full first.
+
+    Returns:
+      By name: rates, servers, cores, bytes a second, bytes of memory; of each part that
+      there is one of (a replay shard, a cacher, the learner's data set, a machine's
+      network in front of one replay shard) the number of actors at which it is full
+      (None: never), and which is first.
+    """
+    found = rates(costs, demand)
+    full = demand.full
+    replay, cacher = replay_cpu(costs, found), cacher_cpu(costs, found)
+    shards = servers_needed(replay, costs.replay_idle, full * demand.shard_cores)
+    cachers = servers_needed(cacher, costs.cacher_idle, full)
+    network = {
+        "inserts": found.inserts * costs.item_wire_bytes,
+        "batches": found.batches * costs.batch_wire_bytes,
+        "fetches": found.fetches * costs.fetch_wire_bytes,
+    }
+    actors_at = {
+        "replay_shard": _actors_until(
+            demand, costs, lambda r: replay_cpu(costs, r), full * demand.shard_cores
+        ),
+        "cacher": _actors_until(demand, costs, lambda r: cacher_cpu(costs, r), full),
+        "learner_data": _actors_until(
+            demand,
+            costs,
+            lambda r: r.batches * costs.learner_batch_cpu,
+            full * demand.learner_cores,
+        ),
+        "replay_network": _actors_until(
+            demand,
+            costs,
+            lambda r: (
+                r.inserts * costs.item_wire_bytes + r.batches * costs.batch_wire_bytes
+            ),
+            full * demand.network_bytes_per_second,
+        ),
+    }
+    limits = {name: n for name, n in actors_at.items() if n is not None}
+    return {
+        **{f"{k}_per_second": v for k, v in dataclasses.asdict(found).items()},
+        # Under the limiter's: the learner is the slower side, and inserts would wait.
+        "samples_per_insert": found.batches * costs.batch_size / found.inserts,
+        "replay_cpu": replay,
+        "cacher_cpu": cacher,
+        "learner_data_cpu": found.batches * costs.learner_batch_cpu,
+        "replay_shards": shards,
+        "cachers": cachers,
+        **{f"network_{k}_bytes_per_second": v for k, v in network.items()},
+        "network_bytes_per_second": sum(network.values()),
+        "replay_memory_bytes": demand.replay_size * costs.item_memory_bytes,
+        **{f"{name}_full_at_actors": n for name, n in actors_at.items()},
+        "full_first": min(limits, key=limits.get) if limits else None,
+    }
+
+
+def _actors_until(demand: Demand, costs: Costs, load: Any, limit: float) -> int | None:
+    """The most actors with a load within the limit; None if more are never too many."""
+
+    def fits(actors: int) -> bool:
+        if not actors:
+            return True
+        return load(rates(costs, dataclasses.replace(demand, actors=actors))) <= limit
+
+    high = 1
+    while fits(high):
+        high *= 2
+        if high > 1 << 40:
+            return None
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def check(costs: Costs, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model says of a run of actors, beside what was measured there.
+
+    Args:
+      costs: of the model.
+      measured: the result of a run: `inserts_per_second`, `fetches_per_second` and what
+        `nodes` used.
+
+    Returns:
+      The cores of replay and cacher, predicted and measured.
+    """
+    found = Rates(
+        measured["inserts_per_second"], measured["fetches_per_second"], batches=0.0
+    )
+    return {
+        "actors": measured["actors"],
+        "inserts_per_second": found.inserts,
+        "fetches_per_second": found.fetches,
+        "replay_cpu_predicted": replay_cpu(costs, found),
+        "replay_cpu_measured": measured["nodes"]["replay"]["cpu"],
+        "cacher_cpu_predicted": cacher_cpu(costs, found),
+        "cacher_cpu_measured": measured["nodes"]["cacher"]["cpu"],
+    }

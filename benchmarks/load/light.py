@@ -1,0 +1,216 @@
+"""Runs light actors against one replay server and one cacher, and accounts for all."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import reverb
+import tqdm
+
+from benchmarks.load import actors as light_actors
+from benchmarks.load import processes, servers, usage
+from benchmarks.load.episodes import Episode
+
+_DRAIN_SECONDS = 600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Of one run."""
+
+    agent: str = "helms_mix"
+    actors: int = 100
+    steps_per_second: float = 0.0  # of all actors; 0: as fast as it goes
+    seconds: float = 60.0
+    replay_size: int = 20_000  # sequences
+    update_period: int = 400  # steps between an actor's fetches
+    update_seconds: float = 1.0  # between the cacher's fetches
+    fetches: bool = True  # whether the actors fetch variables
+    processes: int = 2  # of light actors
+    threads: int = 8  # in each
+    seed: int = 0
+
+
+class Inputs(NamedTuple):
+    """What runs are made from."""
+
+    episodes: list[Episode]  # that light actors replay
+    variables: list[np.ndarray]  # that the learner hands out
+    logs: pathlib.Path  # directory for what nodes print
+
+
+class Run(NamedTuple):
+    """What a run gave."""
+
+    result: dict[str, Any]
+    samples: list[usage.Sample]
+
+
+class Totals(NamedTuple):
+    """Of all processes of light actors."""
+
+    steps: int
+    items: int
+    fetches: int
+    errors: int
+
+
+def total(parts: Sequence[light_actors.Progress]) -> Totals:
+    """Adds them up."""
+    return Totals(*(sum(column) for column in zip(*parts, strict=True)))
+
+
+def lost(created: int, received: int) -> int:
+    """Items that adders created and the table never got.
+
+    Negative: the table got some twice, as a writer sends anew what was not acknowledged
+    when its connection broke.
+    """
+    return created - received
+
+
+def percentiles(name: str, seconds: np.ndarray) -> dict[str, float | None]:
+    """p50, p99 and the maximum by name; None where nothing was measured."""
+    names = [f"{name}_{what}_seconds" for what in ("p50", "p99", "max")]
+    if not len(seconds):
+        return dict.fromkeys(names)
+    found = np.percentile(seconds, [50, 99, 100])
+    return dict(zip(names, map(float, found), strict=True))
+
+
+def measure(settings: Settings, inputs: Inputs) -> Run:
+    """Connects all actors, lets them step, drains them; shows its progress.
+
+    Raises:
+      processes.Failed: a node failed.
+    """
+    with processes.running(inputs.logs) as start:
+        program = servers.start_program(
+            start,
+            settings.agent,
+            settings.seed,
+            settings.replay_size,
+            inputs.variables,
+            settings.update_seconds,
+        )
+        loads = [
+            start(
+                f"actors_{i}",
+                light_actors.run,
+                light_actors.Load(
+                    agent=settings.agent,
+                    seed=settings.seed,
+                    actors=numbers,
+                    episodes=inputs.episodes,
+                    variables=inputs.variables,
+                    replay_port=program.replay_port,
+                    cacher_port=program.cacher_port if settings.fetches else None,
+                    seconds_per_step=(
+                        settings.actors / settings.steps_per_second
+                        if settings.steps_per_second
+                        else 0.0
+                    ),
+                    update_period=settings.update_period,
+                    threads=settings.threads,
+                ),
+            )
+            for i, numbers in enumerate(
+                light_actors.split(settings.actors, settings.processes)
+            )
+        ]
+        _wait_for_connections(loads, settings.actors)
+        client = reverb.Client(f"localhost:{program.replay_port}")
+        before = servers.inserts(client)
+        nodes = [*program.nodes, *loads]
+        with usage.Watch({node.name: node.pid for node in nodes}) as watch:
+            begin = time.monotonic()
+            for load in loads:
+                load.send("go")
+            _watch_progress(loads, settings.seconds, begin)
+            connected = {
+                "replay_connections": usage.connections(program.replay_port),
+                "cacher_connections": usage.connections(program.cacher_port),
+            }
+            for load in loads:
+                load.send("stop")
+            stopped = total([load.receive("stopped") for load in loads])
+            elapsed = time.monotonic() - begin
+            middle = servers.inserts(client)
+        begin = time.monotonic()
+        reports = [load.receive("report", _DRAIN_SECONDS) for load in loads]
+        drain = time.monotonic() - begin
+        after = servers.inserts(client)
+        kept = servers.statistics(program.cacher_port)
+    end = total([report.progress for report in reports])
+    used = usage.summarise(watch.samples)
+    result = {
+        "actors": settings.actors,
+        "seconds": elapsed,
+        "steps_per_second": stopped.steps / elapsed,
+        "steps_per_second_wanted": settings.steps_per_second or None,
+        "inserts_per_second": (middle.completed - before.completed) / elapsed,
+        "fetches_per_second": stopped.fetches / elapsed,
+        "steps": end.steps,
+        "items_created": end.items,
+        "items_received": after.completed,
+        "lost": lost(end.items, after.completed),
+        "errors": end.errors,
+        "error_messages": [line for report in reports for line in report.errors],
+        **percentiles("insert", _together(reports, "insert")),
+        **percentiles("acknowledge", _together(reports, "acknowledge")),
+        **percentiles("fetch", _together(reports, "fetch")),
+        **connected,
+        "drain_seconds": drain,
+        "replay_items": after.size,
+        "replay_worker_busy": (middle.worker_busy_ms - before.worker_busy_ms)
+        / (1e3 * elapsed),
+        "cacher_fetches": kept["fetches"],
+        "cacher_failures": kept["failures"],
+        "nodes": {node: found._asdict() for node, found in used.items()},
+        "settings": dataclasses.asdict(settings),
+    }
+    return Run(result, watch.samples)
+
+
+def _together(reports: Sequence[light_actors.Report], name: str) -> np.ndarray:
+    return np.concatenate([getattr(report, name) for report in reports])
+
+
+def _wait_for_connections(loads: Sequence[processes.Node], actors: int) -> None:
+    """Shows them; the nodes connect side by side."""
+    waiting = list(loads)
+    counts = dict.fromkeys((load.name for load in loads), 0)
+    with tqdm.tqdm(total=actors, desc="connecting", unit="actor") as bar:
+        while waiting:
+            for load in list(waiting):
+                message = load.poll(0.05)
+                if message is None:
+                    continue
+                kind, content = message
+                if kind == "ready":
+                    waiting.remove(load)
+                elif kind == "connected":
+                    bar.update(content - counts[load.name])
+                    counts[load.name] = content
+
+
+def _watch_progress(
+    loads: Sequence[processes.Node], seconds: float, begin: float
+) -> None:
+    """Shows the actors' steps and items until the time is over."""
+    newest = {load.name: light_actors.Progress(0, 0, 0, 0) for load in loads}
+    with tqdm.tqdm(total=round(seconds), desc="stepping", unit="s") as bar:
+        while (elapsed := time.monotonic() - begin) < seconds:
+            for load in loads:
+                message = load.poll(min(0.1, seconds - elapsed))
+                if message is not None:
+                    newest[load.name] = message[1]
+            sums = total(list(newest.values()))
+            bar.set_postfix(sums._asdict(), refresh=False)
+            bar.update(min(int(elapsed), bar.total) - bar.n)
+        bar.update(bar.total - bar.n)

@@ -1,0 +1,160 @@
+"""Nodes of the benchmark: processes that answer over a pipe each.
+
+They are forked by a server that has imported the libraries and done nothing else, so
+that a node starts in a moment. A node whose parent is gone ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pathlib
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from typing import Any
+
+from datasets import workers
+
+_START_SECONDS = 600.0  # a machine may be busy with much else
+_JOIN_SECONDS = 5.0
+_PRELOAD = ["benchmarks.load.real", "benchmarks.load.saturation"]
+
+
+class Failed(RuntimeError):
+    """A node failed; the message names it."""
+
+
+class Node:
+    """One process. What it sends are pairs of a kind and a content."""
+
+    def __init__(
+        self, logs: pathlib.Path, name: str, function: Callable[..., None], *args: Any
+    ):
+        """Starts `function(pipe, *args)`, of a module's top level.
+
+        Args:
+          logs: directory for what nodes print.
+          name: of this one.
+          function: what it does.
+          *args: of the function, which can be pickled.
+        """
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(_PRELOAD)
+        self.name = name
+        self._log = logs / f"{name}.log"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_main,
+            args=(theirs, self._log, function, args),
+            name=name,
+            daemon=True,
+        )
+        with workers.child_surroundings():
+            self._process.start()
+        theirs.close()
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def send(self, message: Any) -> None:
+        """To the node; without effect if it is gone, which `receive` tells."""
+        with contextlib.suppress(OSError):
+            self._pipe.send(message)
+
+    def receive(self, kind: str, seconds: float = _START_SECONDS) -> Any:
+        """Waits for a message of the kind; others before it are dropped.
+
+        Raises:
+          Failed: the node failed, is gone or took longer.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            message = self.poll(end - time.monotonic())
+            if message is None:
+                raise Failed(f"{self.name} sent no {kind!r} in {seconds:.0f} s")
+            if message[0] == kind:
+                return message[1]
+
+    def poll(self, seconds: float = 0.0) -> tuple[str, Any] | None:
+        """The next message, if it comes in time.
+
+        Raises:
+          Failed: the node failed or is gone.
+        """
+        try:
+            if not self._pipe.poll(max(0.0, seconds)):
+                return None
+            message = self._pipe.recv()
+        except (EOFError, OSError) as e:
+            self._process.join(_JOIN_SECONDS)
+            raise Failed(
+                f"{self.name} is gone (exit code {self._process.exitcode}, log: "
+                f"{self._log})"
+            ) from e
+        if message[0] == "error":
+            raise Failed(f"{self.name}: {message[1]} (traceback: {self._log})")
+        return message
+
+    def stop(self) -> None:
+        """Closes the pipe, which ends the node."""
+        self._pipe.close()
+
+    def join(self) -> None:
+        """Waits until it has ended, not for ever."""
+        self._process.join(_JOIN_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+@contextlib.contextmanager
+def running(logs: pathlib.Path) -> Iterator[Callable[..., Node]]:
+    """Gives what starts a node of a name; all are ended with the block.
+
+    Args:
+      logs: directory for what nodes print.
+    """
+    nodes: list[Node] = []
+
+    def start(name: str, function: Callable[..., None], *args: Any) -> Node:
+        nodes.append(Node(logs, name, function, *args))
+        return nodes[-1]
+
+    try:
+        yield start
+    finally:
+        for node in nodes:
+            node.stop()
+        for node in nodes:
+            node.join()
+
+
+def wait_for_end(pipe: Connection) -> None:
+    """Returns once the parent closed the pipe or asked for the end."""
+    with contextlib.suppress(EOFError, OSError):
+        pipe.recv()
+
+
+def _main(
+    pipe: Connection, log: pathlib.Path, function: Callable[..., None], args: Any
+) -> None:
+    with log.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    try:
+        function(pipe, *args)
+    except (BrokenPipeError, EOFError):
+        pass  # The parent is gone.
+    except BaseException as e:
+        traceback.print_exc()
+        with contextlib.suppress(OSError):
+            pipe.send(("error", " ".join(f"{type(e).__name__}: {e}".split())))
+    # No clean-up: threads of gRPC and Courier's clients may wait for nodes long gone.
+    pipe.close()
+    os._exit(0)

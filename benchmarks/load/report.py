@@ -1,0 +1,108 @@
+"""What `benchmarks.scaling` shows: a figure of all runs in a directory, and lines."""
+
+from __future__ import annotations
+
+import csv
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from launchers import files
+
+_FIGURE = "scaling.png"
+_HIDDEN = ("nodes", "settings", "demand", "costs", "error_messages")
+
+
+def runs(out: pathlib.Path, *kinds: str) -> list[dict[str, Any]]:
+    """The results in a directory of runs of these kinds: light, real; or of both."""
+    return [
+        files.read_json(path)
+        for kind in kinds or ("real", "light")
+        for path in sorted(out.glob(f"{kind}_*.json"))
+    ]
+
+
+def real_row(run: Mapping[str, Any]) -> dict[str, Any]:
+    """One number of real actors, in short."""
+    names = ("actors", "steps_per_second", "inserts_per_second", "seconds")
+    return {name: run[name] for name in names}
+
+
+def tell(result: Mapping[str, Any], indent: str = "") -> None:
+    """Prints figures by name, one a line."""
+    for name, value in result.items():
+        if name in _HIDDEN:
+            continue
+        if isinstance(value, Mapping):
+            print(f"{indent}{name}")
+            tell(value, indent + "  ")
+        elif isinstance(value, list):
+            print(f"{indent}{name}")
+            for row in value:
+                print(f"{indent}  {_line(row)}")
+        else:
+            print(f"{indent}{name:{44 - len(indent)}s}{_short(value)}")
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_short(value)}" for name, value in row.items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def draw(out: pathlib.Path) -> None:
+    """Steps by real actors, latencies by light ones, memory over the longest run."""
+    from launchers import figures  # Late: nodes import this module, not Matplotlib.
+
+    figure = figures.make(11.0, 3.2)
+    steps, latencies, memory = figure.subplots(1, 3)
+    found = sorted(runs(out, "real"), key=lambda run: run["actors"])
+    counts = [run["actors"] for run in found]
+    steps.plot(counts, [run["steps_per_second"] for run in found], "o-")
+    steps.set(
+        title="Real actors on this machine",
+        xlabel="actors",
+        ylabel="control steps a second",
+        ylim=(0, None),
+    )
+    found = sorted(runs(out, "light"), key=lambda run: run["actors"])
+    for name in ("insert", "fetch"):
+        points = [
+            (run["actors"], run[f"{name}_p50_seconds"], run[f"{name}_p99_seconds"])
+            for run in found
+            if run[f"{name}_p99_seconds"] is not None
+        ]
+        if points:
+            actors, median, high = zip(*points, strict=True)
+            (line,) = latencies.plot(actors, high, "o", label=f"{name}, p99")
+            latencies.plot(
+                actors, median, "_", color=line.get_color(), label=f"{name}, p50"
+            )
+    latencies.set(title="Light actors", xlabel="actors", ylabel="seconds", yscale="log")
+    if found:
+        latencies.legend(fontsize="small")
+    _draw_memory(out, memory)
+    figures.save(out / _FIGURE, figure, dpi=150)
+
+
+def _draw_memory(out: pathlib.Path, axes: Any) -> None:
+    by_run = {path: _read_samples(path) for path in out.glob("light_*.csv")}
+    by_run = {path: rows for path, rows in by_run.items() if rows}
+    if by_run:
+        rows = max(by_run.values(), key=lambda rows: float(rows[-1]["seconds"]))
+        for node in dict.fromkeys(row["node"] for row in rows):
+            mine = [row for row in rows if row["node"] == node]
+            axes.plot(
+                [float(row["seconds"]) / 60 for row in mine],
+                [float(row["rss_mb"]) for row in mine],
+                label=node,
+            )
+        axes.legend(fontsize="small")
+    axes.set(title="Memory, longest run", xlabel="minutes", ylabel="MB", ylim=(0, None))
+
+
+def _read_samples(path: pathlib.Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,247 @@
+"""How much can one replay server, one cacher and one learner's data set do?
+
+Each is driven as hard as this machine can, alone. Where load generator and server share
+the cores, the rate that is seen is not the server's limit; so the server's CPU seconds
+an operation are what counts, and from them the rate that one core of it would hold.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+import courier
+import reverb
+import tqdm
+
+from benchmarks.load import actors as light_actors
+from benchmarks.load import light, processes, relay, servers, setup, usage
+
+_FETCHING_THREADS = 4
+_IDLE_SECONDS = 3.0
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s"
+_PREFILL_BATCHES = 2  # in the table before batches are taken
+
+
+def one_core_rate(cpu_seconds: float, count: int) -> float | None:
+    """Operations a second that one core of a server holds; None for nothing done."""
+    return count / cpu_seconds if cpu_seconds > 0 and count else None
+
+
+class Driven(NamedTuple):
+    """What a server and its clients did under full load."""
+
+    count: int  # operations
+    seconds: float
+    server_cpu: float  # seconds
+    client_cpu: float  # seconds
+
+
+def _per_operation(name: str, driven: Driven, idle: float = 0.0) -> dict[str, Any]:
+    """The figures of one server under one load, without what it uses idle, by name."""
+    cpu = driven.server_cpu - idle * driven.seconds
+    return {
+        f"{name}_per_second": driven.count / driven.seconds,
+        f"{name}_server_cpu_seconds": cpu / driven.count if driven.count else None,
+        f"{name}_per_second_of_one_core": one_core_rate(cpu, driven.count),
+        f"{name}_server_cpu": driven.server_cpu / driven.seconds,
+        f"{name}_client_cpu": driven.client_cpu / driven.seconds,
+    }
+
+
+def measure_inserts(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
+    """A few actors without pause: what an insert costs the replay server.
+
+    The memory of an item is the server's growth over those that stayed, so
+    `settings.replay_size` should be more than what is inserted.
+    """
+    run = light.measure(settings, inputs)
+    result, nodes = run.result, run.result["nodes"]
+    seconds = result["seconds"]
+    inserted = round(result["inserts_per_second"] * seconds)
+    actors = sum(nodes[node]["cpu"] for node in nodes if node.startswith("actors"))
+    memory = [sample.rss_mb for sample in run.samples if sample.node == "replay"]
+    driven = Driven(
+        inserted, seconds, nodes["replay"]["cpu"] * seconds, actors * seconds
+    )
+    return {
+        **_per_operation("inserts", driven),
+        "inserts_lost": result["lost"],
+        "steps_actor_cpu_seconds": actors * seconds / max(1, result["steps"]),
+        "steps_per_insert": result["steps"] / max(1, inserted),
+        "replay_worker_busy": result["replay_worker_busy"],
+        "replay_bytes_per_item": 1e6
+        * (memory[-1] - memory[0])
+        / max(1, min(inserted, settings.replay_size)),
+    }
+
+
+def measure_fetches(inputs: light.Inputs, seconds: float) -> dict[str, Any]:
+    """Callers without pause: what a fetch costs the cacher, and what it does idle."""
+    with processes.running(inputs.logs) as start:
+        learner = start("learner", servers.learner, inputs.variables)
+        cacher = start("cacher", servers.cache, learner.receive("port"), 1.0)
+        port = cacher.receive("port")
+        idle = _idle_cpu(cacher)
+        driven = _drive(start("caller", _fetch, port), cacher, seconds)
+    return {
+        **_per_operation("fetches", driven, idle),
+        "fetches_actor_cpu_seconds": driven.client_cpu / max(1, driven.count),
+        "cacher_idle_cpu": idle,
+        "variables_bytes": sum(value.nbytes for value in inputs.variables),
+    }
+
+
+def measure_batches(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
+    """The learner's data set on a filled table, and the bytes that go over the wire."""
+    config = setup.make_builder(settings.agent, settings.seed).config
+    wanted = max(config.min_replay_size, _PREFILL_BATCHES * config.batch_size)
+    replay_size = max(settings.replay_size, 2 * wanted)
+    node = settings.agent, settings.seed
+    host = light_actors.loopback(0)
+    with processes.running(inputs.logs) as start:
+        replay = start("replay", servers.replay, *node, replay_size)
+        learner = start("learner", servers.learner, inputs.variables)
+        port, learner_port = (made.receive("port") for made in (replay, learner))
+        idle = _idle_cpu(replay)
+        with (
+            relay.Relay(port, host) as to_replay,
+            relay.Relay(learner_port, host) as to_learner,
+        ):
+            load = light_actors.Load(
+                *node,
+                actors=range(1),
+                episodes=inputs.episodes,
+                variables=inputs.variables,
+                replay_port=to_replay.port,
+                cacher_port=to_learner.port,
+                seconds_per_step=0.0,
+                update_period=settings.update_period,
+                threads=1,
+            )
+            filler = start("filler", light_actors.run, load)
+            fetches = _fill(filler, reverb.Client(f"localhost:{port}"), wanted)
+            items = servers.inserts(reverb.Client(f"localhost:{port}")).completed
+            item_bytes = to_replay.bytes / items
+            fetch_bytes = to_learner.bytes / fetches
+            filler.stop()
+            carried = to_replay.bytes
+            relayed = _drive(
+                start("sampler", _sample, *node, f"{host}:{to_replay.port}"),
+                replay,
+                settings.seconds / 2,
+            )
+            ahead = 1 + config.prefetch_batches  # taken before, and not yet
+            batch_bytes = (to_replay.bytes - carried) / (relayed.count + ahead)
+        driven = _drive(
+            start("sampler", _sample, *node, f"localhost:{port}"),
+            replay,
+            settings.seconds,
+        )
+    return {
+        **_per_operation("batches", driven, idle),
+        "batches_learner_cpu_seconds": driven.client_cpu / max(1, driven.count),
+        "replay_idle_cpu": idle,
+        "batch_size": config.batch_size,
+        "sequence_length": config.sequence_length,
+        "item_wire_bytes": item_bytes,
+        "fetch_wire_bytes": fetch_bytes,
+        "batch_wire_bytes": batch_bytes,
+    }
+
+
+def _fill(filler: processes.Node, client: reverb.Client, wanted: int) -> int:
+    """Lets a light actor step until there are so many items; returns its fetches."""
+    filler.receive("ready")
+    filler.send("go")
+    with tqdm.tqdm(total=wanted, desc="filling replay", unit="item") as bar:
+        while (size := servers.inserts(client).size) < wanted:
+            filler.poll(0.5)
+            bar.update(size - bar.n)
+        bar.update(wanted - bar.n)
+    filler.send("stop")
+    # The first fetch, of connecting, is not among those it reports.
+    return 1 + filler.receive("report").progress.fetches
+
+
+def _idle_cpu(node: processes.Node) -> float:
+    before = usage.cpu_seconds(node.pid)
+    _wait(_IDLE_SECONDS, f"{node.name} idle")
+    return (usage.cpu_seconds(node.pid) - before) / _IDLE_SECONDS
+
+
+def _wait(seconds: float, what: str) -> None:
+    begin = time.monotonic()
+    with tqdm.tqdm(total=seconds, desc=what, bar_format=_BAR) as bar:
+        while (elapsed := time.monotonic() - begin) < seconds:
+            time.sleep(min(1.0, seconds - elapsed))
+            bar.update(min(seconds, time.monotonic() - begin) - bar.n)
+
+
+def _drive(client: processes.Node, server: processes.Node, seconds: float) -> Driven:
+    """Lets a node of `_between_go_and_stop` work for so long."""
+    client.receive("ready")
+    nodes = (server, client)
+    before = [usage.cpu_seconds(node.pid) for node in nodes]
+    client.send("go")
+    _wait(seconds, client.name)
+    client.send("stop")
+    count, elapsed = client.receive("done")
+    cpu = [usage.cpu_seconds(n.pid) - b for n, b in zip(nodes, before, strict=True)]
+    client.stop()
+    return Driven(count, elapsed, *cpu)
+
+
+def _fetch(pipe: Connection, port: int) -> None:
+    """A node that fetches variables in some threads without pause."""
+    clients = [
+        courier.Client(f"{light_actors.loopback(i)}:{port}")
+        for i in range(_FETCHING_THREADS)
+    ]
+    _between_go_and_stop(
+        pipe, [lambda c=client: c.get_variables(["policy"]) for client in clients]
+    )
+
+
+def _sample(pipe: Connection, agent: str, seed: int, address: str) -> None:
+    """A node that takes batches as the learner does, without pause."""
+    builder = setup.make_builder(agent, seed)
+    dataset = builder.make_dataset_iterator(reverb.Client(address))
+    _between_go_and_stop(pipe, [lambda: next(dataset)])
+
+
+def _between_go_and_stop(
+    pipe: Connection, functions: Sequence[Callable[[], object]]
+) -> None:
+    """Calls each in a thread of its own, again and again.
+
+    Sends ("done", (calls, seconds)).
+    """
+    stop = threading.Event()
+    counts = [0] * len(functions)
+
+    def work(i: int) -> None:
+        while not stop.is_set():
+            functions[i]()
+            counts[i] += 1
+
+    for function in functions:
+        function()  # connects
+    threads = [
+        threading.Thread(target=work, args=(i,), daemon=True)
+        for i in range(len(functions))
+    ]
+    pipe.send(("ready", None))
+    pipe.recv()
+    begin = time.monotonic()
+    for thread in threads:
+        thread.start()
+    pipe.recv()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    pipe.send(("done", (sum(counts), time.monotonic() - begin)))
+    pipe.recv()

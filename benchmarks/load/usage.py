@@ -1,0 +1,144 @@
+"""What processes use, as Linux counts it in /proc."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import resource
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+_ESTABLISHED = "01"  # linux/include/net/tcp_states.h
+_TICKS = os.sysconf("SC_CLK_TCK")  # a second
+_SPARE_DESCRIPTORS = 512  # for all that is no connection
+_MB = 1e6
+
+
+class Sample(NamedTuple):
+    """One look at one process."""
+
+    seconds: float  # since the first look
+    node: str
+    rss_mb: float  # resident memory, 1e6 bytes
+    cpu_seconds: float  # since the process began, all threads
+
+
+class Usage(NamedTuple):
+    """What one process used while it was looked at."""
+
+    cpu: float  # cores
+    rss_mb: float  # in the end
+    rss_growth_mb: float  # after warm-up
+    rss_growth_mb_per_minute: float  # after warm-up, least squares
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU that a process has used, user and system, all threads."""
+    # The name, in brackets, may hold spaces.
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def rss_mb(pid: int) -> float:
+    """Resident memory of a process in 1e6 bytes."""
+    pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / _MB
+
+
+def connections(port: int) -> int:
+    """Established TCP connections of the server on a local port."""
+    found = 0
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in pathlib.Path(table).read_text().splitlines()[1:]:
+            _, local, _, state = line.split()[:4]
+            found += state == _ESTABLISHED and int(local.rpartition(":")[2], 16) == port
+    return found
+
+
+def allow_connections(connections: int) -> None:
+    """Raises this process's limit of open files, which children inherit, if need be.
+
+    Raises:
+      ValueError: the hard limit is too low.
+    """
+    needed = connections + _SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise ValueError(
+            f"{connections} connections need {needed} open files a process, and the "
+            f"hard limit (ulimit -Hn) is {hard}"
+        )
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+class Watch:
+    """Looks at processes once a period, in a thread: a context manager."""
+
+    def __init__(self, pids: Mapping[str, int], period: float = 1.0):
+        """Prepares it.
+
+        Args:
+          pids: processes by the name of their node.
+          period: seconds.
+        """
+        self._pids = dict(pids)
+        self._period = period
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.samples: list[Sample] = []
+
+    def __enter__(self) -> Watch:
+        self._begin = time.monotonic()
+        self._look()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._look()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._period):
+            self._look()
+
+    def _look(self) -> None:
+        for node, pid in self._pids.items():
+            try:
+                found = rss_mb(pid), cpu_seconds(pid)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # It has ended.
+            self.samples.append(Sample(time.monotonic() - self._begin, node, *found))
+
+
+def summarise(samples: Sequence[Sample], warm_up: float = 1 / 3) -> dict[str, Usage]:
+    """What each node used.
+
+    Args:
+      samples: two or more of each node.
+      warm_up: the part of the time before memory is expected to stand still.
+    """
+    found = {}
+    for node in dict.fromkeys(sample.node for sample in samples):
+        mine = [sample for sample in samples if sample.node == node]
+        first, last = mine[0], mine[-1]
+        start = first.seconds + warm_up * (last.seconds - first.seconds)
+        late = [s for s in mine if s.seconds >= start]
+        seconds = np.array([s.seconds for s in late])
+        memory = np.array([s.rss_mb for s in late])
+        slope = 0.0
+        if len(late) > 1:
+            slope = 60.0 * float(np.polyfit(seconds - seconds[0], memory, 1)[0])
+        elapsed = last.seconds - first.seconds
+        found[node] = Usage(
+            cpu=(last.cpu_seconds - first.cpu_seconds) / elapsed,
+            rss_mb=last.rss_mb,
+            rss_growth_mb=float(memory[-1] - memory[0]),
+            rss_growth_mb_per_minute=slope,
+        )
+    return found

@@ -1,0 +1,288 @@
+"""How far does the actor-learner program scale, and what is full first?
+
+    python -m benchmarks.scaling --real_actors=1,2,4,8
+    python -m benchmarks.scaling --light_actors=1500 --seconds=600
+    python -m benchmarks.scaling --saturate
+    python -m benchmarks.scaling --model_actors=1500 --actor_rate=20
+
+Any of these together, in this order; each leaves its figures in --out.
+
+- `--real_actors`: processes that step the real environment with the real policy, write
+  to a real Reverb server and fetch variables through a cacher: control steps a second.
+- `--light_actors`: actors without physics, many to a process, that replay recorded
+  episodes through the real adders and the real variable client, each over connections
+  of its own. Every item is accounted for: `lost` is what the adders created less what
+  the table received, after a drain. `insert` and `fetch` latencies are those of
+  `benchmarks.load.actors`: how long an actor is held up by `adder.add` where it creates
+  an item, and how long variables take.
+- `--saturate`: the cost of an insert, a fetch and a batch to their servers, as CPU
+  seconds, because here the load shares the cores with what it loads.
+- `--model_actors`: from these costs, what so many actors need and what is full first,
+  and what the model says of every run that is in --out beside what was measured.
+
+The learner is idle: it hands out variables of the real sizes.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tqdm
+from absl import flags
+
+from agents.rl_agents import AGENTS
+from benchmarks.load import (
+    capacity,
+    episodes,
+    light,
+    processes,
+    real,
+    report,
+    saturation,
+    servers,
+    setup,
+    usage,
+)
+from launchers import command, experiment, files
+
+_REAL = flags.DEFINE_list("real_actors", [], "Numbers of real actors: 1,2,4,8.")
+_LIGHT = flags.DEFINE_integer("light_actors", None, "Number of light actors.")
+_SATURATE = flags.DEFINE_bool("saturate", False, "Measure what operations cost.")
+_MODEL = flags.DEFINE_integer("model_actors", None, "Number of actors to plan for.")
+
+_SECONDS = flags.DEFINE_float("seconds", 60.0, "Of each measurement.")
+_RATE = flags.DEFINE_float(
+    "steps_per_second",
+    None,
+    "Of all light actors together. By default 20 each, real time, but 400 at most.",
+)
+_PROCESSES = flags.DEFINE_integer("processes", 2, "Of light actors.", lower_bound=1)
+_THREADS = flags.DEFINE_integer(
+    "threads", 8, "That step the light actors of a process.", lower_bound=1
+)
+_RECORD = flags.DEFINE_integer(
+    "recorded_episodes",
+    2,
+    "Real episodes that light actors replay, recorded once; 0: noise of the same spec.",
+    lower_bound=0,
+)
+_REPLAY_SIZE = flags.DEFINE_integer(
+    "replay_size", 20_000, "Sequences that replay holds.", lower_bound=1
+)
+_UPDATE_PERIOD = flags.DEFINE_integer(
+    "update_period", None, "Steps between an actor's fetches; by default the agent's."
+)
+_UPDATE_SECONDS = flags.DEFINE_float(
+    "update_seconds", 1.0, "Between the cacher's fetches from the learner."
+)
+
+_ACTOR_RATE = flags.DEFINE_float(
+    "actor_rate", 20.0, "Model: steps a second of an actor. Real time is 20."
+)
+_LEARNER_RATE = flags.DEFINE_float(
+    "learner_rate", 10.0, "Model: batches a second that the learner takes at most."
+)
+_MODEL_REPLAY = flags.DEFINE_integer(
+    "model_replay_size", 1_000_000, "Model: sequences that replay holds."
+)
+_SHARD_CORES = flags.DEFINE_float("shard_cores", 4.0, "Model: cores a replay shard.")
+
+_AGENT = flags.DEFINE_string("agent", "helms_mix", f"Agent: {', '.join(AGENTS)}.")
+_OUT = flags.DEFINE_string("out", "runs/scaling", "Directory of the figures.")
+_RESUME = flags.DEFINE_bool(
+    "resume", False, "Keep measurements in --out that were made with the same flags."
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Of weights and episodes.", lower_bound=0)
+
+_DEFAULT_ACTORS = 100
+_REAL_TIME = 20.0  # control steps a second
+_HELD_RATE = 400.0  # steps a second that one core holds, both sides of it
+_PUSHING_ACTORS = 8  # that insert without pause
+
+
+def main(argv: list[str]) -> None:
+    """Measures, writes, prints."""
+    del argv
+    out = pathlib.Path(_OUT.value)
+    with command.bad_input():
+        real_actors = _check_flags()
+        settings = _settings()
+        usage.allow_connections(2 * settings.actors)
+        out.mkdir(parents=True, exist_ok=True)
+        inputs = _inputs(out, settings)
+    result: dict[str, Any] = {"cores": os.cpu_count(), "agent": _AGENT.value}
+    try:
+        points = []
+        for count in real_actors:
+            asked = dataclasses.replace(settings, actors=count)
+            points.append(
+                _kept(
+                    out / f"real_{count}.json",
+                    asked,
+                    lambda s: real.measure(s, inputs),
+                )
+            )
+        if points:
+            result["real"] = [report.real_row(point) for point in points]
+        if _LIGHT.value or not (points or _SATURATE.value or _MODEL.value):
+            name = f"light_{settings.actors}_{settings.steps_per_second:.0f}"
+
+            def run(asked: light.Settings) -> dict[str, Any]:
+                found = light.measure(asked, inputs)
+                _write_samples(out / f"{name}.csv", found.samples)
+                return found.result
+
+            result |= _kept(out / f"{name}.json", settings, run)
+        if _SATURATE.value:
+            asked = dataclasses.replace(
+                settings,
+                actors=_PUSHING_ACTORS,
+                steps_per_second=0.0,
+                replay_size=max(settings.replay_size, 200_000),
+            )
+            result["saturation"] = _kept(
+                out / "saturation.json",
+                asked,
+                lambda s: _saturate(s, inputs),
+            )
+    except processes.Failed as e:
+        raise SystemExit(f"error: {e}") from None
+    with command.bad_input():
+        if _MODEL.value:
+            result["model"] = _model(out)
+    report.draw(out)
+    report.tell(result)
+    print(json.dumps(result))
+
+
+def _check_flags() -> list[int]:
+    """The numbers of real actors; raises ValueError for flags that cannot be."""
+    agent = _AGENT.value
+    experiment.check_agent(agent)
+    if AGENTS[agent].asymmetric:
+        raise ValueError(f"{agent} acts on images; valid: agents on state")
+    for flag in (_LIGHT, _MODEL, _UPDATE_PERIOD):
+        if flag.value is not None and flag.value < 1:
+            raise ValueError(f"--{flag.name} is {flag.value}; valid: 1 or more")
+    for flag in (_SECONDS, _RATE, _UPDATE_SECONDS):
+        if flag.value is not None and not flag.value > 0:
+            raise ValueError(f"--{flag.name} is {flag.value}; valid: above 0")
+    counts = [text.strip() for text in _REAL.value]
+    if not all(text.isdecimal() and int(text) for text in counts):
+        raise ValueError(
+            f"--real_actors is {','.join(counts)}; valid: numbers above 0, as 1,2,4"
+        )
+    return [int(text) for text in counts]
+
+
+def _settings() -> light.Settings:
+    actors = _LIGHT.value or _DEFAULT_ACTORS
+    return light.Settings(
+        agent=_AGENT.value,
+        actors=actors,
+        steps_per_second=_RATE.value or min(_REAL_TIME * actors, _HELD_RATE),
+        seconds=_SECONDS.value,
+        replay_size=_REPLAY_SIZE.value,
+        update_period=_UPDATE_PERIOD.value
+        or AGENTS[_AGENT.value].config_type().variable_update_period,
+        update_seconds=_UPDATE_SECONDS.value,
+        processes=_PROCESSES.value,
+        threads=_THREADS.value,
+        seed=_SEED.value,
+    )
+
+
+def _inputs(out: pathlib.Path, settings: light.Settings) -> light.Inputs:
+    """What light actors replay and what the learner hands out."""
+    logs = out / "logs"
+    setup.one_thread()
+    variables = servers.make_variables(settings.agent, settings.seed)
+    if not (_LIGHT.value or _SATURATE.value) and (_REAL.value or _MODEL.value):
+        return light.Inputs([], variables, logs)
+    count = _RECORD.value
+    if not count:
+        spec = setup.environment_spec()
+        latent = setup.make_builder(settings.agent, settings.seed).latent_spec(spec)
+        noise = episodes.synthetic(spec, latent, 2, settings.seed)
+        return light.Inputs(noise, variables, logs)
+    path = out / f"episodes_{settings.agent}_{settings.seed}_{count}.npz"
+    if not path.exists():
+        episodes.save(path, episodes.record(settings.agent, count, settings.seed))
+    return light.Inputs(episodes.load(path), variables, logs)
+
+
+def _kept(
+    path: pathlib.Path,
+    settings: light.Settings,
+    measure: Callable[[light.Settings], dict[str, Any]],
+) -> dict[str, Any]:
+    """Measures and writes, or reads what --resume says may be kept."""
+    if _RESUME.value and path.exists():
+        found = files.read_json(path)
+        if found.get("settings") == dataclasses.asdict(settings):
+            tqdm.tqdm.write(f"kept {path}")
+            return found
+    found = measure(settings)
+    files.write_json(path, found)
+    return found
+
+
+def _saturate(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
+    return {
+        **saturation.measure_batches(settings, inputs),
+        **saturation.measure_fetches(inputs, settings.seconds),
+        **saturation.measure_inserts(settings, inputs),
+        "settings": dataclasses.asdict(settings),
+    }
+
+
+def _model(out: pathlib.Path) -> dict[str, Any]:
+    path = out / "saturation.json"
+    if not path.exists():
+        raise ValueError(f"no {path}: the model needs --saturate in this --out first")
+    measured = files.read_json(path)
+    agent = _AGENT.value
+    if measured["settings"]["agent"] != agent:
+        raise ValueError(
+            f"{path} is of {measured['settings']['agent']}, not of {agent}"
+        )
+    costs = capacity.Costs.from_saturation(measured)
+    config = AGENTS[agent].config_type()
+    demand = capacity.Demand(
+        actors=_MODEL.value,
+        actor_rate=_ACTOR_RATE.value,
+        update_period=_UPDATE_PERIOD.value or config.variable_update_period,
+        samples_per_insert=config.samples_per_insert,
+        learner_rate=_LEARNER_RATE.value,
+        replay_size=_MODEL_REPLAY.value,
+        shard_cores=_SHARD_CORES.value,
+    )
+    found = {
+        "demand": dataclasses.asdict(demand),
+        "costs": dataclasses.asdict(costs),
+        **capacity.plan(costs, demand),
+        "checks": [
+            capacity.check(costs, run)
+            for run in report.runs(out)
+            if run["settings"]["agent"] == agent
+        ],
+    }
+    files.write_json(out / f"model_{demand.actors}.json", found)
+    return found
+
+
+def _write_samples(path: pathlib.Path, samples: Sequence[usage.Sample]) -> None:
+    with files.aside(path) as aside, aside.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(usage.Sample._fields)
+        writer.writerows(samples)
+
+
+if __name__ == "__main__":
+    command.run(main)

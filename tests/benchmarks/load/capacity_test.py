@@ -1,0 +1,137 @@
+"""The capacity model against what can be worked out by hand."""
+
+import dataclasses
+
+import pytest
+
+from benchmarks.load import capacity
+
+COSTS = capacity.Costs(
+    insert_cpu=1e-3,
+    batch_cpu=0.1,
+    learner_batch_cpu=0.2,
+    fetch_cpu=4e-3,
+    replay_idle=0.1,
+    cacher_idle=0.05,
+    steps_per_insert=5.0,
+    item_wire_bytes=6e3,
+    batch_wire_bytes=4e6,
+    fetch_wire_bytes=2e6,
+    item_memory_bytes=7e3,
+    batch_size=500,
+)
+DEMAND = capacity.Demand(
+    actors=1500,
+    actor_rate=20.0,
+    update_period=400,
+    samples_per_insert=0.0,
+    learner_rate=10.0,
+    replay_size=1_000_000,
+    shard_cores=4.0,
+    learner_cores=4.0,
+    network_bytes_per_second=1e9,
+    full=0.5,
+)
+
+
+def test_a_plan_by_hand():
+    """30,000 steps a second are 6000 inserts and 75 fetches; 10 batches at most."""
+    found = capacity.plan(COSTS, DEMAND)
+    expected = {
+        "inserts_per_second": 6000.0,
+        "fetches_per_second": 75.0,
+        "batches_per_second": 10.0,
+        "samples_per_insert": 10 * 500 / 6000,
+        "replay_cpu": 0.1 + 6.0 + 1.0,
+        "cacher_cpu": 0.05 + 0.3,
+        "learner_data_cpu": 2.0,
+        "network_inserts_bytes_per_second": 36e6,
+        "network_batches_bytes_per_second": 40e6,
+        "network_fetches_bytes_per_second": 150e6,
+        "network_bytes_per_second": 226e6,
+        "replay_memory_bytes": 7e9,
+    }
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value), name
+    # A shard has 2 cores until it is full, 0.1 of them idle: 7 / 1.9 of them.
+    assert found["replay_shards"] == 4
+    # A cacher has half a core, 0.05 of it idle: 0.3 / 0.45.
+    assert found["cachers"] == 1
+
+
+def test_what_is_full_first():
+    found = capacity.plan(COSTS, DEMAND)
+    # 0.1 + 4 n / 1000 + 1 is 2 cores at 225 actors.
+    assert found["replay_shard_full_at_actors"] == pytest.approx(225, abs=1)
+    # 0.05 + n / 20 * 0.004 is 0.5 at 2250.
+    assert found["cacher_full_at_actors"] == pytest.approx(2250, abs=1)
+    # 10 batches a second, 2 of its 2 cores, however many actors.
+    assert found["learner_data_full_at_actors"] is None
+    # 40e6 + 24e3 n is 5e8 at 19,166.
+    assert found["replay_network_full_at_actors"] == pytest.approx(19_166, abs=1)
+    assert found["full_first"] == "replay_shard"
+
+
+def test_samples_per_insert_hold_the_learner_back():
+    """10 actors insert 40 a second; at 5 samples each they pay for 0.4 batches."""
+    demand = dataclasses.replace(DEMAND, actors=10, samples_per_insert=5.0)
+    found = capacity.rates(COSTS, demand)
+    assert found.inserts == pytest.approx(40.0)
+    assert found.batches == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("load", "servers"), [(0.0, 1), (1.0, 1), (1.9, 2), (1.91, 3), (10.0, 11)]
+)
+def test_servers_share_a_load_that_fits_exactly(load, servers):
+    """Each may use one core, 0.1 of it idle; so 0.9, 1.8, 2.7 of load fit."""
+    assert capacity.servers_needed(load, idle=0.1, cores=1.0) == servers
+
+
+def test_a_server_that_idling_fills():
+    with pytest.raises(ValueError, match="full with 1.5 when idle"):
+        capacity.servers_needed(2.0, idle=1.5, cores=1.0)
+
+
+def test_predicted_beside_measured():
+    nodes = {"replay": {"cpu": 0.55}, "cacher": {"cpu": 0.1}}
+    found = capacity.check(
+        COSTS,
+        {
+            "actors": 4,
+            "inserts_per_second": 400.0,
+            "fetches_per_second": 10.0,
+            "nodes": nodes,
+        },
+    )
+    assert found["replay_cpu_predicted"] == pytest.approx(0.5)
+    assert found["replay_cpu_measured"] == 0.55
+    assert found["cacher_cpu_predicted"] == pytest.approx(0.09)
+    assert found["cacher_cpu_measured"] == 0.1
+
+
+def test_costs_are_read_from_the_measurement():
+    names = {
+        "inserts_server_cpu_seconds": 1e-3,
+        "batches_server_cpu_seconds": 0.1,
+        "batches_learner_cpu_seconds": 0.2,
+        "fetches_server_cpu_seconds": 4e-3,
+        "replay_idle_cpu": 0.1,
+        "cacher_idle_cpu": 0.05,
+        "replay_bytes_per_item": 7e3,
+        "steps_per_insert": 5.0,
+        "item_wire_bytes": 6e3,
+        "batch_wire_bytes": 4e6,
+        "fetch_wire_bytes": 2e6,
+        "batch_size": 500,
+    }
+    assert capacity.Costs.from_saturation(names) == COSTS
+    names.pop("fetch_wire_bytes")
+    with pytest.raises(ValueError, match="fetch_wire_bytes was not measured: None"):
+        capacity.Costs.from_saturation(names)
+
+
+@pytest.mark.parametrize("name", ["actors", "actor_rate", "shard_cores"])
+def test_demands_that_cannot_be(name):
+    with pytest.raises(ValueError, match=f"{name} must be positive"):
+        dataclasses.replace(DEMAND, **{name: 0})

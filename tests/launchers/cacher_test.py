@@ -1,0 +1,253 @@
+"""The cacher behind a real Courier server, with real clients; the learner dies."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import courier
+import launchpad as lp
+import numpy as np
+import portpicker
+import pytest
+from absl import flags
+from absl.testing import absltest
+
+from agents.mpo.adder import Stopped
+from launchers import cacher
+
+_PERIOD = 0.02  # seconds between fetches here
+
+
+class _Learner:
+    """Variables that all have the value of the fetch's number."""
+
+    def __init__(self, first=1):
+        self.calls = first - 1
+
+    def get_variables(self, names):
+        self.calls += 1
+        return [[np.full((3, 2), self.calls, np.float32), np.float32(self.calls)]] * (
+            len(names)
+        )
+
+    def get_counts(self):
+        return {"learner_steps": 7.0}
+
+
+def _serve(learner, port):
+    server = courier.Server(port=port)
+    server.Bind("get_variables", learner.get_variables)
+    server.Start()
+    return server
+
+
+def _stop(server):
+    server.Stop()
+    server.Join()
+
+
+def _client(port):
+    return courier.Client(f"localhost:{port}", call_timeout=20)
+
+
+def _until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(_PERIOD)
+
+
+@pytest.fixture
+def port():
+    return portpicker.pick_unused_port()
+
+
+def test_serves_what_the_learner_has_and_keeps_up(port):
+    learner = _Learner()
+    server = _serve(learner, port)
+    made = cacher.VariableCacher(_client(port), update_seconds=_PERIOD, counter=learner)
+    with cacher.Served(made) as served:
+        client = _client(served.port)
+        ((matrix, scalar),) = client.get_variables(["policy"])
+        assert matrix.dtype == np.float32 and matrix.shape == (3, 2)
+        assert scalar.shape == () and scalar >= 1
+        _until(lambda: client.get_variables(["policy"])[0][1] >= scalar + 3)
+        found = client.statistics()
+        assert found["fetches"] >= 4 and found["failures"] == 0
+        assert 0 <= found["age_seconds"] < 10
+        assert found["learner_steps"] == 7.0
+    _stop(server)
+
+
+def test_many_callers_cost_the_learner_nothing(port):
+    learner = _Learner()
+    server = _serve(learner, port)
+    made = cacher.VariableCacher(_client(port), update_seconds=3600.0)
+    with cacher.Served(made) as served:
+        clients = [_client(served.port) for _ in range(4)]
+        for client in clients:
+            for _ in range(5):
+                client.get_variables(["policy"])
+        assert learner.calls == 1
+    _stop(server)
+
+
+def test_callers_wait_for_the_first_fetch(port):
+    """The learner starts late: nobody gets anything but its variables."""
+    made = cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
+    with cacher.Served(made) as served:
+        client = _client(served.port)
+        waiting = [client.futures.get_variables(["policy"]) for _ in range(20)]
+        # More of them than a pool of Courier's default size has threads.
+        _until(lambda: client.statistics()["failures"] >= 1)
+        assert not any(call.done() for call in waiting)
+        assert "age_seconds" not in client.statistics()
+        server = _serve(_Learner(first=5), port)
+        for call in waiting:
+            assert call.result(timeout=20)[0][1] >= 5
+    _stop(server)
+
+
+_LEARNER_PROCESS = """
+import sys, threading, courier, numpy
+server = courier.Server(port=int(sys.argv[1]))
+server.Bind("get_variables", lambda names: [[numpy.float32(sys.argv[2])]])
+server.Start()
+threading.Event().wait()
+"""
+
+
+def _start_learner(port, value):
+    return subprocess.Popen(
+        [sys.executable, "-c", _LEARNER_PROCESS, str(port), str(value)],
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def test_outlives_a_killed_learner_and_finds_the_next_one(port):
+    first = second = _start_learner(port, 1)
+    made = cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
+    try:
+        with cacher.Served(made) as served:
+            client = _client(served.port)
+            _until(lambda: client.statistics()["fetches"] >= 3)
+            failures = client.statistics()["failures"]
+            first.kill()
+            _until(lambda: client.statistics()["failures"] > failures)
+            assert client.get_variables(["policy"]) == [[1.0]]
+            assert client.statistics()["age_seconds"] > 0
+            second = _start_learner(port, 2)
+            _until(lambda: client.get_variables(["policy"]) == [[2.0]])
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.wait()
+
+
+def test_reads_another_cacher(port):
+    server = _serve(_Learner(), port)
+    with cacher.Served(
+        cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
+    ) as first:
+        second = cacher.VariableCacher(_client(first.port), update_seconds=_PERIOD)
+        with cacher.Served(second) as served:
+            client = _client(served.port)
+            _until(lambda: client.get_variables(["policy"])[0][1] >= 3)
+    _stop(server)
+
+
+def test_a_reply_is_of_one_fetch():
+    """Both names are read while fetches go on: never one old, one new."""
+    made = cacher.VariableCacher(
+        _Learner(), names=("policy", "critic"), update_seconds=1e-6
+    )
+    stop = threading.Event()
+    thread = threading.Thread(target=made.poll, args=(stop,))
+    thread.start()
+    try:
+        for _ in range(200):
+            policy, critic = made.get_variables(["policy", "critic"])
+            assert policy[1] == critic[1] == policy[0][0, 0]
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_caller_that_waits_sees_the_stop():
+    made = cacher.VariableCacher(_Learner(), stopped=lambda: True)
+    with pytest.raises(Stopped):
+        made.get_variables(["policy"])
+
+
+def test_a_failing_source_is_asked_less_and_less(monkeypatch):
+    class Failing:
+        def get_variables(self, names):
+            raise RuntimeError("away")
+
+    pauses = []
+
+    class Stop:
+        def wait(self, pause):
+            pauses.append(pause)
+            return len(pauses) > 7
+
+        def is_set(self):
+            return False
+
+    cacher.VariableCacher(Failing(), update_seconds=1.0).poll(Stop())
+    assert pauses == [0.0, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"names": ()}, "got none"), ({"update_seconds": 0}, "must be positive, got 0")],
+)
+def test_bad_settings(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        cacher.VariableCacher(_Learner(), **arguments)
+
+
+def test_unknown_names():
+    made = cacher.VariableCacher(_Learner())
+    with pytest.raises(ValueError, match=r"no variables \['critc'\]"):
+        made.get_variables(["policy", "critc"])
+
+
+class _Actor:
+    """A node that fetches until it has the learner's third answer."""
+
+    def __init__(self, source, found):
+        self._source, self._found = source, found
+
+    def run(self):
+        _until(lambda: self._source.get_variables(["policy"])[0][1] >= 3)
+        statistics = self._source.statistics()
+        np.savetxt(self._found, [statistics["learner_steps"]])
+
+
+class _Case(absltest.TestCase):
+    def runTest(self):
+        """Needed to make one."""
+
+
+@pytest.mark.timeout(300, method="thread")
+def test_as_a_node_of_a_program(tmp_path):
+    """As launchers.program wires it: handles of the learner and the counter."""
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(["test"])
+    found = tmp_path / "found"
+    program = lp.Program("cacher")
+    with program.group("learner"):
+        learner = program.add_node(lp.CourierNode(_Learner))
+    with program.group("cacher"):
+        made = program.add_node(
+            lp.CourierNode(cacher.CacherNode, learner, learner, update_seconds=_PERIOD)
+        )
+    with program.group("actor"):
+        program.add_node(lp.CourierNode(_Actor, made, str(found)))
+    case = _Case()
+    manager = lp.launch(program, launch_type="test_mt", test_case=case)
+    manager.wait(["actor"])
+    case.doCleanups()
+    assert np.loadtxt(found) == 7.0
