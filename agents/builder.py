@@ -10,6 +10,7 @@ latent, and the actor hands the environment the decoded action.
 from __future__ import annotations
 
 import abc
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -79,13 +80,19 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
 
     @abc.abstractmethod
     def make_adder(
-        self, replay_client: reverb.Client, stopped: Callable[[], bool] = lambda: False
+        self,
+        replay_client: reverb.Client,
+        stopped: Callable[[], bool] = lambda: False,
+        waiting: Callable[
+            [str], contextlib.AbstractContextManager[Any]
+        ] = contextlib.nullcontext,
     ) -> adders.Adder:
         """What writes an actor's steps to replay.
 
         Args:
           replay_client: of the server.
           stopped: whether the program is stopping, which ends a wait of the adder.
+          waiting: entered with a text while an insert waits.
         """
 
     @abc.abstractmethod

@@ -10,10 +10,17 @@ class Layout:
     """Which processes there are, beside how many actors."""
 
     actors_per_process: int = 1  # threads that share the policy's calls
+    replay_shards: int = 1  # Reverb servers; actors are spread over them
+    cachers: int = 0  # between learner and actors; 0: actors ask the learner
 
     def __post_init__(self):
         """Raises ValueError, naming the field, for values that cannot be."""
-        if self.actors_per_process < 1:
-            raise ValueError(
-                f"actors_per_process must be at least 1, got {self.actors_per_process}"
-            )
+        for name, least in (
+            ("actors_per_process", 1),
+            ("replay_shards", 1),
+            ("cachers", 0),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"{name} must be at least {least}, got {getattr(self, name)}"
+                )

@@ -9,19 +9,24 @@ import pathlib
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import launchpad as lp
 import reverb
 import tensorflow as tf
+from absl import logging
 from acme import EnvironmentLoop, core
 from acme.utils import counting
 from launchpad import context
+from reverb.platform import checkpointers_lib
 
 from agents.mpo.adder import Stopped
-from launchers import acting, evaluation, run_logs
+from launchers import acting, evaluation, recording, run_logs, status
 from launchers.experiment import Experiment, derive_seed
+from launchers.health import Health, Register
+from launchers.mixing import MixedIterator
+from launchers.patient import PatientClient
 
 STOPPED = ".stopped_by"  # in the work directory: why the coordinator ended the program
 
@@ -64,7 +69,7 @@ def _exit_after_signal() -> None:
 
 
 class ReplayTables:
-    """Makes the tables in the replay node."""
+    """Makes the tables in a replay node."""
 
     def __init__(self, experiment: Experiment):
         self._experiment = experiment
@@ -76,48 +81,87 @@ class ReplayTables:
         return builder.make_replay_tables(self._experiment.environment_spec)
 
 
-class CounterNode:
-    """Counts for everybody; keeps the counts on disk."""
+class ReplayStore:
+    """Makes the checkpointer of a shard, whose process starts with its newest one."""
 
-    def __init__(self, experiment: Experiment):
+    def __init__(self, experiment: Experiment, shard: int):
+        self._experiment = experiment
+        self._shard = shard
+
+    def __call__(self) -> checkpointers_lib.CheckpointerBase:
+        """The checkpointer."""
+        root = pathlib.Path(self._experiment.workdir) / "checkpoints" / "replay_shards"
+        return reverb.checkpointers.DefaultCheckpointer(str(root / str(self._shard)))
+
+
+class ReplayKeeper:
+    """Has the replay shards write checkpoints, from which a new process goes on."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        replays: Sequence[reverb.Client],
+        coordinator: Any,
+    ):
         self._stop = enter_node()
-        self._counter = acting.PersistentCounter(experiment.workdir)
-
-    def increment(self, **counts: float) -> dict[str, float]:
-        """Adds, and returns all counts."""
-        return self._counter.increment(**counts)
-
-    def get_counts(self) -> dict[str, float]:
-        """All counts."""
-        return self._counter.get_counts()
+        self._seconds = 60.0 * experiment.budget.checkpoint_minutes
+        self._replays = replays
+        self._health = Health("replay_keeper", coordinator, self._stop)
 
     def run(self) -> None:
         """Works until the program stops."""
-        while not self._stop.wait(_PERSIST_SECONDS):
-            self._counter.persist()
-        # The others report their last counts while they stop.
-        time.sleep(2 * _POLL_SECONDS)
-        self._counter.persist()
+        # Once more when it stops: the next run goes on with what there is.
+        while not self._stop.wait(self._seconds):
+            self._save()
+        self._save()
+
+    def _save(self) -> None:
+        for i, replay in enumerate(self._replays):
+            with self._health.waiting(f"a checkpoint of replay/{i}"):
+                try:
+                    replay.checkpoint()
+                except Exception as e:  # a shard that is away is saved the next time
+                    logging.warning("no checkpoint of replay/%d: %s", i, e)
 
 
 class LearnerNode:
     """Learns, and hands out variables. Saves a checkpoint when the program stops."""
 
-    def __init__(self, experiment: Experiment, replay: reverb.Client, counter: Any):
+    def __init__(
+        self,
+        experiment: Experiment,
+        replays: Sequence[reverb.Client],
+        coordinator: Any,
+    ):
         self._stop = enter_node()
+        self._health = Health("learner", coordinator, self._stop)
+        counter = PatientClient(
+            coordinator, "coordinator", self._stop, self._health.waiting
+        )
         builder = experiment.builder_factory()
         networks = builder.make_networks(experiment.environment_spec, experiment.seed)
+        shards = [builder.make_dataset_iterator(replay) for replay in replays]
+        dataset = shards[0] if len(shards) == 1 else MixedIterator(shards)
         self._learner = builder.make_learner(
             networks,
-            builder.make_dataset_iterator(replay),
+            self._watched(dataset),
             directory=experiment.workdir,
             counter=counting.Counter(counter, "learner"),
             logger=run_logs.make_logger(
                 experiment.workdir, "learner", "learner_steps", time_delta=1.0
             ),
         )
+        # A count that was kept before the last checkpoint, or after it, is corrected.
+        counted = counter.get_counts().get("learner_steps", 0)
+        counter.increment(learner_steps=self._learner.num_steps - counted)
         self._checkpoint_seconds = 60.0 * experiment.budget.checkpoint_minutes
         self._error: BaseException | None = None
+
+    def _watched(self, dataset: Iterator[Any]) -> Iterator[Any]:
+        while True:
+            with self._health.waiting("samples from replay"):
+                sample = next(dataset)
+            yield sample
 
     def get_variables(self, names: Sequence[str]) -> Any:
         """The learner's."""
@@ -153,22 +197,30 @@ class ActorNode:
     def __init__(
         self,
         experiment: Experiment,
+        name: str,
         indices: Sequence[int],
         replay: reverb.Client,
-        learner: Any,
-        counter: Any,
+        variable_source: Any,
+        coordinator: Any,
     ):
         """`indices` are the actors' numbers in the program."""
         stop = enter_node(one_thread=True)
+        health = Health(name, coordinator, stop)
+        counter = PatientClient(coordinator, "coordinator", stop, health.waiting)
+        source = PatientClient(variable_source, "learner", stop, health.waiting)
         builder = experiment.builder_factory()
         done = int(counter.get_counts().get("actor_steps", 0))
         networks = builder.make_networks(experiment.environment_spec, experiment.seed)
-        actors = builder.make_actors(
-            builder.make_policy(networks),
-            derive_seed(experiment.seed, "actor", indices[0], done),
-            [builder.make_adder(replay, stop.is_set) for _ in indices],
-            learner,
-        )
+        with health.waiting("the learner's first variables"):
+            actors = builder.make_actors(
+                builder.make_policy(networks),
+                derive_seed(experiment.seed, "actor", indices[0], done),
+                [
+                    builder.make_adder(replay, stop.is_set, health.waiting)
+                    for _ in indices
+                ],
+                source,
+            )
         self._actors = [
             _Actor(experiment, index, done, actor, counter, stop)
             for index, actor in zip(indices, actors, strict=True)
@@ -231,11 +283,12 @@ class _Actor:
 class EvaluatorNode:
     """Evaluates at the start and then every so many actor steps."""
 
-    def __init__(self, experiment: Experiment, learner: Any, counter: Any):
-        self._stop = enter_node(one_thread=True)
+    def __init__(self, experiment: Experiment, learner: Any, coordinator: Any):
+        self._stop = stop = enter_node(one_thread=True)
         self._experiment = experiment
-        self._learner = learner
-        self._counter = counter
+        waiting = Health("evaluator", coordinator, stop).waiting
+        self._learner = PatientClient(learner, "learner", stop, waiting)
+        self._counter = PatientClient(coordinator, "coordinator", stop, waiting)
 
     def run(self) -> None:
         """Works until the program stops."""
@@ -257,8 +310,11 @@ class EvaluatorNode:
             derive_seed(experiment.seed, "evaluator environment")
         )
         logger = run_logs.make_logger(experiment.workdir, "evaluator", "actor_steps")
-        actor_steps = int(self._counter.get_counts().get("actor_steps", 0))
-        due = 0 if actor_steps == 0 else actor_steps + budget.eval_every
+        due = run_logs.next_evaluation(
+            experiment.workdir,
+            int(self._counter.get_counts().get("actor_steps", 0)),
+            budget.eval_every,
+        )
         while not self._stop.is_set():
             counts = self._counter.get_counts()
             actor_steps = int(counts.get("actor_steps", 0))
@@ -271,14 +327,18 @@ class EvaluatorNode:
                 derive_seed(experiment.seed, "evaluator", actor_steps),
                 variable_source=self._learner,
             )
+            recorder = recording.Recorder() if budget.eval_video else None
             result = evaluation.run_episodes(
                 environment,
                 actor,
                 budget.eval_episodes,
                 experiment.seed,
                 self._stop.is_set,
+                recorder,
             )
             if result is not None:
+                if recorder is not None:
+                    recorder.write(recording.path(experiment.workdir, actor_steps))
                 counts = {"actor_steps": 0, "learner_steps": 0, **counts}
                 logger.write({**counts, **result.scalars()})
             while due <= actor_steps:
@@ -287,30 +347,55 @@ class EvaluatorNode:
 
 
 class CoordinatorNode:
-    """Stops the program when the budget is spent."""
+    """Counts for everybody, hears how they are, ends the program when it is done."""
 
-    def __init__(self, experiment: Experiment, counter: Any):
+    def __init__(self, experiment: Experiment, replays: Sequence[reverb.Client]):
         self._stop = enter_node()
         self._budget = experiment.budget
         self._workdir = pathlib.Path(experiment.workdir)
-        self._counter = counter
+        self._counter = acting.PersistentCounter(experiment.workdir)
+        self._replays = replays
+        self._register = Register()
+
+    def increment(self, **counts: float) -> dict[str, float]:
+        """Adds, and returns all counts."""
+        return self._counter.increment(**counts)
+
+    def get_counts(self) -> dict[str, float]:
+        """All counts."""
+        return self._counter.get_counts()
+
+    def beat(self, name: str, state: dict[str, Any]) -> None:
+        """A node tells what it waits on."""
+        self._register.beat(name, state)
 
     def run(self) -> None:
         """Works until the program stops."""
+        threading.Thread(target=self._tell, daemon=True).start()
         budget, begin = self._budget, time.monotonic()
-        asked = False
+        asked, persisted = False, begin
         while not self._stop.wait(_POLL_SECONDS):
+            now = time.monotonic()
+            if now - persisted >= _PERSIST_SECONDS:
+                self._counter.persist()
+                persisted = now
             steps = self._counter.get_counts().get("actor_steps", 0)
             enough = (
                 budget.max_actor_steps is not None and steps >= budget.max_actor_steps
             )
-            late = (
-                budget.run_seconds is not None
-                and time.monotonic() - begin >= budget.run_seconds
-            )
+            late = budget.run_seconds is not None and now - begin >= budget.run_seconds
             if (enough or late) and not asked:
                 asked = True
                 (self._workdir / STOPPED).write_text(
                     "max_actor_steps" if enough else "run_seconds"
                 )
                 lp.stop()
+        # The others report their last counts while they stop.
+        time.sleep(2 * _POLL_SECONDS)
+        self._counter.persist()
+
+    def _tell(self) -> None:
+        """Writes the status now and then, for the monitor and the launcher."""
+        while not self._stop.wait(status.WRITE_SECONDS):
+            shards = [status.of_replay(replay) for replay in self._replays]
+            status.write(self._workdir, self._register.nodes(), shards)

@@ -1,4 +1,4 @@
-"""The one Launchpad program: replay, counter, learner, evaluator, actors, coordinator.
+"""The one Launchpad program: replay, learner, cachers, evaluator, actors, coordinator.
 
 The same experiment as in one process, and the same builder: as threads (`local_mt`,
 `test_mt`) or processes (`local_mp`). Courier sends pickles over open ports, so a
@@ -24,7 +24,7 @@ from absl import flags
 from launchpad.launch.run_locally import launch_local_output_to_files
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
-from launchers import nodes, run_logs
+from launchers import cacher, nodes, run_logs, status
 from launchers.experiment import Experiment
 from launchers.layout import Layout
 
@@ -48,29 +48,41 @@ def make_program(
         raise ValueError(f"num_actors must be at least 1, got {num_actors}")
     layout = layout or Layout()
     program = lp.Program("helms")
+
+    def add(group: str, node: type, *args: object) -> lp.CourierHandle:
+        with program.group(group):
+            return program.add_node(lp.CourierNode(node, *args))
+
     with program.group("replay"):
-        replay = program.add_node(lp.ReverbNode(nodes.ReplayTables(experiment)))
-    with program.group("counter"):
-        counter = program.add_node(lp.CourierNode(nodes.CounterNode, experiment))
-    with program.group("learner"):
-        learner = program.add_node(
-            lp.CourierNode(nodes.LearnerNode, experiment, replay, counter)
-        )
-    with program.group("evaluator"):
-        program.add_node(
-            lp.CourierNode(nodes.EvaluatorNode, experiment, learner, counter)
-        )
-    with program.group("actor"):
-        together = layout.actors_per_process
-        for first in range(0, num_actors, together):
-            indices = list(range(first, min(first + together, num_actors)))
+        replays = [
             program.add_node(
-                lp.CourierNode(
-                    nodes.ActorNode, experiment, indices, replay, learner, counter
+                lp.ReverbNode(
+                    nodes.ReplayTables(experiment), nodes.ReplayStore(experiment, shard)
                 )
             )
-    with program.group("coordinator"):
-        program.add_node(lp.CourierNode(nodes.CoordinatorNode, experiment, counter))
+            for shard in range(layout.replay_shards)
+        ]
+    coordinator = add("coordinator", nodes.CoordinatorNode, experiment, replays)
+    if experiment.budget.checkpoint_replay:
+        add("replay_keeper", nodes.ReplayKeeper, experiment, replays, coordinator)
+    learner = add("learner", nodes.LearnerNode, experiment, replays, coordinator)
+    sources = [
+        add("cacher", cacher.CacherNode, learner, coordinator)
+        for _ in range(layout.cachers)
+    ] or [learner]
+    add("evaluator", nodes.EvaluatorNode, experiment, learner, coordinator)
+    together = layout.actors_per_process
+    for i, first in enumerate(range(0, num_actors, together)):
+        add(
+            "actor",
+            nodes.ActorNode,
+            experiment,
+            f"actor/{i}",
+            list(range(first, min(first + together, num_actors))),
+            replays[i % len(replays)],
+            sources[i % len(sources)],
+            coordinator,
+        )
     return program
 
 
@@ -110,6 +122,10 @@ def run(
     def tell() -> None:
         while not done.wait(experiment.budget.log_seconds):
             report(progress.line())
+            for complaint in (status.read(experiment.workdir) or {}).get(
+                "complaints", []
+            ):
+                report(f"warning: {complaint}")
 
     with contextlib.redirect_stdout(io.StringIO()):  # where each output goes, at length
         manager = lp.launch(
@@ -153,8 +169,9 @@ def _resources() -> dict[str, PythonProcess]:
     one_thread = {**hidden, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return {
         "replay": PythonProcess(env=hidden),
-        "counter": PythonProcess(env=hidden),
+        "replay_keeper": PythonProcess(env=hidden),
         "coordinator": PythonProcess(env=hidden),
+        "cacher": PythonProcess(env=hidden),
         "actor": PythonProcess(env=one_thread),
         "evaluator": PythonProcess(env=one_thread),
     }

@@ -128,6 +128,14 @@ def read_rows(workdir: str, node: str) -> list[dict[str, float]]:
     return [{k: float(v) for k, v in row.items() if k and v} for row in rows]
 
 
+def next_evaluation(workdir: str, actor_steps: int, every: int) -> int:
+    """Actor steps at which the next evaluation is due: multiples, one at the start."""
+    evaluated = read_rows(workdir, "evaluator")
+    if evaluated:
+        return every * (1 + int(evaluated[-1]["actor_steps"]) // every)
+    return every * -(-actor_steps // every)
+
+
 def actor_rows(workdir: str) -> list[dict[str, float]]:
     """The episodes of all actors, by time."""
     nodes = sorted((pathlib.Path(workdir) / "logs").glob("actor*"))

@@ -130,12 +130,9 @@ class _Run:
         """Episodes and evaluations until the budget is spent."""
         every = self._budget.eval_every
         actor_steps = int(self._counter.get_counts().get("actor_steps", 0))
-        evaluated = run_logs.read_rows(self._experiment.workdir, "evaluator")
-        next_evaluation = actor_steps
-        if evaluated:
-            next_evaluation = every * (1 + evaluated[-1]["actor_steps"] // every)
-        elif actor_steps:
-            next_evaluation = every * -(-actor_steps // every)
+        next_evaluation = run_logs.next_evaluation(
+            self._experiment.workdir, actor_steps, every
+        )
         try:
             while (reason := self._spent(actor_steps)) is None:
                 if actor_steps >= next_evaluation:
@@ -155,9 +152,10 @@ class _Run:
             self._save()
         self._report(self._progress.line())
         self._environment.close()
-        # Or its writer waits 10 s, when it is deleted, for a server that is gone.
+        # Or writer and data set wait 10 s, when deleted, for a server that is gone.
         with contextlib.suppress(Stopped):
             self._adder.reset()
+        del self._learner
         self._server.stop()
         return reason
 

@@ -7,6 +7,7 @@ say nothing. Here the wait is cut into slices: it warns once it is long, and end
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,9 @@ from absl import logging
 
 _SLICE_MS = 500
 _WARN_AFTER_SECONDS = 30.0
+
+
+Waiting = Callable[[str], contextlib.AbstractContextManager[Any]]
 
 
 class Stopped(Exception):
@@ -29,9 +33,16 @@ class InterruptibleClient:
     only after 0.7.2; without it the writer waits for the server as long as it takes.
     """
 
-    def __init__(self, client: reverb.Client, stopped: Callable[[], bool]):
+    def __init__(
+        self,
+        client: reverb.Client,
+        stopped: Callable[[], bool],
+        waiting: Waiting = contextlib.nullcontext,
+    ):
+        """`waiting` is entered with a text while an insert waits."""
         self._client = client
         self._stopped = stopped
+        self._waiting = waiting
 
     def trajectory_writer(
         self, num_keep_alive_refs: int, get_signature_timeout_ms: int | None = None
@@ -39,15 +50,25 @@ class InterruptibleClient:
         """A writer whose waits end when the program stops."""
         del get_signature_timeout_ms
         writer = self._client.trajectory_writer(num_keep_alive_refs)
-        return InterruptibleWriter(writer, self._stopped)
+        address = self._client.server_address
+        return InterruptibleWriter(writer, self._stopped, self._waiting, address)
 
 
 class InterruptibleWriter:
     """A `reverb.TrajectoryWriter`; everything but the waits is passed on."""
 
-    def __init__(self, writer: reverb.TrajectoryWriter, stopped: Callable[[], bool]):
+    def __init__(
+        self,
+        writer: reverb.TrajectoryWriter,
+        stopped: Callable[[], bool],
+        waiting: Waiting,
+        address: str,
+    ):
+        """`address` is the server's, for messages."""
         self._writer = writer
         self._stopped = stopped
+        self._waiting = waiting
+        self._address = address
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._writer, name)
@@ -71,21 +92,28 @@ class InterruptibleWriter:
         )
 
     def _wait(self, attempt: Callable[[int], None], timeout_ms: int | None) -> None:
+        try:
+            return attempt(_SLICE_MS if timeout_ms is None else timeout_ms)
+        except reverb.DeadlineExceededError:
+            if timeout_ms is not None:
+                raise
+        with self._waiting(f"an insert into replay at {self._address}"):
+            self._wait_on(attempt)
+
+    def _wait_on(self, attempt: Callable[[int], None]) -> None:
         begin = time.monotonic()
         warned = False
-        while True:
+        while not self._stopped():
             try:
-                return attempt(_SLICE_MS if timeout_ms is None else timeout_ms)
+                return attempt(_SLICE_MS)
             except reverb.DeadlineExceededError:
-                if timeout_ms is not None:
-                    raise
-            if self._stopped():
-                raise Stopped("an insert into replay was waiting")
+                pass
             seconds = time.monotonic() - begin
             if seconds > _WARN_AFTER_SECONDS and not warned:
                 warned = True
                 logging.warning(
-                    "inserts have waited %.0f s: the learner is slower than "
-                    "samples_per_insert asks of it",
+                    "inserts have waited %.0f s: replay is away, or the learner is "
+                    "slower than samples_per_insert asks of it",
                     seconds,
                 )
+        raise Stopped("an insert into replay was waiting")

@@ -6,6 +6,7 @@ An agent adds its networks, its policy and the spec of what RL acts on.
 from __future__ import annotations
 
 import abc
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from acme.utils import counting, loggers
 
 from agents.builder import AgentBuilder, Networks, Policy
 from agents.mpo.acting import LatentActor, PolicyRunner
-from agents.mpo.adder import InterruptibleClient
+from agents.mpo.adder import InterruptibleClient, Waiting
 from agents.mpo.config import MPOConfig
 from agents.mpo.learning import MPOLearner, checkpoint_steps, restore_policy
 from agents.mpo.networks import InputRepresentation, Statistics
@@ -116,11 +117,14 @@ class MPOBuilder(AgentBuilder[Networks]):
         return iter(dataset.prefetch(config.prefetch_batches))
 
     def make_adder(
-        self, replay_client: reverb.Client, stopped: Callable[[], bool] = lambda: False
+        self,
+        replay_client: reverb.Client,
+        stopped: Callable[[], bool] = lambda: False,
+        waiting: Waiting = contextlib.nullcontext,
     ) -> adders.Adder:
         """Overlapping sequences, padded at the episode's end."""
         return reverb_adders.SequenceAdder(
-            client=InterruptibleClient(replay_client, stopped),
+            client=InterruptibleClient(replay_client, stopped, waiting),
             priority_fns={TABLE: None},
             sequence_length=self._config.sequence_length,
             period=self._config.sequence_period,

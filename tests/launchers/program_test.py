@@ -42,17 +42,20 @@ def test_learns_as_threads(tmp_path):
     experiment = fakes.make_experiment(tmp_path, seed=1, budget=budget)
     case = _Case()
     made = program.make_program(
-        experiment, num_actors=3, layout=Layout(actors_per_process=2)
+        experiment,
+        num_actors=3,
+        layout=Layout(actors_per_process=2, replay_shards=2, cachers=1),
     )
-    assert sorted(made.groups) == [
-        "actor",
-        "coordinator",
-        "counter",
-        "evaluator",
-        "learner",
-        "replay",
-    ]
-    assert len(made.groups["actor"]) == 2
+    sizes = {name: len(group) for name, group in made.groups.items()}
+    assert sizes == {
+        "actor": 2,
+        "cacher": 1,
+        "coordinator": 1,
+        "evaluator": 1,
+        "learner": 1,
+        "replay": 2,
+        "replay_keeper": 1,
+    }
     # Launchpad pickles the nodes here, as it does where they are processes.
     manager = lp.launch(made, launch_type="test_mt", test_case=case)
     manager.wait(["coordinator"])

@@ -1,0 +1,56 @@
+"""Batches of several replay shards, from whichever has one."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+
+class MixedIterator:
+    """Takes turns among iterators and leaves out one that has nothing now.
+
+    Each is read in a thread of its own, one item ahead, so that a shard that is away
+    holds nobody up.
+    """
+
+    def __init__(self, iterators: Sequence[Iterator[Any]]):
+        """Starts to read."""
+        self._queues = [queue.Queue(maxsize=1) for _ in iterators]
+        self._ready = threading.Semaphore(0)
+        self._turn = 0
+        for iterator, waiting in zip(iterators, self._queues, strict=True):
+            threading.Thread(
+                target=self._read, args=(iterator, waiting), daemon=True
+            ).start()
+
+    def _read(self, iterator: Iterator[Any], waiting: queue.Queue) -> None:
+        while True:
+            try:
+                item = next(iterator)
+            except BaseException as e:
+                waiting.put(e)
+                self._ready.release()
+                return
+            waiting.put(item)
+            self._ready.release()
+
+    def __iter__(self) -> MixedIterator:
+        return self
+
+    def __next__(self) -> Any:
+        """The next item; raises what an iterator raised, when it is its turn."""
+        self._ready.acquire()
+        count = len(self._queues)
+        for i in range(count):
+            index = (self._turn + i) % count
+            try:
+                item = self._queues[index].get_nowait()
+            except queue.Empty:
+                continue
+            self._turn = index + 1
+            if isinstance(item, BaseException):
+                raise item
+            return item
+        raise AssertionError("an item was announced that is not there")

@@ -1,0 +1,101 @@
+"""Calls to nodes that may be away: retried until they are back, and said so.
+
+A Courier client that waits for its server does so as gRPC likes, up to two minutes
+between attempts, and raises where the server dies within a call. Here each attempt
+fails soon and is made anew, by a new client, until the program stops.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import courier
+from absl import logging
+
+from agents.mpo.adder import Stopped
+
+# Courier's errors; the module is compiled into Courier, so there is no file to import.
+_status = sys.modules["pybind11_abseil.status"]
+
+_CALL_SECONDS = 60.0  # of one attempt
+_MIN_BACKOFF_SECONDS = 0.2
+_MAX_BACKOFF_SECONDS = 3.0
+# What a server that is away or dies makes of a call. Anything else is an answer.
+_AWAY = (
+    _status.StatusCode.UNAVAILABLE,
+    _status.StatusCode.DEADLINE_EXCEEDED,
+    _status.StatusCode.CANCELLED,
+)
+
+Waiting = Callable[[str], contextlib.AbstractContextManager[Any]]
+
+
+class PatientClient:
+    """A node's methods; a call returns when the node has answered.
+
+    A call whose node died within it is made again, so it may take effect twice.
+    """
+
+    def __init__(
+        self,
+        client: courier.Client,
+        name: str,
+        stop: threading.Event,
+        waiting: Waiting = contextlib.nullcontext,
+    ):
+        """Makes its own clients of the same address.
+
+        Args:
+          client: of the node.
+          name: of the node, for messages.
+          stop: set when the program stops, which ends the wait with `Stopped`.
+          waiting: entered with a text while the node is away; see `health`.
+        """
+        self._address = client.address
+        self._name = name
+        self._stop = stop
+        self._waiting = waiting
+        self._client: courier.Client | None = None
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        if method.startswith("_"):
+            raise AttributeError(method)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return self._attempt(method, *args, **kwargs)
+            except _status.StatusNotOk as e:
+                if e.status.code() not in _AWAY:
+                    raise
+            logging.warning("%s is away: %s waits", self._name, method)
+            with self._waiting(f"{self._name}, which is away"):
+                return self._until_answered(method, *args, **kwargs)
+
+        return call
+
+    def _attempt(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        client = self._client
+        if client is None:
+            client = self._client = courier.Client(
+                self._address, call_timeout=_CALL_SECONDS, wait_for_ready=False
+            )
+        try:
+            return getattr(client, method)(*args, **kwargs)
+        except _status.StatusNotOk:
+            self._client = None  # gRPC's own back-off would go on in the old one
+            raise
+
+    def _until_answered(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        backoff = _MIN_BACKOFF_SECONDS
+        while not self._stop.wait(backoff):
+            try:
+                return self._attempt(method, *args, **kwargs)
+            except _status.StatusNotOk as e:
+                if e.status.code() not in _AWAY:
+                    raise
+            backoff = min(2 * backoff, _MAX_BACKOFF_SECONDS)
+        raise Stopped(f"{self._name} is away")
