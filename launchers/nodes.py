@@ -31,9 +31,9 @@ from launchers.patient import PatientClient
 STOPPED = ".stopped_by"  # in the work directory: why the coordinator ended the program
 
 _POLL_SECONDS = 0.5
-_PERSIST_SECONDS = 10.0
+_PERSIST_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
-_GRACE_SECONDS = 8.0  # Launchpad kills after 10
+_GRACE_SECONDS = 8.0  # the launchers kill after 10
 
 
 def enter_node(one_thread: bool = False) -> threading.Event:

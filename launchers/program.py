@@ -5,30 +5,23 @@ The same experiment as in one process, and the same builder: as threads (`local_
 program belongs on a trusted network.
 
 In processes, only the learner sees a GPU, actors and the evaluator run TensorFlow on
-one thread, what a node prints goes to `WORKDIR/logs/output`, a node that fails ends the
-program, and a node whose launcher dies ends too.
+one thread, what a node prints goes to `WORKDIR/logs/output`, a node that is killed is
+started again, one that raises ends the program, and one whose launcher dies ends too.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import pathlib
-import sys
 import threading
 from collections.abc import Callable
 
 import launchpad as lp
 import tensorflow as tf
-from absl import flags
-from launchpad.launch.run_locally import launch_local_output_to_files
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
-from launchers import cacher, nodes, run_logs, status
+from launchers import cacher, nodes, processes, run_logs, status
 from launchers.experiment import Experiment
 from launchers.layout import Layout
-
-_OUTPUT = "output"
 
 
 def make_program(
@@ -111,38 +104,22 @@ def run(
     program = make_program(experiment, num_actors, layout)
     reason = pathlib.Path(experiment.workdir) / nodes.STOPPED
     reason.unlink(missing_ok=True)
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS(sys.argv[:1])
-    output = pathlib.Path(experiment.workdir) / "logs" / _OUTPUT
-    # Read from the environment when Launchpad is imported, so too late for us.
-    launch_local_output_to_files._LOGGING_DIR = str(output)
     progress = run_logs.Progress(experiment.workdir)
     done = threading.Event()
 
     def tell() -> None:
         while not done.wait(experiment.budget.log_seconds):
             report(progress.line())
-            for complaint in (status.read(experiment.workdir) or {}).get(
-                "complaints", []
-            ):
+            found = status.read(experiment.workdir) or {}
+            for complaint in found.get("complaints", []):
                 report(f"warning: {complaint}")
 
-    with contextlib.redirect_stdout(io.StringIO()):  # where each output goes, at length
-        manager = lp.launch(
-            program,
-            launch_type=launch,
-            terminal="output_to_files",  # the only one that tells when a node fails
-            local_resources=_resources(),
-        )
-    if launch == "local_mp":
-        report(f"nodes started; what they print is in {output}")
     threading.Thread(target=tell, daemon=True).start()
     try:
-        manager.wait()
-    except RuntimeError as e:
-        # Ask the others to stop as well, and wait for them.
-        manager.wait(raise_error=False)
-        raise RuntimeError(f"{e} {failures(output)}") from e
+        if launch == "local_mp":
+            _run_processes(program, experiment, report)
+        else:
+            lp.launch(program, launch_type=launch).wait()
     finally:
         done.set()
     report(progress.line())
@@ -151,17 +128,23 @@ def run(
     return stopped_by
 
 
-def failures(output: pathlib.Path) -> str:
-    """The last line of each node's output that ends in an exception."""
-    found = []
-    for path in sorted(p for p in output.rglob("*") if p.is_file()):
-        lines = path.read_text(errors="replace").strip().splitlines()
-        starts = [i for i, line in enumerate(lines) if line.startswith("Traceback")]
-        if starts:
-            last = [line for line in lines[starts[-1] :] if line[:1].isalpha()][-1]
-            found.append(f"{path.relative_to(output)}: {last}")
-    where = f"(output: {output})"
-    return "; ".join([*found, where]) if found else where
+def _run_processes(
+    program: lp.Program, experiment: Experiment, report: Callable[[str], None]
+) -> None:
+    output = pathlib.Path(experiment.workdir) / "logs" / "output"
+    report(f"what nodes print is in {output}")
+    running = processes.launch(
+        program,
+        _resources(),
+        output,
+        # The rest goes on for a while without these.
+        dispensable=lambda name: name.split("/")[0] in ("actor", "evaluator"),
+        report=report,
+    )
+    try:
+        running.wait()
+    except RuntimeError as e:
+        raise RuntimeError(f"{e} (output: {output})") from e
 
 
 def _resources() -> dict[str, PythonProcess]:

@@ -1,7 +1,6 @@
 """The distributed program on a tiny task: it learns, stops, resumes, fails loudly."""
 
 import dataclasses
-import pathlib
 
 import launchpad as lp
 import numpy as np
@@ -116,18 +115,6 @@ def test_a_node_that_fails_ends_the_program(tmp_path):
     )
     with pytest.raises(RuntimeError, match="no environment for seed"):
         program.run(experiment, 1, "local_mp", report=lambda line: None)
-
-
-def test_failures_name_node_and_exception(tmp_path):
-    output = tmp_path / "output"
-    (output / "actor").mkdir(parents=True)
-    (output / "actor" / "0").write_text(
-        "hello\nTraceback (most recent call last):\n  File x\nKeyError: 'y'\n"
-    )
-    (output / "counter").mkdir()
-    (output / "counter" / "0").write_text("all is well\n")
-    found = program.failures(pathlib.Path(output))
-    assert "actor/0: KeyError: 'y'" in found and "counter" not in found
 
 
 def test_counter_is_kept(tmp_path):

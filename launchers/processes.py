@@ -1,0 +1,231 @@
+"""A Launchpad program as processes of this machine; those that die are started again.
+
+Launchpad's own launcher (`local_mp`) ends the program with the first process that is
+gone. Here a process that was killed comes back, within limits (`restarts`); one that
+raised ends the program, unless that may be the result of another's death.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import launchpad as lp
+from launchpad.nodes.python.local_multi_processing import PythonProcess
+
+from launchers.restarts import Failed, RestartPolicy, Restarts
+
+GRACE_SECONDS = 10.0  # between being asked to stop and being killed
+
+_POLL_SECONDS = 0.1
+
+
+class Node:
+    """One process, and how to start it."""
+
+    def __init__(
+        self, name: str, command: list[str], env: Mapping[str, str], out: pathlib.Path
+    ):
+        self.name = name
+        self._command = command
+        self._env = {**os.environ, **env}
+        self._out = out
+        self._process: subprocess.Popen | None = None
+        self.due: float | None = 0.0  # when it is to be started; None: it runs or ended
+        self.began = 0.0
+
+    def start(self, now: float) -> None:
+        """Starts it; what it prints is added to its file."""
+        self._out.parent.mkdir(parents=True, exist_ok=True)
+        with self._out.open("a") as out:
+            self._process = subprocess.Popen(
+                self._command, env=self._env, stdout=out, stderr=out
+            )
+        self.due, self.began = None, now
+
+    def ended(self) -> int | None:
+        """Exit code of a process that has ended; None else, and once it was told."""
+        if self._process is None or self._process.poll() is None:
+            return None
+        code, self._process = self._process.returncode, None
+        return code
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal to the process, if there is one."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    def last_exception(self) -> str | None:
+        """The last line of what it printed that names an exception."""
+        with contextlib.suppress(OSError):
+            return last_exception(self._out.read_text(errors="replace"))
+        return None
+
+
+def last_exception(text: str) -> str | None:
+    """The line of the last exception in an output; None if it has none."""
+    lines = text.strip().splitlines()
+    starts = [i for i, line in enumerate(lines) if line.startswith("Traceback")]
+    if not starts:
+        return None
+    named = [line for line in lines[starts[-1] + 1 :] if line[:1].isalpha()]
+    return named[-1] if named else None
+
+
+class Processes:
+    """The running program."""
+
+    def __init__(
+        self,
+        nodes: list[Node],
+        dispensable: Callable[[str], bool],
+        report: Callable[[str], None],
+        policy: RestartPolicy | None = None,
+    ):
+        self._nodes = nodes
+        self._dispensable = dispensable
+        self._report = report
+        self._restarts = Restarts(policy)
+        self._stop = threading.Event()
+        self._kill = threading.Event()
+        self._asked: float | None = None  # when the processes were asked to stop
+        self._failure: str | None = None
+
+    def wait(self) -> None:
+        """Returns when the program has stopped; SIGTERM and SIGINT stop it.
+
+        Raises:
+          RuntimeError: a node failed; the others have been stopped.
+        """
+        with self._signals():
+            while True:
+                now = time.monotonic()
+                for node in self._nodes:
+                    self._look_after(node, now)
+                if self._stop.is_set():
+                    self._end(now)
+                    if not any(node.alive for node in self._nodes):
+                        break
+                elif not any(n.alive or n.due is not None for n in self._nodes):
+                    break
+                time.sleep(_POLL_SECONDS)
+        if self._failure is not None:
+            raise RuntimeError(self._failure)
+
+    def _look_after(self, node: Node, now: float) -> None:
+        if node.due is not None and now >= node.due and not self._stop.is_set():
+            node.start(now)
+            return
+        code = node.ended()
+        if not code or self._stop.is_set():
+            return
+        try:
+            node.due = now + self._delay(node, code, now)
+        except Failed as e:
+            self._failure = str(e)
+            self._stop.set()
+
+    def _delay(self, node: Node, code: int, now: float) -> float:
+        if code < 0:
+            reason = f"killed by {signal.Signals(-code).name}"
+            delay = self._restarts.after_death(node.name, now, reason)
+        else:
+            reason = node.last_exception() or f"it exited with code {code}"
+            delay = self._restarts.after_exception(
+                node.name,
+                now,
+                reason,
+                now - node.began,
+                self._dispensable(node.name),
+            )
+        self._report(
+            f"warning: {node.name} is gone ({reason}); it is started again in "
+            f"{delay:.0f} s"
+        )
+        return delay
+
+    def _end(self, now: float) -> None:
+        if self._asked is None:
+            self._asked = now
+            for node in self._nodes:
+                node.send(signal.SIGTERM)
+        elif self._kill.is_set() or now - self._asked > GRACE_SECONDS:
+            for node in self._nodes:
+                node.send(signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGTERM (a node's `lp.stop`, too) and SIGINT stop; a second SIGINT kills."""
+
+        def handle(number: int, frame: object) -> None:
+            del frame
+            if number == signal.SIGINT and self._stop.is_set():
+                self._kill.set()
+            self._stop.set()
+
+        previous = {
+            number: signal.signal(number, handle)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+def launch(
+    program: lp.Program,
+    resources: Mapping[str, PythonProcess],
+    output: pathlib.Path,
+    dispensable: Callable[[str], bool] = lambda name: False,
+    report: Callable[[str], None] = print,
+    policy: RestartPolicy | None = None,
+) -> Processes:
+    """Prepares the processes of a program; `wait` runs them.
+
+    Args:
+      program: to run.
+      resources: of each group.
+      output: directory of what each node prints, `GROUP/INDEX`.
+      dispensable: of a node's name: whether one failure of it does not matter.
+      report: receives a line when a node is started again.
+      policy: limits of that.
+    """
+    for label, nodes in program.groups.items():
+        for node in nodes:
+            node._initialize_context(
+                lp.LaunchType.LOCAL_MULTI_PROCESSING, resources.get(label)
+            )
+    for label, nodes in program.groups.items():
+        for node in nodes:
+            for handle in node.input_handles:
+                handle.connect(node, label)
+    for node in program.get_all_nodes():
+        node.bind_addresses()
+    started = []
+    for label, nodes in program.groups.items():
+        commands = nodes[0].to_executables(nodes, label, nodes[0].launch_context)
+        for i, command in enumerate(commands):
+            name = f"{label}/{i}"
+            started.append(
+                Node(
+                    name,
+                    command.command_as_list,
+                    command.env_overrides,
+                    output / label / str(i),
+                )
+            )
+    return Processes(started, dispensable, report, policy)

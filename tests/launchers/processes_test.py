@@ -1,0 +1,96 @@
+"""Processes that die, raise and stop, with the smallest programs there are."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from launchers import processes
+from launchers.restarts import RestartPolicy
+
+# SIGALRM is not needed here, but handlers are: the main thread waits.
+pytestmark = pytest.mark.timeout(60, method="thread")
+
+_QUICK = RestartPolicy(limit=2, first_delay=0.1, settled=0.5)
+_WAITS = "import time; print('begins', flush=True); time.sleep(60)"
+_RAISES = "raise KeyError('y')"
+_RAISES_LATER = "import time; time.sleep(0.8); raise KeyError('late')"
+
+
+def _node(tmp_path, name, code):
+    return processes.Node(name, [sys.executable, "-c", code], {}, tmp_path / name)
+
+
+def _run(nodes, dispensable=lambda name: False, after=None, then=None):
+    """Waits for the processes; `then` is called in a thread `after` seconds."""
+    lines = []
+    running = processes.Processes(nodes, dispensable, lines.append, _QUICK)
+    if after is not None:
+        threading.Timer(after, then).start()
+    try:
+        running.wait()
+    finally:
+        assert not any(node.alive for node in nodes)
+    return lines
+
+
+def _stop():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_killed_process_is_started_again(tmp_path):
+    node = _node(tmp_path, "actor/0", _WAITS)
+    other = _node(tmp_path, "learner/0", _WAITS)
+    pids = []
+
+    def kill():
+        pids.extend([node._process.pid, other._process.pid])
+        node.send(signal.SIGKILL)
+        time.sleep(1.5)
+        pids.extend([node._process.pid, other._process.pid])
+        _stop()
+
+    lines = _run([node, other], after=1.0, then=kill)
+    assert pids[0] != pids[2] and pids[1] == pids[3]
+    assert "actor/0 is gone (killed by SIGKILL)" in lines[0] and len(lines) == 1
+    assert (tmp_path / "actor/0").read_text().count("begins") == 2
+
+
+def test_too_many_deaths_end_the_program(tmp_path):
+    suicide = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    nodes = [_node(tmp_path, "replay/0", suicide), _node(tmp_path, "x/0", _WAITS)]
+    with pytest.raises(RuntimeError, match=r"replay/0 failed 3 times.*SIGKILL"):
+        _run(nodes)
+
+
+def test_an_exception_ends_the_program_and_names_itself(tmp_path):
+    nodes = [_node(tmp_path, "learner/0", _RAISES), _node(tmp_path, "x/0", _WAITS)]
+    with pytest.raises(RuntimeError, match=r"learner/0: KeyError: 'y'"):
+        _run(nodes)
+
+
+def test_a_node_that_can_be_spared_may_fail_once(tmp_path):
+    node = _node(tmp_path, "actor/0", _RAISES_LATER)
+    lines = _run([node], lambda name: True, after=1.2, then=_stop)
+    assert "KeyError: 'late'" in lines[0]
+
+
+def test_ends_when_all_have_ended(tmp_path):
+    assert _run([_node(tmp_path, "x/0", "pass"), _node(tmp_path, "x/1", "pass")]) == []
+
+
+def test_what_does_not_stop_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.5)
+    deaf = "import signal; signal.signal(15, signal.SIG_IGN); " + _WAITS
+    begin = time.monotonic()
+    _run([_node(tmp_path, "x/0", deaf)], after=1.0, then=_stop)
+    assert time.monotonic() - begin < 10
+
+
+def test_the_last_exception_of_an_output():
+    text = "hello\nTraceback (most recent call last):\n  File x\nKeyError: 'y'\n"
+    assert processes.last_exception(text) == "KeyError: 'y'"
+    assert processes.last_exception("all is well\n") is None
