@@ -32,6 +32,7 @@ STOPPED = ".stopped_by"  # in the work directory: why the coordinator ended the 
 
 _POLL_SECONDS = 0.5
 _PERSIST_SECONDS = 2.0
+_LOG_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
 _GRACE_SECONDS = 8.0  # the launchers kill after 10
 
@@ -396,6 +397,13 @@ class CoordinatorNode:
 
     def _tell(self) -> None:
         """Writes the status now and then, for the monitor and the launcher."""
+        logger = run_logs.make_logger(
+            str(self._workdir), "program", "actor_steps", time_delta=_LOG_SECONDS
+        )
         while not self._stop.wait(status.WRITE_SECONDS):
             shards = [status.of_replay(replay) for replay in self._replays]
-            status.write(self._workdir, self._register.nodes(), shards)
+            counts = dict(self._counter.get_counts())
+            nodes = self._register.nodes()
+            content = status.write(self._workdir, counts, nodes, shards)
+            steps = {"actor_steps": 0, "learner_steps": 0, **counts}
+            logger.write({**steps, **status.scalars(content)})

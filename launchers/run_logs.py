@@ -18,6 +18,7 @@ from acme.utils.loggers import aggregators, base, filters, tf_summary
 from launchers import files
 
 _FILE = "logs.csv"
+_TAIL_BYTES = 8192  # more than a row has
 
 
 class CsvLogger(base.Logger):
@@ -126,6 +127,23 @@ def read_rows(workdir: str, node: str) -> list[dict[str, float]]:
     with path.open(newline="") as f:
         rows = list(csv.DictReader(f))
     return [{k: float(v) for k, v in row.items() if k and v} for row in rows]
+
+
+def last_row(workdir: str, node: str) -> dict[str, float]:
+    """The last row that a node has written; empty if there is none. Reads the end."""
+    path = pathlib.Path(workdir) / "logs" / node / _FILE
+    if not path.exists():
+        return {}
+    with path.open("rb") as f:
+        fields = f.readline().decode().strip().split(",")
+        f.seek(max(f.tell(), path.stat().st_size - _TAIL_BYTES))
+        lines = f.read().decode(errors="replace").splitlines()
+    if not lines:
+        return {}
+    values = next(csv.reader(lines[-1:]))
+    if len(values) != len(fields):  # it is being written
+        return {}
+    return {k: float(v) for k, v in zip(fields, values, strict=True) if v}
 
 
 def next_evaluation(workdir: str, actor_steps: int, every: int) -> int:

@@ -14,31 +14,35 @@ from launchers import files, health
 WRITE_SECONDS = 2.0
 
 _FILE = "status.json"
-_INFO_SECONDS = 5.0
+_INFO_SECONDS = 5  # Reverb takes whole ones
 
 
 def of_replay(client: reverb.Client) -> dict[str, Any] | None:
     """Fill and limiter of a shard's table; None if it does not answer.
 
     Returns:
-      `size` and `max_size` [items], `inserts` and `samples` so far, how many of each
-      wait at the rate limiter now (`inserts_waiting`, `samples_waiting`), and what the
-      limiter allows: `samples_per_insert`, `min_size`, and the bounds of `inserts *
-      samples_per_insert - samples`.
+      `size` and `max_size` [items], `inserts` and `samples` so far, what the rate
+      limiter allows (`samples_per_insert`, `min_size`, the bounds `min_diff` and
+      `max_diff` of inserts * samples_per_insert - samples), and whether the next one
+      must wait there (`blocks_inserts`, `blocks_samples`).
     """
     try:
         (table,) = client.server_info(timeout=_INFO_SECONDS).values()
-    except Exception:  # Reverb's errors have no class of their own
+    except (reverb.ReverbError, RuntimeError):
         return None
     limiter = table.rate_limiter_info
+    inserts, samples = limiter.insert_stats.completed, limiter.sample_stats.completed
+    ratio = limiter.samples_per_insert
+    diff = inserts * ratio - samples
+    starts = table.current_size >= limiter.min_size_to_sample
     return {
         "size": table.current_size,
         "max_size": table.max_size,
-        "inserts": limiter.insert_stats.completed,
-        "samples": limiter.sample_stats.completed,
-        "inserts_waiting": limiter.insert_stats.pending,
-        "samples_waiting": limiter.sample_stats.pending,
-        "samples_per_insert": limiter.samples_per_insert,
+        "inserts": inserts,
+        "samples": samples,
+        "blocks_inserts": starts and diff + ratio > limiter.max_diff,
+        "blocks_samples": not starts or diff - 1.0 < limiter.min_diff,
+        "samples_per_insert": ratio,
         "min_size": limiter.min_size_to_sample,
         "min_diff": limiter.min_diff,
         "max_diff": limiter.max_diff,
@@ -56,17 +60,17 @@ def complaints(
     for i, shard in enumerate(shards):
         if shard is None:
             lines.append(f"replay/{i} does not answer")
-        elif shard["inserts_waiting"]:
+        elif shard["blocks_inserts"]:
             lines.append(
                 f"replay/{i}: the rate limiter holds inserts back until more samples "
                 f"are taken ({_ratio(shard)})"
             )
-        elif shard["samples_waiting"] and shard["size"] < shard["min_size"]:
+        elif shard["size"] < shard["min_size"]:
             lines.append(
                 f"replay/{i}: no samples before {shard['min_size']} items, it has "
                 f"{shard['size']}"
             )
-        elif shard["samples_waiting"]:
+        elif shard["blocks_samples"]:
             lines.append(
                 f"replay/{i}: the rate limiter holds samples back until actors have "
                 f"inserted more ({_ratio(shard)})"
@@ -81,17 +85,41 @@ def _ratio(shard: Mapping[str, Any]) -> str:
 
 def write(
     workdir: pathlib.Path,
+    counts: Mapping[str, float],
     nodes: Mapping[str, Mapping[str, Any]],
     shards: Sequence[Mapping[str, Any] | None],
-) -> None:
-    """Writes it, with the time and the complaints."""
+) -> dict[str, Any]:
+    """Writes it, with the time and the complaints; returns what was written."""
     content = {
         "time": time.time(),
+        "counts": counts,
         "nodes": nodes,
         "replay": [_finite(shard) for shard in shards],
         "complaints": complaints(nodes, shards),
     }
     files.write_json(workdir / _FILE, content)
+    return content
+
+
+def scalars(content: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a status that are worth a curve."""
+    nodes = content["nodes"].values()
+    shards = [shard for shard in content["replay"] if shard is not None]
+    fills = [shard["size"] / shard["max_size"] for shard in shards]
+    return {
+        "nodes": float(len(nodes)),
+        "nodes_silent": float(sum(n["age"] > health.LATE_SECONDS for n in nodes)),
+        "nodes_waiting": float(
+            sum(any(s > health.LONG_SECONDS for _, s in n["waits"]) for n in nodes)
+        ),
+        "replay_shards_answering": float(len(shards)),
+        "replay_items": float(sum(shard["size"] for shard in shards)),
+        "replay_fill": sum(fills) / len(fills) if fills else 0.0,
+        "replay_inserts": float(sum(shard["inserts"] for shard in shards)),
+        "replay_samples": float(sum(shard["samples"] for shard in shards)),
+        "shards_blocking_inserts": float(sum(s["blocks_inserts"] for s in shards)),
+        "shards_blocking_samples": float(sum(s["blocks_samples"] for s in shards)),
+    }
 
 
 def _finite(shard: Mapping[str, Any] | None) -> dict[str, Any] | None:
