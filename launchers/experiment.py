@@ -29,7 +29,7 @@ from agents.offline.frozen import FrozenModel
 from agents.rl_agents import AGENTS
 from launchers import files
 
-LAUNCHES = ("single_process", "local_mt", "local_mp")
+LAUNCHES = ("single_process", "local_mt", "local_mp", "test_mt")
 PLANNED_LAUNCHES = ("ray",)
 
 _CONFIG = "config.json"

@@ -6,6 +6,7 @@ import ctypes
 import math
 import os
 import pathlib
+import shutil
 import signal
 import threading
 import time
@@ -22,7 +23,15 @@ from launchpad import context
 from reverb.platform import checkpointers_lib
 
 from agents.mpo.adder import Stopped
-from launchers import acting, evaluation, recording, run_logs, status
+from launchers import (
+    acting,
+    evaluation,
+    files,
+    recording,
+    run_logs,
+    snapshots,
+    status,
+)
 from launchers.experiment import Experiment, derive_seed
 from launchers.health import Health, Register
 from launchers.mixing import MixedIterator
@@ -90,9 +99,21 @@ class ReplayStore:
         self._shard = shard
 
     def __call__(self) -> checkpointers_lib.CheckpointerBase:
-        """The checkpointer."""
-        root = pathlib.Path(self._experiment.workdir) / "checkpoints" / "replay_shards"
-        return reverb.checkpointers.DefaultCheckpointer(str(root / str(self._shard)))
+        """The checkpointer; a checkpoint of other limits or sizes is removed."""
+        experiment = self._experiment
+        root = pathlib.Path(experiment.workdir) / "checkpoints" / "replay_shards"
+        tables = experiment.builder_factory().make_replay_tables(
+            experiment.environment_spec
+        )
+        settings, record = snapshots.settings(tables), root / f"{self._shard}.json"
+        directory = root / str(self._shard)
+        if directory.exists() and (
+            not record.exists() or files.read_json(record) != settings
+        ):
+            logging.warning("replay/%d starts empty: its settings changed", self._shard)
+            shutil.rmtree(directory)
+        files.write_json(record, settings)
+        return reverb.checkpointers.DefaultCheckpointer(str(directory))
 
 
 class ReplayKeeper:

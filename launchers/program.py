@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import launchpad as lp
 import tensorflow as tf
+from absl.testing import absltest
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
 from launchers import cacher, nodes, processes, run_logs, status
@@ -91,7 +92,7 @@ def run(
     Args:
       experiment: to run, or to go on with.
       num_actors: how many.
-      launch: local_mt or local_mp.
+      launch: local_mt, test_mt or local_mp.
       report: receives a line of progress now and then.
       layout: see `make_program`.
 
@@ -119,13 +120,30 @@ def run(
         if launch == "local_mp":
             _run_processes(program, experiment, report)
         else:
-            lp.launch(program, launch_type=launch).wait()
+            _run_threads(program, launch)
     finally:
         done.set()
     report(progress.line())
     stopped_by = reason.read_text() if reason.exists() else "signal"
     reason.unlink(missing_ok=True)
     return stopped_by
+
+
+def _run_threads(program: lp.Program, launch: str) -> None:
+    if launch == "local_mt":
+        return lp.launch(program, launch_type=launch).wait()
+    case = _Case()
+    try:
+        lp.launch(program, launch_type=launch, test_case=case).wait()
+    finally:
+        case.doCleanups()
+
+
+class _Case(absltest.TestCase):
+    """What Launchpad asks of a test: somewhere to leave its clean-up."""
+
+    def runTest(self) -> None:
+        """Needed to make one."""
 
 
 def _run_processes(

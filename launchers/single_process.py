@@ -56,7 +56,9 @@ class _Run:
         self._builder = builder = experiment.builder_factory()
         self._snapshots = snapshots.Snapshots(workdir)
         learner_steps = builder.checkpoint_steps(workdir)
-        found = self._snapshots.load(learner_steps)
+        tables = builder.make_replay_tables(spec, limit_rate=False)
+        self._tables = snapshots.settings(tables)
+        found = self._snapshots.load(learner_steps, self._tables)
         self._counter = acting.PersistentCounter(workdir)
         if learner_steps is None:
             self._counter.reset({})
@@ -66,7 +68,7 @@ class _Run:
         self._rewind_logs(done, learner_steps or 0)
 
         self._server = reverb.Server(
-            builder.make_replay_tables(spec, limit_rate=False),
+            tables,
             port=None,
             checkpointer=self._snapshots.checkpointer(found),
         )
@@ -168,6 +170,7 @@ class _Run:
                 replay_steps=self._replay_steps,
                 learner_steps_paid=self._builder.learner_steps_due(self._replay_steps),
                 learner_credit=self._credit,
+                tables=self._tables,
             ),
             self._learner.num_steps,
             self._client if budget.checkpoint_replay else None,

@@ -14,7 +14,8 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import reverb
 from reverb.platform import checkpointers_lib
@@ -33,6 +34,7 @@ class Snapshot:
       learner_steps_paid: learner steps that these had paid for.
       learner_credit: learner steps that were due beside these.
       replay: directory of its checkpoint under `checkpoints/replay`, or None.
+      tables: `settings` of the replay's tables.
     """
 
     counts: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -40,6 +42,25 @@ class Snapshot:
     learner_steps_paid: int = 0
     learner_credit: int = 0
     replay: str | None = None
+    tables: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def settings(tables: Sequence[reverb.Table]) -> dict[str, list[float]]:
+    """Size and limits of tables, by name: a checkpoint brings its own with its items.
+
+    So one that was written under other settings must not be read.
+    """
+    found = {}
+    for table in tables:
+        info, limiter = table.info, table.info.rate_limiter_info
+        found[info.name] = [
+            float(info.max_size),
+            float(limiter.min_size_to_sample),
+            limiter.samples_per_insert,
+            limiter.min_diff,
+            limiter.max_diff,
+        ]
+    return found
 
 
 class Snapshots:
@@ -52,11 +73,15 @@ class Snapshots:
         # is moved out of its sight.
         self._written = root / "replay_written"
 
-    def load(self, learner_steps: int | None) -> Snapshot | None:
+    def load(
+        self, learner_steps: int | None, tables: Mapping[str, Any]
+    ) -> Snapshot | None:
         """The snapshot that the learner's checkpoint committed; drops newer replay.
 
         Args:
           learner_steps: of that checkpoint, None if there is none.
+          tables: `settings` of the tables that will take the replay; what has others
+            is left out.
 
         Returns:
           None where there is none: a new run, or one that was made by another launch.
@@ -68,7 +93,8 @@ class Snapshots:
         path = self._path(learner_steps)
         if learner_steps is not None and path.exists():
             found = Snapshot(**files.read_json(path))
-            if found.replay and not (self._replay / found.replay).is_dir():
+            gone = found.replay and not (self._replay / found.replay).is_dir()
+            if gone or found.tables != tables:
                 found = dataclasses.replace(found, replay=None, replay_steps=0)
         self._keep(path, found)
         return found

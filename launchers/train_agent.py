@@ -47,7 +47,10 @@ _CAMERAS = flags.DEFINE_list(
     "cameras", ["basket_front_left"], "Cameras of the images, with vision."
 )
 _LAUNCH = flags.DEFINE_string(
-    "launch", "single_process", "Launch: single_process, local_mt or local_mp."
+    "launch",
+    "single_process",
+    "Launch: single_process; or a program of threads (local_mt; test_mt, which ends "
+    "where a node fails and starts no debugger) or of processes (local_mp).",
 )
 _DEBUG = flags.DEFINE_bool(
     "debug",
@@ -60,6 +63,12 @@ _ACTORS_PER_PROCESS = flags.DEFINE_integer(
     "actors_per_process",
     1,
     "Actors that share a process and their policy's calls, in a distributed launch.",
+)
+_REPLAY_SHARDS = flags.DEFINE_integer(
+    "replay_shards", 1, "Replay servers of a distributed launch."
+)
+_CACHERS = flags.DEFINE_integer(
+    "cachers", 0, "Nodes that serve the learner's variables to actors; 0: the learner."
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of networks, draws and environments.")
 _DOMAIN_RANDOMIZATION = flags.DEFINE_bool(
@@ -224,7 +233,11 @@ def main(argv: Sequence[str]) -> None:
 
         if _DEBUG.value:
             tf.config.run_functions_eagerly(True)
-        layout = Layout(actors_per_process=_ACTORS_PER_PROCESS.value)
+        layout = Layout(
+            actors_per_process=_ACTORS_PER_PROCESS.value,
+            replay_shards=_REPLAY_SHARDS.value,
+            cachers=_CACHERS.value,
+        )
         made, resumed = agent_training.prepare(config, _LAUNCH.value, _NUM_ACTORS.value)
     if resumed:
         print(f"goes on with the run in {config.workdir}", flush=True)

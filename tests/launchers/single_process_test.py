@@ -68,8 +68,6 @@ def test_a_resumed_run_counts_as_one_that_ran_through(tmp_path):
     assert json.loads(record.read_text())["replay"] == replay.name
     sizes = []
     for workdir in (through, parts):
-        kept = snapshots.Snapshots(str(workdir))
-        found = kept.load(checkpoint_steps(str(workdir)))
         tables = (
             _experiment(workdir, 1)
             .builder_factory()
@@ -77,6 +75,9 @@ def test_a_resumed_run_counts_as_one_that_ran_through(tmp_path):
                 _experiment(workdir, 1).environment_spec, limit_rate=False
             )
         )
+        kept = snapshots.Snapshots(str(workdir))
+        settings = snapshots.settings(tables)
+        found = kept.load(checkpoint_steps(str(workdir)), settings)
         server = reverb.Server(tables, checkpointer=kept.checkpointer(found))
         info = reverb.Client(f"localhost:{server.port}").server_info()
         sizes.append(info["sequences"].current_size)
@@ -108,6 +109,20 @@ def test_without_replay_the_learner_waits_for_new_data(tmp_path):
     _run(_experiment(through, 480))
     # Replay has to fill once more before learning goes on.
     assert 0 < counts["learner_steps"] < _counts(through)["learner_steps"]
+
+
+def test_replay_of_other_limits_is_not_read(tmp_path):
+    """Reverb would restore the old limits with it, and could wait for ever."""
+    _run(_experiment(tmp_path, 320))
+    learned = _counts(tmp_path)["learner_steps"]
+    other = fakes.make_experiment(
+        tmp_path,
+        budget=Budget(max_actor_steps=640, eval_episodes=0),
+        max_replay_size=50,
+    )
+    _run(other)
+    # As from an empty replay: 34 sequences of the 80 pay for nothing, 46 for 16 / 32.
+    assert _counts(tmp_path)["learner_steps"] - learned == 46 // 2
 
 
 def test_other_settings_neither_rest_nor_catch_up(tmp_path):
