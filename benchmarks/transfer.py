@@ -7,8 +7,8 @@ core of its own; all agents have the settings of `SETTINGS`, which are small whe
 paper's are for 1500 actors, and otherwise their own. Returns are those of the episodes
 that the agents act and learn in, so nothing is spent on evaluations.
 
-Each run ends as a CSV of episodes, AGENT_SEED.csv in --out; runs that are there are not
-made again, and unfinished ones go on, so the same command continues. The figure and the
+Each run ends as a CSV of episodes, AGENT_SEED.csv in --out. Runs that are there are not
+made again, unfinished ones go on, and more --steps continue them. The figure and the
 last line's JSON are of all runs. With --draw nothing is run.
 """
 
@@ -104,6 +104,16 @@ def _csv(agent: str, seed: int) -> pathlib.Path:
     return pathlib.Path(_OUT.value) / f"{agent}_{seed}.csv"
 
 
+def _complete(agent: str, seed: int) -> bool:
+    """Whether a run has come as far as is asked; one that has not is continued."""
+    path = _csv(agent, seed)
+    return path.exists() and _rows(path)[-1, 0] >= _STEPS.value
+
+
+def _rows(path: pathlib.Path) -> np.ndarray:
+    return np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
+
+
 def _keep(agent: str, seed: int) -> None:
     """Writes the episodes of a run that has ended."""
     with (
@@ -124,7 +134,7 @@ def _run_all(paths: Mapping[str, str]) -> None:
         (agent, seed)
         for seed in range(_SEEDS.value)  # agents advance together
         for agent in _AGENT_NAMES.value
-        if not _csv(agent, seed).exists()
+        if not _complete(agent, seed)
     )
     cores = sorted(os.sched_getaffinity(0))
     jobs = _JOBS.value or len(cores)
@@ -183,9 +193,7 @@ def _results() -> tuple[dict[str, list[np.ndarray]], dict[str, list[np.ndarray]]
         for seed in range(_SEEDS.value):
             if not _csv(agent, seed).exists():
                 continue
-            rows = np.genfromtxt(
-                _csv(agent, seed), delimiter=",", skip_header=1, ndmin=2
-            )
+            rows = _rows(_csv(agent, seed))
             returns.setdefault(agent, []).append(rows[:, [0, 1]])
             successes.setdefault(agent, []).append(rows[:, [0, 2]])
     return returns, successes
