@@ -21,12 +21,17 @@ def frozen(model: str | None, seed: int) -> FrozenModel | None:
     """A model of Table 5 sizes with weights as drawn; None for None."""
     if model is None:
         return None
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "skills")
+        save(model, seed, path)
+        return bundles.load(path)
+
+
+def save(model: str, seed: int, directory: str) -> None:
+    """Writes such a model as a bundle."""
     dims = environment_dims()
     kind = MODELS[model]
     networks = kind.networks_type(
         kind.config_type(seed=seed), dims, unit_statistics(dims)
     )
-    with tempfile.TemporaryDirectory() as directory:
-        path = os.path.join(directory, "skills")
-        bundles.save(path, networks, observations.GROUPS)
-        return bundles.load(path)
+    bundles.save(directory, networks, observations.GROUPS)

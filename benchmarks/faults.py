@@ -1,0 +1,223 @@
+"""What does a running program lose when a part of it is killed?
+
+    python -m benchmarks.faults [--nodes=actor/0,learner/0] [--tries=5]
+
+Launches `launchers.train_agent --launch=local_mp` on the real environment, untrained
+skills, kills one node after another with SIGKILL while the program works, and waits
+until it is steady again: the node runs, actors act and the learner learns.
+
+For each fault: the seconds until then; how many actor steps went by meanwhile (others
+go on); learner steps and replay items that are gone: how far their counts fell back. A
+row a try is in faults.csv in --out; the last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import tqdm
+from absl import flags
+
+from benchmarks import untrained
+from launchers import command, files, status
+
+_NODES = flags.DEFINE_list(
+    "nodes",
+    ["actor/0", "learner/0", "replay/0", "cacher/0", "coordinator/0"],
+    "What is killed.",
+)
+_TRIES = flags.DEFINE_integer("tries", 5, "Of each.", lower_bound=1)
+_OUT = flags.DEFINE_string("out", "runs/faults", "Directory of the results.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the run and of the moments.")
+
+_GROUPS = ("actor", "learner", "replay", "cacher", "coordinator")
+_SETTINGS = (
+    "--agent=helms_cat",
+    "--launch=local_mp",
+    "--num_actors=2",
+    "--replay_shards=2",
+    "--cachers=1",
+    "--batch_size=16",
+    "--samples_per_insert=2",
+    "--min_replay_size=50",
+    "--variable_update_period=100",
+    "--critic_rnn_size=0",
+    "--checkpoint_minutes=0.25",
+    "--eval_episodes=0",
+    "--max_actor_steps=0",
+    "--run_seconds=36000",
+)
+_LIMIT_SECONDS = 300.0
+_PAUSE_SECONDS = (8.0, 20.0)  # of steady work before a kill
+_POLL_SECONDS = 0.2
+
+
+class _Run:
+    """The launched program, seen from outside."""
+
+    def __init__(self, workdir: pathlib.Path, skills: pathlib.Path):
+        self.workdir = workdir
+        self.lowest: dict[str, float] = {}  # learner steps and items since it was reset
+        with (workdir.parent / "launcher.log").open("w") as log:
+            self._launcher = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "launchers.train_agent", *_SETTINGS),
+                    f"--seed={_SEED.value}",
+                    f"--skills={skills}",
+                    f"--workdir={workdir}",
+                ],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def pid(self, node: str) -> int | None:
+        """The process whose output goes to this node's file."""
+        children = pathlib.Path(f"/proc/{self._launcher.pid}/task")
+        for task in children.iterdir():
+            for pid in (task / "children").read_text().split():
+                try:
+                    out = os.readlink(f"/proc/{pid}/fd/1")
+                except OSError:  # it has just ended
+                    continue
+                if out.endswith(f"logs/output/{node}"):
+                    return int(pid)
+        return None
+
+    def state(self) -> Mapping[str, float]:
+        """Steps of actors and learner, and replay items; the last that were told."""
+        found = status.read(str(self.workdir)) or {}
+        counts = found.get("counts", {})
+        shards = [shard for shard in found.get("replay", []) if shard is not None]
+        state = {
+            "time": found.get("time", 0.0),
+            "actor_steps": counts.get("actor_steps", 0.0),
+            "learner_steps": counts.get("learner_steps", 0.0),
+            "items": float(sum(shard["size"] for shard in shards)),
+            "shards": float(len(shards)),
+        }
+        if len(shards) == 2:  # else the items of one are missing
+            for key in ("learner_steps", "items"):
+                self.lowest[key] = min(self.lowest.get(key, np.inf), state[key])
+        return state
+
+    def wait(self, condition: Callable[[], bool]) -> bool:
+        """Whether it came true in time.
+
+        Raises:
+          RuntimeError: the program has ended.
+        """
+        deadline = time.monotonic() + _LIMIT_SECONDS
+        while time.monotonic() < deadline:
+            if self._launcher.poll() is not None:
+                raise RuntimeError(f"the program ended; see {self.workdir.parent}")
+            if condition():
+                return True
+            time.sleep(_POLL_SECONDS)
+        return False
+
+    def progresses(self) -> bool:
+        """Waits until actors and learner have both moved since now."""
+        before = self.state()
+
+        def moved() -> bool:
+            now = self.state()
+            return now["shards"] == 2 and all(
+                now[key] > before[key] for key in ("actor_steps", "learner_steps")
+            )
+
+        return self.wait(moved)
+
+    def stop(self) -> None:
+        """As Ctrl-C does."""
+        self._launcher.send_signal(signal.SIGINT)
+        self._launcher.wait()
+
+
+def attempt(run: _Run, node: str) -> dict[str, float | str]:
+    """Kills a node of a program that works, and waits until it works again."""
+    before, pid = run.state(), run.pid(node)
+    os.kill(pid, signal.SIGKILL)
+    begin = time.monotonic()
+    run.lowest.clear()
+
+    def back() -> bool:
+        told = run.state()["time"] > before["time"] + status.WRITE_SECONDS
+        return told and run.pid(node) not in (None, pid)
+
+    came_back = run.wait(back) and run.progresses()
+    after = run.state()
+    return {
+        "node": node,
+        "recovered": float(came_back),
+        "seconds": time.monotonic() - begin,
+        "actor_steps_meanwhile": after["actor_steps"] - before["actor_steps"],
+        "learner_steps_lost": before["learner_steps"] - run.lowest["learner_steps"],
+        "items_lost": before["items"] - run.lowest["items"],
+    }
+
+
+def main(argv: list[str]) -> None:
+    """Launches, kills, prints."""
+    del argv
+    out = pathlib.Path(_OUT.value)
+    with command.bad_input():
+        for node in _NODES.value:
+            if node.split("/")[0] not in _GROUPS or "/" not in node:
+                raise ValueError(
+                    f"unknown node {node!r}; valid: GROUP/INDEX of {', '.join(_GROUPS)}"
+                )
+        if (out / "run").exists():
+            raise ValueError(f"{out} holds another run; give another --out")
+        out.mkdir(parents=True, exist_ok=True)
+    untrained.save("helms", _SEED.value, str(out / "skills"))
+    rng, rows = np.random.default_rng(_SEED.value), []
+    run = _Run(out / "run", out / "skills")
+    try:
+        run.progresses()
+        faults = [node for _ in range(_TRIES.value) for node in _NODES.value]
+        for node in tqdm.tqdm(faults, unit="fault"):
+            time.sleep(rng.uniform(*_PAUSE_SECONDS))
+            rows.append(attempt(run, node))
+            _write(out / "faults.csv", rows)
+    finally:
+        run.stop()
+    print(json.dumps(summary(rows)))
+
+
+def summary(rows: list[dict[str, float | str]]) -> dict[str, dict[str, float]]:
+    """Of each node: tries, recoveries, mean and worst seconds, mean losses."""
+    found: dict[str, dict[str, float]] = {}
+    for node in dict.fromkeys(row["node"] for row in rows):
+        own = [row for row in rows if row["node"] == node]
+        seconds = [row["seconds"] for row in own]
+        found[node] = {
+            "tries": len(own),
+            "recovered": sum(row["recovered"] for row in own),
+            "seconds_mean": float(np.mean(seconds)),
+            "seconds_max": float(np.max(seconds)),
+            "learner_steps_lost": float(
+                np.mean([r["learner_steps_lost"] for r in own])
+            ),
+            "items_lost": float(np.mean([r["items_lost"] for r in own])),
+        }
+    return found
+
+
+def _write(path: pathlib.Path, rows: list[dict[str, float | str]]) -> None:
+    with files.aside(path) as aside, aside.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,79 @@
+"""Summaries of runs with literal numbers, the tasks of `control`, what is refused."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import catch, curves
+
+
+def _curve(values, every=10):
+    return np.array([[every * (i + 1), value] for i, value in enumerate(values)])
+
+
+def test_summary_is_of_the_last_fifth_over_seeds():
+    runs = {"a": [_curve([0] * 8 + [1, 3]), _curve([9] * 8 + [3, 5])]}
+    found = curves.summary(runs, steps=100)["a"]
+    assert found["runs"] == [2.0, 4.0] and found["return"] == 3.0
+    # Deviation sqrt(2) over 2 values: 1.96 * 1
+    assert found["low"] == pytest.approx(3.0 - 1.95996, abs=1e-4)
+    assert found["high"] == pytest.approx(3.0 + 1.95996, abs=1e-4)
+
+
+def test_draw_takes_runs_of_unequal_lengths(tmp_path):
+    runs = {"a": [_curve(range(10)), _curve(range(7))], "b": [_curve([1.0])]}
+    curves.draw(tmp_path / "x.png", runs, 100, "task")
+    assert (tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def _play(policy, episodes=200):
+    environment, returns = catch.Catch(seed=0), []
+    for _ in range(episodes):
+        timestep, steps = environment.reset(), 0
+        while not timestep.last():
+            board = timestep.observation.reshape(catch.ROWS, catch.COLUMNS)
+            timestep = environment.step([policy(board)])
+            steps += 1
+        assert steps == catch.ROWS - 1 and timestep.discount == 0.0
+        returns.append(timestep.reward)
+    return returns
+
+
+def test_catch():
+    def follow(board):
+        ball = int(np.argmax(board[:-1].max(axis=0)))
+        return np.sign(ball - int(np.argmax(board[-1])))
+
+    assert set(_play(follow)) == {1.0}
+    left = _play(lambda board: -1.0)  # caught where the ball falls at the left edge
+    assert np.mean(left) == pytest.approx(2 * 0.2 - 1, abs=0.15)
+
+
+def _run(*flags):
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.transfer", *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_transfer_refuses_an_agent_without_its_bundle(tmp_path):
+    done = _run("--agents=helms_cat", f"--out={tmp_path}")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "needs a bundle of helms" in done.stderr.strip().splitlines()[-1]
+
+
+def test_transfer_draws_what_is_there(tmp_path):
+    for seed, value in ((0, 2.0), (1, 4.0)):
+        rows = ["actor_steps,episode_return,success"]
+        rows += [f"{400 * (i + 1)},{value},{seed}" for i in range(10)]
+        (tmp_path / f"mpo_{seed}.csv").write_text("\n".join(rows) + "\n")
+    done = _run("--draw", "--agents=mpo", "--steps=4000", f"--out={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    assert result["mpo"]["return"] == 3.0 and result["success"]["mpo"]["return"] == 0.5
+    assert (tmp_path / "transfer.png").exists()
