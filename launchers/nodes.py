@@ -1,12 +1,10 @@
-"""The nodes of the distributed program. Each makes its parts where it runs."""
+"""Nodes that learn, act and evaluate. Each makes its parts where it runs."""
 
 from __future__ import annotations
 
 import ctypes
 import math
 import os
-import pathlib
-import shutil
 import signal
 import threading
 import time
@@ -16,32 +14,18 @@ from typing import Any
 import launchpad as lp
 import reverb
 import tensorflow as tf
-from absl import logging
 from acme import EnvironmentLoop, core
 from acme.utils import counting
 from launchpad import context
-from reverb.platform import checkpointers_lib
 
 from agents.mpo.adder import Stopped
-from launchers import (
-    acting,
-    evaluation,
-    files,
-    recording,
-    run_logs,
-    snapshots,
-    status,
-)
+from launchers import acting, evaluation, recording, run_logs
 from launchers.experiment import Experiment, derive_seed
-from launchers.health import Health, Register
+from launchers.health import Health
 from launchers.mixing import MixedIterator
 from launchers.patient import PatientClient
 
-STOPPED = ".stopped_by"  # in the work directory: why the coordinator ended the program
-
 _POLL_SECONDS = 0.5
-_PERSIST_SECONDS = 2.0
-_LOG_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
 _GRACE_SECONDS = 8.0  # the launchers kill after 10
 
@@ -76,74 +60,6 @@ def _exit_after_signal() -> None:
         os._exit(0)
 
     threading.Thread(target=wait, daemon=True).start()
-
-
-class ReplayTables:
-    """Makes the tables in a replay node."""
-
-    def __init__(self, experiment: Experiment):
-        self._experiment = experiment
-
-    def __call__(self) -> Sequence[reverb.Table]:
-        """The tables."""
-        enter_node()
-        builder = self._experiment.builder_factory()
-        return builder.make_replay_tables(self._experiment.environment_spec)
-
-
-class ReplayStore:
-    """Makes the checkpointer of a shard, whose process starts with its newest one."""
-
-    def __init__(self, experiment: Experiment, shard: int):
-        self._experiment = experiment
-        self._shard = shard
-
-    def __call__(self) -> checkpointers_lib.CheckpointerBase:
-        """The checkpointer; a checkpoint of other limits or sizes is removed."""
-        experiment = self._experiment
-        root = pathlib.Path(experiment.workdir) / "checkpoints" / "replay_shards"
-        tables = experiment.builder_factory().make_replay_tables(
-            experiment.environment_spec
-        )
-        settings, record = snapshots.settings(tables), root / f"{self._shard}.json"
-        directory = root / str(self._shard)
-        if directory.exists() and (
-            not record.exists() or files.read_json(record) != settings
-        ):
-            logging.warning("replay/%d starts empty: its settings changed", self._shard)
-            shutil.rmtree(directory)
-        files.write_json(record, settings)
-        return reverb.checkpointers.DefaultCheckpointer(str(directory))
-
-
-class ReplayKeeper:
-    """Has the replay shards write checkpoints, from which a new process goes on."""
-
-    def __init__(
-        self,
-        experiment: Experiment,
-        replays: Sequence[reverb.Client],
-        coordinator: Any,
-    ):
-        self._stop = enter_node()
-        self._seconds = 60.0 * experiment.budget.checkpoint_minutes
-        self._replays = replays
-        self._health = Health("replay_keeper", coordinator, self._stop)
-
-    def run(self) -> None:
-        """Works until the program stops."""
-        # Once more when it stops: the next run goes on with what there is.
-        while not self._stop.wait(self._seconds):
-            self._save()
-        self._save()
-
-    def _save(self) -> None:
-        for i, replay in enumerate(self._replays):
-            with self._health.waiting(f"a checkpoint of replay/{i}"):
-                try:
-                    replay.checkpoint()
-                except Exception as e:  # a shard that is away is saved the next time
-                    logging.warning("no checkpoint of replay/%d: %s", i, e)
 
 
 class LearnerNode:
@@ -366,65 +282,3 @@ class EvaluatorNode:
             while due <= actor_steps:
                 due += budget.eval_every
         environment.close()
-
-
-class CoordinatorNode:
-    """Counts for everybody, hears how they are, ends the program when it is done."""
-
-    def __init__(self, experiment: Experiment, replays: Sequence[reverb.Client]):
-        self._stop = enter_node()
-        self._budget = experiment.budget
-        self._workdir = pathlib.Path(experiment.workdir)
-        self._counter = acting.PersistentCounter(experiment.workdir)
-        self._replays = replays
-        self._register = Register()
-
-    def increment(self, **counts: float) -> dict[str, float]:
-        """Adds, and returns all counts."""
-        return self._counter.increment(**counts)
-
-    def get_counts(self) -> dict[str, float]:
-        """All counts."""
-        return self._counter.get_counts()
-
-    def beat(self, name: str, state: dict[str, Any]) -> None:
-        """A node tells what it waits on."""
-        self._register.beat(name, state)
-
-    def run(self) -> None:
-        """Works until the program stops."""
-        threading.Thread(target=self._tell, daemon=True).start()
-        budget, begin = self._budget, time.monotonic()
-        asked, persisted = False, begin
-        while not self._stop.wait(_POLL_SECONDS):
-            now = time.monotonic()
-            if now - persisted >= _PERSIST_SECONDS:
-                self._counter.persist()
-                persisted = now
-            steps = self._counter.get_counts().get("actor_steps", 0)
-            enough = (
-                budget.max_actor_steps is not None and steps >= budget.max_actor_steps
-            )
-            late = budget.run_seconds is not None and now - begin >= budget.run_seconds
-            if (enough or late) and not asked:
-                asked = True
-                (self._workdir / STOPPED).write_text(
-                    "max_actor_steps" if enough else "run_seconds"
-                )
-                lp.stop()
-        # The others report their last counts while they stop.
-        time.sleep(2 * _POLL_SECONDS)
-        self._counter.persist()
-
-    def _tell(self) -> None:
-        """Writes the status now and then, for the monitor and the launcher."""
-        logger = run_logs.make_logger(
-            str(self._workdir), "program", "actor_steps", time_delta=_LOG_SECONDS
-        )
-        while not self._stop.wait(status.WRITE_SECONDS):
-            shards = [status.of_replay(replay) for replay in self._replays]
-            counts = dict(self._counter.get_counts())
-            nodes = self._register.nodes()
-            content = status.write(self._workdir, counts, nodes, shards)
-            steps = {"actor_steps": 0, "learner_steps": 0, **counts}
-            logger.write({**steps, **status.scalars(content)})

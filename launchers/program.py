@@ -20,7 +20,8 @@ import tensorflow as tf
 from absl.testing import absltest
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
-from launchers import cacher, nodes, processes, run_logs, status
+from launchers import cacher, nodes, processes, replay_nodes, run_logs, status
+from launchers.coordinator import STOPPED, CoordinatorNode
 from launchers.experiment import Experiment
 from launchers.layout import Layout
 
@@ -47,18 +48,21 @@ def make_program(
         with program.group(group):
             return program.add_node(lp.CourierNode(node, *args))
 
+    kept = experiment.budget.checkpoint_replay
+    tables = replay_nodes.ReplayTables(experiment)
     with program.group("replay"):
         replays = [
             program.add_node(
                 lp.ReverbNode(
-                    nodes.ReplayTables(experiment), nodes.ReplayStore(experiment, shard)
+                    tables, replay_nodes.ReplayStore(experiment, i) if kept else None
                 )
             )
-            for shard in range(layout.replay_shards)
+            for i in range(layout.replay_shards)
         ]
-    coordinator = add("coordinator", nodes.CoordinatorNode, experiment, replays)
-    if experiment.budget.checkpoint_replay:
-        add("replay_keeper", nodes.ReplayKeeper, experiment, replays, coordinator)
+    coordinator = add("coordinator", CoordinatorNode, experiment, replays)
+    if kept:
+        keeper = replay_nodes.ReplayKeeper
+        add("replay_keeper", keeper, experiment, replays, coordinator)
     learner = add("learner", nodes.LearnerNode, experiment, replays, coordinator)
     sources = [
         add("cacher", cacher.CacherNode, learner, coordinator)
@@ -103,7 +107,7 @@ def run(
       RuntimeError: a node failed.
     """
     program = make_program(experiment, num_actors, layout)
-    reason = pathlib.Path(experiment.workdir) / nodes.STOPPED
+    reason = pathlib.Path(experiment.workdir) / STOPPED
     reason.unlink(missing_ok=True)
     progress = run_logs.Progress(experiment.workdir)
     done = threading.Event()

@@ -1,0 +1,85 @@
+"""The coordinator of the distributed program."""
+
+from __future__ import annotations
+
+import pathlib
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import launchpad as lp
+import reverb
+
+from launchers import acting, run_logs, status
+from launchers.experiment import Experiment
+from launchers.health import Register
+from launchers.nodes import enter_node
+
+STOPPED = ".stopped_by"  # in the work directory: why the program was ended
+
+_POLL_SECONDS = 0.5
+_PERSIST_SECONDS = 2.0
+_LOG_SECONDS = 10.0
+
+
+class CoordinatorNode:
+    """Counts for everybody, hears how they are, ends the program when it is done."""
+
+    def __init__(self, experiment: Experiment, replays: Sequence[reverb.Client]):
+        self._stop = enter_node()
+        self._budget = experiment.budget
+        self._workdir = pathlib.Path(experiment.workdir)
+        self._counter = acting.PersistentCounter(experiment.workdir)
+        self._replays = replays
+        self._register = Register()
+
+    def increment(self, **counts: float) -> dict[str, float]:
+        """Adds, and returns all counts."""
+        return self._counter.increment(**counts)
+
+    def get_counts(self) -> dict[str, float]:
+        """All counts."""
+        return self._counter.get_counts()
+
+    def beat(self, name: str, state: dict[str, Any]) -> None:
+        """A node tells what it waits on."""
+        self._register.beat(name, state)
+
+    def run(self) -> None:
+        """Works until the program stops."""
+        threading.Thread(target=self._tell, daemon=True).start()
+        budget, begin = self._budget, time.monotonic()
+        asked, persisted = False, begin
+        while not self._stop.wait(_POLL_SECONDS):
+            now = time.monotonic()
+            if now - persisted >= _PERSIST_SECONDS:
+                self._counter.persist()
+                persisted = now
+            steps = self._counter.get_counts().get("actor_steps", 0)
+            enough = (
+                budget.max_actor_steps is not None and steps >= budget.max_actor_steps
+            )
+            late = budget.run_seconds is not None and now - begin >= budget.run_seconds
+            if (enough or late) and not asked:
+                asked = True
+                (self._workdir / STOPPED).write_text(
+                    "max_actor_steps" if enough else "run_seconds"
+                )
+                lp.stop()
+        # The others report their last counts while they stop.
+        time.sleep(2 * _POLL_SECONDS)
+        self._counter.persist()
+
+    def _tell(self) -> None:
+        """Writes the status now and then, for the monitor and the launcher."""
+        logger = run_logs.make_logger(
+            str(self._workdir), "program", "actor_steps", time_delta=_LOG_SECONDS
+        )
+        while not self._stop.wait(status.WRITE_SECONDS):
+            shards = [status.of_replay(replay) for replay in self._replays]
+            counts = dict(self._counter.get_counts())
+            nodes = self._register.nodes()
+            content = status.write(self._workdir, counts, nodes, shards)
+            steps = {"actor_steps": 0, "learner_steps": 0, **counts}
+            logger.write({**steps, **status.scalars(content)})
