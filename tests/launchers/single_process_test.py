@@ -36,7 +36,7 @@ single_process.run(made, report=lambda line: None)
 
 def _experiment(workdir, steps, **budget):
     budget = {"eval_every": 10_000, "eval_episodes": 1, **budget}
-    made = Budget(max_actor_steps=steps, checkpoint_minutes=1e-4, **budget)
+    made = Budget(max_actor_steps=steps, **budget)
     return fakes.make_experiment(workdir, budget=made)
 
 
@@ -58,7 +58,7 @@ def _steps_counted(workdir):
 def test_a_resumed_run_counts_as_one_that_ran_through(tmp_path):
     through, parts = tmp_path / "through", tmp_path / "parts"
     _run(_experiment(through, 480))
-    for steps in (160, 320, 480):
+    for steps in (240, 480):
         _run(_experiment(parts, steps))
     assert _steps_counted(parts) == _steps_counted(through)
     assert checkpoint_steps(str(parts)) == _counts(parts)["learner_steps"] > 40
@@ -139,7 +139,7 @@ def test_other_settings_neither_rest_nor_catch_up(tmp_path):
 
 
 def test_evaluations_go_on_where_they_were(tmp_path):
-    for steps in (96, 160, 320):
+    for steps in (96, 320):
         _run(_experiment(tmp_path, steps, eval_every=80))
     rows = run_logs.read_rows(str(tmp_path), "evaluator")
     assert [row["actor_steps"] for row in rows] == [0, 80, 160, 240]

@@ -28,6 +28,7 @@ TINY = (
     "--critic_rnn_size=8",
     "--samples_per_insert=1",
     "--log_seconds=1",
+    "--noeval_video",  # which takes a while in software
 )
 
 
