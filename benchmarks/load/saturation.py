@@ -219,14 +219,21 @@ def _between_go_and_stop(
     """Calls each in a thread of its own, again and again.
 
     Sends ("done", (calls, seconds)).
+
+    Raises:
+      Exception: the first that one of them raised.
     """
     stop = threading.Event()
     counts = [0] * len(functions)
+    errors: list[Exception] = []
 
     def work(i: int) -> None:
-        while not stop.is_set():
-            functions[i]()
-            counts[i] += 1
+        try:
+            while not stop.is_set():
+                functions[i]()
+                counts[i] += 1
+        except Exception as e:
+            errors.append(e)
 
     for function in functions:
         function()  # connects
@@ -243,5 +250,7 @@ def _between_go_and_stop(
     stop.set()
     for thread in threads:
         thread.join()
+    if errors:
+        raise errors[0]
     pipe.send(("done", (sum(counts), time.monotonic() - begin)))
     pipe.recv()
