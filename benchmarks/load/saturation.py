@@ -21,7 +21,7 @@ from benchmarks.load import actors as light_actors
 from benchmarks.load import light, processes, relay, servers, setup, usage
 
 _FETCHING_THREADS = 4
-_IDLE_SECONDS = 3.0
+_IDLE_SECONDS = 15.0  # CPU is counted in steps of 10 ms
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s"
 _PREFILL_BATCHES = 2  # in the table before batches are taken
 
