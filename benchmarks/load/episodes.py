@@ -59,8 +59,8 @@ def synthetic(
         Episode(
             {k: draw(length + 1, s) for k, s in environment_spec.observations.items()},
             draw(length, latent_spec),
-            rng.uniform(size=length).astype(np.float32),
-            np.ones(length, np.float32),
+            rng.uniform(size=length).astype(environment_spec.rewards.dtype),
+            np.ones(length, environment_spec.discounts.dtype),
         )
         for _ in range(count)
     ]
@@ -98,8 +98,8 @@ def _from_timesteps(
             for key in timesteps[0].observation
         },
         np.stack(latents),
-        np.array([timestep.reward for timestep in timesteps[1:]], np.float32),
-        np.array([timestep.discount for timestep in timesteps[1:]], np.float32),
+        np.array([timestep.reward for timestep in timesteps[1:]]),
+        np.array([timestep.discount for timestep in timesteps[1:]]),
     )
 
 

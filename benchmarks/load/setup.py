@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import dm_env
+import numpy as np
 import tensorflow as tf
 from acme import specs
 
@@ -22,7 +23,9 @@ def one_thread() -> None:
 
 def environment_spec() -> specs.EnvironmentSpec:
     """Of the environment on state, which is not made."""
-    return wrappers.environment_spec()
+    # The real one's discounts are dm_env's, of double precision.
+    discounts = dm_env.specs.BoundedArray((), np.float64, 0.0, 1.0)
+    return wrappers.environment_spec()._replace(discounts=discounts)
 
 
 def make_builder(agent: str, seed: int, replay_size: int | None = None) -> MPOBuilder:

@@ -120,3 +120,27 @@ def test_episodes_are_kept(tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="holds no episodes"):
         episodes.load(path)
+
+
+@pytest.mark.slow
+def test_noise_has_the_real_spec():
+    """What the replay table is made for is what the real environment gives."""
+    from acme import specs
+
+    from benchmarks.load import setup
+
+    environment = setup.make_environment(seed=0)
+    real, ours = specs.make_environment_spec(environment), setup.environment_spec()
+    for mine, theirs in (
+        (ours.rewards, real.rewards),
+        (ours.discounts, real.discounts),
+    ):
+        assert (mine.shape, mine.dtype) == (theirs.shape, theirs.dtype)
+    for key, spec in real.observations.items():
+        assert ours.observations[key].shape == spec.shape
+        assert ours.observations[key].dtype == spec.dtype
+    timestep = environment.reset()
+    timestep = environment.step(np.zeros(real.actions.shape, np.float32))
+    assert np.asarray(timestep.discount).dtype == ours.discounts.dtype
+    assert np.asarray(timestep.reward).dtype == ours.rewards.dtype
+    environment.close()
