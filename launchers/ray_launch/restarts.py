@@ -1,0 +1,91 @@
+"""When a node is started again, and when that ends the program."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+
+
+class Failed(RuntimeError):
+    """A node failed for good; the message is one line that names it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RestartPolicy:
+    """The limits; all in seconds but the first."""
+
+    limit: int = 5  # restarts of one node within the window
+    window: float = 600.0
+    first_delay: float = 1.0  # doubles with every restart in the window
+    longest_delay: float = 30.0
+    settled: float = 20.0  # a node that has worked so long is not broken from the start
+    aftermath: float = 60.0  # an exception so soon after a loss is taken for its result
+
+
+class Restarts:
+    """Decides for each node that is gone; remembers the last losses.
+
+    - A process that died (killed, out of memory) is started again, within the limit.
+    - An exception ends the program, because a restart would repeat it. Unless another
+      node was lost shortly before, whose clients may fail; or the node is of a group
+      where one failure does not matter and it had worked for a while.
+    - A host that is lost counts for none of its nodes; they wait for a host.
+    """
+
+    def __init__(self, policy: RestartPolicy | None = None):
+        self._policy = policy or RestartPolicy()
+        self._times: dict[str, collections.deque[float]] = collections.defaultdict(
+            collections.deque
+        )
+        self._losses: dict[str, float] = {}  # the last of each node
+
+    def after_death(self, name: str, now: float, reason: str) -> float:
+        """Seconds to wait before the node is started again.
+
+        Raises:
+          Failed: too many restarts.
+        """
+        policy, times = self._policy, self._times[name]
+        self._losses[name] = now
+        while times and now - times[0] > policy.window:
+            times.popleft()
+        if len(times) >= policy.limit:
+            raise Failed(
+                f"{name} failed {len(times) + 1} times within "
+                f"{policy.window / 60:g} min, the last time: {reason}"
+            )
+        times.append(now)
+        delay = policy.first_delay * 2 ** (len(times) - 1)
+        return min(delay, policy.longest_delay)
+
+    def after_exception(
+        self, name: str, now: float, reason: str, worked: float, dispensable: bool
+    ) -> float:
+        """Seconds to wait before the node is started again.
+
+        Args:
+          name: of the node.
+          now: any clock, s.
+          reason: the exception's line.
+          worked: seconds from its start until it raised.
+          dispensable: whether the program can go on for a while without the node.
+
+        Raises:
+          Failed: the exception ends the program.
+        """
+        aftermath = any(
+            now - lost <= self._policy.aftermath
+            for other, lost in self._losses.items()
+            if other != name
+        )
+        if not aftermath and not (dispensable and worked >= self._policy.settled):
+            raise Failed(f"{name}: {reason}")
+        delay = self.after_death(name, now, reason)
+        # Exceptions are results here: they excuse no others.
+        del self._losses[name]
+        return delay
+
+    def after_host_lost(self, name: str, now: float) -> float:
+        """Seconds to wait before a place for the node is asked for."""
+        self._losses[name] = now
+        return self._policy.first_delay
