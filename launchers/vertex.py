@@ -8,15 +8,18 @@ AI mounts under /gcs. See docs/cluster.md; it has never been run by us.
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import pathlib
 import shutil
+import tempfile
 from collections.abc import Iterable
 from typing import Any
 
 from launchers.experiment import Experiment
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
+_NOT_CODE = shutil.ignore_patterns(".*", "runs", "docs", "__pycache__")
 _MOUNT = "/gcs/"  # where Vertex AI mounts the buckets
 
 # CPUs, memory in GiB and T4 GPUs. Equal machines are one worker pool of at most four,
@@ -75,13 +78,18 @@ def _resources(groups: Iterable[str]) -> dict[str, Any]:
     from launchpad.nodes.python import xm_docker
     from xmanager import xm
 
+    code = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, code, ignore_errors=True)
+    # Launchpad copies all of the directory into each container.
+    shutil.copytree(_ROOT, code, ignore=_NOT_CODE, dirs_exist_ok=True)
+
     def config(cpus: int, gibibytes: int, gpus: int) -> Any:
         needs: dict[str, Any] = {"cpu": cpus, "ram": gibibytes * xm.GiB}
         if gpus:
             needs["t4"] = gpus
         return xm_docker.DockerConfig(
-            code_directory=str(_ROOT),
-            docker_requirements=str(_ROOT / "requirements.txt"),
+            code_directory=code,
+            docker_requirements=f"{code}/requirements.txt",
             hw_requirements=xm.JobRequirements(**needs),
         )
 
