@@ -46,7 +46,15 @@ _CAMERAS = flags.DEFINE_list(
     "cameras", ["basket_front_left"], "Cameras of the images, with vision."
 )
 _LAUNCH = flags.DEFINE_string(
-    "launch", "single_process", "Launch: single_process, local_mt or local_mp."
+    "launch",
+    "single_process",
+    "Launch: single_process, local_mt, local_mp, ray or vertex_ai (docs/cluster.md).",
+)
+_RAY_ADDRESS = flags.DEFINE_string(
+    "ray_address",
+    None,
+    "With ray: HOST:PORT of the cluster's head, or auto for the cluster of this host. "
+    "Default: a Ray of our own on this host.",
 )
 _DEBUG = flags.DEFINE_bool(
     "debug",
@@ -164,6 +172,8 @@ def _config():
             raise ValueError(f"--{flag.name} is required")
     if _DEBUG.value and _LAUNCH.value != "single_process":
         raise ValueError("--debug is for --launch=single_process")
+    if _RAY_ADDRESS.value and _LAUNCH.value != "ray":
+        raise ValueError("--ray_address is for --launch=ray")
     # Cheap and without TensorFlow's graph, so before anything is loaded.
     from environments import factory
 
@@ -202,9 +212,16 @@ def main(argv: Sequence[str]) -> None:
 
         if _DEBUG.value:
             tf.config.run_functions_eagerly(True)
-        made, resumed = agent_training.prepare(config, _LAUNCH.value, _NUM_ACTORS.value)
+        made, resumed = agent_training.prepare(
+            config, _LAUNCH.value, _NUM_ACTORS.value, _RAY_ADDRESS.value
+        )
     if resumed:
         print(f"goes on with the run in {config.workdir}", flush=True)
+    if _LAUNCH.value == "vertex_ai":
+        from launchers import vertex
+
+        vertex.launch(made, _NUM_ACTORS.value)
+        return
     try:
         summary = agent_training.run(
             made,
@@ -212,6 +229,7 @@ def main(argv: Sequence[str]) -> None:
             _NUM_ACTORS.value,
             resumed,
             report=lambda line: print(line, flush=True),
+            ray_address=_RAY_ADDRESS.value,
         )
     except (RuntimeError, FloatingPointError) as e:
         print(f"error: {e}", file=sys.stderr)

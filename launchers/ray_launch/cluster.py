@@ -17,8 +17,18 @@ _CONNECT_SECONDS = 5.0
 _OBJECT_STORE_BYTES = 128 * 2**20  # nodes talk past Ray; it carries code and logs
 
 
-def check() -> None:
-    """Raises ValueError unless Ray is installed."""
+def join(address: str | None) -> None:
+    """Joins a cluster, if one is named, before there is a program to run on it.
+
+    Raises:
+      ValueError: in one line, that Ray is not installed, or why there is no cluster.
+    """
+    _check_installed()
+    if address is not None:
+        connect(address)
+
+
+def _check_installed() -> None:
     try:
         import ray  # noqa: F401
     except ImportError as e:
@@ -39,7 +49,7 @@ def connect(address: str | None, num_cpus: float | None = None) -> None:
     Raises:
       ValueError: in one line, why there is no such cluster.
     """
-    check()
+    _check_installed()
     import ray
 
     if ray.is_initialized():

@@ -181,9 +181,10 @@ class Host:
 
 def given_flags() -> tuple[str, ...]:
     """This process's flags that were given, as they would be on a command line."""
-    given = (flags.FLAGS[name] for name in flags.FLAGS)
-    lines = {f.serialize() for f in given if f.present and f.value is not None}
-    return (sys.argv[0], *sorted(lines - {""}))
+    known = (flags.FLAGS[name] for name in flags.FLAGS)
+    given = {flag for flag in known if flag.present and flag.value is not None}
+    lines = {line for flag in given for line in flag.serialize().splitlines()}
+    return (sys.argv[0], *sorted(lines))
 
 
 def _redirect_output(path: pathlib.Path) -> None:

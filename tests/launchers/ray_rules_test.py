@@ -277,11 +277,11 @@ def test_inputs_are_packed_whole(tmp_path):
 def test_bad_address(address, message):
     pytest.importorskip("ray")
     with pytest.raises(ValueError, match=message) as error:
-        cluster.connect(address)
+        cluster.join(address)
     assert "\n" not in str(error.value)
 
 
 def test_ray_is_optional(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(ValueError, match="pip install ray=="):
-        cluster.check()
+        cluster.join(None)
