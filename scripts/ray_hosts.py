@@ -19,6 +19,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -90,7 +91,7 @@ def _end_all(host: str) -> None:
     )
     for pid in listed.stdout.split():
         with contextlib.suppress(ProcessLookupError):
-            os.kill(int(pid), 9)
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def _start(
@@ -169,7 +170,8 @@ def _check(root: pathlib.Path, found: dict[str, Any]) -> None:
     """The test; fills in what is measured as it goes."""
     workdir = root / "run"
     joined = {"head": _join("head", root)}
-    time.sleep(5)
+    head = root / "head.txt"
+    _until("Ray runs on the head", lambda: "runtime started" in head.read_text())
     for host in _HOSTS[1:]:
         joined[host] = _join(host, root)
     launcher = _start(
@@ -215,7 +217,7 @@ def _check(root: pathlib.Path, found: dict[str, Any]) -> None:
     )
     found["actor_steps_at_the_end"] = _steps(workdir)
 
-    launcher.send_signal(2)
+    launcher.send_signal(signal.SIGINT)
     begin = time.monotonic()
     launcher.wait(60)
     found["seconds_to_stop"] = round(time.monotonic() - begin, 1)
@@ -262,6 +264,8 @@ def main(argv: Sequence[str]) -> None:
         return
     if os.geteuid() != 0 or shutil.which("ip") is None:
         command.fail("this needs root and the command ip (Debian: iproute2)")
+    # Else it would leave the namespaces behind.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     root = pathlib.Path(tempfile.mkdtemp(prefix="ray_hosts_"))
     found: dict[str, Any] = {"ok": False}
     try:
