@@ -342,7 +342,9 @@ class Manager:
         ]
         names = frozenset(node.name for node in late)
         if names and names != self._told:
-            self._report(f"waiting for a place: {', '.join(sorted(names))}")
+            self._report(
+                f"not started yet, for want of a place or time: {', '.join(sorted(names))}"
+            )
         self._told = names
         for node in late:
             patient = self._bound or now - node.since <= _PLACE_SECONDS
