@@ -18,6 +18,7 @@ def train(
     num_actors: int = 1,
     report: Callable[[str], None] = print,
     layout: Layout | None = None,
+    ray_address: str | None = None,
 ) -> dict[str, Any]:
     """Trains until the budget is spent; goes on where an earlier call stopped.
 
@@ -26,10 +27,11 @@ def train(
 
     Args:
       config: what to run.
-      launch: single_process, local_mt or local_mp.
+      launch: single_process, local_mt, local_mp or ray.
       num_actors: how many, in one process always 1.
       report: receives lines of progress.
       layout: of a distributed program.
+      ray_address: of the cluster, with ray; None for a Ray of our own.
 
     Returns:
       The summary, see `run`.
@@ -39,12 +41,12 @@ def train(
       RuntimeError: a node of a distributed program failed.
       FloatingPointError: something was not finite; the last good checkpoint is kept.
     """
-    made, resumed = prepare(config, launch, num_actors)
-    return run(made, launch, num_actors, resumed, report, layout)
+    made, resumed = prepare(config, launch, num_actors, ray_address)
+    return run(made, launch, num_actors, resumed, report, layout, ray_address)
 
 
 def prepare(
-    config: RunConfig, launch: str, num_actors: int
+    config: RunConfig, launch: str, num_actors: int, ray_address: str | None = None
 ) -> tuple[experiment.Experiment, bool]:
     """Checks everything that can be checked before a run, and records it.
 
@@ -62,6 +64,14 @@ def prepare(
             f"single_process has 1 actor, not {num_actors}; "
             "use --launch=local_mp or local_mt for more"
         )
+    if launch == "ray":
+        from launchers.ray_launch import cluster
+
+        cluster.join(ray_address)
+    elif launch == "vertex_ai":
+        from launchers import vertex
+
+        vertex.check(config.workdir, config.skills)
     made = experiment.make_experiment(config)
     return made, experiment.record(config)
 
@@ -73,8 +83,9 @@ def run(
     resumed: bool = False,
     report: Callable[[str], None] = print,
     layout: Layout | None = None,
+    ray_address: str | None = None,
 ) -> dict[str, Any]:
-    """Runs an experiment that is made and recorded.
+    """Runs an experiment that is made and recorded; on all launches but vertex_ai.
 
     Returns:
       The summary, which is also in `WORKDIR/summary.json`: `zero_shot_return`,
@@ -87,6 +98,14 @@ def run(
     begin = time.time()
     if launch == "single_process":
         stopped_by = single_process.run(made, report)
+    elif launch == "ray":
+        from launchers import program
+        from launchers.ray_launch import experiments
+
+        program.hide_gpu()
+        stopped_by = experiments.run(
+            made, num_actors, ray_address, report, layout=layout
+        )
     else:
         from launchers import program  # Launchpad is not needed in one process
 

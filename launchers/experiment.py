@@ -29,8 +29,14 @@ from agents.offline.frozen import FrozenModel
 from agents.rl_agents import AGENTS
 from launchers import files
 
-LAUNCHES = ("single_process", "local_mt", "local_mp", "test_mt")
-PLANNED_LAUNCHES = ("ray",)
+LAUNCHES = (
+    "single_process",
+    "local_mt",
+    "local_mp",
+    "test_mt",
+    "ray",
+    "vertex_ai",
+)
 
 _CONFIG = "config.json"
 _FORMAT = {"format": "helms-agent", "version": 1}
@@ -141,11 +147,7 @@ def check_agent(agent: str) -> None:
 
 
 def check_launch(launch: str) -> None:
-    """Raises ValueError unless the launch is known and available."""
-    if launch in PLANNED_LAUNCHES:
-        raise ValueError(
-            f"launch {launch!r} is not available yet; valid: {', '.join(LAUNCHES)}"
-        )
+    """Raises ValueError unless the launch is known."""
     if launch not in LAUNCHES:
         raise ValueError(f"unknown launch {launch!r}; valid: {', '.join(LAUNCHES)}")
 

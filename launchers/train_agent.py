@@ -50,7 +50,14 @@ _LAUNCH = flags.DEFINE_string(
     "launch",
     "single_process",
     "Launch: single_process; or a program of threads (local_mt; test_mt, which ends "
-    "where a node fails and starts no debugger) or of processes (local_mp).",
+    "where a node fails and starts no debugger), of processes (local_mp), or of many "
+    "machines (ray, vertex_ai: docs/cluster.md).",
+)
+_RAY_ADDRESS = flags.DEFINE_string(
+    "ray_address",
+    None,
+    "With ray: HOST:PORT of the cluster's head, or auto for the cluster of this host. "
+    "Default: a Ray of our own on this host.",
 )
 _DEBUG = flags.DEFINE_bool(
     "debug",
@@ -192,6 +199,8 @@ def _config():
             raise ValueError(f"--{flag.name} is required")
     if _DEBUG.value and _LAUNCH.value != "single_process":
         raise ValueError("--debug is for --launch=single_process")
+    if _RAY_ADDRESS.value and _LAUNCH.value != "ray":
+        raise ValueError("--ray_address is for --launch=ray")
     # Cheap and without TensorFlow's graph, so before anything is loaded.
     from environments import factory
 
@@ -238,9 +247,16 @@ def main(argv: Sequence[str]) -> None:
             replay_shards=_REPLAY_SHARDS.value,
             cachers=_CACHERS.value,
         )
-        made, resumed = agent_training.prepare(config, _LAUNCH.value, _NUM_ACTORS.value)
+        made, resumed = agent_training.prepare(
+            config, _LAUNCH.value, _NUM_ACTORS.value, _RAY_ADDRESS.value
+        )
     if resumed:
         print(f"goes on with the run in {config.workdir}", flush=True)
+    if _LAUNCH.value == "vertex_ai":
+        from launchers import vertex
+
+        vertex.launch(made, _NUM_ACTORS.value, layout)
+        return
     try:
         summary = agent_training.run(
             made,
@@ -249,6 +265,7 @@ def main(argv: Sequence[str]) -> None:
             resumed,
             report=lambda line: print(line, flush=True),
             layout=layout,
+            ray_address=_RAY_ADDRESS.value,
         )
     except (RuntimeError, FloatingPointError) as e:
         print(f"error: {e}", file=sys.stderr)

@@ -1,0 +1,79 @@
+"""Addresses of nodes on the hosts that Ray chose.
+
+A node's process reports its host's IP and free ports; only then are Launchpad's
+addresses bound. Courier and Reverb listen on all interfaces, so any host may connect.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Iterable, Sequence
+
+from launchpad import address as lp_address
+from launchpad.nodes import base
+
+# Above the ports of Ray's workers (10002 to 19999), below those that systems hand out
+# to clients: a node that is started again finds its port still free.
+PORTS = range(20_000, 30_000)
+
+
+class HostAddressBuilder(lp_address.AbstractAddressBuilder):
+    """A port of a host that other hosts reach."""
+
+    def __init__(self, ip: str, port: int):
+        self._address = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+    def build(self) -> str:
+        """IP:PORT."""
+        return self._address
+
+
+class Ports:
+    """Free ports, held from the choice until the node binds them itself."""
+
+    def __init__(self, count: int, wanted: Sequence[int] = ()):
+        """Finds free ports.
+
+        Args:
+          count: how many.
+          wanted: take these, of an earlier life of the node, and hold none.
+
+        Raises:
+          OSError: none of `PORTS` is free.
+        """
+        self.numbers: list[int] = list(wanted)
+        self._sockets: list[socket.socket] = []
+        candidates = random.SystemRandom().sample(PORTS, len(PORTS))
+        while len(self.numbers) < count:
+            if not candidates:
+                raise OSError(f"no free port from {PORTS[0]} to {PORTS[-1]}")
+            held = socket.socket()
+            try:
+                held.bind(("", candidates.pop()))
+            except OSError:
+                held.close()
+                continue
+            self._sockets.append(held)
+            self.numbers.append(held.getsockname()[1])
+
+    def release(self) -> None:
+        """Lets the node have them."""
+        while self._sockets:
+            self._sockets.pop().close()
+
+
+def serving(nodes: Iterable[base.Node]) -> set[int]:
+    """The `id` of each node that some node of the program has a handle of.
+
+    They must come back at their address when they are started again; the others may
+    come back anywhere.
+    """
+    nodes = list(nodes)
+    used = {id(handle) for node in nodes for handle in node.input_handles}
+    # Launchpad has no public way from a handle to its node.
+    return {
+        id(node)
+        for node in nodes
+        if any(id(handle) in used for handle in node._created_handles)
+    }

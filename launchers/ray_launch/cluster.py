@@ -1,0 +1,140 @@
+"""Joins a Ray cluster, or starts one of our own on this host."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pathlib
+import re
+import socket
+
+from launchers.ray_launch.resources import HostResources
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Of the repository, what no node needs; what git ignores is left out by Ray.
+_EXCLUDES = ["/.git", "/.venv", "/runs", "/docs"]
+_CONNECT_SECONDS = 5.0
+_OBJECT_STORE_BYTES = 128 * 2**20  # nodes talk past Ray; it carries code and logs
+
+
+def join(address: str | None) -> None:
+    """Joins a cluster, if one is named, before there is a program to run on it.
+
+    Raises:
+      ValueError: in one line, that Ray is not installed, or why there is no cluster.
+    """
+    _check_installed()
+    if address is not None:
+        connect(address)
+
+
+def _check_installed() -> None:
+    try:
+        import ray  # noqa: F401
+    except ImportError as e:
+        raise ValueError(
+            "--launch=ray needs Ray, which is not installed: pip install ray==2.48.0"
+        ) from e
+
+
+def connect(address: str | None, num_cpus: float | None = None) -> None:
+    """Connects this process to a cluster; nothing where it is connected already.
+
+    Args:
+      address: HOST:PORT of a cluster's head, "auto" for the one that this host is part
+        of, None for a Ray of our own, which ends with this process.
+      num_cpus: that our own Ray says it has, where the program needs more than there
+        are: on one host, nodes share CPUs as processes do.
+
+    Raises:
+      ValueError: in one line, why there is no such cluster.
+    """
+    _check_installed()
+    import ray
+
+    if ray.is_initialized():
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    common = {
+        "include_dashboard": False,
+        "log_to_driver": False,  # nodes' output goes to files
+        "logging_level": logging.ERROR,
+        "runtime_env": {"working_dir": str(_ROOT), "excludes": _EXCLUDES},
+    }
+    if address is None:
+        cpus = max(os.cpu_count() or 1, int(num_cpus or 0))
+        ray.init(
+            **common,
+            num_cpus=cpus,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            _node_ip_address="127.0.0.1",  # nobody else's business
+            _system_config={"prestart_worker_first_driver": False},
+        )
+        return
+    del common["include_dashboard"]
+    if address != "auto":
+        _check_reachable(address)
+    try:
+        ray.init(address=address, **common)
+    except (ConnectionError, RuntimeError, ValueError) as e:
+        # Also where this host is not part of the cluster, or the versions differ.
+        raise ValueError(f"no Ray cluster at {address}: {_line(e)}") from e
+
+
+def _check_reachable(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(f"ray_address must be auto or HOST:PORT, got {address!r}")
+    try:
+        socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as e:
+        raise ValueError(f"no Ray cluster at {address}: {_line(e)}") from e
+
+
+def _line(e: BaseException) -> str:
+    return " ".join(str(e).split()) or type(e).__name__
+
+
+def hosts() -> list[HostResources]:
+    """The hosts that are alive."""
+    import ray
+
+    return [
+        HostResources(
+            ip=node["NodeManagerAddress"],
+            num_cpus=node["Resources"].get("CPU", 0.0),
+            num_gpus=node["Resources"].get("GPU", 0.0),
+        )
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+
+
+def lost(host_id: str) -> bool:
+    """Whether Ray has given up a host, by its id."""
+    import ray
+
+    return host_id not in {n["NodeID"] for n in ray.nodes() if n["Alive"]}
+
+
+def describe() -> str:
+    """What the cluster has."""
+    import ray
+
+    found = ray.cluster_resources()
+    return f"{found.get('CPU', 0):g} CPU, {found.get('GPU', 0):g} GPU"
+
+
+def reason(error: BaseException) -> str:
+    """What matters of an exception of Ray's, which may be a page, in one line."""
+    text = _line(error)
+    found = re.search(r"(The actor (?:is dead|died) because.*|Worker exit.*)", text)
+    text = found.group(1) if found else text
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def disconnect() -> None:
+    """Leaves the cluster; ends our own."""
+    import ray
+
+    ray.shutdown()

@@ -1,0 +1,155 @@
+"""Runs an experiment's program on Ray; asks for another number of actors."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import launchpad as lp
+import ray
+from absl import flags
+
+from launchers import program, run_logs
+from launchers.coordinator import STOPPED
+from launchers.experiment import Experiment, RunConfig
+from launchers.layout import Layout
+from launchers.ray_launch import cluster, host, requests, resources
+from launchers.ray_launch.manager import Manager
+from launchers.ray_launch.resources import RayResources
+
+# Checkpoints, counts and the reason of the stop are read by the launcher afterwards.
+_SAME_DISK = ("learner", "replay", "coordinator")
+
+
+def run(
+    experiment: Experiment,
+    num_actors: int,
+    address: str | None = None,
+    report: Callable[[str], None] = print,
+    needs: Mapping[str, RayResources] | None = None,
+    layout: Layout | None = None,
+) -> str:
+    """Launches the program on Ray and waits until it has stopped.
+
+    Args:
+      experiment: to run, or to go on with.
+      num_actors: how many, until `launchers.resize` asks for another number.
+      address: as `cluster.connect` takes it; a process that is connected stays so.
+      report: receives a line of progress now and then.
+      needs: resources by group; None for those of `resources.for_experiment`.
+      layout: of the program.
+
+    Returns:
+      What ended it: max_actor_steps, run_seconds or signal.
+
+    Raises:
+      ValueError: in one line, no such cluster or no actor; nothing was run.
+      RuntimeError: in one line, which node failed and how.
+    """
+    # On other hosts too, paths are those of the launcher's host.
+    workdir = os.path.abspath(experiment.workdir)
+    experiment = dataclasses.replace(experiment, workdir=workdir)
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(sys.argv[:1])
+
+    def make_program(actors: int) -> lp.Program:
+        return program.make_program(experiment, actors, layout)
+
+    first = make_program(num_actors)
+    # A Ray of our own counts CPUs that are not there rather than leave actors out.
+    cluster.connect(address, num_cpus=num_actors + 2)
+    reason = pathlib.Path(workdir) / STOPPED
+    reason.unlink(missing_ok=True)
+    requests.clear(workdir)
+    try:
+        if needs is None:
+            needs = resources.for_experiment(
+                cluster.hosts(), ray.util.get_node_ip_address()
+            )
+        manager = Manager(
+            workdir, needs, report, same_disk=_SAME_DISK, inputs=_inputs(experiment)
+        )
+        report(f"starts on Ray; what nodes print is in {workdir}/{host.OUTPUT}")
+        manager.reconcile(first)
+        with _signals() as signals:
+            manager.wait(_Every(manager, make_program, experiment, signals, report))
+    finally:
+        cluster.disconnect()
+    report(run_logs.Progress(workdir).line())
+    stopped_by = reason.read_text() if reason.exists() else "signal"
+    reason.unlink(missing_ok=True)
+    return stopped_by
+
+
+def _inputs(experiment: Experiment) -> list[str]:
+    """The skills that the nodes read."""
+    arguments = getattr(experiment.builder_factory, "args", ())
+    return [a.skills for a in arguments if isinstance(a, RunConfig) and a.skills]
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """The SIGINT and SIGTERM that have come, in a list that grows."""
+    come: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield come  # they go to the main thread
+        return
+    before = {
+        number: signal.signal(number, lambda number, frame: come.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield come
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Every:
+    """What the launcher does beside keeping the nodes running."""
+
+    def __init__(
+        self,
+        manager: Manager,
+        make_program: Callable[[int], lp.Program],
+        experiment: Experiment,
+        signals: list[int],
+        report: Callable[[str], None],
+    ):
+        self._manager = manager
+        self._make_program = make_program
+        self._experiment = experiment
+        self._signals = signals
+        self._report = report
+        self._progress = run_logs.Progress(experiment.workdir)
+        self._told = time.monotonic()
+
+    def __call__(self) -> None:
+        """The first signal asks the nodes to stop, the next one kills them."""
+        if len(self._signals) > 1:
+            self._manager.kill()
+        elif self._signals:
+            self._manager.stop()
+        if self._manager.started:
+            self._resize()
+        if time.monotonic() - self._told >= self._experiment.budget.log_seconds:
+            self._told = time.monotonic()
+            self._report(self._progress.line())
+
+    def _resize(self) -> None:
+        try:
+            num_actors = requests.take(self._experiment.workdir)
+            if num_actors is None:
+                return
+            self._manager.reconcile(self._make_program(num_actors))
+        except ValueError as e:
+            self._report(f"not resized: {e}")
+        else:
+            self._report(f"goes on with {num_actors} actors")

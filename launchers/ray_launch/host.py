@@ -1,0 +1,222 @@
+"""What a Ray worker process is: one node, its output and its stop.
+
+Made by Ray in a process of its own. The node runs in a thread that Launchpad's worker
+manager owns, so `lp.stop_event` and `lp.wait_for_stop` are those of any other launch;
+`lp.stop` is reported to the launcher, which stops the program. Ray ends the process
+when its launcher or its host's daemon is gone, so no node is left behind.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import pathlib
+import pickle
+import shutil
+import signal
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from absl import flags
+
+from launchers.ray_launch import mirror
+
+TOKEN = ".ray_launcher"  # in the work directory while a launcher runs
+OUTPUT = "logs/output"  # in the work directory: GROUP/INDEX
+
+
+@dataclasses.dataclass(frozen=True)
+class Launcher:
+    """What a worker needs to know of its launcher."""
+
+    workdir: str  # absolute; the same path on every host
+    token: str  # in `TOKEN`, if the host sees the launcher's work directory
+    directory: str  # the current one, which relative paths start from
+    arguments: tuple[str, ...]  # flags as on the command line, with the program's name
+    # Directories by path, to be unpacked where they are missing: references to `pack`.
+    inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """Where a node's process is."""
+
+    ip: str
+    host_id: str  # Ray's; another one after the host joined again
+    pid: int
+    ports: tuple[int, ...]
+    shares: bool  # whether it sees the launcher's work directory
+    found: mirror.Positions  # logs that were there already
+
+
+class Host:
+    """The process of one node. Ray calls each method in a thread of its own."""
+
+    def __init__(self, name: str, launcher: Launcher):
+        """Prepares the process as the launcher's is.
+
+        Args:
+          name: GROUP/INDEX.
+          launcher: of the program.
+
+        Raises:
+          OSError: this host cannot have the launcher's directories.
+        """
+        import ray
+        from launchpad.launch import worker_manager
+
+        self._name = name
+        self._launcher = launcher
+        self._ports = None
+        self._stop_requested = threading.Event()
+        self._found = mirror.ends(launcher.workdir)
+        _redirect_output(pathlib.Path(launcher.workdir) / OUTPUT / name)
+        pathlib.Path(launcher.directory).mkdir(parents=True, exist_ok=True)
+        os.chdir(launcher.directory)
+        for path, packed in launcher.inputs.items():
+            if not os.path.exists(path):
+                unpack(path, ray.get(packed))
+
+        flags.FLAGS(launcher.arguments, known_only=True)
+        # Here, in the process's main thread: the first one installs signal handlers.
+        self._manager = worker_manager.WorkerManager(
+            kill_main_thread=False, register_signals=False
+        )
+
+    def place(self, num_ports: int, wanted: Sequence[int] = ()) -> Placed:
+        """Says where this is, and finds ports.
+
+        Args:
+          num_ports: one for each of the node's addresses.
+          wanted: the ports that an earlier life of the node had.
+        """
+        import ray
+
+        from launchers.ray_launch import addresses
+
+        self._ports = addresses.Ports(num_ports, wanted)
+        ip = ray.util.get_node_ip_address()
+        print(
+            f"--- {time.strftime('%F %T')} {self._name} on {ip}, process {os.getpid()}"
+        )
+        return Placed(
+            ip=ip,
+            host_id=ray.get_runtime_context().get_node_id(),
+            pid=os.getpid(),
+            ports=tuple(self._ports.numbers),
+            shares=self._shares(),
+            found=self._found,
+        )
+
+    def _shares(self) -> bool:
+        path = pathlib.Path(self._launcher.workdir) / TOKEN
+        return path.is_file() and path.read_text() == self._launcher.token
+
+    def run(self, packed: bytes) -> str | None:
+        """Runs the node until it ends.
+
+        Args:
+          packed: the pickled Launchpad node, its addresses bound.
+
+        Returns:
+          None, or the exception that ended it, in one line.
+        """
+        from launchpad import context
+
+        try:
+            node = pickle.loads(packed)
+            # Their modules may have brought flags.
+            flags.FLAGS(self._launcher.arguments, known_only=True)
+            # As in Launchpad's tests, another one watches over this process.
+            node.launch_context.initialize(
+                context.LaunchType.TEST_MULTI_PROCESSING,
+                launch_config=None,
+                program_stopper=self._request_stop,
+            )
+            if self._ports is not None:
+                self._ports.release()
+            self._manager.thread_worker(self._name, node.function)
+            self._manager.wait()
+        except (Exception, SystemExit) as e:
+            if isinstance(e, SystemExit) and not e.code:
+                return None
+            if self._manager.stop_event().is_set():
+                # The others are gone before us, as likely as not.
+                print(f"while it stopped: {e!r}")
+                return None
+            traceback.print_exc()
+            return traceback.format_exception_only(type(e), e)[-1].strip()
+        finally:
+            sys.stdout.flush()
+        return None
+
+    def _request_stop(self, mark_as_completed: bool = False) -> None:
+        del mark_as_completed
+        self._stop_requested.set()
+
+    def wait_for_stop_request(self) -> None:
+        """Returns when the node has called `lp.stop`."""
+        self._stop_requested.wait()
+
+    def stop(self) -> None:
+        """Asks the node to end."""
+        from launchpad.launch import worker_manager
+
+        self._manager.stop_event().set()
+        handlers = worker_manager._SIGNAL_HANDLERS or {}
+        if signal.SIGUSR1 in handlers:  # those of lp.register_stop_handler
+            worker_manager._signal_dispatcher(signal.SIGUSR1)
+
+    def read_logs(self, since: mirror.Positions) -> dict[str, mirror.Change]:
+        """What is new in this host's logs."""
+        return mirror.read(self._launcher.workdir, since)
+
+
+def given_flags() -> tuple[str, ...]:
+    """This process's flags that were given, as they would be on a command line."""
+    known = (flags.FLAGS[name] for name in flags.FLAGS)
+    given = {flag for flag in known if flag.present and flag.value is not None}
+    lines = {line for flag in given for line in flag.serialize().splitlines()}
+    return (sys.argv[0], *sorted(lines))
+
+
+def _redirect_output(path: pathlib.Path) -> None:
+    """Sends what this process and its libraries print to the end of a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as f:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os.dup2(f.fileno(), 1)
+        os.dup2(f.fileno(), 2)
+    sys.stdout = os.fdopen(1, "w", buffering=1, errors="replace", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="replace", closefd=False)
+
+
+def pack(path: str) -> bytes:
+    """A directory as a tar file."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.add(path, arcname=".")
+    return packed.getvalue()
+
+
+def unpack(path: str, packed: bytes) -> None:
+    """Makes a directory from what `pack` returned, unless there is one."""
+    target = pathlib.Path(path)
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = tempfile.mkdtemp(dir=target.parent)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        tar.extractall(aside)
+    try:
+        os.rename(aside, target)
+    except OSError:  # another node of this host was faster
+        shutil.rmtree(aside)

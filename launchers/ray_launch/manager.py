@@ -1,0 +1,361 @@
+"""Keeps the nodes of a Launchpad program running on Ray.
+
+    manager = Manager(workdir, resources)
+    manager.reconcile(program)
+    manager.wait()
+
+Everything happens in `step`, in the caller's thread: placing, binding addresses,
+starting, restarts, logs. The nodes that others hold handles of are placed first, for
+their addresses are part of every node; the rest start as there is room for them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import time
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import cloudpickle
+import launchpad as lp
+import ray
+from launchpad.launch import serialization
+from launchpad.nodes import base
+
+from launchers import files
+from launchers.ray_launch import addresses, cluster, host, resources
+from launchers.ray_launch.collector import Collector
+from launchers.ray_launch.resources import RayResources
+from launchers.restarts import Failed, RestartPolicy, Restarts
+
+_GRACE_SECONDS = 12.0  # between a stop and a kill
+_PLACE_SECONDS = 120.0  # for a host to join that has room for what all others need
+_TELL_SECONDS = 15.0  # until we say what is still waiting for room
+_CALLS = 5  # at a time: run, wait_for_stop_request, read_logs, stop, and one to spare
+
+
+@dataclasses.dataclass(eq=False)
+class _Node:
+    """A node and the process that it has, if any."""
+
+    group: str
+    index: int
+    node: base.Node
+    serves: bool
+    needs: RayResources
+    phase: str = "waiting"  # then placing, placed, running; ended
+    start_at: float = 0.0  # when waiting
+    since: float = 0.0  # in this phase
+    stop_by: float | None = None  # asked to stop, and killed then
+    process: Any = None  # Ray's handle
+    placed: host.Placed | None = None  # also of the life before
+
+    @property
+    def name(self) -> str:
+        return f"{self.group}/{self.index}"
+
+    @property
+    def logs_elsewhere(self) -> bool:
+        return self.placed is not None and not self.placed.shares
+
+    def enter(self, phase: str) -> None:
+        self.phase, self.since = phase, time.monotonic()
+
+
+class Manager:
+    """A running program; see the module."""
+
+    def __init__(
+        self,
+        workdir: str,
+        needs: Mapping[str, RayResources],
+        report: Callable[[str], None] = print,
+        policy: RestartPolicy | None = None,
+        same_disk: Collection[str] = (),
+        inputs: Sequence[str] = (),
+    ):
+        """Starts nothing yet.
+
+        Args:
+          workdir: of the run; nodes' output goes under its logs/output.
+          needs: resources by group, "" for groups that are not named.
+          report: receives a line where something happens that a user should know.
+          policy: of restarts.
+          same_disk: groups that need the launcher's work directory itself.
+          inputs: directories that nodes read, sent to hosts where they are missing.
+        """
+        self._workdir = os.path.abspath(workdir)
+        self._needs = needs
+        self._report = report
+        self._restarts = Restarts(policy)
+        self._same_disk = same_disk
+        self._collector = Collector(self._workdir, report)
+        self._process = ray.remote(host.Host)
+        self._nodes: dict[str, _Node] = {}
+        self._calls: dict[Any, tuple[_Node, str]] = {}  # by Ray's reference
+        self._bound = False
+        self._failure: Failed | None = None
+        self._stopping = False
+        self._told: frozenset[str] = frozenset()
+        self._launcher = host.Launcher(
+            workdir=self._workdir,
+            token=uuid.uuid4().hex,
+            directory=os.getcwd(),
+            arguments=host.given_flags(),
+            inputs={os.path.abspath(path): ray.put(host.pack(path)) for path in inputs},
+        )
+        files.write_text(pathlib.Path(self._workdir) / host.TOKEN, self._launcher.token)
+
+    def reconcile(self, program: lp.Program) -> None:
+        """Makes what runs the same as a program: the first one, or one grown or shrunk.
+
+        Nodes that are running stay as they are; those that are new are started with
+        the addresses of the running ones, those that are gone are asked to stop.
+
+        Raises:
+          ValueError: nodes that others use would be added or dropped; or it is too
+            late, the program is stopping.
+        """
+        if self._stopping:
+            raise ValueError("the program is stopping")
+        wanted = {
+            f"{group}/{i}": (group, i, node)
+            for group, nodes in program.groups.items()
+            for i, node in enumerate(nodes)
+        }
+        serving = addresses.serving(program.get_all_nodes())
+        for group, nodes in program.groups.items():
+            for node in nodes:
+                for handle in node.input_handles:
+                    handle.connect(node, group)
+        now_serving = {
+            name for name, (*_, node) in wanted.items() if id(node) in serving
+        }
+        if self._nodes and now_serving != {n.name for n in self._all() if n.serves}:
+            raise ValueError("only nodes that no other node uses can come or go")
+        for name, (group, i, node) in wanted.items():
+            running = self._nodes.get(name)
+            if running is None or running.stop_by is not None:
+                if running is not None:
+                    self._kill(running)
+                needs = resources.of_group(self._needs, group)
+                self._nodes[name] = _Node(group, i, node, name in now_serving, needs)
+            elif running.placed is not None:
+                _bind(node, running.placed)
+        for name in self._nodes.keys() - wanted.keys():
+            self._stop(self._nodes[name])
+
+    @property
+    def started(self) -> bool:
+        """Whether all nodes that others use have begun to run."""
+        return self._bound
+
+    @property
+    def ended(self) -> bool:
+        """Whether no node runs any more, nor will."""
+        return all(node.phase == "ended" for node in self._all())
+
+    def wait(self, every: Callable[[], None] = lambda: None) -> None:
+        """Waits until the program has ended, and clears up.
+
+        Args:
+          every: called now and then; may stop the program.
+
+        Raises:
+          RuntimeError: in one line, which node failed and how.
+        """
+        try:
+            while not self.ended:
+                self.step()
+                every()
+        finally:
+            self.close()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Asks all nodes to end; `step` kills those that have not after a while."""
+        self._stopping = True
+        for node in self._all():
+            self._stop(node)
+
+    def kill(self) -> None:
+        """Ends all nodes at once."""
+        for node in self._all():
+            self._kill(node)
+
+    def close(self) -> None:
+        """Ends what is left, after its last logs are here."""
+        for ip, process in self._hosts_with_logs().items():
+            self._collector.finish(ip, process)
+        self.kill()
+        (pathlib.Path(self._workdir) / host.TOKEN).unlink(missing_ok=True)
+
+    def step(self, seconds: float = 0.5) -> None:
+        """Does what there is to do; waits at most so long for something to happen."""
+        try:
+            self._start_waiting()
+            self._start_placed()
+            self._collector.step(self._hosts_with_logs())
+            self._tell_missing()
+            self._answers(seconds)
+        except Failed as e:
+            if self._failure is None:
+                self._failure = e
+            self.stop()
+        now = time.monotonic()
+        for node in self._all():
+            if node.phase == "running" and node.stop_by and now > node.stop_by:
+                self._report(f"{node.name} did not stop in time and was killed")
+                self._kill(node)
+
+    def _all(self) -> list[_Node]:
+        return list(self._nodes.values())
+
+    def _start_waiting(self) -> None:
+        for node in self._all():
+            if node.phase != "waiting" or time.monotonic() < node.start_at:
+                continue
+            needs, wanted = node.needs, ()
+            if node.serves and node.placed is not None:
+                needs, wanted = needs.at(node.placed.ip), node.placed.ports
+            node.process = self._process.options(
+                max_concurrency=_CALLS, **needs.options()
+            ).remote(node.name, self._launcher)
+            node.enter("placing")
+            self._call(node, "place", len(node.node.addresses), wanted)
+
+    def _start_placed(self) -> None:
+        if not self._bound:
+            if not all(n.phase == "placed" for n in self._all() if n.serves):
+                return
+            self._bound = True
+        for node in self._all():
+            if node.phase == "placed":
+                serialization.enable_lru_cache_pickling_once()
+                node.enter("running")
+                self._call(node, "run", cloudpickle.dumps(node.node))
+                self._call(node, "wait_for_stop_request")
+
+    def _call(self, node: _Node, method: str, *arguments: Any) -> None:
+        self._calls[getattr(node.process, method).remote(*arguments)] = (node, method)
+
+    def _answers(self, seconds: float) -> None:
+        if not self._calls:
+            time.sleep(seconds)
+            return
+        ray.wait(list(self._calls), num_returns=1, timeout=seconds)
+        ready, _ = ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)
+        for call in ready:
+            node, method = self._calls.pop(call, (None, ""))
+            if node is None:  # of a process that was given up meanwhile
+                continue
+            try:
+                answer = ray.get(call)
+            except (ray.exceptions.RayError, OSError) as e:
+                if method in ("place", "run"):
+                    self._died(node, e)
+                continue
+            if method == "place":
+                self._on_placed(node, answer)
+            elif method == "run":
+                self._on_end(node, answer)
+            else:
+                self.stop()
+
+    def _on_placed(self, node: _Node, placed: host.Placed) -> None:
+        node.placed = placed
+        node.enter("placed")
+        if not placed.shares:
+            self._collector.begin(placed.ip, placed.found)
+            if node.group in self._same_disk:
+                raise Failed(
+                    f"{node.name} runs on {placed.ip}, which does not see the work "
+                    f"directory {self._workdir}; put it on storage that both share"
+                )
+        _bind(node.node, placed)
+
+    def _on_end(self, node: _Node, error: str | None) -> None:
+        now = time.monotonic()
+        worked = now - node.since
+        if node.logs_elsewhere:
+            self._collector.finish(node.placed.ip, node.process)
+        self._kill(node)
+        if error is not None and node.stop_by is None:
+            delay = self._restarts.after_exception(
+                node.name, now, error, worked, node.needs.dispensable
+            )
+            self._again(node, delay, error)
+
+    def _died(self, node: _Node, error: BaseException) -> None:
+        had_host = node.phase == "running"
+        self._kill(node)
+        if node.stop_by is not None:
+            return
+        if had_host and cluster.lost(node.placed.host_id):
+            reason = f"host {node.placed.ip} is lost"
+            delay = self._restarts.after_host_lost(node.name, time.monotonic())
+        else:
+            reason = cluster.reason(error)
+            delay = self._restarts.after_death(node.name, time.monotonic(), reason)
+        self._again(node, delay, reason)
+
+    def _again(self, node: _Node, delay: float, reason: str) -> None:
+        node.enter("waiting")
+        node.start_at = time.monotonic() + delay
+        self._report(f"{node.name}: {reason}; starts again in {delay:g} s")
+
+    def _stop(self, node: _Node) -> None:
+        if node.stop_by is not None:
+            return
+        node.stop_by = time.monotonic() + _GRACE_SECONDS
+        if node.phase == "running":
+            node.process.stop.remote()
+        else:
+            self._kill(node)
+
+    def _kill(self, node: _Node) -> None:
+        """Gives up a node's process, if it has one; what it still says is not heard."""
+        node.enter("ended")
+        self._calls = {c: v for c, v in self._calls.items() if v[0] is not node}
+        if node.process is not None:
+            ray.kill(node.process)
+            node.process = None
+
+    def _hosts_with_logs(self) -> dict[str, Any]:
+        """A process on each host that does not see the launcher's work directory."""
+        return {
+            node.placed.ip: node.process
+            for node in self._all()
+            if node.phase == "running" and node.logs_elsewhere
+        }
+
+    def _tell_missing(self) -> None:
+        now = time.monotonic()
+        late = [
+            node
+            for node in self._all()
+            if node.phase == "placing" and now - node.since > _TELL_SECONDS
+        ]
+        names = frozenset(node.name for node in late)
+        if names and names != self._told:
+            self._report(
+                f"not started yet, for want of a place or time: {', '.join(sorted(names))}"
+            )
+        self._told = names
+        for node in late:
+            patient = self._bound or now - node.since <= _PLACE_SECONDS
+            if patient or any(node.needs.fit(h) for h in cluster.hosts()):
+                continue
+            raise Failed(
+                f"no host has what {node.name} needs: {node.needs}; "
+                f"the cluster has {cluster.describe()}"
+            )
+
+
+def _bind(node: base.Node, placed: host.Placed) -> None:
+    for address, port in zip(node.addresses, placed.ports, strict=True):
+        address.bind(addresses.HostAddressBuilder(placed.ip, port))

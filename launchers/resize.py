@@ -1,0 +1,33 @@
+"""Adds actors to an experiment that runs on Ray, or removes some.
+
+python -m launchers.resize --workdir=DIR --num_actors=N
+
+The launcher of `--launch=ray` in that directory starts the actors that are missing; of
+those that are too many, the highest stop first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from launchers import command
+from launchers.ray_launch import requests
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Work directory of the running launch.")
+_NUM_ACTORS = flags.DEFINE_integer("num_actors", None, "Actors that it shall have.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Asks, and waits for the launcher."""
+    del argv
+    with command.bad_input():
+        if _WORKDIR.value is None or _NUM_ACTORS.value is None:
+            raise ValueError("give --workdir and --num_actors")
+        requests.ask(_WORKDIR.value, _NUM_ACTORS.value)
+    print(f"the launcher in {_WORKDIR.value} goes on with {_NUM_ACTORS.value} actors")
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,97 @@
+"""Hands the program to Launchpad's own launcher for Vertex AI.
+
+Launchpad builds a container for each kind of machine, through XManager and Docker, and
+submits one job of Vertex AI; it returns once the job is there. All we add is which
+group needs which machine. Nodes share a work directory on Cloud Storage, which Vertex
+AI mounts under /gcs. See docs/cluster.md; it has never been run by us.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterable
+from typing import Any
+
+from launchers.experiment import Experiment
+from launchers.layout import Layout
+
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_NOT_CODE = shutil.ignore_patterns(".*", "runs", "docs", "__pycache__")
+_MOUNT = "/gcs/"  # where Vertex AI mounts the buckets
+
+# CPUs, memory in GiB and T4 GPUs. Equal machines are one worker pool of at most four,
+# and the first pool must have a single node, the learner.
+_LEARNER = (8, 30, 1)
+_SERVICE = (4, 15, 0)
+_ACTOR = (1, 4, 0)
+
+
+def machines(groups: Iterable[str]) -> dict[str, tuple[int, int, int]]:
+    """What each group of the program runs on: CPUs, GiB of memory, GPUs."""
+    known = {"learner": _LEARNER, "actor": _ACTOR, "evaluator": _ACTOR}
+    return {group: known.get(group, _SERVICE) for group in groups}
+
+
+def check(workdir: str, skills: str | None) -> None:
+    """Checks what can be checked before a launch.
+
+    Raises:
+      ValueError: in one line, what is missing.
+    """
+    missing = [
+        name for name in ("xmanager", "docker") if not importlib.util.find_spec(name)
+    ]
+    if missing:
+        raise ValueError(
+            f"--launch=vertex_ai needs {' and '.join(missing)}, which the project "
+            "does not install: pip install xmanager docker (see docs/cluster.md)"
+        )
+    if shutil.which("docker") is None:
+        raise ValueError("--launch=vertex_ai needs the command docker")
+    for name, path in (("workdir", workdir), ("skills", skills)):
+        if path is not None and not path.startswith(_MOUNT):
+            raise ValueError(
+                f"--launch=vertex_ai needs --{name} in a bucket, {_MOUNT}BUCKET/..., "
+                f"got {path}"
+            )
+
+
+def launch(experiment: Experiment, num_actors: int, layout: Layout) -> None:
+    """Submits the program; it runs on when this process has ended.
+
+    Raises:
+      ValueError: in one line, what is missing here.
+    """
+    check(experiment.workdir, None)
+    import launchpad as lp
+
+    from launchers import program
+
+    made = program.make_program(experiment, num_actors, layout)
+    lp.launch(made, launch_type="vertex_ai", xm_resources=_resources(made.groups))
+
+
+def _resources(groups: Iterable[str]) -> dict[str, Any]:
+    from launchpad.nodes.python import xm_docker
+    from xmanager import xm
+
+    code = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, code, ignore_errors=True)
+    # Launchpad copies all of the directory into each container.
+    shutil.copytree(_ROOT, code, ignore=_NOT_CODE, dirs_exist_ok=True)
+
+    def config(cpus: int, gibibytes: int, gpus: int) -> Any:
+        needs: dict[str, Any] = {"cpu": cpus, "ram": gibibytes * xm.GiB}
+        if gpus:
+            needs["t4"] = gpus
+        return xm_docker.DockerConfig(
+            code_directory=code,
+            docker_requirements=f"{code}/requirements.txt",
+            hw_requirements=xm.JobRequirements(**needs),
+        )
+
+    return {group: config(*machine) for group, machine in machines(groups).items()}

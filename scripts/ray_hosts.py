@@ -1,0 +1,286 @@
+"""Three hosts on one machine, one of them cut off for a while: does the run go on?
+
+python -m scripts.ray_hosts        (as root, from the repository's root; Linux)
+
+Each host is a network namespace with an address, a /tmp/ray and a work directory of its
+own, on a bridge. The head runs the launcher and all nodes but the actors; the two
+others have room for one actor each. Once both act, the last host's link goes down. The
+others must act on; when its link is up and it has joined again, an actor must act there
+again and its logs must reach the head. Prints one JSON object last; exit code 1 if it
+fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from absl import flags
+
+from launchers import command
+
+_CUT_SECONDS = flags.DEFINE_float("cut_seconds", 60.0, "How long the link is down.")
+_PATIENCE = flags.DEFINE_float("patience", 600.0, "Seconds to wait for each change.")
+_KEEP = flags.DEFINE_bool("keep", False, "Keep the directory of logs.")
+_LAUNCHER = flags.DEFINE_string("launcher", None, "For the script itself.")
+
+_BRIDGE = "helmsbr"
+_HOSTS = ("head", "near", "far")
+_PORT = 6379
+# A host is lost after about period x threshold; Ray's own take a minute.
+_HEALTH = {
+    "RAY_health_check_initial_delay_ms": "5000",
+    "RAY_health_check_period_ms": "2000",
+    "RAY_health_check_timeout_ms": "5000",
+    "RAY_health_check_failure_threshold": "3",
+}
+
+
+def _ip(host: str) -> str:
+    return f"10.77.0.{1 + _HOSTS.index(host)}"
+
+
+def _space(host: str) -> str:
+    return f"helms-{host}"
+
+
+def _do(*arguments: str) -> None:
+    subprocess.run(arguments, check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def _network() -> Iterator[None]:
+    """The namespaces, joined by a bridge; ends all that runs in them."""
+    try:
+        _do("ip", "link", "add", _BRIDGE, "type", "bridge")
+        _do("ip", "link", "set", _BRIDGE, "up")
+        for host in _HOSTS:
+            space, outside = _space(host), f"helms{host}"
+            inside = ("ip", "-n", space)
+            _do("ip", "netns", "add", space)
+            peer = ("peer", "name", "eth0", "netns", space)
+            _do("ip", "link", "add", outside, "type", "veth", *peer)
+            _do("ip", "link", "set", outside, "master", _BRIDGE, "up")
+            _do(*inside, "addr", "add", f"{_ip(host)}/24", "dev", "eth0")
+            _do(*inside, "link", "set", "eth0", "up")
+            _do(*inside, "link", "set", "lo", "up")
+        yield
+    finally:
+        for host in _HOSTS:
+            _end_all(host)
+            subprocess.run(["ip", "netns", "del", _space(host)], capture_output=True)
+        subprocess.run(["ip", "link", "del", _BRIDGE], capture_output=True)
+
+
+def _end_all(host: str) -> None:
+    """Kills what runs in a namespace."""
+    listed = subprocess.run(
+        ["ip", "netns", "pids", _space(host)], capture_output=True, text=True
+    )
+    for pid in listed.stdout.split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+
+
+def _start(
+    host: str, root: pathlib.Path, arguments: Sequence[str], log: str
+) -> subprocess.Popen:
+    """Runs a command in a host, with the host's own disk in place of the head's."""
+    mounts = {f"{root}/{host}/ray": "/tmp/ray"}
+    if host != "head":
+        mounts[f"{root}/{host}/run"] = f"{root}/run"
+    for path in (*mounts, *mounts.values()):
+        pathlib.Path(path).mkdir(parents=True, exist_ok=True)
+    script = [f"mount --bind {disk} {place}" for disk, place in mounts.items()]
+    script.append('exec "$@"')
+    with open(root / log, "ab") as output:
+        return subprocess.Popen(
+            ["ip", "netns", "exec", _space(host), "sh", "-ec", "; ".join(script)]
+            + ["sh", sys.executable, *arguments],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **_HEALTH, "RAY_USAGE_STATS_ENABLED": "0"},
+        )
+
+
+def _join(host: str, root: pathlib.Path) -> subprocess.Popen:
+    """`ray start` in a host; ends when Ray does."""
+    where = ["--address", f"{_ip('head')}:{_PORT}"]
+    if host == "head":
+        where = ["--head", "--port", str(_PORT), "--include-dashboard=false"]
+    return _start(
+        host,
+        root,
+        ["-m", "ray.scripts.scripts", "start", "--block", *where]
+        + ["--node-ip-address", _ip(host), "--num-cpus", "1"]
+        + ["--object-store-memory", str(128 * 2**20)],
+        f"{host}.txt",
+    )
+
+
+def _link(host: str, state: str) -> None:
+    _do("ip", "link", "set", f"helms{host}", state)
+
+
+def _until(what: str, condition: Callable[[], Any]) -> float:
+    """Waits; returns the seconds it took. Raises TimeoutError after our patience."""
+    begin = time.monotonic()
+    while not condition():
+        if time.monotonic() - begin > _PATIENCE.value:
+            raise TimeoutError(f"not within {_PATIENCE.value:g} s: {what}")
+        time.sleep(0.5)
+    return round(time.monotonic() - begin, 1)
+
+
+def _starts(workdir: pathlib.Path, host: str) -> list[str]:
+    """The actors that were started in a host, by their output on the head."""
+    found = []
+    for path in sorted((workdir / "logs/output/actor").glob("*")):
+        header = rf"^--- .* actor/\d+ on {re.escape(_ip(host))}, process"
+        found += [path.name] * len(re.findall(header, path.read_text(), re.M))
+    return found
+
+
+def _rows(workdir: pathlib.Path, actor: str = "*") -> list[dict[str, str]]:
+    """An actor's episodes that have reached the head, or all actors'."""
+    rows = []
+    for path in workdir.glob(f"logs/actor_{actor}/logs.csv"):
+        with path.open(newline="") as f:
+            rows += list(csv.DictReader(f))
+    return rows
+
+
+def _steps(workdir: pathlib.Path) -> int:
+    return int(max((float(r["actor_steps"]) for r in _rows(workdir)), default=0))
+
+
+def _check(root: pathlib.Path, found: dict[str, Any]) -> None:
+    """The test; fills in what is measured as it goes."""
+    workdir = root / "run"
+    joined = {"head": _join("head", root)}
+    head = root / "head.txt"
+    _until("Ray runs on the head", lambda: "runtime started" in head.read_text())
+    for host in _HOSTS[1:]:
+        joined[host] = _join(host, root)
+    launcher = _start(
+        "head", root, ["-m", "scripts.ray_hosts", f"--launcher={workdir}"], "launcher"
+    )
+
+    def both_act() -> bool:
+        if launcher.poll() is not None:
+            raise ChildProcessError("the launcher ended early")
+        starts = [_starts(workdir, host) for host in _HOSTS[1:]]
+        return all(s and len(_rows(workdir, s[-1])) > 1 for s in starts)
+
+    found["seconds_to_act"] = _until("actors act on both hosts", both_act)
+    far, near = _starts(workdir, "far")[-1], _starts(workdir, "near")[-1]
+    found["actor_steps_before_cut"] = _steps(workdir)
+
+    _link("far", "down")
+    begin, rows = time.monotonic(), len(_rows(workdir, near))
+    found["seconds_until_lost"] = _until(
+        "the launcher sees the loss",
+        lambda: f"host {_ip('far')} is lost" in (root / "launcher").read_text(),
+    )
+    time.sleep(max(0.0, _CUT_SECONDS.value - (time.monotonic() - begin)))
+    found["seconds_cut"] = round(time.monotonic() - begin, 1)
+    found["actor_steps_after_cut"] = _steps(workdir)
+    found["near_episodes_while_cut"] = len(_rows(workdir, near)) - rows
+
+    _link("far", "up")
+    try:
+        joined["far"].wait(30)
+        found["far_left_by_itself"] = True
+    except subprocess.TimeoutExpired:
+        found["far_left_by_itself"] = False
+    _end_all("far")
+    starts = len(_starts(workdir, "far"))
+    rows = len(_rows(workdir, far))
+    joined["far"] = _join("far", root)
+    found["seconds_until_back"] = _until(
+        "an actor acts on the host that joined again",
+        lambda: (
+            len(_starts(workdir, "far")) > starts and len(_rows(workdir, far)) > rows
+        ),
+    )
+    found["actor_steps_at_the_end"] = _steps(workdir)
+
+    launcher.send_signal(signal.SIGINT)
+    begin = time.monotonic()
+    launcher.wait(60)
+    found["seconds_to_stop"] = round(time.monotonic() - begin, 1)
+    found["stopped_by"] = (root / "launcher").read_text().splitlines()[-1]
+    checkpoints = list((workdir / "checkpoints" / "learner").glob("ckpt-*.index"))
+    found["ok"] = (
+        found["near_episodes_while_cut"] > 0
+        and found["stopped_by"] == "signal"
+        and bool(checkpoints)
+    )
+
+
+def _launch(workdir: str) -> None:
+    """The launcher's part, in the head."""
+    from launchers.experiment import Budget
+    from launchers.ray_launch import experiments
+    from tests import fakes
+
+    budget = Budget(run_seconds=3600, max_actor_steps=None, eval_episodes=0)
+    # Actors that wait for no learner, and a learner that takes little from them.
+    made = fakes.make_experiment(
+        workdir,
+        budget=budget,
+        samples_per_insert=0.0,
+        batch_size=8,
+        **fakes.TINY_NETWORKS,
+    )
+    print(
+        experiments.run(
+            made,
+            num_actors=2,
+            address=f"{_ip('head')}:{_PORT}",
+            report=lambda line: print(line, flush=True),
+        ),
+        flush=True,
+    )
+
+
+def main(argv: Sequence[str]) -> None:
+    """Sets up, checks, clears up, prints."""
+    del argv
+    if _LAUNCHER.value:
+        _launch(_LAUNCHER.value)
+        return
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        command.fail("this needs root and the command ip (Debian: iproute2)")
+    # Else it would leave the namespaces behind.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    root = pathlib.Path(tempfile.mkdtemp(prefix="ray_hosts_"))
+    found: dict[str, Any] = {"ok": False}
+    try:
+        with _network():
+            _check(root, found)
+    except (TimeoutError, ChildProcessError, subprocess.SubprocessError) as e:
+        found["error"] = str(e)
+    finally:
+        if _KEEP.value or not found["ok"]:
+            print(f"logs: {root}", file=sys.stderr)
+        else:
+            shutil.rmtree(root)
+    print(json.dumps(found))
+    raise SystemExit(0 if found["ok"] else 1)
+
+
+if __name__ == "__main__":
+    command.run(main)

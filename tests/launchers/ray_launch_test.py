@@ -1,0 +1,139 @@
+"""Launchpad programs on a real Ray: addresses, restarts, stops, resizing."""
+
+import os
+import pathlib
+import signal
+import threading
+import time
+
+import launchpad as lp
+import pytest
+from absl import flags, logging
+
+from launchers import run_logs
+from launchers.experiment import Budget
+from tests import fakes
+
+pytest.importorskip("ray")
+
+from launchers.ray_launch import (
+    cluster,
+    experiments,
+    manager,
+    requests,
+    resources,
+)
+
+# Launchpad counts down to a kill by SIGALRM, which pytest-timeout uses by default.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800, method="thread")]
+
+
+@pytest.fixture(autouse=True)
+def _parsed_flags():
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(["test"])
+
+
+class _Server:
+    """Serves its process id until the program stops."""
+
+    def __init__(self):
+        self._stop = lp.stop_event()
+
+    def pid(self):
+        return os.getpid()
+
+    def run(self):
+        self._stop.wait()
+        print("the server ends well")
+
+
+class _Client:
+    """Kills the server, finds it again at its address, then stops the program."""
+
+    def __init__(self, server, directory):
+        self._server = server
+        self._directory = pathlib.Path(directory)
+
+    def run(self):
+        first = self._server.pid()
+        os.kill(first, signal.SIGKILL)
+        while True:  # a call to the dying one may fail
+            try:
+                second = self._server.pid()
+            except Exception:
+                continue
+            if second != first:
+                break
+        seen = (
+            logging.get_verbosity(),
+            os.environ["CUDA_VISIBLE_DEVICES"],
+            os.getcwd(),
+        )
+        (self._directory / "seen").write_text(repr(seen))
+        lp.stop()
+        lp.wait_for_stop()
+
+
+def test_a_program_restarts_a_killed_node_and_stops(tmp_path):
+    program = lp.Program("test")
+    with program.group("server"):
+        server = program.add_node(lp.CourierNode(_Server))
+    with program.group("client"):
+        program.add_node(lp.CourierNode(_Client, server, str(tmp_path)))
+    lines = []
+    before = logging.get_verbosity()
+    flags.FLAGS["verbosity"].parse("-1")
+    cluster.connect(None)
+    try:
+        needs = {"": resources.RayResources(env=resources.HIDE_GPU)}
+        made = manager.Manager(str(tmp_path), needs, lines.append)
+        made.reconcile(program)
+        made.wait()
+    finally:
+        cluster.disconnect()
+        flags.FLAGS["verbosity"].parse(str(before))
+        flags.FLAGS["verbosity"].present = 0
+    assert (tmp_path / "seen").read_text() == repr((-1, "", os.getcwd()))
+    output = (tmp_path / "logs/output/server/0").read_text()
+    assert output.count("--- ") == 2 and "the server ends well" in output
+    assert any(line.startswith("server/0: ") for line in lines)
+
+
+def _raise():
+    print("about to")
+    raise KeyError("no such thing")
+
+
+def test_an_exception_ends_the_program(tmp_path):
+    program = lp.Program("test")
+    program.add_node(lp.PyNode(lp.wait_for_stop), label="waits")
+    program.add_node(lp.PyNode(_raise), label="fails")
+    cluster.connect(None)
+    try:
+        made = manager.Manager(str(tmp_path), {}, lambda line: None)
+        made.reconcile(program)
+        with pytest.raises(RuntimeError, match="^fails/0: KeyError: 'no such thing'$"):
+            made.wait()
+    finally:
+        cluster.disconnect()
+    assert "Traceback" in (tmp_path / "logs/output/fails/0").read_text()
+
+
+def test_an_experiment_resizes_and_ends_by_its_budget(tmp_path):
+    budget = Budget(max_actor_steps=600, eval_every=10_000, eval_episodes=1)
+    experiment = fakes.make_experiment(tmp_path, budget=budget)
+    lines = []
+
+    def ask():
+        while not list(tmp_path.glob("logs/actor_0/logs.csv")):
+            time.sleep(0.5)
+        requests.ask(str(tmp_path), 2)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    stopped_by = experiments.run(experiment, 1, report=lines.append)
+    assert stopped_by == "max_actor_steps"
+    assert "goes on with 2 actors" in lines
+    assert run_logs.read_rows(str(tmp_path), "actor_1")
+    assert list((tmp_path / "checkpoints" / "learner").glob("ckpt-*.index"))
