@@ -25,7 +25,7 @@ from launchers.ray_launch.manager import Manager
 from launchers.ray_launch.resources import RayResources
 
 # Checkpoints, counts and the reason of the stop are read by the launcher afterwards.
-_SAME_DISK = ("learner", "replay", "coordinator")
+_SAME_DISK = ("learner", "coordinator")
 
 
 def run(

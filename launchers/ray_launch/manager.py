@@ -342,9 +342,8 @@ class Manager:
         ]
         names = frozenset(node.name for node in late)
         if names and names != self._told:
-            self._report(
-                f"not started yet, for want of a place or time: {', '.join(sorted(names))}"
-            )
+            listed = ", ".join(sorted(names))
+            self._report(f"not started yet, for want of a place or time: {listed}")
         self._told = names
         for node in late:
             patient = self._bound or now - node.since <= _PLACE_SECONDS
