@@ -49,6 +49,7 @@ from benchmarks.load import (
     setup,
     usage,
 )
+from environments import wrappers
 from launchers import command, experiment, files
 
 _REAL = flags.DEFINE_list("real_actors", [], "Numbers of real actors: 1,2,4,8.")
@@ -207,7 +208,7 @@ def _inputs(out: pathlib.Path, settings: light.Settings) -> light.Inputs:
         return light.Inputs([], variables, logs)
     count = _RECORD.value
     if not count:
-        spec = setup.environment_spec()
+        spec = wrappers.environment_spec()
         latent = setup.make_builder(settings.agent, settings.seed).latent_spec(spec)
         noise = episodes.synthetic(spec, latent, 2, settings.seed)
         return light.Inputs(noise, variables, logs)

@@ -25,7 +25,7 @@ def environment_spec() -> acme_specs.EnvironmentSpec:
         observations=group_specs(),
         actions=specs.BoundedArray((controller.ACTION_SIZE,), np.float32, -1.0, 1.0),
         rewards=specs.Array((), np.float32),
-        discounts=specs.BoundedArray((), np.float32, 0.0, 1.0),
+        discounts=specs.BoundedArray((), np.float64, 0.0, 1.0),  # dm_env's own
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import tqdm
 from acme import specs
 
+from environments import wrappers
 from launchers import files
 
 LENGTH = 400  # control steps of a real episode
@@ -73,7 +74,9 @@ def record(agent: str, count: int, seed: int) -> list[Episode]:
 
     environment = setup.make_environment(seed)
     builder = setup.make_builder(agent, seed)
-    policy = builder.make_policy(builder.make_networks(setup.environment_spec(), seed))
+    policy = builder.make_policy(
+        builder.make_networks(wrappers.environment_spec(), seed)
+    )
     actor = builder.make_actor(policy, seed)
     found = []
     with tqdm.tqdm(total=count * LENGTH, desc="recording", unit="step") as bar:

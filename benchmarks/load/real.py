@@ -14,6 +14,7 @@ import tqdm
 
 from benchmarks.load import actors as light_actors
 from benchmarks.load import light, processes, servers, setup, usage
+from environments import wrappers
 from launchers import experiment
 
 _PROGRESS_SECONDS = 0.5
@@ -98,7 +99,9 @@ def _act(
     """A node: acts until its parent is gone; tells its steps and fetches."""
     setup.one_thread()
     builder = setup.make_builder(agent, seed)
-    policy = builder.make_policy(builder.make_networks(setup.environment_spec(), seed))
+    policy = builder.make_policy(
+        builder.make_networks(wrappers.environment_spec(), seed)
+    )
     source = light_actors.TimedSource(
         courier.Client(f"localhost:{cacher_port}"), light_actors.Measurements()
     )

@@ -12,6 +12,7 @@ import reverb
 
 from agents.mpo.builder import TABLE
 from benchmarks.load import processes, setup
+from environments import wrappers
 from launchers import cacher
 
 
@@ -27,7 +28,7 @@ def replay(pipe: Connection, agent: str, seed: int, replay_size: int) -> None:
     """Serves the agent's table without limit of rates; sends its port."""
     builder = setup.make_builder(agent, seed, replay_size)
     server = reverb.Server(
-        builder.make_replay_tables(setup.environment_spec(), limit_rate=False)
+        builder.make_replay_tables(wrappers.environment_spec(), limit_rate=False)
     )
     pipe.send(("port", server.port))
     processes.wait_for_end(pipe)
@@ -103,7 +104,7 @@ def start_program(
 def make_variables(agent: str, seed: int) -> list[np.ndarray]:
     """Those of the agent's policy, as its learner hands them out."""
     builder = setup.make_builder(agent, seed)
-    networks = builder.make_networks(setup.environment_spec(), seed)
+    networks = builder.make_networks(wrappers.environment_spec(), seed)
     policy = builder.make_policy(networks)
     return [variable.numpy() for variable in policy.learned_variables]
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import dm_env
-import numpy as np
 import tensorflow as tf
-from acme import specs
 
 from agents.mpo.builder import MPOBuilder
 from agents.rl_agents import AGENTS
@@ -19,13 +17,6 @@ def one_thread() -> None:
     """Keeps TensorFlow to one thread, as actors do; before it is used."""
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-
-
-def environment_spec() -> specs.EnvironmentSpec:
-    """Of the environment on state, which is not made."""
-    # The real one's discounts are dm_env's, of double precision.
-    discounts = dm_env.specs.BoundedArray((), np.float64, 0.0, 1.0)
-    return wrappers.environment_spec()._replace(discounts=discounts)
 
 
 def make_builder(agent: str, seed: int, replay_size: int | None = None) -> MPOBuilder:

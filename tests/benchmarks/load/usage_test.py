@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks.load import episodes, relay, usage
+from environments import wrappers
 
 
 def test_connections_are_counted():
@@ -130,7 +131,7 @@ def test_noise_has_the_real_spec():
     from benchmarks.load import setup
 
     environment = setup.make_environment(seed=0)
-    real, ours = specs.make_environment_spec(environment), setup.environment_spec()
+    real, ours = specs.make_environment_spec(environment), wrappers.environment_spec()
     for mine, theirs in (
         (ours.rewards, real.rewards),
         (ours.discounts, real.discounts),
