@@ -343,7 +343,7 @@ class Manager:
         names = frozenset(node.name for node in late)
         if names and names != self._told:
             self._report(
-                f"not started yet, for want of a place or time: {', '.join(sorted(names))}"
+                f"not started yet, for want of room or time: {', '.join(sorted(names))}"
             )
         self._told = names
         for node in late:
