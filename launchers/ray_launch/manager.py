@@ -342,8 +342,9 @@ class Manager:
         ]
         names = frozenset(node.name for node in late)
         if names and names != self._told:
-            listed = ", ".join(sorted(names))
-            self._report(f"not started yet, for want of a place or time: {listed}")
+            self._report(
+                f"not started yet, for want of room or time: {', '.join(sorted(names))}"
+            )
         self._told = names
         for node in late:
             patient = self._bound or now - node.since <= _PLACE_SECONDS
