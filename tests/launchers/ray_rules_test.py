@@ -9,16 +9,8 @@ import threading
 import launchpad as lp
 import pytest
 
-from launchers import run_logs
-from launchers.ray_launch import (
-    addresses,
-    cluster,
-    host,
-    mirror,
-    requests,
-    resources,
-    restarts,
-)
+from launchers import restarts, run_logs
+from launchers.ray_launch import addresses, cluster, host, mirror, requests, resources
 
 
 def test_address_is_of_the_host():
@@ -120,7 +112,7 @@ def _hosts(**gpus):
 def test_two_cpus_hold_the_program():
     needs = resources.for_experiment(_hosts(a=0), launcher="a")
     one_each = ("learner", "replay", "cacher", "evaluator", "coordinator", "actor")
-    assert sum(needs[group].num_cpus for group in one_each) <= 2
+    assert sum(resources.of_group(needs, g).num_cpus for g in one_each) <= 2
     assert all(need.env["CUDA_VISIBLE_DEVICES"] == "" for need in needs.values())
     assert needs["actor"].env["TF_NUM_INTRAOP_THREADS"] == "1"
 
