@@ -1,0 +1,119 @@
+"""Is a run that is killed again and again the same as one that ran through?
+
+    python -m benchmarks.kills [--agent=helms_cat] [--skills=DIR] [--kills=10]
+
+Two runs of `launchers.train_agent` in one process, alike but for this: one is killed
+with SIGKILL at random moments, also while it starts and while it saves, and started
+again. Prints the counters of both, and the mean returns of their last fifth with 95 %
+intervals over its episodes.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import tqdm
+from absl import flags
+
+from agents.rl_agents import AGENTS
+from benchmarks import untrained
+from launchers import command, evaluation, experiment, files, run_logs
+
+_AGENT = flags.DEFINE_string("agent", "helms_cat", f"Agent: {', '.join(AGENTS)}.")
+_SKILLS = flags.DEFINE_string(
+    "skills", None, "Bundle that the agent builds on; none: an untrained one."
+)
+_KILLS = flags.DEFINE_integer("kills", 10, "How often.", lower_bound=1)
+_STEPS = flags.DEFINE_integer("steps", 8000, "Environment steps.", lower_bound=400)
+_REWARD = flags.DEFINE_string(
+    "reward", "dense", "Reward: dense, staged_sparse or sparse."
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the runs and of the moments.")
+_OUT = flags.DEFINE_string("out", "runs/kills", "Directory of the runs.")
+
+_SETTINGS = (
+    "--batch_size=32",
+    "--samples_per_insert=4",
+    "--min_replay_size=100",
+    "--critic_rnn_size=0",
+    "--checkpoint_minutes=0.1",
+    "--eval_episodes=0",
+)
+
+
+def _start(out: pathlib.Path, name: str, skills: str | None) -> subprocess.Popen:
+    with (out / f"{name}.log").open("a") as log:
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "launchers.train_agent", *_SETTINGS),
+                f"--agent={_AGENT.value}",
+                f"--workdir={out / name}",
+                f"--reward={_REWARD.value}",
+                f"--max_actor_steps={_STEPS.value}",
+                f"--seed={_SEED.value}",
+                *([f"--skills={skills}"] if skills else []),
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def _finish(process: subprocess.Popen, out: pathlib.Path) -> None:
+    if process.wait():
+        raise RuntimeError(f"a run ended with {process.returncode}; see {out}")
+
+
+def result(workdir: pathlib.Path) -> dict[str, float]:
+    """Counters of a run, and the mean return of its last fifth with its interval."""
+    counts = files.read_json(workdir / "counts.json")
+    returns = [row["episode_return"] for row in run_logs.actor_rows(str(workdir))]
+    last = returns[-max(1, len(returns) // 5) :]
+    names = ("actor_steps", "actor_episodes", "learner_steps")
+    return {
+        **{name: counts.get(name, 0) for name in names},
+        "episodes_logged": len(returns),
+        "return": float(np.mean(last)),
+        "return_interval": evaluation.mean_interval(last),
+    }
+
+
+def main(argv: list[str]) -> None:
+    """Runs, kills, prints."""
+    del argv
+    out, skills = pathlib.Path(_OUT.value), _SKILLS.value
+    with command.bad_input():
+        experiment.check_agent(_AGENT.value)
+        if out.exists() and any(out.iterdir()):
+            raise ValueError(f"{out} is not empty; give another --out")
+        out.mkdir(parents=True, exist_ok=True)
+        model = AGENTS[_AGENT.value].model
+        if skills is None and model is not None:
+            skills = str(out / "skills")
+            untrained.save(model, _SEED.value, skills)
+    begin = time.monotonic()
+    _finish(_start(out, "through", skills), out)
+    seconds = time.monotonic() - begin
+    rng = np.random.default_rng(_SEED.value)
+    for _ in tqdm.tqdm(range(_KILLS.value), unit="kill"):
+        process = _start(out, "killed", skills)
+        # From the middle of its start to a third of the whole run.
+        time.sleep(rng.uniform(3.0, max(10.0, seconds / 3)))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    _finish(_start(out, "killed", skills), out)
+    runs = {name: result(out / name) for name in ("through", "killed")}
+    same = all(
+        runs["through"][key] == runs["killed"][key]
+        for key in ("actor_steps", "actor_episodes", "learner_steps", "episodes_logged")
+    )
+    print(json.dumps({"same_counters": same, "kills": _KILLS.value, **runs}))
+
+
+if __name__ == "__main__":
+    command.run(main)
