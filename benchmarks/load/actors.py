@@ -102,6 +102,9 @@ class _CountedClient:
         self._measured = measured
         self.items = 0
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
     def trajectory_writer(self, num_keep_alive_refs: int) -> _CountedWriter:
         writer = self._client.trajectory_writer(num_keep_alive_refs)
         return _CountedWriter(writer, self, self._measured)

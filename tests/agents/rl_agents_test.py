@@ -120,7 +120,15 @@ def _trajectory(latent, rng):
     )
 
 
-@pytest.mark.parametrize("name", _ON_STATE)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow)
+        if name in ("npmp", "hierarchical_bc")
+        else name
+        for name in _ON_STATE
+    ],
+)
 def test_acts_stores_and_learns(name, frozen):
     builder = _builder(name, frozen)
     server = reverb.Server(builder.make_replay_tables(_SPEC), port=None)

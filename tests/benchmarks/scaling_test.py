@@ -20,6 +20,7 @@ def _run(*arguments, timeout=280):
     )
 
 
+@pytest.mark.slow
 def test_a_few_light_actors(tmp_path):
     run = _run(
         "--light_actors=4",
