@@ -47,8 +47,8 @@ class Relay:
     def _pass(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(_CHUNK):
-                target.sendall(data)
-                with self._lock:
+                with self._lock:  # first, so that what has arrived is counted
                     self.bytes += len(data)
+                target.sendall(data)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
