@@ -34,6 +34,7 @@ from acme import core
 
 from agents.mpo.adder import Stopped
 from launchers import nodes
+from launchers.health import Health
 
 NAMES = ("policy",)  # what actors fetch
 
@@ -184,9 +185,11 @@ class CacherNode:
         counter: Any = None,
         names: Sequence[str] = NAMES,
         update_seconds: float = 1.0,
+        name: str = "cacher",
     ):
-        """See `VariableCacher`."""
+        """See `VariableCacher`; `counter` is the coordinator, which hears of `name`."""
         self._stop = nodes.enter_node()
+        Health(name, counter, self._stop)
         self._cacher = VariableCacher(
             source, names, update_seconds, counter, self._stop.is_set
         )

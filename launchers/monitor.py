@@ -52,7 +52,7 @@ def view(
     state = "running" if age < _OLD_SECONDS else f"not running for {_duration(age)}"
     lines = [f"{workdir}: {state}", *_steps(workdir, content, before)]
     for i, shard in enumerate(content["replay"]):
-        lines.append(f"replay/{i}    {_replay(shard)}")
+        lines.append(f"{f'replay/{i}':15s}{_replay(shard)}")
     lines += ["", *_nodes(content["nodes"], rows)]
     if content["complaints"]:
         lines += ["", *(f"warning: {complaint}" for complaint in content["complaints"])]
@@ -65,7 +65,7 @@ def _steps(
     counts, lines = content["counts"], []
     for who in ("actor", "learner"):
         key = f"{who}_steps"
-        line = f"{who + ' steps':13s}{counts.get(key, 0):,.0f}"
+        line = f"{who + ' steps':15s}{counts.get(key, 0):,.0f}"
         seconds = content["time"] - before["time"] if before else 0.0
         if seconds > 0:
             rate = (counts.get(key, 0) - before["counts"].get(key, 0)) / seconds
@@ -76,13 +76,13 @@ def _steps(
     returns = [row["episode_return"] for row in last if "episode_return" in row]
     if returns:
         lines.append(
-            f"{'return':13s}{sum(returns) / len(returns):.2f} "
+            f"{'return':15s}{sum(returns) / len(returns):.2f} "
             f"(last episodes of {len(returns)} actors)"
         )
     evaluation = run_logs.last_row(workdir, "evaluator")
     if evaluation:
         lines.append(
-            f"{'evaluation':13s}{evaluation['return_mean']:.2f}, success "
+            f"{'evaluation':15s}{evaluation['return_mean']:.2f}, success "
             f"{100 * evaluation['success_rate']:.0f} %, after "
             f"{evaluation['actor_steps']:,.0f} actor steps"
         )

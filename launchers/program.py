@@ -44,9 +44,11 @@ def make_program(
     layout = layout or Layout()
     program = lp.Program("helms")
 
-    def add(group: str, node: type, *args: object) -> lp.CourierHandle:
+    def add(
+        group: str, node: type, *args: object, **kwargs: object
+    ) -> lp.CourierHandle:
         with program.group(group):
-            return program.add_node(lp.CourierNode(node, *args))
+            return program.add_node(lp.CourierNode(node, *args, **kwargs))
 
     kept = experiment.budget.checkpoint_replay
     tables = replay_nodes.ReplayTables(experiment)
@@ -65,8 +67,8 @@ def make_program(
         add("replay_keeper", keeper, experiment, replays, coordinator)
     learner = add("learner", nodes.LearnerNode, experiment, replays, coordinator)
     sources = [
-        add("cacher", cacher.CacherNode, learner, coordinator)
-        for _ in range(layout.cachers)
+        add("cacher", cacher.CacherNode, learner, coordinator, name=f"cacher/{i}")
+        for i in range(layout.cachers)
     ] or [learner]
     add("evaluator", nodes.EvaluatorNode, experiment, learner, coordinator)
     together = layout.actors_per_process

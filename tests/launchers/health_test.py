@@ -130,7 +130,7 @@ def test_status_of_a_real_table_and_the_monitor(tmp_path):
     before = {**content, "time": content["time"] - 10, "counts": {"actor_steps": 200}}
     text, _ = monitor.view(str(tmp_path), before, rows=1)
     assert "1,200  (100.0/s)" in text and "3.50 (last episodes of 1 actors)" in text
-    assert "replay/1    does not answer" in text
+    assert "replay/1       does not answer" in text
     assert "the learner (40 s)" in text and "... and 1 more" in text
     assert "warning: actor/3 has waited 40 s on the learner" in text
     later, _ = monitor.view(str(tmp_path), now=content["time"] + 90)
