@@ -19,7 +19,7 @@ from absl import flags
 
 from launchers import command, files, health, run_logs, status
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Of the run.", required=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Of the run.")
 _SECONDS = flags.DEFINE_float("seconds", 2.0, "Between two views.", lower_bound=0.1)
 _ONCE = flags.DEFINE_bool("once", False, "Print one view and end.")
 _ROWS = flags.DEFINE_integer(
@@ -148,6 +148,8 @@ def main(argv: Sequence[str]) -> None:
     del argv
     workdir = _WORKDIR.value
     with command.bad_input():
+        if not workdir:
+            raise ValueError("--workdir is required")
         if not (pathlib.Path(workdir) / "config.json").exists():
             raise ValueError(f"no run in {workdir} (no config.json)")
         files.read_json(pathlib.Path(workdir) / "config.json")
