@@ -14,7 +14,7 @@ from launchers import evaluation, figures
 
 Runs = Mapping[str, Sequence[np.ndarray]]  # agent -> a curve for each seed
 
-_BINS = 25
+_BINS = 10
 
 
 def summary(runs: Runs, steps: int) -> dict[str, object]:
