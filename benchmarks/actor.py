@@ -1,6 +1,6 @@
 """What does an actor cost beside the environment that it steps?
 
-    python -m benchmarks.actor [--agent=helms_mix] [--environments=4] [--episodes=5]
+    python -m benchmarks.actor [--agent=helms_mix] [--environments=8] [--episodes=3]
 
 Actors run episodes as a node of a distributed program does (`--actors_per_process`): a
 thread for each environment and one for TensorFlow, the policy and the frozen levels in
@@ -32,10 +32,10 @@ from launchers import acting, command, experiment
 
 _AGENT = flags.DEFINE_string("agent", "helms_mix", f"Agent: {', '.join(AGENTS)}.")
 _ENVIRONMENTS = flags.DEFINE_integer(
-    "environments", 4, "Actors that share a process.", lower_bound=1
+    "environments", 8, "Actors that share a process.", lower_bound=1
 )
 _EPISODES = flags.DEFINE_integer(
-    "episodes", 5, "Episodes of each environment.", lower_bound=1
+    "episodes", 3, "Episodes of each environment.", lower_bound=1
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of episodes and weights.", lower_bound=0)
 
