@@ -8,7 +8,7 @@ import courier
 import pytest
 import reverb
 
-from launchers import health, monitor, run_logs, status
+from launchers import health, run_logs, status, status_view
 
 
 def _state(waits=(), age=0.5):
@@ -128,14 +128,14 @@ def test_status_of_a_real_table_and_the_monitor(tmp_path):
     logger.write({"actor_steps": 400, "episode_return": 3.5})
 
     before = {**content, "time": content["time"] - 10, "counts": {"actor_steps": 200}}
-    text, _ = monitor.view(str(tmp_path), before, rows=1)
+    text, _ = status_view.view(str(tmp_path), before, rows=1)
     assert "1,200  (100.0/s)" in text and "3.50 (last episodes of 1 actors)" in text
     assert "replay/1       does not answer" in text
     assert "the learner (40 s)" in text and "... and 1 more" in text
     assert "warning: actor/3 has waited 40 s on the learner" in text
-    later, _ = monitor.view(str(tmp_path), now=content["time"] + 90)
+    later, _ = status_view.view(str(tmp_path), now=content["time"] + 90)
     assert "not running for 1 min 30 s" in later
-    assert "no status yet" in monitor.view(str(tmp_path / "none"))[0]
+    assert "no status yet" in status_view.view(str(tmp_path / "none"))[0]
 
 
 def test_last_row_reads_the_end(tmp_path):

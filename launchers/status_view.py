@@ -1,0 +1,126 @@
+"""How a running program is, as text for a terminal."""
+
+from __future__ import annotations
+
+import collections
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from launchers import health, run_logs, status
+
+OLD_SECONDS = 10.0  # of a status: then the program does not run
+
+
+def view(
+    workdir: str,
+    before: Mapping[str, Any] | None = None,
+    rows: int = 20,
+    now: float | None = None,
+) -> tuple[str, dict[str, Any] | None]:
+    """The text for a terminal, and the status it was made from.
+
+    Args:
+      workdir: of the run.
+      before: an earlier status, for rates; None: rates are left out.
+      rows: nodes that are listed.
+      now: time.time().
+    """
+    content = status.read(workdir)
+    if content is None:
+        return f"{workdir}: no status yet (a distributed program writes it)", None
+    now = time.time() if now is None else now
+    age = now - content["time"]
+    state = "running" if age < OLD_SECONDS else f"not running for {_duration(age)}"
+    lines = [f"{workdir}: {state}", *_steps(workdir, content, before)]
+    for i, shard in enumerate(content["replay"]):
+        lines.append(f"{f'replay/{i}':15s}{_replay(shard)}")
+    lines += ["", *_nodes(content["nodes"], rows)]
+    if content["complaints"]:
+        lines += ["", *(f"warning: {complaint}" for complaint in content["complaints"])]
+    return "\n".join(lines), content
+
+
+def _steps(
+    workdir: str, content: Mapping[str, Any], before: Mapping[str, Any] | None
+) -> list[str]:
+    counts, lines = content["counts"], []
+    for who in ("actor", "learner"):
+        key = f"{who}_steps"
+        line = f"{who + ' steps':15s}{counts.get(key, 0):,.0f}"
+        seconds = content["time"] - before["time"] if before else 0.0
+        if seconds > 0:
+            rate = (counts.get(key, 0) - before["counts"].get(key, 0)) / seconds
+            line += f"  ({rate:.1f}/s)"
+        lines.append(line)
+    actors = sorted((pathlib.Path(workdir) / "logs").glob("actor_*"))
+    last = [run_logs.last_row(workdir, actor.name) for actor in actors]
+    returns = [row["episode_return"] for row in last if "episode_return" in row]
+    if returns:
+        lines.append(
+            f"{'return':15s}{sum(returns) / len(returns):.2f} "
+            f"(last episodes of {len(returns)} actors)"
+        )
+    evaluation = run_logs.last_row(workdir, "evaluator")
+    if evaluation:
+        lines.append(
+            f"{'evaluation':15s}{evaluation['return_mean']:.2f}, success "
+            f"{100 * evaluation['success_rate']:.0f} %, after "
+            f"{evaluation['actor_steps']:,.0f} actor steps"
+        )
+    return lines
+
+
+def _replay(shard: Mapping[str, Any] | None) -> str:
+    if shard is None:
+        return "does not answer"
+    ratio = shard["samples"] / max(shard["inserts"], 1)
+    line = (
+        f"{shard['size']:,} of {shard['max_size']:,} items "
+        f"({100 * shard['size'] / shard['max_size']:.1f} %), "
+        f"{shard['inserts']:,} inserts, {shard['samples']:,} samples "
+        f"({ratio:.1f} an insert, {shard['samples_per_insert']:g} asked)"
+    )
+    if shard["blocks_inserts"]:
+        line += "; the limiter holds inserts back"
+    if shard["blocks_samples"]:
+        line += "; the limiter holds samples back"
+    return line
+
+
+def _nodes(nodes: Mapping[str, Mapping[str, Any]], rows: int) -> list[str]:
+    """Counts by group, then the nodes: silent ones first, then by their waits."""
+
+    def trouble(name: str) -> tuple[bool, float]:
+        state = nodes[name]
+        waits = [seconds for _, seconds in state["waits"]]
+        return state["age"] > health.LATE_SECONDS, max(waits, default=0.0)
+
+    groups = collections.Counter(name.split("/")[0] for name in nodes)
+    silent = sum(trouble(name)[0] for name in nodes)
+    lines = [
+        f"{len(nodes)} nodes ("
+        + ", ".join(f"{group} {count}" for group, count in sorted(groups.items()))
+        + f"), {silent} silent"
+    ]
+    worst = sorted(nodes, key=trouble, reverse=True)[:rows]
+    table = [("node", "host", "pid", "heard", "waits on")]
+    for name in worst:
+        state = nodes[name]
+        waits = "; ".join(f"{on} ({s:.0f} s)" for on, s in state["waits"] if s >= 1.0)
+        heard = f"{state['age']:.0f} s ago"
+        table.append((name, state["host"], str(state["pid"]), heard, waits or "-"))
+    widths = [max(len(row[i]) for row in table) for i in range(4)]
+    for row in table if rows else []:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        lines.append("  ".join([*cells, row[-1]]))
+    if len(worst) < len(nodes) and rows:
+        lines.append(f"... and {len(nodes) - len(worst)} more (--rows)")
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
