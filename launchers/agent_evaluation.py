@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Callable
 from typing import Any
+
+import dm_env
+from acme import core
 
 from launchers import evaluation, recording
 from launchers.experiment import Experiment, RunConfig, derive_seed, make_experiment
@@ -75,3 +79,32 @@ def evaluate_experiment(
     finally:
         environment.close()
     return result.scalars(), learner_steps
+
+
+def evaluate_in_run(
+    made: Experiment,
+    environment: dm_env.Environment,
+    actor: core.Actor,
+    actor_steps: int,
+    stopped: Callable[[], bool],
+) -> evaluation.Evaluation | None:
+    """An evaluation that a run's budget asks for, with its video.
+
+    Args:
+      made: the run.
+      environment: to act in.
+      actor: that is evaluated.
+      actor_steps: of the run so far, which name the video.
+      stopped: asked after every step; True ends the evaluation.
+
+    Returns:
+      The statistics, or None if `stopped` ended it.
+    """
+    budget = made.budget
+    recorder = recording.Recorder() if budget.eval_video else None
+    result = evaluation.run_episodes(
+        environment, actor, budget.eval_episodes, made.seed, stopped, recorder
+    )
+    if result is not None and recorder is not None:
+        recorder.write(recording.path(made.workdir, actor_steps))
+    return result

@@ -15,8 +15,7 @@ from launchers import acting, run_logs, status
 from launchers.experiment import Experiment
 from launchers.health import Register
 from launchers.nodes import enter_node
-
-STOPPED = ".stopped_by"  # in the work directory: why the program was ended
+from launchers.stopping import STOPPED
 
 _POLL_SECONDS = 0.5
 _PERSIST_SECONDS = 2.0

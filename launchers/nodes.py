@@ -19,7 +19,7 @@ from acme.utils import counting
 from launchpad import context
 
 from agents.mpo.adder import Stopped
-from launchers import acting, evaluation, recording, run_logs
+from launchers import acting, agent_evaluation, run_logs
 from launchers.experiment import Experiment, derive_seed
 from launchers.health import Health
 from launchers.mixing import MixedIterator
@@ -265,18 +265,10 @@ class EvaluatorNode:
                 derive_seed(experiment.seed, "evaluator", actor_steps),
                 variable_source=self._learner,
             )
-            recorder = recording.Recorder() if budget.eval_video else None
-            result = evaluation.run_episodes(
-                environment,
-                actor,
-                budget.eval_episodes,
-                experiment.seed,
-                self._stop.is_set,
-                recorder,
+            result = agent_evaluation.evaluate_in_run(
+                experiment, environment, actor, actor_steps, self._stop.is_set
             )
             if result is not None:
-                if recorder is not None:
-                    recorder.write(recording.path(experiment.workdir, actor_steps))
                 counts = {"actor_steps": 0, "learner_steps": 0, **counts}
                 logger.write({**counts, **result.scalars()})
             while due <= actor_steps:

@@ -14,11 +14,12 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import launchpad as lp
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
+from launchers import stopping
 from launchers.restarts import Failed, RestartPolicy, Restarts
 
 GRACE_SECONDS = 10.0  # between being asked to stop and being killed
@@ -109,7 +110,7 @@ class Processes:
         Raises:
           RuntimeError: a node failed; the others have been stopped.
         """
-        with self._signals():
+        with stopping.handled(self._on_signal):
             while True:
                 now = time.monotonic()
                 for node in self._nodes:
@@ -165,25 +166,11 @@ class Processes:
             for node in self._nodes:
                 node.send(signal.SIGKILL)
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
+    def _on_signal(self, number: int) -> None:
         """SIGTERM (a node's `lp.stop`, too) and SIGINT stop; a second SIGINT kills."""
-
-        def handle(number: int, frame: object) -> None:
-            del frame
-            if number == signal.SIGINT and self._stop.is_set():
-                self._kill.set()
-            self._stop.set()
-
-        previous = {
-            number: signal.signal(number, handle)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+        if number == signal.SIGINT and self._stop.is_set():
+            self._kill.set()
+        self._stop.set()
 
 
 def launch(

@@ -20,8 +20,16 @@ import tensorflow as tf
 from absl.testing import absltest
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
-from launchers import cacher, nodes, processes, replay_nodes, run_logs, status
-from launchers.coordinator import STOPPED, CoordinatorNode
+from launchers import (
+    cacher,
+    nodes,
+    processes,
+    replay_nodes,
+    run_logs,
+    status,
+    stopping,
+)
+from launchers.coordinator import CoordinatorNode
 from launchers.experiment import Experiment
 from launchers.layout import Layout
 
@@ -51,15 +59,15 @@ def make_program(
             return program.add_node(lp.CourierNode(node, *args, **kwargs))
 
     kept = experiment.budget.checkpoint_replay
-    tables = replay_nodes.ReplayTables(experiment)
+    shards = [
+        replay_nodes.ReplayShard(experiment, i) for i in range(layout.replay_shards)
+    ]
     with program.group("replay"):
         replays = [
             program.add_node(
-                lp.ReverbNode(
-                    tables, replay_nodes.ReplayStore(experiment, i) if kept else None
-                )
+                lp.ReverbNode(shard.tables, shard.checkpointer if kept else None)
             )
-            for i in range(layout.replay_shards)
+            for shard in shards
         ]
     coordinator = add("coordinator", CoordinatorNode, experiment, replays)
     if kept:
@@ -109,8 +117,7 @@ def run(
       RuntimeError: a node failed.
     """
     program = make_program(experiment, num_actors, layout)
-    reason = pathlib.Path(experiment.workdir) / STOPPED
-    reason.unlink(missing_ok=True)
+    stopping.forget_reason(experiment.workdir)
     progress = run_logs.Progress(experiment.workdir)
     done = threading.Event()
 
@@ -130,9 +137,7 @@ def run(
     finally:
         done.set()
     report(progress.line())
-    stopped_by = reason.read_text() if reason.exists() else "signal"
-    reason.unlink(missing_ok=True)
-    return stopped_by
+    return stopping.take_reason(experiment.workdir)
 
 
 def _run_threads(program: lp.Program, launch: str) -> None:

@@ -17,41 +17,35 @@ from launchers.health import Health
 from launchers.nodes import enter_node
 
 
-class ReplayTables:
-    """Makes the tables in a replay node."""
+class ReplayShard:
+    """Makes what a replay node serves; Launchpad asks for the tables first."""
 
-    def __init__(self, experiment: Experiment):
+    def __init__(self, experiment: Experiment, index: int):
         self._experiment = experiment
+        self._index = index
+        self._settings: dict[str, list[float]] = {}
 
-    def __call__(self) -> Sequence[reverb.Table]:
+    def tables(self) -> Sequence[reverb.Table]:
         """The tables."""
         enter_node()
-        builder = self._experiment.builder_factory()
-        return builder.make_replay_tables(self._experiment.environment_spec)
-
-
-class ReplayStore:
-    """Makes the checkpointer of a shard, whose process starts with its newest one."""
-
-    def __init__(self, experiment: Experiment, shard: int):
-        self._experiment = experiment
-        self._shard = shard
-
-    def __call__(self) -> checkpointers_lib.CheckpointerBase:
-        """The checkpointer; a checkpoint of other limits or sizes is removed."""
         experiment = self._experiment
-        root = pathlib.Path(experiment.workdir) / "checkpoints" / "replay_shards"
         tables = experiment.builder_factory().make_replay_tables(
             experiment.environment_spec
         )
-        settings, record = snapshots.settings(tables), root / f"{self._shard}.json"
-        directory = root / str(self._shard)
+        self._settings = snapshots.settings(tables)
+        return tables
+
+    def checkpointer(self) -> checkpointers_lib.CheckpointerBase:
+        """Lets the process start with the newest checkpoint of the same settings."""
+        workdir = pathlib.Path(self._experiment.workdir)
+        root = workdir / "checkpoints" / "replay_shards"
+        directory, record = root / str(self._index), root / f"{self._index}.json"
         if directory.exists() and (
-            not record.exists() or files.read_json(record) != settings
+            not record.exists() or files.read_json(record) != self._settings
         ):
-            logging.warning("replay/%d starts empty: its settings changed", self._shard)
+            logging.warning("replay/%d starts empty: its settings changed", self._index)
             shutil.rmtree(directory)
-        files.write_json(record, settings)
+        files.write_json(record, self._settings)
         return reverb.checkpointers.DefaultCheckpointer(str(directory))
 
 

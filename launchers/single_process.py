@@ -19,7 +19,7 @@ from acme import EnvironmentLoop
 from acme.utils import counting
 
 from agents.mpo.adder import Stopped
-from launchers import acting, evaluation, recording, run_logs, snapshots
+from launchers import acting, agent_evaluation, run_logs, snapshots, stopping
 from launchers.experiment import Experiment, derive_seed
 
 
@@ -216,19 +216,15 @@ class _Run:
         if not self._budget.eval_episodes:
             return
         begin = time.monotonic()
-        recorder = recording.Recorder() if self._budget.eval_video else None
-        result = evaluation.run_episodes(
+        result = agent_evaluation.evaluate_in_run(
+            self._experiment,
             self._environment,
             self._evaluator,
-            self._budget.eval_episodes,
-            self._experiment.seed,
+            actor_steps,
             self._signalled.is_set,
-            recorder,
         )
         if result is None:
             raise Stopped("during an evaluation")
-        if recorder is not None:
-            recorder.write(recording.path(self._experiment.workdir, actor_steps))
         self._begin += time.monotonic() - begin  # run_seconds is for learning
         counts = {"actor_steps": 0, "learner_steps": 0, **self._counts()}
         self._evaluation_logger.write({**counts, **result.scalars()})
@@ -238,21 +234,10 @@ class _Run:
 def _stop_signal() -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set; a second SIGINT interrupts as usual."""
     event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event  # signals reach the main thread only
-        return
 
-    def handle(number: int, frame: object) -> None:
-        del frame
+    def handle(number: int) -> None:
         event.set()
         signal.signal(number, previous[number])
 
-    previous = {
-        number: signal.signal(number, handle)
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
+    with stopping.handled(handle) as previous:
         yield event
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
-import pathlib
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import launchpad as lp
 import ray
 from absl import flags
 
-from launchers import program, run_logs
-from launchers.coordinator import STOPPED
+from launchers import program, run_logs, stopping
 from launchers.experiment import Experiment, RunConfig
 from launchers.layout import Layout
 from launchers.ray_launch import cluster, host, requests, resources
@@ -65,8 +60,7 @@ def run(
     first = make_program(num_actors)
     # A Ray of our own counts CPUs that are not there rather than leave actors out.
     cluster.connect(address, num_cpus=num_actors + 2)
-    reason = pathlib.Path(workdir) / STOPPED
-    reason.unlink(missing_ok=True)
+    stopping.forget_reason(workdir)
     requests.clear(workdir)
     try:
         if needs is None:
@@ -78,38 +72,19 @@ def run(
         )
         report(f"starts on Ray; what nodes print is in {workdir}/{host.OUTPUT}")
         manager.reconcile(first)
-        with _signals() as signals:
+        signals: list[int] = []
+        with stopping.handled(signals.append):
             manager.wait(_Every(manager, make_program, experiment, signals, report))
     finally:
         cluster.disconnect()
     report(run_logs.Progress(workdir).line())
-    stopped_by = reason.read_text() if reason.exists() else "signal"
-    reason.unlink(missing_ok=True)
-    return stopped_by
+    return stopping.take_reason(workdir)
 
 
 def _inputs(experiment: Experiment) -> list[str]:
     """The skills that the nodes read."""
     arguments = getattr(experiment.builder_factory, "args", ())
     return [a.skills for a in arguments if isinstance(a, RunConfig) and a.skills]
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """The SIGINT and SIGTERM that have come, in a list that grows."""
-    come: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield come  # they go to the main thread
-        return
-    before = {
-        number: signal.signal(number, lambda number, frame: come.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield come
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Every:

@@ -1,0 +1,47 @@
+"""How launchers are stopped: signals, and the reason that the coordinator leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+STOPPED = ".stopped_by"  # in the work directory: why the program was ended
+
+
+@contextlib.contextmanager
+def handled(handle: Callable[[int], None]) -> Iterator[Mapping[int, Any]]:
+    """Calls `handle` with every SIGINT and SIGTERM while the block runs.
+
+    Signals reach the main thread only; in another one nothing is handled.
+
+    Yields:
+      The handlers of before, by signal.
+    """
+    previous: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(
+                number, lambda number, frame: handle(number)
+            )
+    try:
+        yield previous
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def forget_reason(workdir: str) -> None:
+    """Removes what an earlier program left."""
+    (pathlib.Path(workdir) / STOPPED).unlink(missing_ok=True)
+
+
+def take_reason(workdir: str) -> str:
+    """Why the program has ended: max_actor_steps, run_seconds, or else signal."""
+    path = pathlib.Path(workdir) / STOPPED
+    reason = path.read_text() if path.exists() else "signal"
+    path.unlink(missing_ok=True)
+    return reason
