@@ -121,7 +121,8 @@ def test_an_exception_ends_the_program(tmp_path):
 
 
 def test_an_experiment_resizes_and_ends_by_its_budget(tmp_path):
-    budget = Budget(max_actor_steps=600, eval_every=10_000, eval_episodes=1)
+    # Long enough for an actor that is asked for at the first episode to start.
+    budget = Budget(max_actor_steps=6000, eval_every=10_000, eval_episodes=1)
     experiment = fakes.make_experiment(tmp_path, budget=budget)
     lines = []
 
