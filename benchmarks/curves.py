@@ -17,11 +17,14 @@ Runs = Mapping[str, Sequence[np.ndarray]]  # agent -> a curve for each seed
 _BINS = 10
 
 
-def summary(runs: Runs, steps: int) -> dict[str, object]:
-    """Mean return over the last fifth of the steps, with its interval over seeds."""
+def summary(runs: Runs, steps: int, since: float = 0.8) -> dict[str, object]:
+    """Mean return, with its interval over seeds, of the last fifth of the steps.
+
+    `since` is the part of the steps that is left out.
+    """
     found: dict[str, object] = {}
     for agent, curves in runs.items():
-        last = [float(c[c[:, 0] > 0.8 * steps, 1].mean()) for c in curves]
+        last = [float(c[c[:, 0] > since * steps, 1].mean()) for c in curves]
         half = evaluation.mean_interval(last)
         found[agent] = {
             "return": float(np.mean(last)),

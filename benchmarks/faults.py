@@ -7,8 +7,10 @@ skills, kills one node after another with SIGKILL while the program works, and w
 until it is steady again: the node runs, actors act and the learner learns.
 
 For each fault: the seconds until then; how many actor steps went by meanwhile (others
-go on); learner steps and replay items that are gone: how far their counts fell back. A
-row a try is in faults.csv in --out; the last line is one JSON object.
+go on); what is gone: how far the counts of actor steps, learner steps and replay items
+fell back, and the steps of the episode that a killed actor was in, from the time since
+its last one and its rate. A row a try is in faults.csv in --out; the last line is one
+JSON object.
 """
 
 from __future__ import annotations
@@ -18,8 +20,6 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 
@@ -27,8 +27,8 @@ import numpy as np
 import tqdm
 from absl import flags
 
-from benchmarks import untrained
-from launchers import command, files, status
+from benchmarks import training, untrained
+from launchers import command, files, run_logs, status
 
 _NODES = flags.DEFINE_list(
     "nodes",
@@ -40,22 +40,23 @@ _OUT = flags.DEFINE_string("out", "runs/faults", "Directory of the results.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the run and of the moments.")
 
 _GROUPS = ("actor", "learner", "replay", "cacher", "coordinator")
-_SETTINGS = (
-    "--agent=helms_cat",
-    "--launch=local_mp",
-    "--num_actors=2",
-    "--replay_shards=2",
-    "--cachers=1",
-    "--batch_size=16",
-    "--samples_per_insert=2",
-    "--min_replay_size=50",
-    "--variable_update_period=100",
-    "--critic_rnn_size=0",
-    "--checkpoint_minutes=0.25",
-    "--eval_episodes=0",
-    "--max_actor_steps=0",
-    "--run_seconds=36000",
-)
+_SETTINGS = {
+    "agent": "helms_cat",
+    "launch": "local_mp",
+    "num_actors": 2,
+    "replay_shards": 2,
+    "cachers": 1,
+    "batch_size": 16,
+    "samples_per_insert": 2,
+    "min_replay_size": 50,
+    "variable_update_period": 100,
+    "critic_rnn_size": 0,
+    "checkpoint_minutes": 0.25,
+    "eval_episodes": 0,
+    "max_actor_steps": 0,
+    "run_seconds": 36000,
+}
+_COUNTED = ("actor_steps", "learner_steps", "items")
 _LIMIT_SECONDS = 300.0
 _PAUSE_SECONDS = (8.0, 20.0)  # of steady work before a kill
 _POLL_SECONDS = 0.2
@@ -66,18 +67,14 @@ class _Run:
 
     def __init__(self, workdir: pathlib.Path, skills: pathlib.Path):
         self.workdir = workdir
-        self.lowest: dict[str, float] = {}  # learner steps and items since it was reset
-        with (workdir.parent / "launcher.log").open("w") as log:
-            self._launcher = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "launchers.train_agent", *_SETTINGS),
-                    f"--seed={_SEED.value}",
-                    f"--skills={skills}",
-                    f"--workdir={workdir}",
-                ],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        self.lowest: dict[str, float] = {}  # of the counts since it was cleared
+        self._launcher = training.start(
+            workdir.parent / "launcher.log",
+            seed=_SEED.value,
+            skills=skills,
+            workdir=workdir,
+            **_SETTINGS,
+        )
 
     def pid(self, node: str) -> int | None:
         """The process whose output goes to this node's file."""
@@ -105,9 +102,17 @@ class _Run:
             "shards": float(len(shards)),
         }
         if len(shards) == 2:  # else the items of one are missing
-            for key in ("learner_steps", "items"):
+            for key in _COUNTED:
                 self.lowest[key] = min(self.lowest.get(key, np.inf), state[key])
         return state
+
+    def steps_of_episode(self, node: str) -> float:
+        """That an actor has made of the episode it is in, from its rate; else 0."""
+        group, index = node.split("/")
+        if group != "actor":
+            return 0.0
+        row = run_logs.last_row(str(self.workdir), f"actor_{index}")
+        return (time.time() - row["time"]) * row["steps_per_second"] if row else 0.0
 
     def wait(self, condition: Callable[[], bool]) -> bool:
         """Whether it came true in time.
@@ -145,6 +150,7 @@ class _Run:
 def attempt(run: _Run, node: str) -> dict[str, float | str]:
     """Kills a node of a program that works, and waits until it works again."""
     before, pid = run.state(), run.pid(node)
+    episode = run.steps_of_episode(node)
     os.kill(pid, signal.SIGKILL)
     begin = time.monotonic()
     run.lowest.clear()
@@ -160,8 +166,8 @@ def attempt(run: _Run, node: str) -> dict[str, float | str]:
         "recovered": float(came_back),
         "seconds": time.monotonic() - begin,
         "actor_steps_meanwhile": after["actor_steps"] - before["actor_steps"],
-        "learner_steps_lost": before["learner_steps"] - run.lowest["learner_steps"],
-        "items_lost": before["items"] - run.lowest["items"],
+        "episode_steps_lost": episode,
+        **{f"{key}_lost": before[key] - run.lowest[key] for key in _COUNTED},
     }
 
 
@@ -204,10 +210,11 @@ def summary(rows: list[dict[str, float | str]]) -> dict[str, dict[str, float]]:
             "recovered": sum(row["recovered"] for row in own),
             "seconds_mean": float(np.mean(seconds)),
             "seconds_max": float(np.max(seconds)),
-            "learner_steps_lost": float(
-                np.mean([r["learner_steps_lost"] for r in own])
-            ),
-            "items_lost": float(np.mean([r["items_lost"] for r in own])),
+            **{
+                name: float(np.mean([row[name] for row in own]))
+                for name in own[0]
+                if name.endswith("_lost")
+            },
         }
     return found
 

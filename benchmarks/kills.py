@@ -14,7 +14,6 @@ import json
 import pathlib
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -22,7 +21,7 @@ import tqdm
 from absl import flags
 
 from agents.rl_agents import AGENTS
-from benchmarks import untrained
+from benchmarks import training, untrained
 from launchers import command, evaluation, experiment, files, run_logs
 
 _AGENT = flags.DEFINE_string("agent", "helms_cat", f"Agent: {', '.join(AGENTS)}.")
@@ -37,31 +36,27 @@ _REWARD = flags.DEFINE_string(
 _SEED = flags.DEFINE_integer("seed", 0, "Of the runs and of the moments.")
 _OUT = flags.DEFINE_string("out", "runs/kills", "Directory of the runs.")
 
-_SETTINGS = (
-    "--batch_size=32",
-    "--samples_per_insert=4",
-    "--min_replay_size=100",
-    "--critic_rnn_size=0",
-    "--checkpoint_minutes=0.1",
-    "--eval_episodes=0",
-)
+_SETTINGS = {
+    "batch_size": 32,
+    "samples_per_insert": 4,
+    "min_replay_size": 100,
+    "critic_rnn_size": 0,
+    "checkpoint_minutes": 0.1,
+    "eval_episodes": 0,
+}
 
 
 def _start(out: pathlib.Path, name: str, skills: str | None) -> subprocess.Popen:
-    with (out / f"{name}.log").open("a") as log:
-        return subprocess.Popen(
-            [
-                *(sys.executable, "-m", "launchers.train_agent", *_SETTINGS),
-                f"--agent={_AGENT.value}",
-                f"--workdir={out / name}",
-                f"--reward={_REWARD.value}",
-                f"--max_actor_steps={_STEPS.value}",
-                f"--seed={_SEED.value}",
-                *([f"--skills={skills}"] if skills else []),
-            ],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+    return training.start(
+        out / f"{name}.log",
+        agent=_AGENT.value,
+        workdir=out / name,
+        reward=_REWARD.value,
+        max_actor_steps=_STEPS.value,
+        seed=_SEED.value,
+        skills=skills,
+        **_SETTINGS,
+    )
 
 
 def _finish(process: subprocess.Popen, out: pathlib.Path) -> None:

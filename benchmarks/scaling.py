@@ -9,6 +9,7 @@ Any of these together, in this order; each leaves its figures in --out.
 
 - `--real_actors`: processes that step the real environment with the real policy, write
   to a real Reverb server and fetch variables through a cacher: control steps a second.
+  With `--actors_per_process` some share one, and their policy's calls.
 - `--light_actors`: actors without physics, many to a process, that replay recorded
   episodes through the real adders and the real variable client, each over connections
   of its own. Every item is accounted for: `lost` is what the adders created less what
@@ -54,6 +55,9 @@ from launchers import command, experiment, files
 
 _REAL = flags.DEFINE_list("real_actors", [], "Numbers of real actors: 1,2,4,8.")
 _LIGHT = flags.DEFINE_integer("light_actors", None, "Number of light actors.")
+_TOGETHER = flags.DEFINE_integer(
+    "actors_per_process", 1, "Real actors that share a process.", lower_bound=1
+)
 _SATURATE = flags.DEFINE_bool("saturate", False, "Measure what operations cost.")
 _MODEL = flags.DEFINE_integer("model_actors", None, "Number of actors to plan for.")
 
@@ -124,13 +128,13 @@ def main(argv: list[str]) -> None:
             asked = dataclasses.replace(settings, actors=count)
             points.append(
                 _kept(
-                    out / f"real_{count}.json",
+                    out / f"{_real_name(count)}.json",
                     asked,
                     lambda s: real.measure(s, inputs),
                 )
             )
         if points:
-            result["real"] = [report.real_row(point) for point in points]
+            result["real"] = report.real_rows(points)
         if _LIGHT.value or not (points or _SATURATE.value or _MODEL.value):
             name = f"light_{settings.actors}_{settings.steps_per_second:.0f}"
 
@@ -182,6 +186,11 @@ def _check_flags() -> list[int]:
     return [int(text) for text in counts]
 
 
+def _real_name(actors: int) -> str:
+    together = _TOGETHER.value
+    return f"real_{actors}" + (f"_by_{together}" if together > 1 else "")
+
+
 def _settings() -> light.Settings:
     actors = _LIGHT.value or _DEFAULT_ACTORS
     return light.Settings(
@@ -195,6 +204,7 @@ def _settings() -> light.Settings:
         update_seconds=_UPDATE_SECONDS.value,
         processes=_PROCESSES.value,
         threads=_THREADS.value,
+        actors_per_process=_TOGETHER.value,
         seed=_SEED.value,
     )
 

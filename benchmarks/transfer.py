@@ -31,7 +31,7 @@ from absl import flags
 
 from agents import bundles
 from agents.rl_agents import AGENTS
-from benchmarks import curves
+from benchmarks import curves, training
 from launchers import command, experiment, files, run_logs
 
 _SKILLS = flags.DEFINE_list("skills", [], "Directories of the bundles, one a model.")
@@ -78,22 +78,25 @@ def _bundles() -> dict[str, str]:
     return found
 
 
-def _command(agent: str, seed: int, paths: Mapping[str, str]) -> list[str]:
+def _start(
+    agent: str, seed: int, paths: Mapping[str, str], core: int
+) -> subprocess.Popen:
     model = AGENTS[agent].model
-    # An agent that needs no model gets observation statistics: the same for all.
-    skills = paths[model] if model else paths.get("helms")
-    return [
-        *(sys.executable, "-m", "launchers.train_agent", f"--agent={agent}"),
-        f"--workdir={_workdir(agent, seed)}",
-        f"--task={_TASK.value}",
-        f"--reward={_REWARD.value}",
-        f"--object_set={_OBJECT_SET.value}",
-        f"--seed={seed}",
-        f"--max_actor_steps={_STEPS.value}",
-        "--eval_episodes=0",
-        *(f"--{name}={value}" for name, value in SETTINGS.items()),
-        *([f"--skills={skills}"] if skills else []),
-    ]
+    return training.start(
+        pathlib.Path(_OUT.value) / "runs" / f"{agent}_{seed}.log",
+        core,
+        agent=agent,
+        workdir=_workdir(agent, seed),
+        task=_TASK.value,
+        reward=_REWARD.value,
+        object_set=_OBJECT_SET.value,
+        seed=seed,
+        max_actor_steps=_STEPS.value,
+        eval_episodes=0,
+        # An agent that needs no model gets observation statistics: the same for all.
+        skills=paths[model] if model else paths.get("helms"),
+        **SETTINGS,
+    )
 
 
 def _workdir(agent: str, seed: int) -> pathlib.Path:
@@ -146,16 +149,7 @@ def _run_all(paths: Mapping[str, str]) -> None:
         while waiting or running:
             while waiting and free:
                 key, core = waiting.popleft(), free.popleft()
-                log = pathlib.Path(_OUT.value) / "runs" / f"{key[0]}_{key[1]}.log"
-                log.parent.mkdir(parents=True, exist_ok=True)
-                with log.open("a") as output:
-                    process = subprocess.Popen(
-                        # TensorFlow makes as many threads as the process may use cores.
-                        ["taskset", "-c", str(core), *_command(*key, paths)],
-                        stdout=output,
-                        stderr=subprocess.STDOUT,
-                    )
-                running[key] = process, core
+                running[key] = _start(*key, paths, core), core
             time.sleep(_POLL_SECONDS)
             for key, (process, core) in list(running.items()):
                 if process.poll() is None:

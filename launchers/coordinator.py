@@ -11,15 +11,20 @@ from typing import Any
 import launchpad as lp
 import reverb
 
-from launchers import acting, run_logs, status
+from launchers import acting, run_logs, status, stopping
 from launchers.experiment import Experiment
 from launchers.health import Register
 from launchers.nodes import enter_node
-from launchers.stopping import STOPPED
 
 _POLL_SECONDS = 0.5
 _PERSIST_SECONDS = 2.0
 _LOG_SECONDS = 10.0
+
+
+def forget_earlier_program(workdir: str) -> None:
+    """Removes what an earlier program's coordinator left; launchers call it."""
+    stopping.forget_reason(workdir)
+    status.forget(workdir)
 
 
 class CoordinatorNode:
@@ -32,6 +37,10 @@ class CoordinatorNode:
         self._counter = acting.PersistentCounter(experiment.workdir)
         self._replays = replays
         self._register = Register()
+        # One that was killed goes on from what it told; the launcher has removed what
+        # is older.
+        told = status.read(experiment.workdir) or {}
+        self._begin = time.monotonic() - told.get("seconds", 0.0)
 
     def increment(self, **counts: float) -> dict[str, float]:
         """Adds, and returns all counts."""
@@ -48,8 +57,7 @@ class CoordinatorNode:
     def run(self) -> None:
         """Works until the program stops."""
         threading.Thread(target=self._tell, daemon=True).start()
-        budget, begin = self._budget, time.monotonic()
-        asked, persisted = False, begin
+        budget, asked, persisted = self._budget, False, time.monotonic()
         while not self._stop.wait(_POLL_SECONDS):
             now = time.monotonic()
             if now - persisted >= _PERSIST_SECONDS:
@@ -59,10 +67,13 @@ class CoordinatorNode:
             enough = (
                 budget.max_actor_steps is not None and steps >= budget.max_actor_steps
             )
-            late = budget.run_seconds is not None and now - begin >= budget.run_seconds
+            late = (
+                budget.run_seconds is not None
+                and now - self._begin >= budget.run_seconds
+            )
             if (enough or late) and not asked:
                 asked = True
-                (self._workdir / STOPPED).write_text(
+                (self._workdir / stopping.STOPPED).write_text(
                     "max_actor_steps" if enough else "run_seconds"
                 )
                 lp.stop()
@@ -79,6 +90,7 @@ class CoordinatorNode:
             shards = [status.of_replay(replay) for replay in self._replays]
             counts = dict(self._counter.get_counts())
             nodes = self._register.nodes()
-            content = status.write(self._workdir, counts, nodes, shards)
+            seconds = time.monotonic() - self._begin
+            content = status.write(self._workdir, seconds, counts, nodes, shards)
             steps = {"actor_steps": 0, "learner_steps": 0, **counts}
             logger.write({**steps, **status.scalars(content)})

@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> None:
     before = None
     if _ONCE.value:
         first = status.read(workdir)
-        if first is not None and time.time() - first["time"] < status_view.OLD_SECONDS:
+        if first is not None and time.time() - first["time"] < status.OLD_SECONDS:
             before = first
             time.sleep(2 * status.WRITE_SECONDS)
         print(status_view.view(workdir, before, _ROWS.value)[0])

@@ -13,7 +13,6 @@ from typing import Any
 
 import launchpad as lp
 import reverb
-import tensorflow as tf
 from acme import EnvironmentLoop, core
 from acme.utils import counting
 from launchpad import context
@@ -30,15 +29,12 @@ _PR_SET_PDEATHSIG = 1
 _GRACE_SECONDS = 8.0  # the launchers kill after 10
 
 
-def enter_node(one_thread: bool = False) -> threading.Event:
+def enter_node() -> threading.Event:
     """First call in every node, in its own thread: returns the event of the stop."""
     if context.get_context().launch_type is lp.LaunchType.LOCAL_MULTI_PROCESSING:
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         _exit_after_signal()
-        if one_thread:
-            tf.config.threading.set_intra_op_parallelism_threads(1)
-            tf.config.threading.set_inter_op_parallelism_threads(1)
     return lp.stop_event()
 
 
@@ -142,7 +138,7 @@ class ActorNode:
         coordinator: Any,
     ):
         """`indices` are the actors' numbers in the program."""
-        stop = enter_node(one_thread=True)
+        stop = enter_node()
         health = Health(name, coordinator, stop)
         counter = PatientClient(coordinator, "coordinator", stop, health.waiting)
         source = PatientClient(variable_source, "learner", stop, health.waiting)
@@ -222,7 +218,7 @@ class EvaluatorNode:
     """Evaluates at the start and then every so many actor steps."""
 
     def __init__(self, experiment: Experiment, learner: Any, coordinator: Any):
-        self._stop = stop = enter_node(one_thread=True)
+        self._stop = stop = enter_node()
         self._experiment = experiment
         waiting = Health("evaluator", coordinator, stop).waiting
         self._learner = PatientClient(learner, "learner", stop, waiting)

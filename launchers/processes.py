@@ -149,7 +149,7 @@ class Processes:
                 now,
                 reason,
                 now - node.began,
-                self._dispensable(node.name),
+                self._dispensable(node.name.split("/")[0]),
             )
         self._report(
             f"warning: {node.name} is gone ({reason}); it is started again in "
@@ -177,7 +177,7 @@ def launch(
     program: lp.Program,
     resources: Mapping[str, PythonProcess],
     output: pathlib.Path,
-    dispensable: Callable[[str], bool] = lambda name: False,
+    dispensable: Callable[[str], bool] = lambda group: False,
     report: Callable[[str], None] = print,
     policy: RestartPolicy | None = None,
 ) -> Processes:
@@ -187,7 +187,7 @@ def launch(
       program: to run.
       resources: of each group.
       output: directory of what each node prints, `GROUP/INDEX`.
-      dispensable: of a node's name: whether one failure of it does not matter.
+      dispensable: of a group: whether one failure of its nodes does not matter.
       report: receives a line when a node is started again.
       policy: limits of that.
     """

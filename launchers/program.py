@@ -22,6 +22,7 @@ from launchpad.nodes.python.local_multi_processing import PythonProcess
 
 from launchers import (
     cacher,
+    groups,
     nodes,
     processes,
     replay_nodes,
@@ -29,7 +30,7 @@ from launchers import (
     status,
     stopping,
 )
-from launchers.coordinator import CoordinatorNode
+from launchers.coordinator import CoordinatorNode, forget_earlier_program
 from launchers.experiment import Experiment
 from launchers.layout import Layout
 
@@ -117,16 +118,14 @@ def run(
       RuntimeError: a node failed.
     """
     program = make_program(experiment, num_actors, layout)
-    stopping.forget_reason(experiment.workdir)
+    forget_earlier_program(experiment.workdir)
     progress = run_logs.Progress(experiment.workdir)
     done = threading.Event()
 
     def tell() -> None:
         while not done.wait(experiment.budget.log_seconds):
-            report(progress.line())
-            found = status.read(experiment.workdir) or {}
-            for complaint in found.get("complaints", []):
-                report(f"warning: {complaint}")
+            for line in (progress.line(), *status.warnings(experiment.workdir)):
+                report(line)
 
     threading.Thread(target=tell, daemon=True).start()
     try:
@@ -164,29 +163,18 @@ def _run_processes(
     report(f"what nodes print is in {output}")
     running = processes.launch(
         program,
-        _resources(),
+        {
+            group: PythonProcess(env=groups.variables(group, gpu=group == "learner"))
+            for group in program.groups
+        },
         output,
-        # The rest goes on for a while without these.
-        dispensable=lambda name: name.split("/")[0] in ("actor", "evaluator"),
-        report=report,
+        groups.dispensable,
+        report,
     )
     try:
         running.wait()
     except RuntimeError as e:
         raise RuntimeError(f"{e} (output: {output})") from e
-
-
-def _resources() -> dict[str, PythonProcess]:
-    hidden = {"CUDA_VISIBLE_DEVICES": ""}
-    one_thread = {**hidden, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    return {
-        "replay": PythonProcess(env=hidden),
-        "replay_keeper": PythonProcess(env=hidden),
-        "coordinator": PythonProcess(env=hidden),
-        "cacher": PythonProcess(env=hidden),
-        "actor": PythonProcess(env=one_thread),
-        "evaluator": PythonProcess(env=one_thread),
-    }
 
 
 def hide_gpu() -> None:

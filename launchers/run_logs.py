@@ -18,7 +18,8 @@ from acme.utils.loggers import aggregators, base, filters, tf_summary
 from launchers import files
 
 _FILE = "logs.csv"
-_TAIL_BYTES = 8192  # more than a row has
+_TAIL_BYTES = 8192  # of a file's end: more than ten rows of an actor
+_LINE_EPISODES = 10
 
 
 class CsvLogger(base.Logger):
@@ -129,21 +130,29 @@ def read_rows(workdir: str, node: str) -> list[dict[str, float]]:
     return [{k: float(v) for k, v in row.items() if k and v} for row in rows]
 
 
-def last_row(workdir: str, node: str) -> dict[str, float]:
-    """The last row that a node has written; empty if there is none. Reads the end."""
+def last_rows(workdir: str, node: str) -> list[dict[str, float]]:
+    """The last few rows that a node has written, by time; reads the file's end."""
     path = pathlib.Path(workdir) / "logs" / node / _FILE
     if not path.exists():
-        return {}
+        return []
     with path.open("rb") as f:
         fields = f.readline().decode().strip().split(",")
-        f.seek(max(f.tell(), path.stat().st_size - _TAIL_BYTES))
-        lines = f.read().decode(errors="replace").splitlines()
-    if not lines:
-        return {}
-    values = next(csv.reader(lines[-1:]))
-    if len(values) != len(fields):  # it is being written
-        return {}
-    return {k: float(v) for k, v in zip(fields, values, strict=True) if v}
+        begin = f.tell()
+        f.seek(max(begin, path.stat().st_size - _TAIL_BYTES))
+        whole = f.tell() == begin
+        text = f.read().decode(errors="replace")
+    lines = text[: text.rfind("\n") + 1].splitlines()  # the last is being written
+    rows = csv.reader(lines if whole else lines[1:])
+    return [
+        {k: float(v) for k, v in zip(fields, values, strict=True) if v}
+        for values in rows
+        if len(values) == len(fields)
+    ]
+
+
+def last_row(workdir: str, node: str) -> dict[str, float]:
+    """The last row that a node has written; empty if there is none."""
+    return (last_rows(workdir, node) or [{}])[-1]
 
 
 def next_evaluation(workdir: str, actor_steps: int, every: int) -> int:
@@ -154,10 +163,14 @@ def next_evaluation(workdir: str, actor_steps: int, every: int) -> int:
     return every * -(-actor_steps // every)
 
 
+def actors(workdir: str) -> list[str]:
+    """The actors that have logs."""
+    return sorted(p.name for p in (pathlib.Path(workdir) / "logs").glob("actor*"))
+
+
 def actor_rows(workdir: str) -> list[dict[str, float]]:
     """The episodes of all actors, by time."""
-    nodes = sorted((pathlib.Path(workdir) / "logs").glob("actor*"))
-    rows = [row for node in nodes for row in read_rows(workdir, node.name)]
+    rows = [row for actor in actors(workdir) for row in read_rows(workdir, actor)]
     return sorted(rows, key=lambda row: row["time"])
 
 
@@ -179,17 +192,23 @@ class Progress:
 
     def __init__(self, workdir: str):
         self._workdir = workdir
-        self._last = (time.time(), *self._steps())
+        self._last = (time.time(), *self._steps(self._episodes()))
 
-    def _steps(self) -> tuple[float, float]:
-        rows = actor_rows(self._workdir)[-1:] + read_rows(self._workdir, "learner")[-1:]
-        actor = max((row.get("actor_steps", 0.0) for row in rows), default=0.0)
-        learner = max((row.get("learner_steps", 0.0) for row in rows), default=0.0)
+    def _steps(self, episodes: list[dict[str, float]]) -> tuple[float, float]:
+        rows = [*episodes[-1:], last_row(self._workdir, "learner")]
+        actor = max(row.get("actor_steps", 0.0) for row in rows)
+        learner = max(row.get("learner_steps", 0.0) for row in rows)
         return actor, learner
 
+    def _episodes(self) -> list[dict[str, float]]:
+        """The newest of all actors, at least the last ten, by time."""
+        rows = [r for a in actors(self._workdir) for r in last_rows(self._workdir, a)]
+        return sorted(rows, key=lambda row: row["time"])
+
     def line(self) -> str:
-        """Steps, rates, returns of the last ten episodes and of the last evaluation."""
-        now, (actor, learner) = time.time(), self._steps()
+        """Steps, rates, return of the last ten episodes and of the last evaluation."""
+        rows = self._episodes()
+        now, (actor, learner) = time.time(), self._steps(rows)
         then, actor_then, learner_then = self._last
         self._last = (now, actor, learner)
         seconds = max(now - then, 1e-9)
@@ -198,12 +217,11 @@ class Progress:
             f"learner steps {learner:,.0f} "
             f"({(learner - learner_then) / seconds:.1f}/s)",
         ]
-        episodes = [row["episode_return"] for row in actor_rows(self._workdir)[-10:]]
-        if episodes:
-            parts.append(f"return {sum(episodes) / len(episodes):.2f}")
-        evaluations = read_rows(self._workdir, "evaluator")
-        if evaluations:
-            last = evaluations[-1]
+        returns = [row["episode_return"] for row in rows[-_LINE_EPISODES:]]
+        if returns:
+            parts.append(f"return {sum(returns) / len(returns):.2f}")
+        last = last_row(self._workdir, "evaluator")
+        if last:
             parts.append(
                 f"evaluation {last['return_mean']:.2f} "
                 f"(success {100 * last['success_rate']:.0f} %)"

@@ -12,6 +12,7 @@ import reverb
 from launchers import files, health
 
 WRITE_SECONDS = 2.0
+OLD_SECONDS = 10.0  # of a status: then the program does not run
 
 _FILE = "status.json"
 _INFO_SECONDS = 5  # Reverb takes whole ones
@@ -85,13 +86,23 @@ def _ratio(shard: Mapping[str, Any]) -> str:
 
 def write(
     workdir: pathlib.Path,
+    seconds: float,
     counts: Mapping[str, float],
     nodes: Mapping[str, Mapping[str, Any]],
     shards: Sequence[Mapping[str, Any] | None],
 ) -> dict[str, Any]:
-    """Writes it, with the time and the complaints; returns what was written."""
+    """Writes it, with the time and the complaints; returns what was written.
+
+    Args:
+      workdir: of the run.
+      seconds: that the program has run for.
+      counts: steps and episodes.
+      nodes: as `health.Register` has them.
+      shards: `of_replay` of each.
+    """
     content = {
         "time": time.time(),
+        "seconds": seconds,
         "counts": counts,
         "nodes": nodes,
         "replay": [_finite(shard) for shard in shards],
@@ -127,6 +138,19 @@ def _finite(shard: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if shard is None:
         return None
     return {k: v for k, v in shard.items() if abs(v) < 1e300}
+
+
+def forget(workdir: str) -> None:
+    """Removes what an earlier program left."""
+    (pathlib.Path(workdir) / _FILE).unlink(missing_ok=True)
+
+
+def warnings(workdir: str) -> list[str]:
+    """A line for each complaint of the program that runs."""
+    found = read(workdir)
+    if found is None or time.time() - found["time"] > OLD_SECONDS:
+        return []
+    return [f"warning: {complaint}" for complaint in found["complaints"]]
 
 
 def read(workdir: str) -> dict[str, Any] | None:

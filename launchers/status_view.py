@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import collections
-import pathlib
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from launchers import health, run_logs, status
-
-OLD_SECONDS = 10.0  # of a status: then the program does not run
 
 
 def view(
@@ -32,7 +29,8 @@ def view(
         return f"{workdir}: no status yet (a distributed program writes it)", None
     now = time.time() if now is None else now
     age = now - content["time"]
-    state = "running" if age < OLD_SECONDS else f"not running for {_duration(age)}"
+    old = age >= status.OLD_SECONDS
+    state = f"not running for {_duration(age)}" if old else "running"
     lines = [f"{workdir}: {state}", *_steps(workdir, content, before)]
     for i, shard in enumerate(content["replay"]):
         lines.append(f"{f'replay/{i}':15s}{_replay(shard)}")
@@ -54,8 +52,7 @@ def _steps(
             rate = (counts.get(key, 0) - before["counts"].get(key, 0)) / seconds
             line += f"  ({rate:.1f}/s)"
         lines.append(line)
-    actors = sorted((pathlib.Path(workdir) / "logs").glob("actor_*"))
-    last = [run_logs.last_row(workdir, actor.name) for actor in actors]
+    last = [run_logs.last_row(workdir, a) for a in run_logs.actors(workdir)]
     returns = [row["episode_return"] for row in last if "episode_return" in row]
     if returns:
         lines.append(

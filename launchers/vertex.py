@@ -70,7 +70,9 @@ def launch(experiment: Experiment, num_actors: int, layout: Layout) -> None:
     import launchpad as lp
 
     from launchers import program
+    from launchers.coordinator import forget_earlier_program
 
+    forget_earlier_program(experiment.workdir)
     made = program.make_program(experiment, num_actors, layout)
     lp.launch(made, launch_type="vertex_ai", xm_resources=_resources(made.groups))
 

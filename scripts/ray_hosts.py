@@ -6,8 +6,8 @@ Each host is a network namespace with an address, a /tmp/ray and a work director
 own, on a bridge. The head runs the launcher and all nodes but the actors; the two
 others have room for one actor each. Once both act, the last host's link goes down. The
 others must act on; when its link is up and it has joined again, an actor must act there
-again and its logs must reach the head. Prints one JSON object last; exit code 1 if it
-fails.
+again and its logs must reach the head. That is done `--cuts` times. Prints one JSON
+object last; exit code 1 if it fails.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import tqdm
 from absl import flags
 
 from launchers import command
 
 _CUT_SECONDS = flags.DEFINE_float("cut_seconds", 60.0, "How long the link is down.")
+_CUTS = flags.DEFINE_integer("cuts", 1, "How often.", lower_bound=1)
 _PATIENCE = flags.DEFINE_float("patience", 600.0, "Seconds to wait for each change.")
 _KEEP = flags.DEFINE_bool("keep", False, "Keep the directory of logs.")
 _LAUNCHER = flags.DEFINE_string("launcher", None, "For the script itself.")
@@ -185,49 +187,72 @@ def _check(root: pathlib.Path, found: dict[str, Any]) -> None:
         return all(s and len(_rows(workdir, s[-1])) > 1 for s in starts)
 
     found["seconds_to_act"] = _until("actors act on both hosts", both_act)
-    far, near = _starts(workdir, "far")[-1], _starts(workdir, "near")[-1]
-    found["actor_steps_before_cut"] = _steps(workdir)
-
-    _link("far", "down")
-    begin, rows = time.monotonic(), len(_rows(workdir, near))
-    found["seconds_until_lost"] = _until(
-        "the launcher sees the loss",
-        lambda: f"host {_ip('far')} is lost" in (root / "launcher").read_text(),
-    )
-    time.sleep(max(0.0, _CUT_SECONDS.value - (time.monotonic() - begin)))
-    found["seconds_cut"] = round(time.monotonic() - begin, 1)
-    found["actor_steps_after_cut"] = _steps(workdir)
-    found["near_episodes_while_cut"] = len(_rows(workdir, near)) - rows
-
-    _link("far", "up")
-    try:
-        joined["far"].wait(30)
-        found["far_left_by_itself"] = True
-    except subprocess.TimeoutExpired:
-        found["far_left_by_itself"] = False
-    _end_all("far")
-    starts = len(_starts(workdir, "far"))
-    rows = len(_rows(workdir, far))
-    joined["far"] = _join("far", root)
-    found["seconds_until_back"] = _until(
-        "an actor acts on the host that joined again",
-        lambda: (
-            len(_starts(workdir, "far")) > starts and len(_rows(workdir, far)) > rows
-        ),
-    )
-    found["actor_steps_at_the_end"] = _steps(workdir)
+    near = _starts(workdir, "near")[-1]
+    for _ in tqdm.tqdm(range(_CUTS.value), unit="cut"):
+        cut: dict[str, Any] = {}
+        found["cuts"].append(cut)
+        joined["far"] = _cut_off(root, joined["far"], near, cut)
 
     launcher.send_signal(signal.SIGINT)
     begin = time.monotonic()
     launcher.wait(60)
     found["seconds_to_stop"] = round(time.monotonic() - begin, 1)
     found["stopped_by"] = (root / "launcher").read_text().splitlines()[-1]
+    found["actor_steps"] = _steps(workdir)
     checkpoints = list((workdir / "checkpoints" / "learner").glob("ckpt-*.index"))
     found["ok"] = (
-        found["near_episodes_while_cut"] > 0
+        all(cut["near_episodes"] > 0 for cut in found["cuts"])
         and found["stopped_by"] == "signal"
         and bool(checkpoints)
     )
+
+
+def _cut_off(
+    root: pathlib.Path, ray: subprocess.Popen, near: str, found: dict[str, Any]
+) -> subprocess.Popen:
+    """Takes the far host away for a while and lets it join again.
+
+    Args:
+      root: of all logs.
+      ray: of the far host.
+      near: the actor that must go on meanwhile.
+      found: what is measured, as it goes.
+
+    Returns:
+      The far host's new Ray.
+    """
+    workdir, launcher = root / "run", root / "launcher"
+    lost = f"host {_ip('far')} is lost"
+    far, losses = _starts(workdir, "far")[-1], launcher.read_text().count(lost)
+    found["actor_steps_before"] = _steps(workdir)
+    _link("far", "down")
+    begin, rows = time.monotonic(), len(_rows(workdir, near))
+    found["seconds_until_lost"] = _until(
+        "the launcher sees the loss",
+        lambda: launcher.read_text().count(lost) > losses,
+    )
+    time.sleep(max(0.0, _CUT_SECONDS.value - (time.monotonic() - begin)))
+    found["seconds_cut"] = round(time.monotonic() - begin, 1)
+    found["actor_steps_after"] = _steps(workdir)
+    found["near_episodes"] = len(_rows(workdir, near)) - rows
+
+    _link("far", "up")
+    try:
+        ray.wait(30)
+        found["far_left_by_itself"] = True
+    except subprocess.TimeoutExpired:
+        found["far_left_by_itself"] = False
+    _end_all("far")
+    starts = len(_starts(workdir, "far"))
+    rows = len(_rows(workdir, far))
+    joined = _join("far", root)
+    found["seconds_until_back"] = _until(
+        "an actor acts on the host that joined again",
+        lambda: (
+            len(_starts(workdir, "far")) > starts and len(_rows(workdir, far)) > rows
+        ),
+    )
+    return joined
 
 
 def _launch(workdir: str) -> None:
@@ -267,7 +292,7 @@ def main(argv: Sequence[str]) -> None:
     # Else it would leave the namespaces behind.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     root = pathlib.Path(tempfile.mkdtemp(prefix="ray_hosts_"))
-    found: dict[str, Any] = {"ok": False}
+    found: dict[str, Any] = {"ok": False, "cuts": []}
     try:
         with _network():
             _check(root, found)

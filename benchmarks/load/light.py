@@ -33,6 +33,7 @@ class Settings:
     fetches: bool = True  # whether the actors fetch variables
     processes: int = 2  # of light actors
     threads: int = 8  # in each
+    actors_per_process: int = 1  # of real actors
     seed: int = 0
 
 

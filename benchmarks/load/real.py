@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
+from concurrent import futures
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 import courier
 import reverb
@@ -18,6 +19,14 @@ from environments import wrappers
 from launchers import experiment
 
 _PROGRESS_SECONDS = 0.5
+_TELL_SECONDS = 0.1
+
+
+class Done(NamedTuple):
+    """Of one process so far."""
+
+    steps: tuple[int, ...]  # of each actor
+    fetches: int
 
 
 def measure(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
@@ -39,64 +48,78 @@ def measure(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
             settings.update_seconds,
         )
         ports = program.replay_port, program.cacher_port
+        parts = light_actors.split(
+            settings.actors, -(-settings.actors // settings.actors_per_process)
+        )
         actors = [
-            start(f"actor_{i}", _act, *node, i, *ports) for i in range(settings.actors)
+            start(f"actor_{i}", _act, *node, indices, *ports)
+            for i, indices in enumerate(parts)
         ]
-        for actor in tqdm.tqdm(actors, desc="starting", unit="actor"):
+        for actor in tqdm.tqdm(actors, desc="starting", unit="process"):
             actor.receive("ready")
         client = reverb.Client(f"localhost:{program.replay_port}")
         nodes = [*program.nodes, *actors]
         with usage.Watch({made.name: made.pid for made in nodes}) as watch:
-            done = [_newest(actor, (0, 0)) for actor in actors]
+            done = [actor.receive("done") for actor in actors]
             before, inserted = list(done), servers.inserts(client).completed
             begin = time.monotonic()
             with tqdm.tqdm(
-                desc=f"{len(actors)} real actors", unit="step", total=None
+                desc=f"{settings.actors} real actors", unit="step", total=None
             ) as bar:
                 while (elapsed := time.monotonic() - begin) < settings.seconds:
                     time.sleep(min(_PROGRESS_SECONDS, settings.seconds - elapsed))
                     done = [_newest(*pair) for pair in zip(actors, done, strict=True)]
-                    bar.update(sum(_since(before, done, 0)) - bar.n)
+                    bar.update(sum(_steps_since(before, done)) - bar.n)
             elapsed = time.monotonic() - begin
             inserted = servers.inserts(client).completed - inserted
         connected = usage.connections(program.replay_port)
-    each = _since(before, done, 0)
+    each = _steps_since(before, done)
+    fetches = sum(
+        now.fetches - then.fetches for now, then in zip(done, before, strict=True)
+    )
     used = usage.summarise(watch.samples)
     return {
         "actors": settings.actors,
+        "actors_per_process": settings.actors_per_process,
         "seconds": elapsed,
         "steps_per_second": sum(each) / elapsed,
         "steps_per_second_of_slowest": min(each) / elapsed,
         "inserts_per_second": inserted / elapsed,
-        "fetches_per_second": sum(_since(before, done, 1)) / elapsed,
+        "fetches_per_second": fetches / elapsed,
         "replay_connections": connected,
         "nodes": {name: found._asdict() for name, found in used.items()},
         "settings": dataclasses.asdict(settings),
     }
 
 
-def _newest(actor: processes.Node, done: tuple[int, int]) -> tuple[int, int]:
-    """The steps and fetches that it told last."""
+def _newest(actor: processes.Node, done: Done) -> Done:
+    """What it told last."""
     while (message := actor.poll()) is not None:
         done = message[1]
     return done
 
 
-def _since(
-    before: Sequence[tuple[int, int]], now: Sequence[tuple[int, int]], what: int
-) -> list[int]:
-    return [b[what] - a[what] for a, b in zip(before, now, strict=True)]
+def _steps_since(before: Sequence[Done], now: Sequence[Done]) -> list[int]:
+    """Of every actor."""
+    return [
+        b - a
+        for then, newest in zip(before, now, strict=True)
+        for a, b in zip(then.steps, newest.steps, strict=True)
+    ]
 
 
 def _act(
     pipe: Connection,
     agent: str,
     seed: int,
-    index: int,
+    indices: range,
     replay_port: int,
     cacher_port: int,
 ) -> None:
-    """A node: acts until its parent is gone; tells its steps and fetches."""
+    """A node: acts until its parent is gone; tells every actor's steps, and fetches.
+
+    As a program's actor node: each actor in a thread, the policy's calls shared.
+    """
     setup.one_thread()
     builder = setup.make_builder(agent, seed)
     policy = builder.make_policy(
@@ -105,25 +128,39 @@ def _act(
     source = light_actors.TimedSource(
         courier.Client(f"localhost:{cacher_port}"), light_actors.Measurements()
     )
-    actor = builder.make_actor(
+    client = reverb.Client(f"localhost:{replay_port}")
+    actors = builder.make_actors(
         policy,
-        experiment.derive_seed(seed, "actor", index),
-        builder.make_adder(reverb.Client(f"localhost:{replay_port}")),
+        experiment.derive_seed(seed, "actor", indices[0]),
+        [builder.make_adder(client) for _ in indices],
         source,
     )
-    environment = setup.make_environment(
-        experiment.derive_seed(seed, "environment", index)
-    )
-    steps = 0
-    while not pipe.poll():
-        timestep = environment.reset()
-        actor.observe_first(timestep)
-        while not timestep.last() and not pipe.poll():
-            action = actor.select_action(timestep.observation)
-            timestep = environment.step(action)
-            actor.observe(action, timestep)
-            actor.update()
-            steps += 1
-            if steps == 1:  # It has compiled.
-                pipe.send(("ready", None))
-            pipe.send(("done", (steps, source.fetches)))
+    steps = [0] * len(indices)
+
+    def act(row: int) -> None:
+        environment = setup.make_environment(
+            experiment.derive_seed(seed, "environment", indices[row])
+        )
+        actor = actors[row]
+        while True:
+            timestep = environment.reset()
+            actor.observe_first(timestep)
+            while not timestep.last():
+                action = actor.select_action(timestep.observation)
+                timestep = environment.step(action)
+                actor.observe(action, timestep)
+                actor.update()
+                steps[row] += 1
+
+    with futures.ThreadPoolExecutor(len(indices)) as pool:
+        acting = [pool.submit(act, row) for row in range(len(indices))]
+        told = "done"
+        while not pipe.poll(_TELL_SECONDS):
+            for ended in acting:
+                if ended.done():
+                    ended.result()
+            if told == "done" and all(steps):  # They have compiled.
+                told = "ready"
+                pipe.send((told, None))
+            pipe.send(("done", Done(tuple(steps), source.fetches)))
+        raise EOFError  # The threads end with the process.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launchers import files
@@ -22,10 +22,14 @@ def runs(out: pathlib.Path, *kinds: str) -> list[dict[str, Any]]:
     ]
 
 
-def real_row(run: Mapping[str, Any]) -> dict[str, Any]:
-    """One number of real actors, in short."""
-    names = ("actors", "steps_per_second", "inserts_per_second", "seconds")
-    return {name: run[name] for name in names}
+def real_rows(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each number of real actors in short, beside one actor where that was measured."""
+    names = ("actors", "actors_per_process", "steps_per_second", "seconds")
+    rows = [{name: run[name] for name in names} for run in found]
+    for one in [row["steps_per_second"] for row in rows if row["actors"] == 1]:
+        for row in rows:
+            row["times_one_actor"] = row["steps_per_second"] / one
+    return rows
 
 
 def tell(result: Mapping[str, Any], indent: str = "") -> None:
@@ -59,8 +63,16 @@ def draw(out: pathlib.Path) -> None:
     figure = figures.make(11.0, 3.2)
     steps, latencies, memory = figure.subplots(1, 3)
     found = sorted(runs(out, "real"), key=lambda run: run["actors"])
-    counts = [run["actors"] for run in found]
-    steps.plot(counts, [run["steps_per_second"] for run in found], "o-")
+    for together in sorted({run["actors_per_process"] for run in found}):
+        mine = [run for run in found if run["actors_per_process"] == together]
+        steps.plot(
+            [run["actors"] for run in mine],
+            [run["steps_per_second"] for run in mine],
+            "o-",
+            label=f"{together} a process",
+        )
+    if found:
+        steps.legend(fontsize="small")
     steps.set(
         title="Real actors on this machine",
         xlabel="actors",

@@ -12,7 +12,8 @@ import launchpad as lp
 import ray
 from absl import flags
 
-from launchers import program, run_logs, stopping
+from launchers import program, run_logs, status, stopping
+from launchers.coordinator import forget_earlier_program
 from launchers.experiment import Experiment, RunConfig
 from launchers.layout import Layout
 from launchers.ray_launch import cluster, host, requests, resources
@@ -60,7 +61,7 @@ def run(
     first = make_program(num_actors)
     # A Ray of our own counts CPUs that are not there rather than leave actors out.
     cluster.connect(address, num_cpus=num_actors + 2)
-    stopping.forget_reason(workdir)
+    forget_earlier_program(workdir)
     requests.clear(workdir)
     try:
         if needs is None:
@@ -116,7 +117,9 @@ class _Every:
             self._resize()
         if time.monotonic() - self._told >= self._experiment.budget.log_seconds:
             self._told = time.monotonic()
-            self._report(self._progress.line())
+            workdir = self._experiment.workdir
+            for line in (self._progress.line(), *status.warnings(workdir)):
+                self._report(line)
 
     def _resize(self) -> None:
         try:

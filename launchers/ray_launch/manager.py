@@ -11,7 +11,6 @@ their addresses are part of every node; the rest start as there is room for them
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pathlib
 import time
@@ -23,11 +22,11 @@ import cloudpickle
 import launchpad as lp
 import ray
 from launchpad.launch import serialization
-from launchpad.nodes import base
 
 from launchers import files
 from launchers.ray_launch import addresses, cluster, host, resources
 from launchers.ray_launch.collector import Collector
+from launchers.ray_launch.managed_node import ManagedNode
 from launchers.ray_launch.resources import RayResources
 from launchers.restarts import Failed, RestartPolicy, Restarts
 
@@ -35,34 +34,6 @@ _GRACE_SECONDS = 12.0  # between a stop and a kill
 _PLACE_SECONDS = 120.0  # for a host to join that has room for what all others need
 _TELL_SECONDS = 15.0  # until we say what is still waiting for room
 _CALLS = 5  # at a time: run, wait_for_stop_request, read_logs, stop, and one to spare
-
-
-@dataclasses.dataclass(eq=False)
-class _Node:
-    """A node and the process that it has, if any."""
-
-    group: str
-    index: int
-    node: base.Node
-    serves: bool
-    needs: RayResources
-    phase: str = "waiting"  # then placing, placed, running; ended
-    start_at: float = 0.0  # when waiting
-    since: float = 0.0  # in this phase
-    stop_by: float | None = None  # asked to stop, and killed then
-    process: Any = None  # Ray's handle
-    placed: host.Placed | None = None  # also of the life before
-
-    @property
-    def name(self) -> str:
-        return f"{self.group}/{self.index}"
-
-    @property
-    def logs_elsewhere(self) -> bool:
-        return self.placed is not None and not self.placed.shares
-
-    def enter(self, phase: str) -> None:
-        self.phase, self.since = phase, time.monotonic()
 
 
 class Manager:
@@ -94,8 +65,8 @@ class Manager:
         self._same_disk = same_disk
         self._collector = Collector(self._workdir, report)
         self._process = ray.remote(host.Host)
-        self._nodes: dict[str, _Node] = {}
-        self._calls: dict[Any, tuple[_Node, str]] = {}  # by Ray's reference
+        self._nodes: dict[str, ManagedNode] = {}
+        self._calls: dict[Any, tuple[ManagedNode, str]] = {}  # by Ray's reference
         self._bound = False
         self._failure: Failed | None = None
         self._stopping = False
@@ -142,9 +113,11 @@ class Manager:
                 if running is not None:
                     self._kill(running)
                 needs = resources.of_group(self._needs, group)
-                self._nodes[name] = _Node(group, i, node, name in now_serving, needs)
+                self._nodes[name] = ManagedNode(
+                    group, i, node, name in now_serving, needs
+                )
             elif running.placed is not None:
-                _bind(node, running.placed)
+                running.bind(node)
         for name in self._nodes.keys() - wanted.keys():
             self._stop(self._nodes[name])
 
@@ -212,7 +185,7 @@ class Manager:
                 self._report(f"{node.name} did not stop in time and was killed")
                 self._kill(node)
 
-    def _all(self) -> list[_Node]:
+    def _all(self) -> list[ManagedNode]:
         return list(self._nodes.values())
 
     def _start_waiting(self) -> None:
@@ -240,7 +213,7 @@ class Manager:
                 self._call(node, "run", cloudpickle.dumps(node.node))
                 self._call(node, "wait_for_stop_request")
 
-    def _call(self, node: _Node, method: str, *arguments: Any) -> None:
+    def _call(self, node: ManagedNode, method: str, *arguments: Any) -> None:
         self._calls[getattr(node.process, method).remote(*arguments)] = (node, method)
 
     def _answers(self, seconds: float) -> None:
@@ -266,7 +239,7 @@ class Manager:
             else:
                 self.stop()
 
-    def _on_placed(self, node: _Node, placed: host.Placed) -> None:
+    def _on_placed(self, node: ManagedNode, placed: host.Placed) -> None:
         node.placed = placed
         node.enter("placed")
         if not placed.shares:
@@ -276,9 +249,9 @@ class Manager:
                     f"{node.name} runs on {placed.ip}, which does not see the work "
                     f"directory {self._workdir}; put it on storage that both share"
                 )
-        _bind(node.node, placed)
+        node.bind(node.node)
 
-    def _on_end(self, node: _Node, error: str | None) -> None:
+    def _on_end(self, node: ManagedNode, error: str | None) -> None:
         now = time.monotonic()
         worked = now - node.since
         if node.logs_elsewhere:
@@ -290,7 +263,7 @@ class Manager:
             )
             self._again(node, delay, error)
 
-    def _died(self, node: _Node, error: BaseException) -> None:
+    def _died(self, node: ManagedNode, error: BaseException) -> None:
         had_host = node.phase == "running"
         self._kill(node)
         if node.stop_by is not None:
@@ -303,12 +276,12 @@ class Manager:
             delay = self._restarts.after_death(node.name, time.monotonic(), reason)
         self._again(node, delay, reason)
 
-    def _again(self, node: _Node, delay: float, reason: str) -> None:
+    def _again(self, node: ManagedNode, delay: float, reason: str) -> None:
         node.enter("waiting")
         node.start_at = time.monotonic() + delay
         self._report(f"{node.name}: {reason}; starts again in {delay:g} s")
 
-    def _stop(self, node: _Node) -> None:
+    def _stop(self, node: ManagedNode) -> None:
         if node.stop_by is not None:
             return
         node.stop_by = time.monotonic() + _GRACE_SECONDS
@@ -317,7 +290,7 @@ class Manager:
         else:
             self._kill(node)
 
-    def _kill(self, node: _Node) -> None:
+    def _kill(self, node: ManagedNode) -> None:
         """Gives up a node's process, if it has one; what it still says is not heard."""
         node.enter("ended")
         self._calls = {c: v for c, v in self._calls.items() if v[0] is not node}
@@ -354,8 +327,3 @@ class Manager:
                 f"no host has what {node.name} needs: {node.needs}; "
                 f"the cluster has {cluster.describe()}"
             )
-
-
-def _bind(node: base.Node, placed: host.Placed) -> None:
-    for address, port in zip(node.addresses, placed.ports, strict=True):
-        address.bind(addresses.HostAddressBuilder(placed.ip, port))

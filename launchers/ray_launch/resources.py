@@ -6,17 +6,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from launchers import groups
+
 SPREAD = "spread"
 PACK = "pack"
-
-# TensorFlow and BLAS read these before they start threads.
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "TF_NUM_INTEROP_THREADS": "1",
-}
-HIDE_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 
 # Of the resource that every Ray host has under its IP: enough for 10,000 nodes.
 _HOST_SHARE = 0.0001
@@ -114,21 +107,20 @@ def for_experiment(
         (h.ip for h in hosts if h.num_gpus >= 1), key=lambda ip: ip != launcher
     )
     centre = gpus[0] if gpus else launcher
-    small = RayResources(host=centre, env=HIDE_GPU)
-    if gpus:
-        learner = RayResources(num_cpus=1, num_gpus=1, host=centre)
-    else:
-        learner = RayResources(num_cpus=1, host=centre, env=HIDE_GPU)
-    one_thread = {**HIDE_GPU, **ONE_THREAD}
+
+    def of(group: str, **needs: Any) -> RayResources:
+        return RayResources(
+            env=groups.variables(group, gpu=needs.get("num_gpus", 0) > 0),
+            dispensable=groups.dispensable(group),
+            **needs,
+        )
+
     return {
-        "": small,
-        "replay": small,
-        "coordinator": small.at(launcher),
-        "learner": learner,
-        "evaluator": RayResources(host=centre, env=one_thread, dispensable=True),
-        "actor": RayResources(
-            num_cpus=1, placement=SPREAD, env=one_thread, dispensable=True
-        ),
+        "": of("", host=centre),
+        "coordinator": of("coordinator", host=launcher),
+        "learner": of("learner", num_cpus=1, num_gpus=min(1, len(gpus)), host=centre),
+        "evaluator": of("evaluator", host=centre),
+        "actor": of("actor", num_cpus=1, placement=SPREAD),
     }
 
 

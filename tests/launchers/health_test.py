@@ -121,7 +121,7 @@ def test_status_of_a_real_table_and_the_monitor(tmp_path):
 
     nodes = {"actor/3": _state([("the learner", 40.0)]), "learner": _state()}
     counts = {"actor_steps": 1200, "learner_steps": 30}
-    content = status.write(tmp_path, counts, nodes, [shard, None])
+    content = status.write(tmp_path, 60.0, counts, nodes, [shard, None])
     json.loads((tmp_path / "status.json").read_text())
     assert status.scalars(content)["nodes_waiting"] == 1.0
     logger = run_logs.make_logger(str(tmp_path), "actor_0", "actor_steps")
@@ -145,8 +145,11 @@ def test_last_row_reads_the_end(tmp_path):
         logger.write({"a": i, "b": 2 * i})
     assert run_logs.last_row(str(tmp_path), "x") == {"a": 1999.0, "b": 3998.0}
     with (tmp_path / "logs" / "x" / "logs.csv").open("a") as f:
-        f.write("5")  # half a row
-    assert run_logs.last_row(str(tmp_path), "x") == {}
+        f.write("2000,40")  # half a row
+    assert run_logs.last_row(str(tmp_path), "x") == {"a": 1999.0, "b": 3998.0}
+    rows = run_logs.last_rows(str(tmp_path), "x")
+    assert [row["a"] for row in rows] == list(range(2000 - len(rows), 2000))
+    assert 10 < len(rows) < 2000
 
 
 @pytest.mark.parametrize("value", [1.0, 2.0])

@@ -24,7 +24,7 @@ def _node(tmp_path, name, code):
     return processes.Node(name, [sys.executable, "-c", code], {}, tmp_path / name)
 
 
-def _run(nodes, dispensable=lambda name: False, after=None, then=None):
+def _run(nodes, dispensable=lambda group: False, after=None, then=None):
     """Waits for the processes; `then` is called in a thread `after` seconds."""
     lines = []
     running = processes.Processes(nodes, dispensable, lines.append, _QUICK)

@@ -10,7 +10,7 @@ import launchpad as lp
 import pytest
 from absl import flags, logging
 
-from launchers import run_logs
+from launchers import groups, run_logs
 from launchers.experiment import Budget
 from tests import fakes
 
@@ -86,7 +86,7 @@ def test_a_program_restarts_a_killed_node_and_stops(tmp_path):
     flags.FLAGS["verbosity"].parse("-1")
     cluster.connect(None)
     try:
-        needs = {"": resources.RayResources(env=resources.HIDE_GPU)}
+        needs = {"": resources.RayResources(env=groups.variables(""))}
         made = manager.Manager(str(tmp_path), needs, lines.append)
         made.reconcile(program)
         made.wait()

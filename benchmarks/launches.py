@@ -1,0 +1,146 @@
+"""Does the same experiment learn alike however it is launched?
+
+    python -m benchmarks.launches [--launches=single_process,local_mp,ray] [--seeds=3]
+
+One agent on one small task, the same configuration and seeds, as one process, as
+processes of this machine and on a Ray of its own. The distributed ones have
+`--num_actors` actors, whose episodes count together. What ties them is the replay
+table's limiter: as many learner steps an actor step as in one process.
+
+Every run is a CSV of returns in --out. Runs that are there are not made again, so the
+same command continues. The last line's JSON has, for each launch, the mean return of
+the whole run and of its last fifth, with 95 % intervals over the seeds.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+import multiprocessing
+import pathlib
+import shutil
+
+import numpy as np
+import tqdm
+from absl import flags
+from acme import specs
+
+from benchmarks import curves, small_tasks
+from launchers import agent_training, command, experiment, files, run_logs
+
+_LAUNCHES = flags.DEFINE_list(
+    "launches",
+    ["single_process", "local_mp", "ray"],
+    "How: single_process, local_mt, local_mp, test_mt or ray.",
+)
+_TASK = flags.DEFINE_string(
+    "task", "catch", "DOMAIN:TASK of dm_control, catch or two_modes."
+)
+_AGENT = flags.DEFINE_string(
+    "agent", "categorical", f"Agent: {', '.join(small_tasks.AGENTS)}."
+)
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of each launch.", lower_bound=1)
+_STEPS = flags.DEFINE_integer("steps", 20_000, "Actor steps a run.", lower_bound=1000)
+_NUM_ACTORS = flags.DEFINE_integer(
+    "num_actors", 2, "Actors of the distributed ones.", lower_bound=1
+)
+_OUT = flags.DEFINE_string("out", "runs/launches", "Directory of the results.")
+
+
+def make_experiment(
+    workdir: pathlib.Path, agent: str, task: str, seed: int, steps: int
+) -> experiment.Experiment:
+    """An agent on a small task; it evaluates nothing, episodes are what counts."""
+    environment = small_tasks.make_grouped(task, seed)
+    return experiment.Experiment(
+        workdir=str(workdir),
+        builder_factory=functools.partial(small_tasks.make_builder, agent, task),
+        environment_factory=functools.partial(small_tasks.make_grouped, task),
+        environment_spec=specs.make_environment_spec(environment),
+        seed=seed,
+        budget=experiment.Budget(max_actor_steps=steps, eval_episodes=0),
+    )
+
+
+def _train(
+    workdir: pathlib.Path,
+    agent: str,
+    task: str,
+    seed: int,
+    steps: int,
+    launch: str,
+    num_actors: int,
+) -> None:
+    """In a process of its own, with TensorFlow as a launcher finds it."""
+    made = make_experiment(workdir, agent, task, seed, steps)
+    agent_training.run(
+        made,
+        launch,
+        num_actors,
+        resumed=False,
+        report=lambda line: tqdm.tqdm.write(f"{workdir.name}: {line}"),
+    )
+
+
+def run(out: pathlib.Path, launch: str, seed: int) -> np.ndarray:
+    """Rows (actor steps, return) of a run, made now or read.
+
+    Raises:
+      RuntimeError: it failed.
+    """
+    agent, task, steps = _AGENT.value, _TASK.value, _STEPS.value
+    name = f"{task.replace(':', '_')}_{agent}_{launch}_{steps}_{seed}"
+    path, workdir = out / f"{name}.csv", out / "runs" / name
+    if not path.exists():
+        shutil.rmtree(workdir, ignore_errors=True)
+        process = multiprocessing.get_context("spawn").Process(
+            target=_train,
+            args=(workdir, agent, task, seed, steps, launch, _NUM_ACTORS.value),
+        )
+        process.start()
+        process.join()
+        if process.exitcode:
+            raise RuntimeError(f"{name} ended with {process.exitcode}; see {workdir}")
+        with files.aside(path) as aside, aside.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["actor_steps", "return"])
+            for row in run_logs.actor_rows(str(workdir)):
+                writer.writerow([int(row["actor_steps"]), row["episode_return"]])
+    return np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
+
+
+def main(argv: list[str]) -> None:
+    """Trains, draws and prints."""
+    del argv
+    task, steps, out = _TASK.value, _STEPS.value, pathlib.Path(_OUT.value)
+    with command.bad_input():
+        for launch in _LAUNCHES.value:
+            experiment.check_launch(launch)
+        if "vertex_ai" in _LAUNCHES.value:
+            raise ValueError("vertex_ai ends before its job does, and cannot be drawn")
+        if _AGENT.value not in small_tasks.AGENTS:
+            raise ValueError(
+                f"unknown agent {_AGENT.value!r}; valid: "
+                f"{', '.join(small_tasks.AGENTS)}"
+            )
+        small_tasks.make_environment(task, 0)
+        out.mkdir(parents=True, exist_ok=True)
+    runs: dict[str, list[np.ndarray]] = {launch: [] for launch in _LAUNCHES.value}
+    todo = [(launch, seed) for seed in range(_SEEDS.value) for launch in runs]
+    for launch, seed in tqdm.tqdm(todo, unit="run"):
+        runs[launch].append(run(out, launch, seed))
+    curves.draw(out / f"{task.replace(':', '_')}_launches.png", runs, steps, task)
+    result = {
+        "task": task,
+        "agent": _AGENT.value,
+        "steps": steps,
+        "num_actors": _NUM_ACTORS.value,
+        "whole_run": curves.summary(runs, steps, since=0.0),
+        "last_fifth": curves.summary(runs, steps),
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    command.run(main)

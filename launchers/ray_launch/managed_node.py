@@ -1,0 +1,48 @@
+"""A node of a Launchpad program as the manager knows it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+from launchpad.nodes import base
+
+from launchers.ray_launch import addresses, host
+from launchers.ray_launch.resources import RayResources
+
+
+@dataclasses.dataclass(eq=False)
+class ManagedNode:
+    """A node and the process that it has, if any."""
+
+    group: str
+    index: int
+    node: base.Node
+    serves: bool
+    needs: RayResources
+    phase: str = "waiting"  # then placing, placed, running; ended
+    start_at: float = 0.0  # when waiting
+    since: float = 0.0  # in this phase
+    stop_by: float | None = None  # asked to stop, and killed then
+    process: Any = None  # Ray's handle
+    placed: host.Placed | None = None  # also of the life before
+
+    @property
+    def name(self) -> str:
+        """GROUP/INDEX."""
+        return f"{self.group}/{self.index}"
+
+    @property
+    def logs_elsewhere(self) -> bool:
+        """Whether its host does not see the launcher's work directory."""
+        return self.placed is not None and not self.placed.shares
+
+    def enter(self, phase: str) -> None:
+        """Changes the phase."""
+        self.phase, self.since = phase, time.monotonic()
+
+    def bind(self, node: base.Node) -> None:
+        """Gives a node, this one or its equal, the addresses of this one's process."""
+        for address, port in zip(node.addresses, self.placed.ports, strict=True):
+            address.bind(addresses.HostAddressBuilder(self.placed.ip, port))
