@@ -16,8 +16,9 @@ Any of these together, in this order; each leaves its figures in --out.
   the table received, after a drain. `insert` and `fetch` latencies are those of
   `benchmarks.load.actors`: how long an actor is held up by `adder.add` where it creates
   an item, and how long variables take.
-- `--saturate`: the cost of an insert, a fetch and a batch to their servers, as CPU
-  seconds, because here the load shares the cores with what it loads.
+- `--saturate`: the cost of an insert, a batch, a fetch and a call of the coordinator to
+  their servers, as CPU seconds, because here the load shares the cores with what it
+  loads.
 - `--model_actors`: from these costs, what so many actors need and what is full first,
   and what the model says of every run that is in --out beside what was measured.
 
@@ -56,7 +57,10 @@ from launchers import command, experiment, files
 _REAL = flags.DEFINE_list("real_actors", [], "Numbers of real actors: 1,2,4,8.")
 _LIGHT = flags.DEFINE_integer("light_actors", None, "Number of light actors.")
 _TOGETHER = flags.DEFINE_integer(
-    "actors_per_process", 1, "Real actors that share a process.", lower_bound=1
+    "actors_per_process",
+    1,
+    "Real actors that share a process, measured or of the model.",
+    lower_bound=1,
 )
 _SATURATE = flags.DEFINE_bool("saturate", False, "Measure what operations cost.")
 _MODEL = flags.DEFINE_integer("model_actors", None, "Number of actors to plan for.")
@@ -248,6 +252,7 @@ def _saturate(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
     return {
         **saturation.measure_batches(settings, inputs),
         **saturation.measure_fetches(inputs, settings.seconds),
+        **saturation.measure_calls(inputs, settings.seconds / 2),
         **saturation.measure_inserts(settings, inputs),
         "settings": dataclasses.asdict(settings),
     }
@@ -268,6 +273,7 @@ def _model(out: pathlib.Path) -> dict[str, Any]:
     demand = capacity.Demand(
         actors=_MODEL.value,
         actor_rate=_ACTOR_RATE.value,
+        actors_per_process=_TOGETHER.value,
         update_period=_UPDATE_PERIOD.value or config.variable_update_period,
         samples_per_insert=config.samples_per_insert,
         learner_rate=_LEARNER_RATE.value,

@@ -67,7 +67,6 @@ class Snapshot(NamedTuple):
 
     variables: dict[str, Packed]  # by name
     fetched_at: float  # time.monotonic
-    learner_steps: float | None  # made before the fetch, if there is a counter
 
 
 class VariableCacher:
@@ -78,7 +77,6 @@ class VariableCacher:
         source: core.VariableSource | courier.Client,
         names: Sequence[str] = NAMES,
         update_seconds: float = 1.0,
-        counter: Any = None,
         stopped: Callable[[], bool] = lambda: False,
     ):
         """Fetches nothing yet; `poll` does.
@@ -87,7 +85,6 @@ class VariableCacher:
           source: the learner, or another cacher.
           names: of the variables that are kept.
           update_seconds: from the end of a fetch to the next.
-          counter: whose `get_counts()` has `learner_steps`; None for none.
           stopped: whether the program is stopping, which ends a caller's wait.
 
         Raises:
@@ -100,7 +97,6 @@ class VariableCacher:
         self._connect = _connector(source)
         self._names = list(names)
         self._update_seconds = update_seconds
-        self._counter = counter
         self._stopped = stopped
         self._snapshot: Snapshot | None = None
         self._arrived = threading.Event()
@@ -134,15 +130,12 @@ class VariableCacher:
 
         Returns:
           `fetches` and `failures` of them so far; once there are variables, their
-          `age_seconds` and, with a counter, the `learner_steps` that had been made when
-          they were asked for.
+          `age_seconds`.
         """
         found = {"fetches": self._fetches, "failures": self._failures}
         snapshot = self._snapshot
         if snapshot is not None:
             found["age_seconds"] = time.monotonic() - snapshot.fetched_at
-            if snapshot.learner_steps is not None:
-                found["learner_steps"] = snapshot.learner_steps
         return found
 
     def poll(self, stop: threading.Event) -> None:
@@ -165,12 +158,9 @@ class VariableCacher:
                 pause, backoff = backoff, min(2 * backoff, _MAX_BACKOFF_SECONDS)
 
     def _fetch(self, source: core.VariableSource) -> None:
-        steps = None
-        if self._counter is not None:
-            steps = self._counter.get_counts().get("learner_steps", 0)
         found = [Packed(variables) for variables in source.get_variables(self._names)]
         self._snapshot = Snapshot(
-            dict(zip(self._names, found, strict=True)), time.monotonic(), steps
+            dict(zip(self._names, found, strict=True)), time.monotonic()
         )
         self._fetches += 1
         self._arrived.set()
@@ -182,17 +172,15 @@ class CacherNode:
     def __init__(
         self,
         source: Any,
-        counter: Any = None,
+        coordinator: Any = None,
         names: Sequence[str] = NAMES,
         update_seconds: float = 1.0,
         name: str = "cacher",
     ):
-        """See `VariableCacher`; `counter` is the coordinator, which hears of `name`."""
+        """See `VariableCacher`; the coordinator hears of `name`."""
         self._stop = nodes.enter_node()
-        Health(name, counter, self._stop)
-        self._cacher = VariableCacher(
-            source, names, update_seconds, counter, self._stop.is_set
-        )
+        Health(name, coordinator, self._stop)
+        self._cacher = VariableCacher(source, names, update_seconds, self._stop.is_set)
 
     def get_variables(self, names: Sequence[str]) -> list[Any]:
         """The learner's, as last fetched."""

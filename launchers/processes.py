@@ -139,16 +139,17 @@ class Processes:
             self._stop.set()
 
     def _delay(self, node: Node, code: int, now: float) -> float:
+        worked = now - node.began
         if code < 0:
             reason = f"killed by {signal.Signals(-code).name}"
-            delay = self._restarts.after_death(node.name, now, reason)
+            delay = self._restarts.after_death(node.name, now, reason, worked)
         else:
             reason = node.last_exception() or f"it exited with code {code}"
             delay = self._restarts.after_exception(
                 node.name,
                 now,
                 reason,
-                now - node.began,
+                worked,
                 self._dispensable(node.name.split("/")[0]),
             )
         self._report(

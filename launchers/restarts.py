@@ -14,7 +14,7 @@ class Failed(RuntimeError):
 class RestartPolicy:
     """The limits; all in seconds but the first."""
 
-    limit: int = 5  # restarts of one node within the window
+    limit: int = 10  # restarts of one node within the window
     window: float = 600.0
     first_delay: float = 1.0  # doubles with every restart in the window
     longest_delay: float = 30.0
@@ -25,7 +25,8 @@ class RestartPolicy:
 class Restarts:
     """Decides for each node that is gone; remembers the last losses.
 
-    - A process that died (killed, out of memory) is started again, within the limit.
+    - A process that died (killed, out of memory) is started again, within the limit;
+      of one that had worked for a while the count begins anew.
     - An exception ends the program, because a restart would repeat it. Unless another
       node was lost shortly before, whose clients may fail; or the node is of a group
       where one failure does not matter and it had worked for a while.
@@ -39,12 +40,23 @@ class Restarts:
         )
         self._losses: dict[str, float] = {}  # the last of each node
 
-    def after_death(self, name: str, now: float, reason: str) -> float:
+    def after_death(self, name: str, now: float, reason: str, worked: float) -> float:
         """Seconds to wait before the node is started again.
+
+        Args:
+          name: of the node.
+          now: any clock, s.
+          reason: how it died.
+          worked: seconds from its start until then.
 
         Raises:
           Failed: too many restarts.
         """
+        if worked >= self._policy.settled:
+            self._times[name].clear()
+        return self._count(name, now, reason)
+
+    def _count(self, name: str, now: float, reason: str) -> float:
         policy, times = self._policy, self._times[name]
         self._losses[name] = now
         while times and now - times[0] > policy.window:
@@ -80,7 +92,7 @@ class Restarts:
         )
         if not aftermath and not (dispensable and worked >= self._policy.settled):
             raise Failed(f"{name}: {reason}")
-        delay = self.after_death(name, now, reason)
+        delay = self._count(name, now, reason)
         # Exceptions are results here: they excuse no others.
         del self._losses[name]
         return delay

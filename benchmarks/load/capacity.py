@@ -1,11 +1,12 @@
 """What a program of N actors needs, from what operations cost: pure arithmetic.
 
 An operation costs the CPU seconds that it takes its server. Rates follow from the
-actors: an item every `steps_per_insert` steps, a fetch every `update_period` steps; the
-learner takes batches at its own rate, or as many as `samples_per_insert` allows. What
-servers use idle is added. A server is full at `full` of the cores it can use: a cacher
-one (Python's interpreter lock), a replay shard and the learner's data set as many as
-they are given.
+actors: an item every `steps_per_insert` steps, a fetch every `update_period` steps, a
+call to the coordinator every episode and every beat of a process; the learner takes
+batches at its own rate, or as many as `samples_per_insert` allows. What servers use
+idle is added. A server is full at `full` of the cores it can use: a cacher and the
+coordinator one (Python's interpreter lock), a replay shard and the learner's data set
+as many as they are given.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
+
+from launchers import health
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Costs:
     batch_cpu: float  # seconds of the replay server a batch
     learner_batch_cpu: float  # seconds of the learner's data set a batch
     fetch_cpu: float  # seconds of the cacher a fetch
+    call_cpu: float  # seconds of the coordinator a call
     replay_idle: float  # cores
     cacher_idle: float  # cores
     steps_per_insert: float
@@ -52,6 +56,7 @@ class Costs:
             "batch_cpu": "batches_server_cpu_seconds",
             "learner_batch_cpu": "batches_learner_cpu_seconds",
             "fetch_cpu": "fetches_server_cpu_seconds",
+            "call_cpu": "calls_server_cpu_seconds",
             "replay_idle": "replay_idle_cpu",
             "cacher_idle": "cacher_idle_cpu",
             "item_memory_bytes": "replay_bytes_per_item",
@@ -70,6 +75,8 @@ class Demand:
 
     actors: int
     actor_rate: float = 20.0  # steps a second of one; real time
+    actors_per_process: int = 1
+    episode_steps: int = 400
     update_period: int = 400  # steps between an actor's fetches
     samples_per_insert: float = 32.0  # 0: the learner takes what it can
     learner_rate: float = 10.0  # batches a second at most
@@ -96,6 +103,7 @@ class Rates:
     inserts: float
     fetches: float
     batches: float
+    calls: float = 0.0
 
 
 def rates(costs: Costs, demand: Demand) -> Rates:
@@ -106,7 +114,13 @@ def rates(costs: Costs, demand: Demand) -> Rates:
     if demand.samples_per_insert:
         paid = inserts * demand.samples_per_insert / costs.batch_size
         batches = min(batches, paid)
-    return Rates(inserts, steps / demand.update_period, batches)
+    beats = demand.actors / demand.actors_per_process / health.BEAT_SECONDS
+    return Rates(
+        inserts,
+        fetches=steps / demand.update_period,
+        batches=batches,
+        calls=steps / demand.episode_steps + beats,
+    )
 
 
 def replay_cpu(costs: Costs, found: Rates) -> float:
@@ -121,6 +135,11 @@ def replay_cpu(costs: Costs, found: Rates) -> float:
 def cacher_cpu(costs: Costs, found: Rates) -> float:
     """Cores that one cacher would need for all of it."""
     return costs.cacher_idle + found.fetches * costs.fetch_cpu
+
+
+def coordinator_cpu(costs: Costs, found: Rates) -> float:
+    """Cores that the coordinator needs."""
+    return found.calls * costs.call_cpu
 
 
 def servers_needed(load: float, idle: float, cores: float) -> int:
@@ -139,10 +158,10 @@ def plan(costs: Costs, demand: Demand) -> dict[str, Any]:
     """What the program needs, and what is full first.
 
     Returns:
-      By name: rates, servers, cores, bytes a second, bytes of memory; of each part that
-      there is one of (a replay shard, a cacher, the learner's data set, a machine's
-      network in front of one replay shard) the number of actors at which it is full
-      (None: never), and which is first.
+      By name: rates, servers, cores, bytes a second, bytes of memory; of each part
+      that there is one of (a replay shard, a cacher, the coordinator, the learner's
+      data set, a machine's network in front of one replay shard) the number of actors
+      at which it is full (None: never), and which is first.
     """
     found = rates(costs, demand)
     full = demand.full
@@ -159,6 +178,9 @@ def plan(costs: Costs, demand: Demand) -> dict[str, Any]:
             demand, costs, lambda r: replay_cpu(costs, r), full * demand.shard_cores
         ),
         "cacher": _actors_until(demand, costs, lambda r: cacher_cpu(costs, r), full),
+        "coordinator": _actors_until(
+            demand, costs, lambda r: coordinator_cpu(costs, r), full
+        ),
         "learner_data": _actors_until(
             demand,
             costs,
@@ -181,6 +203,7 @@ def plan(costs: Costs, demand: Demand) -> dict[str, Any]:
         "samples_per_insert": found.batches * costs.batch_size / found.inserts,
         "replay_cpu": replay,
         "cacher_cpu": cacher,
+        "coordinator_cpu": coordinator_cpu(costs, found),
         "learner_data_cpu": found.batches * costs.learner_batch_cpu,
         "replay_shards": shards,
         "cachers": cachers,

@@ -1,4 +1,4 @@
-"""How much can one replay server, one cacher and one learner's data set do?
+"""How much can one replay server, cacher, coordinator and learner's data set do?
 
 Each is driven as hard as this machine can, alone. Where load generator and server share
 the cores, the rate that is seen is not the server's limit; so the server's CPU seconds
@@ -19,8 +19,9 @@ import tqdm
 
 from benchmarks.load import actors as light_actors
 from benchmarks.load import light, processes, relay, servers, setup, usage
+from launchers import health
 
-_FETCHING_THREADS = 4
+_CALLING_THREADS = 4
 _IDLE_SECONDS = 15.0  # CPU is counted in steps of 10 ms
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s"
 _PREFILL_BATCHES = 2  # in the table before batches are taken
@@ -93,6 +94,14 @@ def measure_fetches(inputs: light.Inputs, seconds: float) -> dict[str, Any]:
         "cacher_idle_cpu": idle,
         "variables_bytes": sum(value.nbytes for value in inputs.variables),
     }
+
+
+def measure_calls(inputs: light.Inputs, seconds: float) -> dict[str, Any]:
+    """Counts and beats in turn, without pause: what a call costs the coordinator."""
+    with processes.running(inputs.logs) as start:
+        server = start("coordinator", servers.coordinator, str(inputs.logs))
+        driven = _drive(start("caller", _call, server.receive("port")), server, seconds)
+    return _per_operation("calls", driven)
 
 
 def measure_batches(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
@@ -199,10 +208,27 @@ def _fetch(pipe: Connection, port: int) -> None:
     """A node that fetches variables in some threads without pause."""
     clients = [
         courier.Client(f"{light_actors.loopback(i)}:{port}")
-        for i in range(_FETCHING_THREADS)
+        for i in range(_CALLING_THREADS)
     ]
     _between_go_and_stop(
         pipe, [lambda c=client: c.get_variables(["policy"]) for client in clients]
+    )
+
+
+def _call(pipe: Connection, port: int) -> None:
+    """A node that tells steps and its health, as actors do, in some threads."""
+    clients = [
+        courier.Client(f"{light_actors.loopback(i)}:{port}")
+        for i in range(_CALLING_THREADS)
+    ]
+    state = health.Health("", None, threading.Event()).state()
+
+    def call(i: int) -> None:
+        clients[i].increment(actor_steps=400, actor_episodes=1)
+        clients[i].beat(f"actor/{i}", state)
+
+    _between_go_and_stop(
+        pipe, [lambda i=i: call(i) for i in range(len(clients))], calls=2
     )
 
 
@@ -214,11 +240,11 @@ def _sample(pipe: Connection, agent: str, seed: int, address: str) -> None:
 
 
 def _between_go_and_stop(
-    pipe: Connection, functions: Sequence[Callable[[], object]]
+    pipe: Connection, functions: Sequence[Callable[[], object]], calls: int = 1
 ) -> None:
     """Calls each in a thread of its own, again and again.
 
-    Sends ("done", (calls, seconds)).
+    Sends ("done", (operations, seconds)); each function makes `calls` of them.
 
     Raises:
       Exception: the first that one of them raised.
@@ -252,5 +278,5 @@ def _between_go_and_stop(
         thread.join()
     if errors:
         raise errors[0]
-    pipe.send(("done", (sum(counts), time.monotonic() - begin)))
+    pipe.send(("done", (calls * sum(counts), time.monotonic() - begin)))
     pipe.recv()

@@ -1,4 +1,4 @@
-"""The benchmark's servers, each a node: replay, cacher, a stand-in for the learner."""
+"""The benchmark's servers, each a node; the learner is a stand-in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import reverb
 from agents.mpo.builder import TABLE
 from benchmarks.load import processes, setup
 from environments import wrappers
-from launchers import cacher
+from launchers import acting, cacher, health
 
 
 class Inserts(NamedTuple):
@@ -61,6 +61,17 @@ def cache(pipe: Connection, learner_port: int, update_seconds: float) -> None:
     with cacher.Served(made) as served:
         pipe.send(("port", served.port))
         processes.wait_for_end(pipe)
+
+
+def coordinator(pipe: Connection, directory: str) -> None:
+    """Counts and hears how nodes are, as a program's does; sends its port."""
+    counter, register = acting.PersistentCounter(directory), health.Register()
+    server = courier.Server()
+    server.Bind("increment", counter.increment)
+    server.Bind("beat", register.beat)
+    server.Start()
+    pipe.send(("port", server.port))
+    processes.wait_for_end(pipe)
 
 
 class Program(NamedTuple):

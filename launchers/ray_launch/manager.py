@@ -264,16 +264,17 @@ class Manager:
             self._again(node, delay, error)
 
     def _died(self, node: ManagedNode, error: BaseException) -> None:
-        had_host = node.phase == "running"
+        now, had_host = time.monotonic(), node.phase == "running"
+        worked = now - node.since if had_host else 0.0
         self._kill(node)
         if node.stop_by is not None:
             return
         if had_host and cluster.lost(node.placed.host_id):
             reason = f"host {node.placed.ip} is lost"
-            delay = self._restarts.after_host_lost(node.name, time.monotonic())
+            delay = self._restarts.after_host_lost(node.name, now)
         else:
             reason = cluster.reason(error)
-            delay = self._restarts.after_death(node.name, time.monotonic(), reason)
+            delay = self._restarts.after_death(node.name, now, reason, worked)
         self._again(node, delay, reason)
 
     def _again(self, node: ManagedNode, delay: float, reason: str) -> None:

@@ -31,9 +31,6 @@ class _Learner:
             len(names)
         )
 
-    def get_counts(self):
-        return {"learner_steps": 7.0}
-
 
 def _serve(learner, port):
     server = courier.Server(port=port)
@@ -66,7 +63,7 @@ def port():
 def test_serves_what_the_learner_has_and_keeps_up(port):
     learner = _Learner()
     server = _serve(learner, port)
-    made = cacher.VariableCacher(_client(port), update_seconds=_PERIOD, counter=learner)
+    made = cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
     with cacher.Served(made) as served:
         client = _client(served.port)
         ((matrix, scalar),) = client.get_variables(["policy"])
@@ -76,7 +73,6 @@ def test_serves_what_the_learner_has_and_keeps_up(port):
         found = client.statistics()
         assert found["fetches"] >= 4 and found["failures"] == 0
         assert 0 <= found["age_seconds"] < 10
-        assert found["learner_steps"] == 7.0
     _stop(server)
 
 
@@ -222,8 +218,7 @@ class _Actor:
 
     def run(self):
         _until(lambda: self._source.get_variables(["policy"])[0][1] >= 3)
-        statistics = self._source.statistics()
-        np.savetxt(self._found, [statistics["learner_steps"]])
+        np.savetxt(self._found, [self._source.statistics()["fetches"]])
 
 
 class _Case(absltest.TestCase):
@@ -233,7 +228,7 @@ class _Case(absltest.TestCase):
 
 @pytest.mark.timeout(300, method="thread")
 def test_as_a_node_of_a_program(tmp_path):
-    """As launchers.program wires it: handles of the learner and the counter."""
+    """As launchers.program wires it: handles of the learner and the coordinator."""
     if not flags.FLAGS.is_parsed():
         flags.FLAGS(["test"])
     found = tmp_path / "found"
@@ -250,4 +245,4 @@ def test_as_a_node_of_a_program(tmp_path):
     manager = lp.launch(program, launch_type="test_mt", test_case=case)
     manager.wait(["actor"])
     case.doCleanups()
-    assert np.loadtxt(found) == 7.0
+    assert np.loadtxt(found) >= 3

@@ -8,7 +8,7 @@ import courier
 import pytest
 import reverb
 
-from launchers import health, run_logs, status, status_view
+from launchers import coordinator, health, run_logs, status, status_view
 
 
 def _state(waits=(), age=0.5):
@@ -136,6 +136,19 @@ def test_status_of_a_real_table_and_the_monitor(tmp_path):
     later, _ = status_view.view(str(tmp_path), now=content["time"] + 90)
     assert "not running for 1 min 30 s" in later
     assert "no status yet" in status_view.view(str(tmp_path / "none"))[0]
+
+
+def test_warnings_are_of_the_program_that_runs(tmp_path):
+    assert status.warnings(str(tmp_path)) == []
+    nodes = {"actor/3": _state([("the learner", 40.0)])}
+    content = status.write(tmp_path, 60.0, {}, nodes, [])
+    told = ["warning: actor/3 has waited 40 s on the learner"]
+    assert status.warnings(str(tmp_path)) == told
+    old = {**content, "time": content["time"] - 60.0}
+    (tmp_path / "status.json").write_text(json.dumps(old))
+    assert status.warnings(str(tmp_path)) == []
+    coordinator.forget_earlier_program(str(tmp_path))
+    assert not (tmp_path / "status.json").exists()
 
 
 def test_last_row_reads_the_end(tmp_path):

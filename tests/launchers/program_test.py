@@ -1,6 +1,12 @@
 """The distributed program on a tiny task: it learns, stops, resumes, fails loudly."""
 
+import contextlib
 import dataclasses
+import os
+import pathlib
+import signal
+import threading
+import time
 
 import launchpad as lp
 import numpy as np
@@ -9,7 +15,7 @@ from absl import flags
 from absl.testing import absltest
 
 from agents.mpo.adder import Stopped
-from launchers import acting, agent_training, program, run_logs
+from launchers import acting, agent_training, program, run_logs, status, stopping
 from launchers.experiment import Budget
 from launchers.layout import Layout
 from tests import fakes
@@ -75,6 +81,19 @@ def test_learns_as_threads(tmp_path):
     assert list(checkpoint.glob("ckpt-*.index"))
 
 
+def test_a_coordinator_that_was_killed_keeps_the_seconds(tmp_path):
+    budget = Budget(max_actor_steps=None, run_seconds=1003.0, eval_episodes=0)
+    experiment = fakes.make_experiment(tmp_path, budget=budget)
+    status.write(tmp_path, 1000.0, {}, {}, [])  # by the one before
+    case, begin = _Case(), time.monotonic()
+    made = program.make_program(experiment, num_actors=1)
+    lp.launch(made, launch_type="test_mt", test_case=case).wait(["coordinator"])
+    case.doCleanups()
+    assert time.monotonic() - begin < 200
+    assert stopping.take_reason(str(tmp_path)) == "run_seconds"
+    assert status.read(str(tmp_path))["seconds"] > 1000.0
+
+
 def test_no_actor():
     with pytest.raises(ValueError, match="actors_per_process must be at least 1"):
         Layout(actors_per_process=0)
@@ -101,6 +120,57 @@ def test_processes_stop_and_resume(tmp_path):
     rows = run_logs.read_rows(str(tmp_path), "learner")
     steps = [row["learner_steps"] for row in rows]
     assert steps == sorted(steps)  # the count went on, it did not start again
+
+
+def _process_of(node):
+    """A child of ours whose output goes to this node's file; None if there is none."""
+    for task in pathlib.Path("/proc/self/task").iterdir():
+        for pid in (task / "children").read_text().split():
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{pid}/fd/1").endswith(f"logs/output/{node}"):
+                    return int(pid)
+    return None
+
+
+@pytest.mark.slow
+def test_any_node_may_be_killed(tmp_path):
+    """Each once, in one run, which must go on to its budget and learn."""
+    budget = Budget(
+        max_actor_steps=6000,
+        eval_episodes=0,
+        log_seconds=2,
+        checkpoint_minutes=1 / 60,
+    )
+    experiment = fakes.make_experiment(tmp_path, seed=1, budget=budget)
+    layout = Layout(cachers=1, replay_shards=2)
+    names = list(program.make_program(experiment, 2, layout).groups)
+    lines, killed = [], []
+
+    def kill():
+        rng = np.random.default_rng(0)
+        for name in rng.permutation(names):
+            while not (pid := _process_of(f"{name}/0")):
+                time.sleep(0.1)
+            steps = _count(tmp_path)
+            while _count(tmp_path) < steps + 100:  # the program works
+                time.sleep(0.1)
+            os.kill(pid, signal.SIGKILL)
+            killed.append(name)
+
+    threading.Thread(target=kill, daemon=True).start()
+    reason = program.run(experiment, 2, "local_mp", lines.append, layout)
+    assert reason == "max_actor_steps"
+    assert sorted(killed) == sorted(names), lines
+    for name in names:
+        assert any(f"warning: {name}/0 is gone (killed" in line for line in lines)
+    assert np.mean(_returns(tmp_path)[-30:]) > 5.3
+    rows = run_logs.read_rows(str(tmp_path), "learner")
+    assert rows[-1]["learner_steps"] > 200 and np.isfinite(rows[-1]["loss_critic"])
+
+
+def _count(workdir):
+    rows = [run_logs.last_row(str(workdir), a) for a in run_logs.actors(str(workdir))]
+    return max((row.get("actor_steps", 0) for row in rows), default=0)
 
 
 def _failing_environment(seed):

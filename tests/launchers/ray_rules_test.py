@@ -50,24 +50,41 @@ def test_nodes_that_others_use_are_known():
 
 def test_restarts_back_off_and_end():
     rules = restarts.Restarts(restarts.RestartPolicy(limit=3, longest_delay=3.0))
-    delays = [rules.after_death("actor/1", now, "killed") for now in (0.0, 10.0, 20.0)]
+    delays = [_died(rules, "actor/1", now) for now in (0.0, 10.0, 20.0)]
     assert delays == [1.0, 2.0, 3.0]
-    assert rules.after_death("actor/2", 25.0, "killed") == 1.0  # counted apart
+    assert _died(rules, "actor/2", 25.0) == 1.0  # counted apart
     with pytest.raises(restarts.Failed, match="actor/1 failed 4 times.*out of memory"):
-        rules.after_death("actor/1", 30.0, "out of memory")
+        rules.after_death("actor/1", 30.0, "out of memory", worked=5.0)
+
+
+def _died(rules, name, now, worked=5.0):
+    return rules.after_death(name, now, "killed", worked)
+
+
+def test_a_node_that_had_worked_may_be_killed_as_often_as_it_likes():
+    rules = restarts.Restarts(restarts.RestartPolicy(limit=2, settled=20.0))
+    assert [_died(rules, "a", 25.0 * i, worked=20.0) for i in range(9)] == [1.0] * 9
+    assert _died(rules, "a", 230.0) == 2.0
+    with pytest.raises(restarts.Failed, match="a failed 3 times"):
+        _died(rules, "a", 235.0)
+    # Exceptions are counted all the same: they repeat themselves.
+    for i, delay in enumerate((1.0, 2.0)):
+        assert rules.after_exception("b", 25.0 * i, "", 20.0, True) == delay
+    with pytest.raises(restarts.Failed, match="b failed 3 times"):
+        rules.after_exception("b", 75.0, "", 20.0, True)
 
 
 def test_restarts_are_forgotten_after_the_window():
     rules = restarts.Restarts(restarts.RestartPolicy(limit=1, window=600.0))
-    assert rules.after_death("learner/0", 0.0, "killed") == 1.0
-    assert rules.after_death("learner/0", 600.1, "killed") == 1.0
+    assert _died(rules, "learner/0", 0.0) == 1.0
+    assert _died(rules, "learner/0", 600.1) == 1.0
 
 
 def test_a_lost_host_counts_for_no_node():
     rules = restarts.Restarts(restarts.RestartPolicy(limit=1))
     for now in range(5):
         rules.after_host_lost("actor/1", float(now))
-    assert rules.after_death("actor/1", 6.0, "killed") == 1.0
+    assert _died(rules, "actor/1", 6.0) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -84,7 +101,7 @@ def test_a_lost_host_counts_for_no_node():
 def test_an_exception_ends_the_program_unless(worked, dispensable, loss, ends):
     rules = restarts.Restarts()
     if loss:
-        rules.after_death(loss[0], loss[1], "killed")
+        _died(rules, *loss)
     if ends:
         with pytest.raises(restarts.Failed, match="^actor/1: KeyError: 'x'$"):
             rules.after_exception(
@@ -121,10 +138,13 @@ def test_the_learner_has_the_gpu_and_its_neighbours_go_with_it():
     needs = resources.for_experiment(_hosts(a=0, b=2), launcher="a")
     assert needs["learner"].num_gpus == 1
     assert "CUDA_VISIBLE_DEVICES" not in needs["learner"].env
-    hosts = {group: need.host for group, need in needs.items()}
-    assert hosts["learner"] == hosts["replay"] == hosts["evaluator"] == "b"
-    assert hosts["coordinator"] == "a"
-    assert hosts["actor"] is None
+    groups = ("learner", "replay", "evaluator", "coordinator", "actor")
+    hosts = [resources.of_group(needs, group).host for group in groups]
+    assert hosts == ["b", "b", "b", "a", None]
+    assert all(
+        resources.of_group(needs, group).env["CUDA_VISIBLE_DEVICES"] == ""
+        for group in groups[1:]
+    )
     assert resources.for_experiment(_hosts(a=1, b=2), "b")["learner"].host == "b"
 
 

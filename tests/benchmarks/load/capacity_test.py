@@ -11,6 +11,7 @@ COSTS = capacity.Costs(
     batch_cpu=0.1,
     learner_batch_cpu=0.2,
     fetch_cpu=4e-3,
+    call_cpu=5e-4,
     replay_idle=0.1,
     cacher_idle=0.05,
     steps_per_insert=5.0,
@@ -23,6 +24,8 @@ COSTS = capacity.Costs(
 DEMAND = capacity.Demand(
     actors=1500,
     actor_rate=20.0,
+    actors_per_process=5,
+    episode_steps=400,
     update_period=400,
     samples_per_insert=0.0,
     learner_rate=10.0,
@@ -35,7 +38,10 @@ DEMAND = capacity.Demand(
 
 
 def test_a_plan_by_hand():
-    """30,000 steps a second are 6000 inserts and 75 fetches; 10 batches at most."""
+    """30,000 steps a second are 6000 inserts and 75 fetches; 10 batches at most.
+
+    And 75 episodes' calls; 300 processes of 5 beat every 2 s, which are 150 more.
+    """
     found = capacity.plan(COSTS, DEMAND)
     expected = {
         "inserts_per_second": 6000.0,
@@ -44,6 +50,8 @@ def test_a_plan_by_hand():
         "samples_per_insert": 10 * 500 / 6000,
         "replay_cpu": 0.1 + 6.0 + 1.0,
         "cacher_cpu": 0.05 + 0.3,
+        "calls_per_second": 225.0,
+        "coordinator_cpu": 0.1125,
         "learner_data_cpu": 2.0,
         "network_inserts_bytes_per_second": 36e6,
         "network_batches_bytes_per_second": 40e6,
@@ -65,6 +73,8 @@ def test_what_is_full_first():
     assert found["replay_shard_full_at_actors"] == pytest.approx(225, abs=1)
     # 0.05 + n / 20 * 0.004 is 0.5 at 2250.
     assert found["cacher_full_at_actors"] == pytest.approx(2250, abs=1)
+    # n (1 / 20 + 1 / 10) calls of 0.5 ms are 0.5 at 6666.
+    assert found["coordinator_full_at_actors"] == pytest.approx(6666, abs=1)
     # 10 batches a second, 2 of its 2 cores, however many actors.
     assert found["learner_data_full_at_actors"] is None
     # 40e6 + 24e3 n is 5e8 at 19,166.
@@ -116,6 +126,7 @@ def test_costs_are_read_from_the_measurement():
         "batches_server_cpu_seconds": 0.1,
         "batches_learner_cpu_seconds": 0.2,
         "fetches_server_cpu_seconds": 4e-3,
+        "calls_server_cpu_seconds": 5e-4,
         "replay_idle_cpu": 0.1,
         "cacher_idle_cpu": 0.05,
         "replay_bytes_per_item": 7e3,
