@@ -82,7 +82,7 @@ _RECORD = flags.DEFINE_integer(
     lower_bound=0,
 )
 _REPLAY_SIZE = flags.DEFINE_integer(
-    "replay_size", 20_000, "Sequences that replay holds.", lower_bound=1
+    "replay_size", 10_000, "Sequences that replay holds.", lower_bound=1
 )
 _UPDATE_PERIOD = flags.DEFINE_integer(
     "update_period", None, "Steps between an actor's fetches; by default the agent's."

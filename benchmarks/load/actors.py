@@ -290,6 +290,7 @@ class Stepper:
 def run(pipe: Connection, load: Load) -> None:
     """A node: connects, says so, steps between "go" and "stop", drains, reports."""
     setup.one_thread()
+    setup.return_memory()
     builder = setup.make_builder(load.agent, load.seed)
     # One copy for all actors of a process: what is measured is that they arrive.
     variables = [tf.Variable(value) for value in load.variables]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 
 import dm_env
@@ -12,11 +13,25 @@ from agents.rl_agents import AGENTS
 from benchmarks import untrained
 from environments import wrappers
 
+_M_MMAP_THRESHOLD = -3  # of mallopt; glibc's malloc.h
+_LARGE_BYTES = 64 * 1024
+
 
 def one_thread() -> None:
     """Keeps TensorFlow to one thread, as actors do; before it is used."""
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def return_memory() -> None:
+    """Lets large blocks of this process go back to the system when they are freed.
+
+    glibc keeps what threads have freed once it was large (its mmap threshold grows up
+    to 32 MB), in heaps of several threads each. A process of hundreds of actors, whose
+    variable clients have a thread each, would grow by megabytes an actor, which a real
+    one, a few threads, does not.
+    """
+    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def make_builder(agent: str, seed: int, replay_size: int | None = None) -> MPOBuilder:
