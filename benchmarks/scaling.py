@@ -110,9 +110,8 @@ _RESUME = flags.DEFINE_bool(
 _SEED = flags.DEFINE_integer("seed", 0, "Of weights and episodes.", lower_bound=0)
 
 _DEFAULT_ACTORS = 100
-_REAL_TIME = 20.0  # control steps a second
 _HELD_RATE = 400.0  # steps a second that one core holds, both sides of it
-_PUSHING_ACTORS = 8  # that insert without pause
+_PUSHING_ACTORS = 300  # at full load each of them is about a real-time actor
 
 
 def main(argv: list[str]) -> None:
@@ -200,7 +199,7 @@ def _settings() -> light.Settings:
     return light.Settings(
         agent=_AGENT.value,
         actors=actors,
-        steps_per_second=_RATE.value or min(_REAL_TIME * actors, _HELD_RATE),
+        steps_per_second=_RATE.value or min(setup.REAL_TIME * actors, _HELD_RATE),
         seconds=_SECONDS.value,
         replay_size=_REPLAY_SIZE.value,
         update_period=_UPDATE_PERIOD.value

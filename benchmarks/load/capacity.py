@@ -1,6 +1,8 @@
 """What a program of N actors needs, from what operations cost: pure arithmetic.
 
-An operation costs the CPU seconds that it takes its server. Rates follow from the
+An operation costs the CPU seconds that it takes its server. An insert costs less the
+more of them come, as the server finds several when it wakes: its cost is measured at
+some rates and interpolated between them, on logarithmic scales. Rates follow from the
 actors: an item every `steps_per_insert` steps, a fetch every `update_period` steps, a
 call to the coordinator every episode and every beat of a process; the learner takes
 batches at its own rate, or as many as `samples_per_insert` allows. What servers use
@@ -16,6 +18,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from launchers import health
 
 
@@ -23,7 +27,8 @@ from launchers import health
 class Costs:
     """Measured: see `benchmarks.load.saturation`."""
 
-    insert_cpu: float  # seconds of the replay server an item
+    # (inserts a second, seconds of the replay server an item), by rising rates.
+    insert_costs: tuple[tuple[float, float], ...]
     batch_cpu: float  # seconds of the replay server a batch
     learner_batch_cpu: float  # seconds of the learner's data set a batch
     fetch_cpu: float  # seconds of the cacher a fetch
@@ -41,8 +46,20 @@ class Costs:
         """Raises ValueError for a cost that is missing or negative."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if value is None or not value >= 0:
+            if field.name == "insert_costs":
+                measured = bool(value) and np.all(np.asarray(value) > 0)
+            else:
+                measured = value is not None and value >= 0
+            if not measured:
                 raise ValueError(f"{field.name} was not measured: {value}")
+
+    def insert_cpu(self, rate: float) -> float:
+        """Seconds of the replay server an item, at so many a second.
+
+        Under the lowest and over the highest rate measured it is the cost there.
+        """
+        rates, costs = np.log(np.asarray(self.insert_costs)).T
+        return float(np.exp(np.interp(np.log(max(rate, 1e-9)), rates, costs)))
 
     @classmethod
     def from_saturation(cls, found: Mapping[str, Any]) -> Costs:
@@ -52,7 +69,6 @@ class Costs:
           ValueError: one is missing.
         """
         names = {
-            "insert_cpu": "inserts_server_cpu_seconds",
             "batch_cpu": "batches_server_cpu_seconds",
             "learner_batch_cpu": "batches_learner_cpu_seconds",
             "fetch_cpu": "fetches_server_cpu_seconds",
@@ -61,12 +77,12 @@ class Costs:
             "cacher_idle": "cacher_idle_cpu",
             "item_memory_bytes": "replay_bytes_per_item",
         }
-        return cls(
-            **{
-                field.name: found.get(names.get(field.name, field.name))
-                for field in dataclasses.fields(cls)
-            }
-        )
+        values = {
+            field.name: found.get(names.get(field.name, field.name))
+            for field in dataclasses.fields(cls)
+        }
+        values["insert_costs"] = tuple(map(tuple, values["insert_costs"] or ()))
+        return cls(**values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +143,7 @@ def replay_cpu(costs: Costs, found: Rates) -> float:
     """Cores that one replay server would need for all of it."""
     return (
         costs.replay_idle
-        + found.inserts * costs.insert_cpu
+        + found.inserts * costs.insert_cpu(found.inserts)
         + found.batches * costs.batch_cpu
     )
 

@@ -7,6 +7,7 @@ an operation are what counts, and from them the rate that one core of it would h
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from benchmarks.load import light, processes, relay, servers, setup, usage
 from launchers import health
 
 _CALLING_THREADS = 4
+_SPACED_ACTORS = (5, 50)  # at which inserts are measured beside full load
 _IDLE_SECONDS = 15.0  # CPU is counted in steps of 10 ms
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s"
 _PREFILL_BATCHES = 2  # in the table before batches are taken
@@ -54,12 +56,22 @@ def _per_operation(name: str, driven: Driven, idle: float = 0.0) -> dict[str, An
 
 
 def measure_inserts(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
-    """A few actors without pause: what an insert costs the replay server.
+    """Actors at some rates, at last without pause: what an insert costs the server.
 
     The memory of an item is the server's growth over those that stayed, so
     `settings.replay_size` should be more than what is inserted.
     """
+    insert_costs = []
+    for actors in _SPACED_ACTORS:
+        slow = dataclasses.replace(
+            settings,
+            actors=actors,
+            steps_per_second=actors * setup.REAL_TIME,
+            seconds=settings.seconds / 2,
+        )
+        insert_costs.append(_insert_cost(light.measure(slow, inputs).result))
     run = light.measure(settings, inputs)
+    insert_costs.append(_insert_cost(run.result))
     result, nodes = run.result, run.result["nodes"]
     seconds = result["seconds"]
     inserted = round(result["inserts_per_second"] * seconds)
@@ -70,6 +82,7 @@ def measure_inserts(settings: light.Settings, inputs: light.Inputs) -> dict[str,
     )
     return {
         **_per_operation("inserts", driven),
+        "insert_costs": sorted(insert_costs),
         "inserts_lost": result["lost"],
         "steps_actor_cpu_seconds": actors * seconds / max(1, result["steps"]),
         "steps_per_insert": result["steps"] / max(1, inserted),
@@ -78,6 +91,12 @@ def measure_inserts(settings: light.Settings, inputs: light.Inputs) -> dict[str,
         * (memory[-1] - memory[0])
         / max(1, min(inserted, settings.replay_size)),
     }
+
+
+def _insert_cost(result: dict[str, Any]) -> tuple[float, float]:
+    """Inserts a second, and CPU seconds of the replay server for each."""
+    rate = result["inserts_per_second"]
+    return rate, result["nodes"]["replay"]["cpu"] / max(rate, 1e-9)
 
 
 def measure_fetches(inputs: light.Inputs, seconds: float) -> dict[str, Any]:

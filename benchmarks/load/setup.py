@@ -13,6 +13,7 @@ from agents.rl_agents import AGENTS
 from benchmarks import untrained
 from environments import wrappers
 
+REAL_TIME = 20.0  # control steps a second of an actor
 _M_MMAP_THRESHOLD = -3  # of mallopt; glibc's malloc.h
 _LARGE_BYTES = 64 * 1024
 

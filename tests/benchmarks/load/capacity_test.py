@@ -7,7 +7,7 @@ import pytest
 from benchmarks.load import capacity
 
 COSTS = capacity.Costs(
-    insert_cpu=1e-3,
+    insert_costs=((100.0, 1e-3),),
     batch_cpu=0.1,
     learner_batch_cpu=0.2,
     fetch_cpu=4e-3,
@@ -82,6 +82,19 @@ def test_what_is_full_first():
     assert found["full_first"] == "replay_shard"
 
 
+def test_an_insert_costs_less_the_more_there_are():
+    costs = dataclasses.replace(COSTS, insert_costs=((10.0, 8e-4), (1000.0, 2e-4)))
+    # Half-way between the rates, on a logarithmic scale, are 4e-4.
+    expected = {1.0: 8e-4, 10.0: 8e-4, 100.0: 4e-4, 1000.0: 2e-4, 1e5: 2e-4}
+    for rate, cost in expected.items():
+        assert costs.insert_cpu(rate) == pytest.approx(cost)
+    replay = capacity.replay_cpu(costs, capacity.Rates(100.0, 0.0, 0.0))
+    assert replay == pytest.approx(0.1 + 100 * 4e-4)
+    for bad in ((), ((10.0, 0.0),)):
+        with pytest.raises(ValueError, match="insert_costs was not measured"):
+            dataclasses.replace(COSTS, insert_costs=bad)
+
+
 def test_samples_per_insert_hold_the_learner_back():
     """10 actors insert 40 a second; at 5 samples each they pay for 0.4 batches."""
     demand = dataclasses.replace(DEMAND, actors=10, samples_per_insert=5.0)
@@ -122,7 +135,7 @@ def test_predicted_beside_measured():
 
 def test_costs_are_read_from_the_measurement():
     names = {
-        "inserts_server_cpu_seconds": 1e-3,
+        "insert_costs": [[100.0, 1e-3]],
         "batches_server_cpu_seconds": 0.1,
         "batches_learner_cpu_seconds": 0.2,
         "fetches_server_cpu_seconds": 4e-3,
