@@ -85,7 +85,10 @@ _REPLAY_SIZE = flags.DEFINE_integer(
     "replay_size", 10_000, "Sequences that replay holds.", lower_bound=1
 )
 _UPDATE_PERIOD = flags.DEFINE_integer(
-    "update_period", None, "Steps between an actor's fetches; by default the agent's."
+    "update_period",
+    None,
+    "Steps between an actor's fetches; by default the agent's.",
+    upper_bound=100_000,  # a light actor steps through two of them when it connects
 )
 _UPDATE_SECONDS = flags.DEFINE_float(
     "update_seconds", 1.0, "Between the cacher's fetches from the learner."

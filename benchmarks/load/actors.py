@@ -36,7 +36,7 @@ from benchmarks.load import setup
 from benchmarks.load.episodes import Episode
 
 _REPORT_SECONDS = 1.0
-_MOST_UPDATES = 100_000  # before the clock
+_WAIT_SECONDS = 0.001
 _MAX_ERRORS = 5  # that are told in full
 _LOOPBACKS = 254 * 254  # of them, from 127.0.1.1
 
@@ -192,9 +192,7 @@ class LightActor:
             self._variable_client = variable_utils.VariableClient(
                 self._source, {"policy": variables}, load.update_period
             )
-            self._variable_client.update_and_wait()
-            for _ in range(self._rng.integers(min(load.update_period, _MOST_UPDATES))):
-                self._variable_client.update()
+            self._fetch_first(load.update_period)
         self._begin_episode()
         self._t = int(self._rng.integers(self._episode.steps))
         self._adder.add_first(self._episode.timestep(self._t, first=True))
@@ -202,6 +200,19 @@ class LightActor:
         for _ in range(self._rng.integers(*warm_up)):
             self.step()
         self.steps = 0
+
+    def _fetch_first(self, update_period: int) -> None:
+        """Fetches as ever after, so that the client's thread is there; then some steps.
+
+        Raises what the fetch raised.
+        """
+        for _ in range(update_period):
+            self._variable_client.update()
+        while not self._source.fetches:
+            time.sleep(_WAIT_SECONDS)
+            self._variable_client.update()
+        for _ in range(1 + self._rng.integers(update_period)):
+            self._variable_client.update()
 
     @property
     def items(self) -> int:

@@ -48,7 +48,9 @@ def tell(result: Mapping[str, Any], indent: str = "") -> None:
             print(f"{indent}{name:{44 - len(indent)}s}{_short(value)}")
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def _line(row: Mapping[str, Any] | Sequence[Any]) -> str:
+    if not isinstance(row, Mapping):
+        return ", ".join(map(_short, row))
     return ", ".join(f"{name} {_short(value)}" for name, value in row.items())
 
 
