@@ -7,10 +7,10 @@ skills, kills one node after another with SIGKILL while the program works, and w
 until it is steady again: the node runs, actors act and the learner learns.
 
 For each fault: the seconds until then; how many actor steps went by meanwhile (others
-go on); what is gone: how far the counts of actor steps, learner steps and replay items
-fell back, and the steps of the episode that a killed actor was in, from the time since
-its last one and its rate. A row a try is in faults.csv in --out; the last line is one
-JSON object.
+go on); what is gone: how far the counts of actor steps, learner steps and a killed
+shard's items fell back, as the status that is written every 2 s has them, and the steps
+of the episode that a killed actor was in, from the time since its last one and its
+rate. A row a try is in faults.csv in --out; the last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -56,7 +56,6 @@ _SETTINGS = {
     "max_actor_steps": 0,
     "run_seconds": 36000,
 }
-_COUNTED = ("actor_steps", "learner_steps", "items")
 _LIMIT_SECONDS = 300.0
 _PAUSE_SECONDS = (8.0, 20.0)  # of steady work before a kill
 _POLL_SECONDS = 0.2
@@ -90,20 +89,22 @@ class _Run:
         return None
 
     def state(self) -> Mapping[str, float]:
-        """Steps of actors and learner, and replay items; the last that were told."""
+        """Steps of actors and learner, and items of each shard, as told last."""
         found = status.read(str(self.workdir)) or {}
         counts = found.get("counts", {})
-        shards = [shard for shard in found.get("replay", []) if shard is not None]
+        shards = found.get("replay", [])
         state = {
             "time": found.get("time", 0.0),
             "actor_steps": counts.get("actor_steps", 0.0),
             "learner_steps": counts.get("learner_steps", 0.0),
-            "items": float(sum(shard["size"] for shard in shards)),
-            "shards": float(len(shards)),
+            **{
+                f"replay/{i}": float(shard["size"])
+                for i, shard in enumerate(shards)
+                if shard is not None
+            },
         }
-        if len(shards) == 2:  # else the items of one are missing
-            for key in _COUNTED:
-                self.lowest[key] = min(self.lowest.get(key, np.inf), state[key])
+        for key, value in state.items() if found else ():
+            self.lowest[key] = min(self.lowest.get(key, np.inf), value)
         return state
 
     def steps_of_episode(self, node: str) -> float:
@@ -135,7 +136,7 @@ class _Run:
 
         def moved() -> bool:
             now = self.state()
-            return now["shards"] == 2 and all(
+            return {"replay/0", "replay/1"} <= now.keys() and all(
                 now[key] > before[key] for key in ("actor_steps", "learner_steps")
             )
 
@@ -167,7 +168,11 @@ def attempt(run: _Run, node: str) -> dict[str, float | str]:
         "seconds": time.monotonic() - begin,
         "actor_steps_meanwhile": after["actor_steps"] - before["actor_steps"],
         "episode_steps_lost": episode,
-        **{f"{key}_lost": before[key] - run.lowest[key] for key in _COUNTED},
+        **{
+            f"{key}_lost": before[key] - run.lowest[key]
+            for key in ("actor_steps", "learner_steps")
+        },
+        "items_lost": before[node] - run.lowest[node] if node in before else 0.0,
     }
 
 
