@@ -60,7 +60,8 @@ def measure(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
         client = reverb.Client(f"localhost:{program.replay_port}")
         nodes = [*program.nodes, *actors]
         with usage.Watch({made.name: made.pid for made in nodes}) as watch:
-            done = [actor.receive("done") for actor in actors]
+            # The first it told may be from before the last of them was ready.
+            done = [_newest(actor, actor.receive("done")) for actor in actors]
             before, inserted = list(done), servers.inserts(client).completed
             begin = time.monotonic()
             with tqdm.tqdm(
@@ -152,15 +153,13 @@ def _act(
                 actor.update()
                 steps[row] += 1
 
-    with futures.ThreadPoolExecutor(len(indices)) as pool:
-        acting = [pool.submit(act, row) for row in range(len(indices))]
-        told = "done"
-        while not pipe.poll(_TELL_SECONDS):
-            for ended in acting:
-                if ended.done():
-                    ended.result()
-            if told == "done" and all(steps):  # They have compiled.
-                told = "ready"
-                pipe.send((told, None))
-            pipe.send(("done", Done(tuple(steps), source.fetches)))
-        raise EOFError  # The threads end with the process.
+    pool = futures.ThreadPoolExecutor(len(indices))  # its threads end with the process
+    acting = [pool.submit(act, row) for row in range(len(indices))]
+    ready = False
+    while not pipe.poll(_TELL_SECONDS):
+        for failed in (actor for actor in acting if actor.done()):
+            failed.result()
+        if not ready and all(steps):  # They have compiled.
+            ready = True
+            pipe.send(("ready", None))
+        pipe.send(("done", Done(tuple(steps), source.fetches)))
