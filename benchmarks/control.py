@@ -19,7 +19,6 @@ same command continues. The figure and the last line's JSON are of all runs.
 
 from __future__ import annotations
 
-import csv
 import json
 import pathlib
 from collections.abc import Callable, Iterator
@@ -38,7 +37,7 @@ from acme.utils import loggers
 
 from agents.mpo.adder import InterruptibleClient
 from benchmarks import acme_mpo, curves, small_tasks
-from launchers import acting, command, files
+from launchers import acting, command
 
 _AGENTS = ("acme", *small_tasks.AGENTS)
 _TASK = flags.DEFINE_string(
@@ -63,7 +62,8 @@ def returns(
         server, actor = _acme(specs.make_environment_spec(environment), seed)
     else:
         environment = small_tasks.make_grouped(task, seed)
-        server, actor = _ours(agent, task, seed)
+        spec = specs.make_environment_spec(environment)
+        server, actor = _ours(agent, task, spec, seed)
     loop = EnvironmentLoop(environment, actor, logger=loggers.NoOpLogger())
     done = 0
     while done < steps:
@@ -92,9 +92,10 @@ def _learning(
     return acting.Hooked(actor, learn)
 
 
-def _ours(agent: str, task: str, seed: int) -> tuple[reverb.Server, core.Actor]:
-    builder = small_tasks.make_builder(agent, task)
-    spec = specs.make_environment_spec(small_tasks.make_grouped(task, seed))
+def _ours(
+    agent: str, task: str, spec: specs.EnvironmentSpec, seed: int
+) -> tuple[reverb.Server, core.Actor]:
+    builder = small_tasks.make_builder(agent, task, spec)
     server = reverb.Server(builder.make_replay_tables(spec, limit_rate=False))
     client = reverb.Client(f"localhost:{server.port}")
     networks = builder.make_networks(spec, seed)
@@ -156,11 +157,8 @@ def run(out: pathlib.Path, agent: str, task: str, steps: int, seed: int) -> np.n
                 rows.append((done, value))
                 bar.set_postfix({"return": f"{value:.0f}"}, refresh=False)
                 bar.update(done - bar.n)
-        with files.aside(path) as aside, open(aside, "w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["environment_steps", "return"])
-            writer.writerows(rows)
-    return np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
+        curves.write(path, ("environment_steps", "return"), rows)
+    return curves.read(path)
 
 
 def main(argv: list[str]) -> None:

@@ -76,17 +76,8 @@ class _Run:
         )
 
     def pid(self, node: str) -> int | None:
-        """The process whose output goes to this node's file."""
-        children = pathlib.Path(f"/proc/{self._launcher.pid}/task")
-        for task in children.iterdir():
-            for pid in (task / "children").read_text().split():
-                try:
-                    out = os.readlink(f"/proc/{pid}/fd/1")
-                except OSError:  # it has just ended
-                    continue
-                if out.endswith(f"logs/output/{node}"):
-                    return int(pid)
-        return None
+        """Of a node's process."""
+        return training.pid_of_node(self._launcher.pid, node)
 
     def state(self) -> Mapping[str, float]:
         """Steps of actors and learner, and items of each shard, as told last."""

@@ -9,14 +9,13 @@ import json
 import multiprocessing
 import os
 import pathlib
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from multiprocessing import connection
 
 import numpy as np
 import tqdm
 
+from datasets import workers
 from environments import scene
 from launchers import evaluation
 
@@ -51,7 +50,7 @@ class Setting:
 
 def _start_worker(setting: Setting) -> None:
     """Builds the environment and loads the agent, once a process."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    workers.end_with_parent()
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
     global _environment, _expert
@@ -62,12 +61,6 @@ def _start_worker(setting: Setting) -> None:
         object_set=setting.object_set, reward="dense", preset=setting.physics, seed=0
     )
     _expert = saved_model_expert.SavedModelExpert(setting.policy)
-
-
-def _end_with_parent() -> None:
-    """A pool's processes would wait for ever for a main process that was killed."""
-    connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
 
 
 def _episode(seed: int) -> dict[str, float | int]:

@@ -14,7 +14,6 @@ the whole run and of its last fifth, with 95 % intervals over the seeds.
 
 from __future__ import annotations
 
-import csv
 import functools
 import json
 import multiprocessing
@@ -27,7 +26,7 @@ from absl import flags
 from acme import specs
 
 from benchmarks import curves, small_tasks
-from launchers import agent_training, command, experiment, files, run_logs
+from launchers import agent_training, command, experiment, run_logs
 
 _LAUNCHES = flags.DEFINE_list(
     "launches",
@@ -52,34 +51,26 @@ def make_experiment(
     workdir: pathlib.Path, agent: str, task: str, seed: int, steps: int
 ) -> experiment.Experiment:
     """An agent on a small task; it evaluates nothing, episodes are what counts."""
-    environment = small_tasks.make_grouped(task, seed)
+    spec = specs.make_environment_spec(small_tasks.make_grouped(task, seed))
     return experiment.Experiment(
         workdir=str(workdir),
-        builder_factory=functools.partial(small_tasks.make_builder, agent, task),
+        builder_factory=functools.partial(small_tasks.make_builder, agent, task, spec),
         environment_factory=functools.partial(small_tasks.make_grouped, task),
-        environment_spec=specs.make_environment_spec(environment),
+        environment_spec=spec,
         seed=seed,
         budget=experiment.Budget(max_actor_steps=steps, eval_episodes=0),
     )
 
 
-def _train(
-    workdir: pathlib.Path,
-    agent: str,
-    task: str,
-    seed: int,
-    steps: int,
-    launch: str,
-    num_actors: int,
-) -> None:
+def _train(made: experiment.Experiment, launch: str, num_actors: int) -> None:
     """In a process of its own, with TensorFlow as a launcher finds it."""
-    made = make_experiment(workdir, agent, task, seed, steps)
+    name = pathlib.Path(made.workdir).name
     agent_training.run(
         made,
         launch,
         num_actors,
         resumed=False,
-        report=lambda line: tqdm.tqdm.write(f"{workdir.name}: {line}"),
+        report=lambda line: tqdm.tqdm.write(f"{name}: {line}"),
     )
 
 
@@ -96,18 +87,22 @@ def run(out: pathlib.Path, launch: str, seed: int) -> np.ndarray:
         shutil.rmtree(workdir, ignore_errors=True)
         process = multiprocessing.get_context("spawn").Process(
             target=_train,
-            args=(workdir, agent, task, seed, steps, launch, _NUM_ACTORS.value),
+            args=(
+                make_experiment(workdir, agent, task, seed, steps),
+                launch,
+                _NUM_ACTORS.value,
+            ),
         )
         process.start()
         process.join()
         if process.exitcode:
             raise RuntimeError(f"{name} ended with {process.exitcode}; see {workdir}")
-        with files.aside(path) as aside, aside.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["actor_steps", "return"])
-            for row in run_logs.actor_rows(str(workdir)):
-                writer.writerow([int(row["actor_steps"]), row["episode_return"]])
-    return np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
+        rows = (
+            (int(row["actor_steps"]), row["episode_return"])
+            for row in run_logs.actor_rows(str(workdir))
+        )
+        curves.write(path, ("actor_steps", "return"), rows)
+    return curves.read(path)
 
 
 def main(argv: list[str]) -> None:

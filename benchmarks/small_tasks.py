@@ -140,7 +140,7 @@ def make_grouped(task: str, seed: int) -> dm_env.Environment:
     return Grouped(make_environment(task, seed))
 
 
-def make_builder(agent: str, task: str) -> MPOBuilder:
+def make_builder(agent: str, task: str, spec: specs.EnvironmentSpec) -> MPOBuilder:
     """An agent of this repository, from scratch.
 
     Args:
@@ -148,13 +148,13 @@ def make_builder(agent: str, task: str) -> MPOBuilder:
         the centre of the action space; `mixture`, HeLMS-mix's over three new
         components.
       task: as `make_environment` takes it.
+      spec: of its grouped environment.
     """
     quick = task in TASKS
     common = {**_COMMON, **(_QUICK if quick else {})}
     sampled = {**common, **(_QUICK_BOUNDS if quick else {})}
     if agent == "ours":
         return GaussianMPOBuilder(GaussianMPOConfig(**sampled))
-    spec = specs.make_environment_spec(make_grouped(task, 0))
     if agent == "categorical":
         config = HelmsCatConfig(**common, eta_y=0.0)
         return HelmsCatBuilder(config, _Actions(spec))

@@ -1,7 +1,9 @@
-"""`launchers.train_agent` as a process, for benchmarks that watch or kill it."""
+"""`launchers.train_agent` as a process, and its nodes, to be watched or killed."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import pathlib
 import subprocess
 import sys
@@ -27,3 +29,20 @@ def start(
             stdout=output,
             stderr=subprocess.STDOUT,
         )
+
+
+def pid_of_node(launcher: int | str, node: str) -> int | None:
+    """The process of a node as `actor/0`, which --launch=local_mp started; None: gone.
+
+    It is the child whose output goes to the node's file.
+
+    Args:
+      launcher: pid of the launcher, or "self".
+      node: its name.
+    """
+    for task in pathlib.Path(f"/proc/{launcher}/task").iterdir():
+        for pid in (task / "children").read_text().split():
+            with contextlib.suppress(OSError):  # it has just ended
+                if os.readlink(f"/proc/{pid}/fd/1").endswith(f"logs/output/{node}"):
+                    return int(pid)
+    return None

@@ -15,7 +15,6 @@ last line's JSON are of all runs. With --draw nothing is run.
 from __future__ import annotations
 
 import collections
-import csv
 import json
 import os
 import pathlib
@@ -32,7 +31,7 @@ from absl import flags
 from agents import bundles
 from agents.rl_agents import AGENTS
 from benchmarks import curves, training
-from launchers import command, experiment, files, run_logs
+from launchers import command, experiment, run_logs
 
 _SKILLS = flags.DEFINE_list("skills", [], "Directories of the bundles, one a model.")
 _AGENT_NAMES = flags.DEFINE_list(
@@ -63,7 +62,6 @@ SETTINGS = {
     "critic_rnn_size": 0,
     "target_update_period": 25,
 }
-_FIELDS = ("actor_steps", "episode_return", "success")
 _POLL_SECONDS = 2.0
 
 
@@ -110,25 +108,16 @@ def _csv(agent: str, seed: int) -> pathlib.Path:
 def _complete(agent: str, seed: int) -> bool:
     """Whether a run has come as far as is asked; one that has not is continued."""
     path = _csv(agent, seed)
-    return path.exists() and _rows(path)[-1, 0] >= _STEPS.value
-
-
-def _rows(path: pathlib.Path) -> np.ndarray:
-    return np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
+    return path.exists() and curves.read(path)[-1, 0] >= _STEPS.value
 
 
 def _keep(agent: str, seed: int) -> None:
     """Writes the episodes of a run that has ended."""
-    with (
-        files.aside(_csv(agent, seed)) as aside,
-        aside.open("w", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(_FIELDS)
-        for row in run_logs.actor_rows(str(_workdir(agent, seed))):
-            writer.writerow(
-                [int(row[_FIELDS[0]]), round(row[_FIELDS[1]], 4), int(row[_FIELDS[2]])]
-            )
+    rows = (
+        (int(row["actor_steps"]), round(row["episode_return"], 4), int(row["success"]))
+        for row in run_logs.actor_rows(str(_workdir(agent, seed)))
+    )
+    curves.write(_csv(agent, seed), ("actor_steps", "episode_return", "success"), rows)
 
 
 def _run_all(paths: Mapping[str, str]) -> None:
@@ -187,7 +176,7 @@ def _results() -> tuple[dict[str, list[np.ndarray]], dict[str, list[np.ndarray]]
         for seed in range(_SEEDS.value):
             if not _csv(agent, seed).exists():
                 continue
-            rows = _rows(_csv(agent, seed))
+            rows = curves.read(_csv(agent, seed))
             returns.setdefault(agent, []).append(rows[:, [0, 1]])
             successes.setdefault(agent, []).append(rows[:, [0, 2]])
     return returns, successes

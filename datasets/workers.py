@@ -16,6 +16,7 @@ import os
 import pathlib
 import pickle
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import connection as mp_connection
@@ -188,6 +189,19 @@ def child_surroundings() -> Iterator[None]:
             else:
                 os.environ[name] = value
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def end_with_parent() -> None:
+    """Ends this process, a child of `multiprocessing`, at once when its parent is gone.
+
+    Nothing else would where the parent is killed and the child waits or computes.
+    """
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _start(number: int, work: Work, log: pathlib.Path) -> _Worker:

@@ -10,7 +10,6 @@ import contextlib
 import multiprocessing
 import os
 import pathlib
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -21,7 +20,6 @@ from datasets import workers
 
 _START_SECONDS = 600.0  # a machine may be busy with much else
 _JOIN_SECONDS = 5.0
-_LOOK_SECONDS = 2.0  # between looks at whether the benchmark still runs
 _PRELOAD = ["benchmarks.load.real", "benchmarks.load.saturation"]
 
 
@@ -51,7 +49,7 @@ class Node:
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
             target=_main,
-            args=(os.getpid(), theirs, self._log, function, args),
+            args=(theirs, self._log, function, args),
             name=name,
             daemon=True,
         )
@@ -143,21 +141,10 @@ def wait_for_end(pipe: Connection) -> None:
         pipe.recv()
 
 
-def _end_with(pid: int) -> None:
-    """Ends this process once that one is gone; it may be in a call that never ends."""
-    while pathlib.Path(f"/proc/{pid}").exists():
-        time.sleep(_LOOK_SECONDS)
-    os._exit(1)
-
-
 def _main(
-    launcher: int,
-    pipe: Connection,
-    log: pathlib.Path,
-    function: Callable[..., None],
-    args: Any,
+    pipe: Connection, log: pathlib.Path, function: Callable[..., None], args: Any
 ) -> None:
-    threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
+    workers.end_with_parent()
     with log.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -26,7 +26,9 @@ def real_rows(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Each number of real actors in short, beside one actor where that was measured."""
     names = ("actors", "actors_per_process", "steps_per_second", "seconds")
     rows = [{name: run[name] for name in names} for run in found]
-    for one in [row["steps_per_second"] for row in rows if row["actors"] == 1]:
+    alone = next((row for row in rows if row["actors"] == 1), None)
+    if alone is not None:
+        one = alone["steps_per_second"]
         for row in rows:
             row["times_one_actor"] = row["steps_per_second"] / one
     return rows

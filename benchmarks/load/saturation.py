@@ -223,23 +223,25 @@ def _drive(client: processes.Node, server: processes.Node, seconds: float) -> Dr
     return Driven(count, elapsed, *cpu)
 
 
-def _fetch(pipe: Connection, port: int) -> None:
-    """A node that fetches variables in some threads without pause."""
-    clients = [
+def _clients(port: int) -> list[courier.Client]:
+    """One for each calling thread, with a connection of its own."""
+    return [
         courier.Client(f"{light_actors.loopback(i)}:{port}")
         for i in range(_CALLING_THREADS)
     ]
+
+
+def _fetch(pipe: Connection, port: int) -> None:
+    """A node that fetches variables in some threads without pause."""
     _between_go_and_stop(
-        pipe, [lambda c=client: c.get_variables(["policy"]) for client in clients]
+        pipe,
+        [lambda c=client: c.get_variables(["policy"]) for client in _clients(port)],
     )
 
 
 def _call(pipe: Connection, port: int) -> None:
     """A node that tells steps and its health, as actors do, in some threads."""
-    clients = [
-        courier.Client(f"{light_actors.loopback(i)}:{port}")
-        for i in range(_CALLING_THREADS)
-    ]
+    clients = _clients(port)
     state = health.Health("", None, threading.Event()).state()
 
     def call(i: int) -> None:

@@ -10,9 +10,7 @@ from __future__ import annotations
 import concurrent.futures
 import logging
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import process
 from types import TracebackType
@@ -85,10 +83,4 @@ def _prepare() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # main handles it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    threading.Thread(target=_end_with_main, daemon=True).start()
-
-
-def _end_with_main() -> None:
-    """Where main is killed, nothing else would end its processes."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    workers.end_with_parent()

@@ -77,3 +77,10 @@ def test_transfer_draws_what_is_there(tmp_path):
     result = json.loads(done.stdout.strip().splitlines()[-1])
     assert result["mpo"]["return"] == 3.0 and result["success"]["mpo"]["return"] == 0.5
     assert (tmp_path / "transfer.png").exists()
+
+
+def test_a_curve_is_read_as_it_was_written(tmp_path):
+    path = tmp_path / "run.csv"
+    curves.write(path, ("steps", "return"), [(10, 0.5)])
+    assert path.read_text().splitlines() == ["steps,return", "10,0.5"]
+    np.testing.assert_array_equal(curves.read(path), [[10, 0.5]])

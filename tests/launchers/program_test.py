@@ -1,9 +1,7 @@
 """The distributed program on a tiny task: it learns, stops, resumes, fails loudly."""
 
-import contextlib
 import dataclasses
 import os
-import pathlib
 import signal
 import threading
 import time
@@ -15,6 +13,7 @@ from absl import flags
 from absl.testing import absltest
 
 from agents.mpo.adder import Stopped
+from benchmarks import training
 from launchers import acting, agent_training, program, run_logs, status, stopping
 from launchers.experiment import Budget
 from launchers.layout import Layout
@@ -122,16 +121,6 @@ def test_processes_stop_and_resume(tmp_path):
     assert steps == sorted(steps)  # the count went on, it did not start again
 
 
-def _process_of(node):
-    """A child of ours whose output goes to this node's file; None if there is none."""
-    for task in pathlib.Path("/proc/self/task").iterdir():
-        for pid in (task / "children").read_text().split():
-            with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/{pid}/fd/1").endswith(f"logs/output/{node}"):
-                    return int(pid)
-    return None
-
-
 @pytest.mark.slow
 def test_any_node_may_be_killed(tmp_path):
     """Each once, in one run, which must go on to its budget and learn."""
@@ -149,7 +138,7 @@ def test_any_node_may_be_killed(tmp_path):
     def kill():
         rng = np.random.default_rng(0)
         for name in rng.permutation(names):
-            while not (pid := _process_of(f"{name}/0")):
+            while not (pid := training.pid_of_node("self", f"{name}/0")):
                 time.sleep(0.1)
             steps = _count(tmp_path)
             while _count(tmp_path) < steps + 100:  # the program works
