@@ -2,7 +2,7 @@
 
     python -m benchmarks.scaling --real_actors=1,2,4,8
     python -m benchmarks.scaling --light_actors=1500 --seconds=600
-    python -m benchmarks.scaling --saturate
+    python -m benchmarks.scaling --saturate [--server_cores=0.1]
     python -m benchmarks.scaling --model_actors=1500 --actor_rate=20
 
 Any of these together, in this order; each leaves its figures in --out.
@@ -18,7 +18,7 @@ Any of these together, in this order; each leaves its figures in --out.
   an item, and how long variables take.
 - `--saturate`: the cost of an insert, a batch, a fetch and a call of the coordinator to
   their servers, as CPU seconds, because here the load shares the cores with what it
-  loads.
+  loads. With `--server_cores` each server is held to so many cores, and gets full.
 - `--model_actors`: from these costs, what so many actors need and what is full first,
   and what the model says of every run that is in --out beside what was measured.
 
@@ -43,6 +43,7 @@ from benchmarks.load import (
     capacity,
     episodes,
     light,
+    limits,
     processes,
     real,
     report,
@@ -71,6 +72,12 @@ _RATE = flags.DEFINE_float(
     None,
     "Of all light actors together. By default 20 each, real time, but 400 at most.",
 )
+_SERVER_CORES = flags.DEFINE_float(
+    "server_cores",
+    None,
+    "Hold replay, and with --saturate each server, to so many cores. It takes root.",
+    lower_bound=limits.LEAST_CORES,
+)
 _PROCESSES = flags.DEFINE_integer("processes", 2, "Of light actors.", lower_bound=1)
 _THREADS = flags.DEFINE_integer(
     "threads", 8, "That step the light actors of a process.", lower_bound=1
@@ -88,7 +95,7 @@ _UPDATE_PERIOD = flags.DEFINE_integer(
     "update_period",
     None,
     "Steps between an actor's fetches; by default the agent's.",
-    upper_bound=100_000,  # a light actor steps through two of them when it connects
+    upper_bound=10_000,  # a light actor steps through some of them when it connects
 )
 _UPDATE_SECONDS = flags.DEFINE_float(
     "update_seconds", 1.0, "Between the cacher's fetches from the learner."
@@ -125,6 +132,7 @@ def main(argv: list[str]) -> None:
         real_actors = _check_flags()
         settings = _settings()
         usage.allow_connections(2 * settings.actors)
+        limits.check(settings.server_cores)
         out.mkdir(parents=True, exist_ok=True)
         inputs = _inputs(out, settings)
     result: dict[str, Any] = {"cores": os.cpu_count(), "agent": _AGENT.value}
@@ -142,7 +150,8 @@ def main(argv: list[str]) -> None:
         if points:
             result["real"] = report.real_rows(points)
         if _LIGHT.value or not (points or _SATURATE.value or _MODEL.value):
-            name = f"light_{settings.actors}_{settings.steps_per_second:.0f}"
+            rate = settings.steps_per_second
+            name = f"light_{settings.actors}_{rate:.0f}{_held_suffix()}"
 
             def run(asked: light.Settings) -> dict[str, Any]:
                 found = light.measure(asked, inputs)
@@ -158,7 +167,7 @@ def main(argv: list[str]) -> None:
                 replay_size=max(settings.replay_size, 200_000),
             )
             result["saturation"] = _kept(
-                out / "saturation.json",
+                out / f"saturation{_held_suffix()}.json",
                 asked,
                 lambda s: _saturate(s, inputs),
             )
@@ -197,6 +206,11 @@ def _real_name(actors: int) -> str:
     return f"real_{actors}" + (f"_by_{together}" if together > 1 else "")
 
 
+def _held_suffix() -> str:
+    cores = _SERVER_CORES.value
+    return "" if cores is None else f"_at_{cores:g}_cores"
+
+
 def _settings() -> light.Settings:
     actors = _LIGHT.value or _DEFAULT_ACTORS
     return light.Settings(
@@ -211,6 +225,7 @@ def _settings() -> light.Settings:
         processes=_PROCESSES.value,
         threads=_THREADS.value,
         actors_per_process=_TOGETHER.value,
+        server_cores=_SERVER_CORES.value,
         seed=_SEED.value,
     )
 
@@ -253,8 +268,8 @@ def _kept(
 def _saturate(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
     return {
         **saturation.measure_batches(settings, inputs),
-        **saturation.measure_fetches(inputs, settings.seconds),
-        **saturation.measure_calls(inputs, settings.seconds / 2),
+        **saturation.measure_fetches(settings, inputs),
+        **saturation.measure_calls(settings, inputs),
         **saturation.measure_inserts(settings, inputs),
         "settings": dataclasses.asdict(settings),
     }
@@ -290,6 +305,12 @@ def _model(out: pathlib.Path) -> dict[str, Any]:
             capacity.check(costs, run)
             for run in report.runs(out)
             if run["settings"]["agent"] == agent
+        ],
+        "full_checks": [
+            row
+            for run in report.runs(out, "saturation")
+            if run["settings"]["agent"] == agent
+            for row in capacity.check_full(costs, run)
         ],
     }
     files.write_json(out / f"model_{demand.actors}.json", found)

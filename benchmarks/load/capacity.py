@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -249,6 +249,54 @@ def _actors_until(demand: Demand, costs: Costs, load: Any, limit: float) -> int 
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     return low
+
+
+def full_rate(cores: float, idle: float, cpu_at: Callable[[float], float]) -> float:
+    """Operations a second at which a server has used up so many cores.
+
+    Args:
+      cores: that it may use.
+      idle: that it uses with nothing to do.
+      cpu_at: seconds an operation at a rate; falls more slowly than the rate rises.
+    """
+    low, high = 0.0, 1.0
+    while idle + high * cpu_at(high) < cores:
+        low, high = high, 2 * high
+    for _ in range(60):
+        middle = (low + high) / 2
+        if idle + middle * cpu_at(middle) < cores:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def check_full(costs: Costs, measured: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """At which rates the model says that held servers are full, beside what they did.
+
+    Args:
+      costs: of the model.
+      measured: what `--saturate --server_cores` writes.
+    """
+    cores = measured["settings"]["server_cores"]
+    rates_predicted = {
+        "inserts": full_rate(cores, costs.replay_idle, costs.insert_cpu),
+        "batches": full_rate(cores, costs.replay_idle, lambda _: costs.batch_cpu),
+        "fetches": full_rate(cores, costs.cacher_idle, lambda _: costs.fetch_cpu),
+        "calls": full_rate(cores, 0.0, lambda _: costs.call_cpu),
+    }
+    return [
+        {
+            "operation": name,
+            "server_cores": cores,
+            "server_cpu": measured[f"{name}_server_cpu"],
+            "per_second_predicted": rate,
+            "per_second_measured": measured[f"{name}_per_second"],
+            "p50_seconds": measured[f"{name}_p50_seconds"],
+            "p99_seconds": measured[f"{name}_p99_seconds"],
+        }
+        for name, rate in rates_predicted.items()
+    ]
 
 
 def check(costs: Costs, measured: Mapping[str, Any]) -> dict[str, Any]:

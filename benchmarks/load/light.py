@@ -13,7 +13,7 @@ import reverb
 import tqdm
 
 from benchmarks.load import actors as light_actors
-from benchmarks.load import processes, servers, usage
+from benchmarks.load import limits, processes, servers, usage
 from benchmarks.load.episodes import Episode
 
 _DRAIN_SECONDS = 600.0
@@ -34,6 +34,7 @@ class Settings:
     processes: int = 2  # of light actors
     threads: int = 8  # in each
     actors_per_process: int = 1  # of real actors
+    server_cores: float | None = None  # that the server may use; None: all
     seed: int = 0
 
 
@@ -50,6 +51,7 @@ class Run(NamedTuple):
 
     result: dict[str, Any]
     samples: list[usage.Sample]
+    insert: np.ndarray  # seconds of each
 
 
 class Totals(NamedTuple):
@@ -128,7 +130,10 @@ def measure(settings: Settings, inputs: Inputs) -> Run:
         client = reverb.Client(f"localhost:{program.replay_port}")
         before = servers.inserts(client)
         nodes = [*program.nodes, *loads]
-        with usage.Watch({node.name: node.pid for node in nodes}) as watch:
+        with (
+            limits.held(settings.server_cores, program.nodes[0].pid),
+            usage.Watch({node.name: node.pid for node in nodes}) as watch,
+        ):
             begin = time.monotonic()
             for load in loads:
                 load.send("go")
@@ -149,6 +154,7 @@ def measure(settings: Settings, inputs: Inputs) -> Run:
         kept = servers.statistics(program.cacher_port)
     end = total([report.progress for report in reports])
     used = usage.summarise(watch.samples)
+    insert = _together(reports, "insert")
     result = {
         "actors": settings.actors,
         "seconds": elapsed,
@@ -162,7 +168,7 @@ def measure(settings: Settings, inputs: Inputs) -> Run:
         "lost": lost(end.items, after.completed),
         "errors": end.errors,
         "error_messages": [line for report in reports for line in report.errors],
-        **percentiles("insert", _together(reports, "insert")),
+        **percentiles("insert", insert),
         **percentiles("acknowledge", _together(reports, "acknowledge")),
         **percentiles("fetch", _together(reports, "fetch")),
         **connected,
@@ -175,7 +181,7 @@ def measure(settings: Settings, inputs: Inputs) -> Run:
         "nodes": {node: found._asdict() for node, found in used.items()},
         "settings": dataclasses.asdict(settings),
     }
-    return Run(result, watch.samples)
+    return Run(result, watch.samples, insert)
 
 
 def _together(reports: Sequence[light_actors.Report], name: str) -> np.ndarray:

@@ -3,11 +3,15 @@
 Each is driven as hard as this machine can, alone. Where load generator and server share
 the cores, the rate that is seen is not the server's limit; so the server's CPU seconds
 an operation are what counts, and from them the rate that one core of it would hold.
+Held to a share of a core (`Settings.server_cores`) a server does reach its limit, which
+tells whether those seconds are right, and how long operations take there.
 """
 
 from __future__ import annotations
 
+import array
 import dataclasses
+import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,11 +19,12 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 import courier
+import numpy as np
 import reverb
 import tqdm
 
 from benchmarks.load import actors as light_actors
-from benchmarks.load import light, processes, relay, servers, setup, usage
+from benchmarks.load import light, limits, processes, relay, servers, setup, usage
 from launchers import health
 
 _CALLING_THREADS = 4
@@ -41,10 +46,15 @@ class Driven(NamedTuple):
     seconds: float
     server_cpu: float  # seconds
     client_cpu: float  # seconds
+    server_rss_mb: float  # in the end
+    latencies: np.ndarray  # seconds of each operation
 
 
 def _per_operation(name: str, driven: Driven, idle: float = 0.0) -> dict[str, Any]:
-    """The figures of one server under one load, without what it uses idle, by name."""
+    """The figures of one server under one load, by name.
+
+    An operation's CPU is without what the server uses idle.
+    """
     cpu = driven.server_cpu - idle * driven.seconds
     return {
         f"{name}_per_second": driven.count / driven.seconds,
@@ -52,6 +62,8 @@ def _per_operation(name: str, driven: Driven, idle: float = 0.0) -> dict[str, An
         f"{name}_per_second_of_one_core": one_core_rate(cpu, driven.count),
         f"{name}_server_cpu": driven.server_cpu / driven.seconds,
         f"{name}_client_cpu": driven.client_cpu / driven.seconds,
+        f"{name}_server_rss_mb": driven.server_rss_mb,
+        **light.percentiles(name, driven.latencies),
     }
 
 
@@ -62,7 +74,7 @@ def measure_inserts(settings: light.Settings, inputs: light.Inputs) -> dict[str,
     `settings.replay_size` should be more than what is inserted.
     """
     insert_costs = []
-    for actors in _SPACED_ACTORS:
+    for actors in () if settings.server_cores else _SPACED_ACTORS:
         slow = dataclasses.replace(
             settings,
             actors=actors,
@@ -78,7 +90,12 @@ def measure_inserts(settings: light.Settings, inputs: light.Inputs) -> dict[str,
     actors = sum(nodes[node]["cpu"] for node in nodes if node.startswith("actors"))
     memory = [sample.rss_mb for sample in run.samples if sample.node == "replay"]
     driven = Driven(
-        inserted, seconds, nodes["replay"]["cpu"] * seconds, actors * seconds
+        inserted,
+        seconds,
+        nodes["replay"]["cpu"] * seconds,
+        actors * seconds,
+        nodes["replay"]["rss_mb"],
+        run.insert,
     )
     return {
         **_per_operation("inserts", driven),
@@ -99,14 +116,14 @@ def _insert_cost(result: dict[str, Any]) -> tuple[float, float]:
     return rate, result["nodes"]["replay"]["cpu"] / max(rate, 1e-9)
 
 
-def measure_fetches(inputs: light.Inputs, seconds: float) -> dict[str, Any]:
+def measure_fetches(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
     """Callers without pause: what a fetch costs the cacher, and what it does idle."""
     with processes.running(inputs.logs) as start:
         learner = start("learner", servers.learner, inputs.variables)
         cacher = start("cacher", servers.cache, learner.receive("port"), 1.0)
         port = cacher.receive("port")
         idle = _idle_cpu(cacher)
-        driven = _drive(start("caller", _fetch, port), cacher, seconds)
+        driven = _drive(start("caller", _fetch, port), cacher, settings)
     return {
         **_per_operation("fetches", driven, idle),
         "fetches_actor_cpu_seconds": driven.client_cpu / max(1, driven.count),
@@ -115,11 +132,12 @@ def measure_fetches(inputs: light.Inputs, seconds: float) -> dict[str, Any]:
     }
 
 
-def measure_calls(inputs: light.Inputs, seconds: float) -> dict[str, Any]:
+def measure_calls(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
     """Counts and beats in turn, without pause: what a call costs the coordinator."""
     with processes.running(inputs.logs) as start:
         server = start("coordinator", servers.coordinator, str(inputs.logs))
-        driven = _drive(start("caller", _call, server.receive("port")), server, seconds)
+        port = server.receive("port")
+        driven = _drive(start("caller", _call, port), server, settings)
     return _per_operation("calls", driven)
 
 
@@ -160,14 +178,14 @@ def measure_batches(settings: light.Settings, inputs: light.Inputs) -> dict[str,
             relayed = _drive(
                 start("sampler", _sample, *node, f"{host}:{to_replay.port}"),
                 replay,
-                settings.seconds / 2,
+                dataclasses.replace(settings, server_cores=None),
             )
             ahead = 1 + config.prefetch_batches  # taken before, and not yet
             batch_bytes = (to_replay.bytes - carried) / (relayed.count + ahead)
         driven = _drive(
             start("sampler", _sample, *node, f"localhost:{port}"),
             replay,
-            settings.seconds,
+            settings,
         )
     return {
         **_per_operation("batches", driven, idle),
@@ -209,18 +227,22 @@ def _wait(seconds: float, what: str) -> None:
             bar.update(min(seconds, time.monotonic() - begin) - bar.n)
 
 
-def _drive(client: processes.Node, server: processes.Node, seconds: float) -> Driven:
+def _drive(
+    client: processes.Node, server: processes.Node, settings: light.Settings
+) -> Driven:
     """Lets a node of `_between_go_and_stop` work for so long."""
     client.receive("ready")
     nodes = (server, client)
-    before = [usage.cpu_seconds(node.pid) for node in nodes]
-    client.send("go")
-    _wait(seconds, client.name)
-    client.send("stop")
-    count, elapsed = client.receive("done")
-    cpu = [usage.cpu_seconds(n.pid) - b for n, b in zip(nodes, before, strict=True)]
+    with limits.held(settings.server_cores, server.pid):
+        before = [usage.cpu_seconds(node.pid) for node in nodes]
+        client.send("go")
+        _wait(settings.seconds, client.name)
+        client.send("stop")
+        latencies, elapsed = client.receive("done")
+        cpu = [usage.cpu_seconds(n.pid) - b for n, b in zip(nodes, before, strict=True)]
     client.stop()
-    return Driven(count, elapsed, *cpu)
+    memory = usage.rss_mb(server.pid)
+    return Driven(len(latencies), elapsed, *cpu, memory, latencies)
 
 
 def _clients(port: int) -> list[courier.Client]:
@@ -241,16 +263,18 @@ def _fetch(pipe: Connection, port: int) -> None:
 
 def _call(pipe: Connection, port: int) -> None:
     """A node that tells steps and its health, as actors do, in some threads."""
-    clients = _clients(port)
     state = health.Health("", None, threading.Event()).state()
 
-    def call(i: int) -> None:
-        clients[i].increment(actor_steps=400, actor_episodes=1)
-        clients[i].beat(f"actor/{i}", state)
+    def in_turn(client: courier.Client) -> Callable[[], object]:
+        calls = itertools.cycle(
+            [
+                lambda: client.increment(actor_steps=400, actor_episodes=1),
+                lambda: client.beat("actor/0", state),
+            ]
+        )
+        return lambda: next(calls)()
 
-    _between_go_and_stop(
-        pipe, [lambda i=i: call(i) for i in range(len(clients))], calls=2
-    )
+    _between_go_and_stop(pipe, [in_turn(client) for client in _clients(port)])
 
 
 def _sample(pipe: Connection, agent: str, seed: int, address: str) -> None:
@@ -261,24 +285,25 @@ def _sample(pipe: Connection, agent: str, seed: int, address: str) -> None:
 
 
 def _between_go_and_stop(
-    pipe: Connection, functions: Sequence[Callable[[], object]], calls: int = 1
+    pipe: Connection, functions: Sequence[Callable[[], object]]
 ) -> None:
     """Calls each in a thread of its own, again and again.
 
-    Sends ("done", (operations, seconds)); each function makes `calls` of them.
+    Sends ("done", (seconds of each call, seconds of all)).
 
     Raises:
       Exception: the first that one of them raised.
     """
     stop = threading.Event()
-    counts = [0] * len(functions)
+    latencies = [array.array("d") for _ in functions]
     errors: list[Exception] = []
 
     def work(i: int) -> None:
         try:
             while not stop.is_set():
+                begin = time.perf_counter()
                 functions[i]()
-                counts[i] += 1
+                latencies[i].append(time.perf_counter() - begin)
         except Exception as e:
             errors.append(e)
 
@@ -299,5 +324,5 @@ def _between_go_and_stop(
         thread.join()
     if errors:
         raise errors[0]
-    pipe.send(("done", (calls * sum(counts), time.monotonic() - begin)))
+    pipe.send(("done", (np.concatenate(latencies), time.monotonic() - begin)))
     pipe.recv()

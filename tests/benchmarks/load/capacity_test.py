@@ -133,6 +133,30 @@ def test_predicted_beside_measured():
     assert found["cacher_cpu_measured"] == 0.1
 
 
+def test_the_rate_at_which_a_server_is_full():
+    """(0.5 - 0.1) cores at 4 ms are 100 a second; a cost that falls allows for more."""
+    assert capacity.full_rate(0.5, 0.1, lambda _: 4e-3) == pytest.approx(100.0)
+    assert capacity.full_rate(0.1, 0.1, lambda _: 4e-3) == 0.0
+    # At r a second each takes 0.1 / sqrt(r) s: they fill 0.4 cores at r = 16.
+    assert capacity.full_rate(0.4, 0.0, lambda r: 0.1 / r**0.5) == pytest.approx(16.0)
+
+
+def test_servers_that_were_filled():
+    names = ("inserts", "batches", "fetches", "calls")
+    measured = {"settings": {"server_cores": 0.2}}
+    for name in names:
+        measured[f"{name}_per_second"] = 7.0
+        measured[f"{name}_server_cpu"] = 0.2
+        measured[f"{name}_p50_seconds"] = measured[f"{name}_p99_seconds"] = 0.5
+    found = {row["operation"]: row for row in capacity.check_full(COSTS, measured)}
+    # Replay has 0.1 left, the cacher 0.15, the coordinator all.
+    expected = {"inserts": 100.0, "batches": 1.0, "fetches": 37.5, "calls": 400.0}
+    assert set(found) == set(names)
+    for name, rate in expected.items():
+        assert found[name]["per_second_predicted"] == pytest.approx(rate)
+        assert found[name]["per_second_measured"] == 7.0
+
+
 def test_costs_are_read_from_the_measurement():
     names = {
         "insert_costs": [[100.0, 1e-3]],
