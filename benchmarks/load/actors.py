@@ -38,8 +38,8 @@ from benchmarks.load.episodes import Episode
 _REPORT_SECONDS = 1.0
 _WAIT_SECONDS = 0.001
 _MAX_ERRORS = 5  # that are told in full
-# What gRPC keeps to read into, up to 3 MB a connection here, goes up over four fetches of
-# the same size, then down and up again over eight.
+# What gRPC keeps to read into, up to 3 MB a connection here, rises over the first four
+# fetches, then down and up again over eight.
 _FIRST_FETCHES = 5, 13
 _LOOPBACKS = 254 * 254  # of them, from 127.0.1.1
 
