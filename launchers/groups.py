@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+LAUNCHER = "HELMS_LAUNCHER"  # variable: pid of the launcher of processes
+
 # TensorFlow and BLAS read these before they start threads.
 _ONE_THREAD = {
     "OMP_NUM_THREADS": "1",

@@ -18,7 +18,7 @@ from acme.utils import counting
 from launchpad import context
 
 from agents.mpo.adder import Stopped
-from launchers import acting, agent_evaluation, run_logs
+from launchers import acting, agent_evaluation, groups, run_logs
 from launchers.experiment import Experiment, derive_seed
 from launchers.health import Health
 from launchers.mixing import MixedIterator
@@ -35,6 +35,8 @@ def enter_node() -> threading.Event:
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         _exit_after_signal()
+        if os.environ.get(groups.LAUNCHER) not in (None, str(os.getppid())):
+            os.kill(os.getpid(), signal.SIGTERM)  # The launcher died before this.
     return lp.stop_event()
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 import launchpad as lp
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
-from launchers import stopping
+from launchers import groups, stopping
 from launchers.restarts import Failed, RestartPolicy, Restarts
 
 GRACE_SECONDS = 10.0  # between being asked to stop and being killed
@@ -35,7 +35,7 @@ class Node:
     ):
         self.name = name
         self._command = command
-        self._env = {**os.environ, **env}
+        self._env = {**os.environ, **env, groups.LAUNCHER: str(os.getpid())}
         self._out = out
         self._process: subprocess.Popen | None = None
         self.due: float | None = 0.0  # when it is to be started; None: it runs or ended

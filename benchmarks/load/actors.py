@@ -23,6 +23,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent import futures
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -39,7 +40,7 @@ _REPORT_SECONDS = 1.0
 _WAIT_SECONDS = 0.001
 _MAX_ERRORS = 5  # that are told in full
 # What gRPC keeps to read into, up to 3 MB a connection here, rises over the first four
-# fetches, then down and up again over eight.
+# fetches, then falls and rises over every eight.
 _FIRST_FETCHES = 5, 13
 _LOOPBACKS = 254 * 254  # of them, from 127.0.1.1
 
@@ -75,6 +76,7 @@ class Report(NamedTuple):
     insert: np.ndarray  # seconds
     acknowledge: np.ndarray  # seconds
     fetch: np.ndarray  # seconds
+    first_fetches: int  # when it connected, which are not in the others
     errors: list[str]
 
 
@@ -313,13 +315,18 @@ def run(pipe: Connection, load: Load) -> None:
     measured = Measurements()
     length, period = builder.config.sequence_length, builder.config.sequence_period
     warm_up = length, length + period
+
+    def make(index: int) -> LightActor:
+        return LightActor(index, load, builder.make_adder, variables, measured, warm_up)
+
     actors = []
-    for index in load.actors:
-        made = LightActor(index, load, builder.make_adder, variables, measured, warm_up)
-        actors.append(made)
-        pipe.send(("connected", len(actors)))
+    with futures.ThreadPoolExecutor(load.threads) as pool:
+        for made in pool.map(make, load.actors):
+            actors.append(made)
+            pipe.send(("connected", len(actors)))
     pipe.send(("ready", None))
     pipe.recv()
+    first_fetches = len(measured.fetch)
     measured.clear()  # What came of connecting, all at once.
     stepper = Stepper(actors, load.seconds_per_step, load.seed + load.actors.start)
     stop = threading.Event()
@@ -351,6 +358,7 @@ def run(pipe: Connection, load: Load) -> None:
         np.array(measured.insert),
         acknowledge,
         np.array(measured.fetch),
+        first_fetches,
         stepper.errors[:_MAX_ERRORS],
     )
     pipe.send(("report", report))

@@ -209,8 +209,8 @@ def _fill(filler: processes.Node, client: reverb.Client, wanted: int) -> int:
             bar.update(size - bar.n)
         bar.update(wanted - bar.n)
     filler.send("stop")
-    # The first fetch, of connecting, is not among those it reports.
-    return 1 + filler.receive("report").progress.fetches
+    report = filler.receive("report")
+    return report.first_fetches + report.progress.fetches
 
 
 def _idle_cpu(node: processes.Node) -> float:

@@ -62,6 +62,8 @@ def test_costs_and_model(tmp_path):
     assert result["saturation"]["inserts_lost"] == 0
     for name in ("inserts", "fetches", "batches"):
         assert result["saturation"][f"{name}_per_second_of_one_core"] > 0
+    costs = result["saturation"]
+    assert 1.0 < costs["fetch_wire_bytes"] / costs["variables_bytes"] < 1.1
     assert result["model"]["replay_shards"] >= 1
     assert len(result["model"]["checks"]) == 1
 

@@ -2,7 +2,10 @@
 
 import dataclasses
 import os
+import pathlib
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -18,6 +21,8 @@ from launchers import acting, agent_training, program, run_logs, status, stoppin
 from launchers.experiment import Budget
 from launchers.layout import Layout
 from tests import fakes
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Launchpad counts down to a kill by SIGALRM, which pytest-timeout uses by default.
 pytestmark = pytest.mark.timeout(300, method="thread")
@@ -160,6 +165,35 @@ def test_any_node_may_be_killed(tmp_path):
 def _count(workdir):
     rows = [run_logs.last_row(str(workdir), a) for a in run_logs.actors(str(workdir))]
     return max((row.get("actor_steps", 0) for row in rows), default=0)
+
+
+_LAUNCHER = """
+import sys
+from absl import flags
+from launchers import program
+from tests import fakes
+flags.FLAGS(["launcher"])
+program.run(fakes.make_experiment(sys.argv[1]), 1, "local_mp")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.0, 20.0])
+def test_nodes_end_with_a_launcher_that_is_killed(seconds, tmp_path):
+    """At once, when they import their libraries yet, and at work."""
+    command = [sys.executable, "-c", _LAUNCHER, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT) as launcher:
+        children = pathlib.Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children")
+        while not training.pid_of_node(launcher.pid, "actor/0"):
+            time.sleep(0.01)
+        time.sleep(seconds)
+        pids = children.read_text().split()
+        launcher.kill()
+    assert len(pids) >= 4
+    deadline = time.monotonic() + 60
+    while left := [pid for pid in pids if pathlib.Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.2)
 
 
 def _failing_environment(seed):
