@@ -11,6 +11,9 @@ export PYTHON
 # tests/conftest.py sets the same where pytest runs without make.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
+# Side by side, a file of tests each; the slow ones, which use all cores, one by one.
+TEST_PROCESSES ?= 2
+
 .PHONY: help venv demo test test-slow lint format lock clean
 
 help:  ## list the targets
@@ -25,7 +28,7 @@ demo: venv  ## run the whole pipeline small, end with a table
 
 test: venv  ## run the linter and the tests, without the slow ones
 	@$(VENV_PYTHON) -m ruff check --quiet
-	@$(VENV_PYTHON) -m pytest -m "not slow"
+	@$(VENV_PYTHON) -m pytest -m "not slow" --numprocesses=$(TEST_PROCESSES) --dist=loadfile
 
 test-slow: venv  ## run the slow tests
 	@$(VENV_PYTHON) -m pytest -m slow
