@@ -26,7 +26,7 @@ venv:  ## make .venv: find Python 3.10, install requirements.lock
 demo: venv  ## run the whole pipeline small, end with a table
 	@$(VENV_PYTHON) -m launchers.demo
 
-test: venv  ## run the linter and the tests, without the slow ones
+test: venv  ## run the linter and the tests, without the slow ones, TEST_PROCESSES=2 at a time
 	@$(VENV_PYTHON) -m ruff check --quiet
 	@$(VENV_PYTHON) -m pytest -m "not slow" --numprocesses=$(TEST_PROCESSES) --dist=loadfile
 
