@@ -39,8 +39,8 @@ from benchmarks.load.episodes import Episode
 _REPORT_SECONDS = 1.0
 _WAIT_SECONDS = 0.001
 _MAX_ERRORS = 5  # that are told in full
-# What gRPC keeps to read into, up to 3 MB a connection here, rises over the first four
-# fetches, then falls and rises over every eight.
+# Memory, up to 3 MB a connection, rises over the first four fetches, then falls and
+# rises over every eight: likely what gRPC keeps to read messages into.
 _FIRST_FETCHES = 5, 13
 _LOOPBACKS = 254 * 254  # of them, from 127.0.1.1
 
