@@ -37,7 +37,7 @@ from acme.utils import loggers
 
 from agents.mpo.adder import InterruptibleClient
 from benchmarks import acme_mpo, curves, small_tasks
-from launchers import acting, command
+from launchers import acting, command, files
 
 _AGENTS = ("acme", *small_tasks.AGENTS)
 _TASK = flags.DEFINE_string(
@@ -157,7 +157,7 @@ def run(out: pathlib.Path, agent: str, task: str, steps: int, seed: int) -> np.n
                 rows.append((done, value))
                 bar.set_postfix({"return": f"{value:.0f}"}, refresh=False)
                 bar.update(done - bar.n)
-        curves.write(path, ("environment_steps", "return"), rows)
+        files.write_csv(path, ("environment_steps", "return"), rows)
     return curves.read(path)
 
 

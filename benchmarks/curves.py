@@ -5,31 +5,20 @@ A curve is the episodes of a run: rows (environment steps so far, return).
 
 from __future__ import annotations
 
-import csv
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from launchers import evaluation, figures, files
+from launchers import evaluation, figures
 
 Runs = Mapping[str, Sequence[np.ndarray]]  # agent -> a curve for each seed
 
 _BINS = 10
 
 
-def write(
-    path: pathlib.Path, names: Sequence[str], rows: Iterable[Sequence[float]]
-) -> None:
-    """Writes a run's episodes as a CSV with these columns."""
-    with files.aside(path) as aside, aside.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows(rows)
-
-
 def read(path: pathlib.Path) -> np.ndarray:
-    """The rows that `write` wrote; [episodes, columns]."""
+    """The rows of a CSV of episodes with a header; [episodes, columns]."""
     return np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
 
 

@@ -15,7 +15,6 @@ rate. A row a try is in faults.csv in --out; the last line is one JSON object.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import pathlib
@@ -189,7 +188,8 @@ def main(argv: list[str]) -> None:
         for node in tqdm.tqdm(faults, unit="fault"):
             time.sleep(rng.uniform(*_PAUSE_SECONDS))
             rows.append(attempt(run, node))
-            _write(out / "faults.csv", rows)
+            values = (row.values() for row in rows)
+            files.write_csv(out / "faults.csv", list(rows[0]), values)
     finally:
         run.stop()
     print(json.dumps(summary(rows)))
@@ -213,13 +213,6 @@ def summary(rows: list[dict[str, float | str]]) -> dict[str, dict[str, float]]:
             },
         }
     return found
-
-
-def _write(path: pathlib.Path, rows: list[dict[str, float | str]]) -> None:
-    with files.aside(path) as aside, aside.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

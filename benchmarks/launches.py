@@ -26,7 +26,7 @@ from absl import flags
 from acme import specs
 
 from benchmarks import curves, small_tasks
-from launchers import agent_training, command, experiment, run_logs
+from launchers import agent_training, command, experiment, files, run_logs
 
 _LAUNCHES = flags.DEFINE_list(
     "launches",
@@ -101,7 +101,7 @@ def run(out: pathlib.Path, launch: str, seed: int) -> np.ndarray:
             (int(row["actor_steps"]), row["episode_return"])
             for row in run_logs.actor_rows(str(workdir))
         )
-        curves.write(path, ("actor_steps", "return"), rows)
+        files.write_csv(path, ("actor_steps", "return"), rows)
     return curves.read(path)
 
 

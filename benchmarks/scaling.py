@@ -27,12 +27,11 @@ The learner is idle: it hands out variables of the real sizes.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import tqdm
@@ -155,7 +154,9 @@ def main(argv: list[str]) -> None:
 
             def run(asked: light.Settings) -> dict[str, Any]:
                 found = light.measure(asked, inputs)
-                _write_samples(out / f"{name}.csv", found.samples)
+                files.write_csv(
+                    out / f"{name}.csv", usage.Sample._fields, found.samples
+                )
                 return found.result
 
             result |= _kept(out / f"{name}.json", settings, run)
@@ -315,13 +316,6 @@ def _model(out: pathlib.Path) -> dict[str, Any]:
     }
     files.write_json(out / f"model_{demand.actors}.json", found)
     return found
-
-
-def _write_samples(path: pathlib.Path, samples: Sequence[usage.Sample]) -> None:
-    with files.aside(path) as aside, aside.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(usage.Sample._fields)
-        writer.writerows(samples)
 
 
 if __name__ == "__main__":

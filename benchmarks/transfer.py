@@ -31,7 +31,7 @@ from absl import flags
 from agents import bundles
 from agents.rl_agents import AGENTS
 from benchmarks import curves, training
-from launchers import command, experiment, run_logs
+from launchers import command, experiment, files, run_logs
 
 _SKILLS = flags.DEFINE_list("skills", [], "Directories of the bundles, one a model.")
 _AGENT_NAMES = flags.DEFINE_list(
@@ -117,7 +117,8 @@ def _keep(agent: str, seed: int) -> None:
         (int(row["actor_steps"]), round(row["episode_return"], 4), int(row["success"]))
         for row in run_logs.actor_rows(str(_workdir(agent, seed)))
     )
-    curves.write(_csv(agent, seed), ("actor_steps", "episode_return", "success"), rows)
+    names = ("actor_steps", "episode_return", "success")
+    files.write_csv(_csv(agent, seed), names, rows)
 
 
 def _run_all(paths: Mapping[str, str]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -34,6 +35,16 @@ def write_text(path: pathlib.Path, text: str) -> None:
 def write_json(path: pathlib.Path, content: Mapping[str, Any] | list[Any]) -> None:
     """Writes JSON; raises ValueError for numbers that are not finite."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(
+    path: pathlib.Path, names: Sequence[str], rows: Iterable[Iterable[Any]]
+) -> None:
+    """Writes rows under a header of these names."""
+    with aside(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        writer.writerows(rows)
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:

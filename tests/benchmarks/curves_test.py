@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import catch, curves
+from launchers import files
 
 
 def _curve(values, every=10):
@@ -81,6 +82,6 @@ def test_transfer_draws_what_is_there(tmp_path):
 
 def test_a_curve_is_read_as_it_was_written(tmp_path):
     path = tmp_path / "run.csv"
-    curves.write(path, ("steps", "return"), [(10, 0.5)])
+    files.write_csv(path, ("steps", "return"), [(10, 0.5)])
     assert path.read_text().splitlines() == ["steps,return", "10,0.5"]
     np.testing.assert_array_equal(curves.read(path), [[10, 0.5]])
