@@ -12,6 +12,7 @@ export PYTHON
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 # Side by side, a file of tests each; the slow ones, which use all cores, one by one.
+# No process of tests that dies is replaced: xdist 3.8 can wait for ever after that.
 TEST_PROCESSES ?= 2
 
 .PHONY: help venv demo test test-slow lint format lock clean
@@ -28,7 +29,8 @@ demo: venv  ## run the whole pipeline small, end with a table
 
 test: venv  ## run the linter and the tests, without the slow ones, TEST_PROCESSES=2 at a time
 	@$(VENV_PYTHON) -m ruff check --quiet
-	@$(VENV_PYTHON) -m pytest -m "not slow" --numprocesses=$(TEST_PROCESSES) --dist=loadfile
+	@$(VENV_PYTHON) -m pytest -m "not slow" --numprocesses=$(TEST_PROCESSES) \
+	  --dist=loadfile --max-worker-restart=0
 
 test-slow: venv  ## run the slow tests
 	@$(VENV_PYTHON) -m pytest -m slow

@@ -221,12 +221,6 @@ class _Actor:
         np.savetxt(self._found, [self._source.statistics()["fetches"]])
 
 
-class _Case(absltest.TestCase):
-    def runTest(self):
-        """Needed to make one."""
-
-
-@pytest.mark.timeout(300, method="thread")
 def test_as_a_node_of_a_program(tmp_path):
     """As launchers.program wires it: handles of the learner and the coordinator."""
     if not flags.FLAGS.is_parsed():
@@ -241,7 +235,7 @@ def test_as_a_node_of_a_program(tmp_path):
         )
     with program.group("actor"):
         program.add_node(lp.CourierNode(_Actor, made, str(found)))
-    case = _Case()
+    case = absltest.TestCase()
     manager = lp.launch(program, launch_type="test_mt", test_case=case)
     manager.wait(["actor"])
     case.doCleanups()

@@ -11,8 +11,7 @@ import pytest
 from launchers import processes
 from launchers.restarts import RestartPolicy
 
-# SIGALRM is not needed here, but handlers are: the main thread waits.
-pytestmark = pytest.mark.timeout(60, method="thread")
+pytestmark = pytest.mark.timeout(60)
 
 _QUICK = RestartPolicy(limit=2, first_delay=0.1, settled=0.5)
 _WAITS = "import time; print('begins', flush=True); time.sleep(60)"

@@ -24,9 +24,6 @@ from tests import fakes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# Launchpad counts down to a kill by SIGALRM, which pytest-timeout uses by default.
-pytestmark = pytest.mark.timeout(300, method="thread")
-
 
 @pytest.fixture(autouse=True)
 def _parsed_flags():
@@ -38,18 +35,11 @@ def _returns(workdir):
     return [row["episode_return"] for row in run_logs.actor_rows(str(workdir))]
 
 
-class _Case(absltest.TestCase):
-    """What Launchpad asks of a test: somewhere to leave its clean-up."""
-
-    def runTest(self):
-        """Needed to make one."""
-
-
 def test_learns_as_threads(tmp_path):
     """Uniform choice earns 8/3 an episode; the policy must earn twice that."""
     budget = Budget(max_actor_steps=2500, eval_every=1000, eval_episodes=10)
     experiment = fakes.make_experiment(tmp_path, seed=1, budget=budget)
-    case = _Case()
+    case = absltest.TestCase()
     made = program.make_program(
         experiment,
         num_actors=3,
@@ -89,7 +79,7 @@ def test_a_coordinator_that_was_killed_keeps_the_seconds(tmp_path):
     budget = Budget(max_actor_steps=None, run_seconds=1003.0, eval_episodes=0)
     experiment = fakes.make_experiment(tmp_path, budget=budget)
     status.write(tmp_path, 1000.0, {}, {}, [])  # by the one before
-    case, begin = _Case(), time.monotonic()
+    case, begin = absltest.TestCase(), time.monotonic()
     made = program.make_program(experiment, num_actors=1)
     lp.launch(made, launch_type="test_mt", test_case=case).wait(["coordinator"])
     case.doCleanups()

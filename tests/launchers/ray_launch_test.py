@@ -24,8 +24,7 @@ from launchers.ray_launch import (
     resources,
 )
 
-# Launchpad counts down to a kill by SIGALRM, which pytest-timeout uses by default.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800, method="thread")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(autouse=True)
