@@ -34,6 +34,7 @@ class Node:
         self, name: str, command: list[str], env: Mapping[str, str], out: pathlib.Path
     ):
         self.name = name
+        self.group = name.split("/")[0]
         self._command = command
         self._env = {**os.environ, **env, groups.LAUNCHER: str(os.getpid())}
         self._out = out
@@ -140,17 +141,19 @@ class Processes:
 
     def _delay(self, node: Node, code: int, now: float) -> float:
         worked = now - node.began
+        dispensable = self._dispensable(node.group)
+        peers = {
+            other.name: now - other.began
+            for other in self._nodes
+            if dispensable and other.group == node.group and other.alive
+        }
         if code < 0:
             reason = f"killed by {signal.Signals(-code).name}"
-            delay = self._restarts.after_death(node.name, now, reason, worked)
+            delay = self._restarts.after_death(node.name, now, reason, worked, peers)
         else:
             reason = node.last_exception() or f"it exited with code {code}"
             delay = self._restarts.after_exception(
-                node.name,
-                now,
-                reason,
-                worked,
-                self._dispensable(node.name.split("/")[0]),
+                node.name, now, reason, worked, dispensable, peers
             )
         self._report(
             f"warning: {node.name} is gone ({reason}); it is started again in "

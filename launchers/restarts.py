@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+from collections.abc import Mapping
 
 
 class Failed(RuntimeError):
@@ -30,6 +31,8 @@ class Restarts:
     - An exception ends the program, because a restart would repeat it. Unless another
       node was lost shortly before, whose clients may fail; or the node is of a group
       where one failure does not matter and it had worked for a while.
+    - Nothing that happens to a node ends the program while a peer, a node that does the
+      same work, has done so for a while and is within the limit itself.
     - A host that is lost counts for none of its nodes; they wait for a host.
     """
 
@@ -40,7 +43,14 @@ class Restarts:
         )
         self._losses: dict[str, float] = {}  # the last of each node
 
-    def after_death(self, name: str, now: float, reason: str, worked: float) -> float:
+    def after_death(
+        self,
+        name: str,
+        now: float,
+        reason: str,
+        worked: float,
+        peers: Mapping[str, float],
+    ) -> float:
         """Seconds to wait before the node is started again.
 
         Args:
@@ -48,20 +58,32 @@ class Restarts:
           now: any clock, s.
           reason: how it died.
           worked: seconds from its start until then.
+          peers: nodes that could do without this one, and how long each has worked, s.
 
         Raises:
           Failed: too many restarts.
         """
         if worked >= self._policy.settled:
             self._times[name].clear()
-        return self._count(name, now, reason)
+        return self._count(name, now, reason, self._spared(peers, now))
 
-    def _count(self, name: str, now: float, reason: str) -> float:
-        policy, times = self._policy, self._times[name]
-        self._losses[name] = now
-        while times and now - times[0] > policy.window:
+    def _recent(self, name: str, now: float) -> collections.deque[float]:
+        times = self._times[name]
+        while times and now - times[0] > self._policy.window:
             times.popleft()
-        if len(times) >= policy.limit:
+        return times
+
+    def _spared(self, peers: Mapping[str, float], now: float) -> bool:
+        return any(
+            worked >= self._policy.settled
+            and len(self._recent(peer, now)) < self._policy.limit
+            for peer, worked in peers.items()
+        )
+
+    def _count(self, name: str, now: float, reason: str, spared: bool) -> float:
+        policy, times = self._policy, self._recent(name, now)
+        self._losses[name] = now
+        if len(times) >= policy.limit and not spared:
             raise Failed(
                 f"{name} failed {len(times) + 1} times within "
                 f"{policy.window / 60:g} min, the last time: {reason}"
@@ -71,7 +93,13 @@ class Restarts:
         return min(delay, policy.longest_delay)
 
     def after_exception(
-        self, name: str, now: float, reason: str, worked: float, dispensable: bool
+        self,
+        name: str,
+        now: float,
+        reason: str,
+        worked: float,
+        dispensable: bool,
+        peers: Mapping[str, float],
     ) -> float:
         """Seconds to wait before the node is started again.
 
@@ -81,6 +109,7 @@ class Restarts:
           reason: the exception's line.
           worked: seconds from its start until it raised.
           dispensable: whether the program can go on for a while without the node.
+          peers: as for `after_death`.
 
         Raises:
           Failed: the exception ends the program.
@@ -90,9 +119,11 @@ class Restarts:
             for other, lost in self._losses.items()
             if other != name
         )
-        if not aftermath and not (dispensable and worked >= self._policy.settled):
+        spared = self._spared(peers, now)
+        sound = dispensable and worked >= self._policy.settled
+        if not (aftermath or spared or sound):
             raise Failed(f"{name}: {reason}")
-        delay = self._count(name, now, reason)
+        delay = self._count(name, now, reason, spared)
         # Exceptions are results here: they excuse no others.
         del self._losses[name]
         return delay

@@ -259,7 +259,12 @@ class Manager:
         self._kill(node)
         if error is not None and node.stop_by is None:
             delay = self._restarts.after_exception(
-                node.name, now, error, worked, node.needs.dispensable
+                node.name,
+                now,
+                error,
+                worked,
+                node.needs.dispensable,
+                self._peers(node, now),
             )
             self._again(node, delay, error)
 
@@ -274,8 +279,19 @@ class Manager:
             delay = self._restarts.after_host_lost(node.name, now)
         else:
             reason = cluster.reason(error)
-            delay = self._restarts.after_death(node.name, now, reason, worked)
+            delay = self._restarts.after_death(
+                node.name, now, reason, worked, self._peers(node, now)
+            )
         self._again(node, delay, reason)
+
+    def _peers(self, node: ManagedNode, now: float) -> dict[str, float]:
+        return {
+            other.name: now - other.since
+            for other in self._all()
+            if node.needs.dispensable
+            and other.group == node.group
+            and other.phase == "running"
+        }
 
     def _again(self, node: ManagedNode, delay: float, reason: str) -> None:
         node.enter("waiting")

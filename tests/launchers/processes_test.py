@@ -23,10 +23,10 @@ def _node(tmp_path, name, code):
     return processes.Node(name, [sys.executable, "-c", code], {}, tmp_path / name)
 
 
-def _run(nodes, dispensable=lambda group: False, after=None, then=None):
+def _run(nodes, dispensable=lambda group: False, after=None, then=None, policy=_QUICK):
     """Waits for the processes; `then` is called in a thread `after` seconds."""
     lines = []
-    running = processes.Processes(nodes, dispensable, lines.append, _QUICK)
+    running = processes.Processes(nodes, dispensable, lines.append, policy)
     if after is not None:
         threading.Timer(after, then).start()
     try:
@@ -75,6 +75,16 @@ def test_a_node_that_can_be_spared_may_fail_once(tmp_path):
     node = _node(tmp_path, "actor/0", _RAISES_LATER)
     lines = _run([node], lambda name: True, after=1.2, then=_stop)
     assert "KeyError: 'late'" in lines[0]
+
+
+def test_a_node_that_only_dies_is_spared_while_its_peer_works(tmp_path):
+    dies = "import os, signal; print('begins', flush=True); os.kill(os.getpid(), 9)"
+    nodes = [_node(tmp_path, "actor/0", _WAITS), _node(tmp_path, "actor/1", dies)]
+    policy = RestartPolicy(limit=2, first_delay=0.5, longest_delay=0.5, settled=0.5)
+    lines = _run(nodes, lambda name: True, after=6.0, then=_stop, policy=policy)
+    assert (tmp_path / "actor/1").read_text().count("begins") >= len(lines) > 3
+    with pytest.raises(RuntimeError, match="actor/1 failed 3 times"):
+        _run(nodes, lambda name: False, policy=policy)
 
 
 def test_ends_when_all_have_ended(tmp_path):

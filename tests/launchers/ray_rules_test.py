@@ -54,11 +54,17 @@ def test_restarts_back_off_and_end():
     assert delays == [1.0, 2.0, 3.0]
     assert _died(rules, "actor/2", 25.0) == 1.0  # counted apart
     with pytest.raises(restarts.Failed, match="actor/1 failed 4 times.*out of memory"):
-        rules.after_death("actor/1", 30.0, "out of memory", worked=5.0)
+        rules.after_death("actor/1", 30.0, "out of memory", 5.0, {})
 
 
-def _died(rules, name, now, worked=5.0):
-    return rules.after_death(name, now, "killed", worked)
+def _died(rules, name, now, worked=5.0, peers=None):
+    return rules.after_death(name, now, "killed", worked, peers or {})
+
+
+def _raised(rules, name, now, worked=5.0, dispensable=True, peers=None):
+    return rules.after_exception(
+        name, now, "KeyError: 'x'", worked, dispensable, peers or {}
+    )
 
 
 def test_a_node_that_had_worked_may_be_killed_as_often_as_it_likes():
@@ -69,9 +75,9 @@ def test_a_node_that_had_worked_may_be_killed_as_often_as_it_likes():
         _died(rules, "a", 235.0)
     # Exceptions are counted all the same: they repeat themselves.
     for i, delay in enumerate((1.0, 2.0)):
-        assert rules.after_exception("b", 25.0 * i, "", 20.0, True) == delay
+        assert _raised(rules, "b", 25.0 * i, 20.0) == delay
     with pytest.raises(restarts.Failed, match="b failed 3 times"):
-        rules.after_exception("b", 75.0, "", 20.0, True)
+        _raised(rules, "b", 75.0, 20.0)
 
 
 def test_restarts_are_forgotten_after_the_window():
@@ -104,19 +110,37 @@ def test_an_exception_ends_the_program_unless(worked, dispensable, loss, ends):
         _died(rules, *loss)
     if ends:
         with pytest.raises(restarts.Failed, match="^actor/1: KeyError: 'x'$"):
-            rules.after_exception(
-                "actor/1", 100.0, "KeyError: 'x'", worked, dispensable
-            )
+            _raised(rules, "actor/1", 100.0, worked, dispensable)
     else:
-        delay = rules.after_exception("actor/1", 100.0, "", worked, dispensable)
-        assert delay == 1.0
+        assert _raised(rules, "actor/1", 100.0, worked, dispensable) == 1.0
 
 
 def test_exceptions_do_not_excuse_each_other():
     rules = restarts.Restarts()
-    rules.after_exception("actor/1", 100.0, "", worked=25.0, dispensable=True)
+    _raised(rules, "actor/1", 100.0, worked=25.0)
     with pytest.raises(restarts.Failed):
-        rules.after_exception("actor/2", 101.0, "", worked=5.0, dispensable=True)
+        _raised(rules, "actor/2", 101.0)
+
+
+def test_nothing_ends_the_program_while_a_peer_works():
+    rules = restarts.Restarts(restarts.RestartPolicy(limit=2, longest_delay=3.0))
+    settled, new = {"actor/2": 20.0}, {"actor/2": 19.0}
+    delays = [_died(rules, "actor/1", float(i), peers=settled) for i in range(5)]
+    assert delays == [1.0, 2.0, 3.0, 3.0, 3.0]
+    assert _raised(rules, "actor/1", 5.0, peers=settled) == 3.0
+    assert _raised(rules, "actor/3", 100.0, peers=settled) == 1.0
+    for fail in (_died, _raised):
+        with pytest.raises(restarts.Failed):
+            fail(rules, "actor/1", 101.0, peers=new)
+
+
+def test_all_that_fail_alike_end_the_program():
+    rules = restarts.Restarts(restarts.RestartPolicy(limit=2, settled=20.0))
+    for now in (25.0, 50.0):
+        for name, peer in (("actor/1", "actor/2"), ("actor/2", "actor/1")):
+            _raised(rules, name, now, worked=25.0, peers={peer: 25.0})
+    with pytest.raises(restarts.Failed, match="actor/1 failed 3 times"):
+        _raised(rules, "actor/1", 75.0, worked=25.0, peers={"actor/2": 25.0})
 
 
 def _hosts(**gpus):
