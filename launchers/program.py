@@ -142,18 +142,11 @@ def run(
 def _run_threads(program: lp.Program, launch: str) -> None:
     if launch == "local_mt":
         return lp.launch(program, launch_type=launch).wait()
-    case = _Case()
+    case = absltest.TestCase()  # what Launchpad leaves its clean-up with
     try:
         lp.launch(program, launch_type=launch, test_case=case).wait()
     finally:
         case.doCleanups()
-
-
-class _Case(absltest.TestCase):
-    """What Launchpad asks of a test: somewhere to leave its clean-up."""
-
-    def runTest(self) -> None:
-        """Needed to make one."""
 
 
 def _run_processes(

@@ -3,7 +3,6 @@
 from agents.networks.heads import (
     CategoricalHead,
     FixedStddevGaussianHead,
-    GaussianHead,
     bounded_stddev,
 )
 from agents.networks.initializers import FanInNormal
@@ -19,7 +18,6 @@ __all__ = [
     "CategoricalHead",
     "FanInNormal",
     "FixedStddevGaussianHead",
-    "GaussianHead",
     "LeadingDims",
     "LowLevel",
     "Normalizer",

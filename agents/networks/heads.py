@@ -42,39 +42,6 @@ class CategoricalHead(snt.Module):
         return tfd.Categorical(logits=self._logits(features))
 
 
-class GaussianHead(snt.Module):
-    """Maps features [..., H] to a diagonal Gaussian [..., D] of bounded deviation."""
-
-    def __init__(
-        self,
-        size: int,
-        min_stddev: float = 0.01,
-        max_stddev: float = 1.0,
-        scale: float = 1e-1,
-        name: str = "gaussian",
-    ):
-        """`scale` is the variance scale of the initial weights.
-
-        Raises:
-          ValueError: the bounds are not 0 < min_stddev < max_stddev.
-        """
-        super().__init__(name=name)
-        if not 0.0 < min_stddev < max_stddev:
-            raise ValueError(
-                f"need 0 < min_stddev < max_stddev, got {min_stddev}, {max_stddev}"
-            )
-        self._bounds = (min_stddev, max_stddev)
-        self._mean = _small_linear(size, scale, "mean")
-        self._raw_stddev = _small_linear(size, scale, "raw_stddev")
-
-    def __call__(self, features: tf.Tensor) -> tfd.Independent:
-        """The distribution with batch shape [...] and event shape [D]."""
-        stddev = bounded_stddev(self._raw_stddev(features), *self._bounds)
-        return tfd.Independent(
-            tfd.Normal(self._mean(features), stddev), reinterpreted_batch_ndims=1
-        )
-
-
 class FixedStddevGaussianHead(snt.Module):
     """Maps features [..., H] to a Gaussian [..., D]: tanh on its mean, one deviation.
 
