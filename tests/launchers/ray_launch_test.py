@@ -23,6 +23,7 @@ from launchers.ray_launch import (
     requests,
     resources,
 )
+from launchers.restarts import RestartPolicy
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -117,6 +118,38 @@ def test_an_exception_ends_the_program(tmp_path):
     finally:
         cluster.disconnect()
     assert "Traceback" in (tmp_path / "logs/output/fails/0").read_text()
+
+
+def _raise_later():
+    time.sleep(4.0)  # until the peer is settled
+    raise KeyError("again")
+
+
+def _wait_until(started):
+    started = pathlib.Path(started)
+    while not started.exists() or started.read_text().count("--- ") < 4:
+        time.sleep(0.2)
+    lp.stop()
+    lp.wait_for_stop()
+
+
+def test_a_node_that_always_fails_is_spared_while_its_peer_works(tmp_path):
+    log = tmp_path / "logs/output/actor/1"
+    program = lp.Program("test")
+    with program.group("actor"):
+        program.add_node(lp.PyNode(_wait_until, str(log)))
+        program.add_node(lp.PyNode(_raise_later))
+    lines = []
+    cluster.connect(None)
+    try:
+        needs = {"": resources.RayResources(dispensable=True)}
+        policy = RestartPolicy(limit=1, first_delay=0.1, settled=2.0)
+        made = manager.Manager(str(tmp_path), needs, lines.append, policy)
+        made.reconcile(program)
+        made.wait()
+    finally:
+        cluster.disconnect()
+    assert sum("KeyError: 'again'" in line for line in lines) >= 3, lines
 
 
 def test_an_experiment_resizes_and_ends_by_its_budget(tmp_path):
