@@ -23,12 +23,12 @@ def _node(tmp_path, name, code):
     return processes.Node(name, [sys.executable, "-c", code], {}, tmp_path / name)
 
 
-def _run(nodes, dispensable=lambda group: False, after=None, then=None, policy=_QUICK):
-    """Waits for the processes; `then` is called in a thread `after` seconds."""
+def _run(nodes, dispensable=lambda group: False, then=None, policy=_QUICK):
+    """Waits for the processes; `then`, in a thread, gets the lines they report."""
     lines = []
     running = processes.Processes(nodes, dispensable, lines.append, policy)
-    if after is not None:
-        threading.Timer(after, then).start()
+    if then is not None:
+        threading.Thread(target=then, args=[lines], daemon=True).start()
     try:
         running.wait()
     finally:
@@ -36,8 +36,24 @@ def _run(nodes, dispensable=lambda group: False, after=None, then=None, policy=_
     return lines
 
 
+def _until(condition):
+    while not condition():
+        time.sleep(0.02)
+
+
+def _begun(tmp_path, name):
+    """How often a node has said that it begins."""
+    path = tmp_path / name
+    return path.read_text().count("begins") if path.exists() else 0
+
+
 def _stop():
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _stop_at_a_line(lines):
+    _until(lambda: lines)
+    _stop()
 
 
 def test_a_killed_process_is_started_again(tmp_path):
@@ -45,17 +61,18 @@ def test_a_killed_process_is_started_again(tmp_path):
     other = _node(tmp_path, "learner/0", _WAITS)
     pids = []
 
-    def kill():
+    def kill(lines):
+        _until(lambda: _begun(tmp_path, "actor/0") and _begun(tmp_path, "learner/0"))
         pids.extend([node._process.pid, other._process.pid])
         node.send(signal.SIGKILL)
-        time.sleep(1.5)
+        _until(lambda: _begun(tmp_path, "actor/0") == 2)
         pids.extend([node._process.pid, other._process.pid])
         _stop()
 
-    lines = _run([node, other], after=1.0, then=kill)
+    lines = _run([node, other], then=kill)
     assert pids[0] != pids[2] and pids[1] == pids[3]
     assert "actor/0 is gone (killed by SIGKILL)" in lines[0] and len(lines) == 1
-    assert (tmp_path / "actor/0").read_text().count("begins") == 2
+    assert _begun(tmp_path, "learner/0") == 1
 
 
 def test_too_many_deaths_end_the_program(tmp_path):
@@ -73,16 +90,21 @@ def test_an_exception_ends_the_program_and_names_itself(tmp_path):
 
 def test_a_node_that_can_be_spared_may_fail_once(tmp_path):
     node = _node(tmp_path, "actor/0", _RAISES_LATER)
-    lines = _run([node], lambda name: True, after=1.2, then=_stop)
+    lines = _run([node], lambda name: True, then=_stop_at_a_line)
     assert "KeyError: 'late'" in lines[0]
 
 
 def test_a_node_that_only_dies_is_spared_while_its_peer_works(tmp_path):
     dies = "import os, signal; print('begins', flush=True); os.kill(os.getpid(), 9)"
     nodes = [_node(tmp_path, "actor/0", _WAITS), _node(tmp_path, "actor/1", dies)]
+
+    def stop(lines):
+        _until(lambda: len(lines) > 4)
+        _stop()
+
     policy = RestartPolicy(limit=2, first_delay=0.5, longest_delay=0.5, settled=0.5)
-    lines = _run(nodes, lambda name: True, after=6.0, then=_stop, policy=policy)
-    assert (tmp_path / "actor/1").read_text().count("begins") >= len(lines) > 3
+    _run(nodes, lambda name: True, stop, policy)
+    assert _begun(tmp_path, "actor/1") > 4
     with pytest.raises(RuntimeError, match="actor/1 failed 3 times"):
         _run(nodes, lambda name: False, policy=policy)
 
@@ -95,7 +117,12 @@ def test_what_does_not_stop_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.5)
     deaf = "import signal; signal.signal(15, signal.SIG_IGN); " + _WAITS
     begin = time.monotonic()
-    _run([_node(tmp_path, "x/0", deaf)], after=1.0, then=_stop)
+
+    def stop(lines):
+        _until(lambda: _begun(tmp_path, "x/0"))
+        _stop()
+
+    _run([_node(tmp_path, "x/0", deaf)], then=stop)
     assert time.monotonic() - begin < 10
 
 
