@@ -58,7 +58,8 @@ class Restarts:
           now: any clock, s.
           reason: how it died.
           worked: seconds from its start until then.
-          peers: nodes that could do without this one, and how long each has worked, s.
+          peers: nodes that run and do the same work, and how long each has, s; none
+            where the program cannot do with fewer.
 
         Raises:
           Failed: too many restarts.
