@@ -138,10 +138,9 @@ def test_table_1_goes_on_after_a_kill(bundle, tmp_path):
     with open(whole / exploration.EPISODES_FILE) as file:
         rows = list(csv.DictReader(file))
     assert sorted((row["agent"], row["episode"]) for row in rows) == [
-        ("helms", "0"),
-        ("helms", "1"),
-        ("mpo", "0"),
-        ("mpo", "1"),
+        (agent, episode)
+        for agent in ("helms", "helms_prior", "mpo")
+        for episode in ("0", "1")
     ]
     assert len({row["seed"] for row in rows}) == 2
     assert all(row["steps"] == "400" for row in rows)
