@@ -20,7 +20,7 @@ import launchpad as lp
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
 from launchers import groups, stopping
-from launchers.restarts import Failed, RestartPolicy, Restarts
+from launchers.restarts import Failed, Loss, RestartPolicy, Restarts
 
 GRACE_SECONDS = 10.0  # between being asked to stop and being killed
 
@@ -140,21 +140,21 @@ class Processes:
             self._stop.set()
 
     def _delay(self, node: Node, code: int, now: float) -> float:
-        worked = now - node.began
-        dispensable = self._dispensable(node.group)
+        if code < 0:
+            reason = f"killed by {signal.Signals(-code).name}"
+            after = self._restarts.after_death
+        else:
+            reason = node.last_exception() or f"it exited with code {code}"
+            after = self._restarts.after_exception
         peers = {
             other.name: now - other.began
             for other in self._nodes
-            if dispensable and other.group == node.group and other.alive
+            if other.group == node.group and other.alive
         }
-        if code < 0:
-            reason = f"killed by {signal.Signals(-code).name}"
-            delay = self._restarts.after_death(node.name, now, reason, worked, peers)
-        else:
-            reason = node.last_exception() or f"it exited with code {code}"
-            delay = self._restarts.after_exception(
-                node.name, now, reason, worked, dispensable, peers
-            )
+        dispensable = self._dispensable(node.group)
+        delay = after(
+            Loss(node.name, reason, now - node.began, dispensable, peers), now
+        )
         self._report(
             f"warning: {node.name} is gone ({reason}); it is started again in "
             f"{delay:.0f} s"

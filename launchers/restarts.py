@@ -23,6 +23,17 @@ class RestartPolicy:
     aftermath: float = 60.0  # an exception so soon after a loss is taken for its result
 
 
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """A node that is gone, and what there was of it."""
+
+    name: str
+    reason: str  # how it died, or its exception's line
+    worked: float  # seconds from its start until then
+    dispensable: bool  # whether the program can go on for a while without the node
+    peers: Mapping[str, float]  # others of its group that run: seconds since they began
+
+
 class Restarts:
     """Decides for each node that is gone; remembers the last losses.
 
@@ -31,8 +42,8 @@ class Restarts:
     - An exception ends the program, because a restart would repeat it. Unless another
       node was lost shortly before, whose clients may fail; or the node is of a group
       where one failure does not matter and it had worked for a while.
-    - Nothing that happens to a node ends the program while a peer, a node that does the
-      same work, has done so for a while and is within the limit itself.
+    - Nothing that happens to a node of such a group ends the program while another node
+      of it has worked for a while and is within the limit itself.
     - A host that is lost counts for none of its nodes; they wait for a host.
     """
 
@@ -43,30 +54,15 @@ class Restarts:
         )
         self._losses: dict[str, float] = {}  # the last of each node
 
-    def after_death(
-        self,
-        name: str,
-        now: float,
-        reason: str,
-        worked: float,
-        peers: Mapping[str, float],
-    ) -> float:
-        """Seconds to wait before the node is started again.
-
-        Args:
-          name: of the node.
-          now: any clock, s.
-          reason: how it died.
-          worked: seconds from its start until then.
-          peers: nodes that run and do the same work, and how long each has, s; none
-            where the program cannot do with fewer.
+    def after_death(self, loss: Loss, now: float) -> float:
+        """Seconds to wait before the node is started again; `now` is any clock, s.
 
         Raises:
           Failed: too many restarts.
         """
-        if worked >= self._policy.settled:
-            self._times[name].clear()
-        return self._count(name, now, reason, self._spared(peers, now))
+        if loss.worked >= self._policy.settled:
+            self._times[loss.name].clear()
+        return self._count(loss, now)
 
     def _recent(self, name: str, now: float) -> collections.deque[float]:
         times = self._times[name]
@@ -74,43 +70,27 @@ class Restarts:
             times.popleft()
         return times
 
-    def _spared(self, peers: Mapping[str, float], now: float) -> bool:
-        return any(
+    def _spared(self, loss: Loss, now: float) -> bool:
+        return loss.dispensable and any(
             worked >= self._policy.settled
             and len(self._recent(peer, now)) < self._policy.limit
-            for peer, worked in peers.items()
+            for peer, worked in loss.peers.items()
         )
 
-    def _count(self, name: str, now: float, reason: str, spared: bool) -> float:
-        policy, times = self._policy, self._recent(name, now)
-        self._losses[name] = now
-        if len(times) >= policy.limit and not spared:
+    def _count(self, loss: Loss, now: float) -> float:
+        policy, times = self._policy, self._recent(loss.name, now)
+        self._losses[loss.name] = now
+        if len(times) >= policy.limit and not self._spared(loss, now):
             raise Failed(
-                f"{name} failed {len(times) + 1} times within "
-                f"{policy.window / 60:g} min, the last time: {reason}"
+                f"{loss.name} failed {len(times) + 1} times within "
+                f"{policy.window / 60:g} min, the last time: {loss.reason}"
             )
         times.append(now)
         delay = policy.first_delay * 2 ** (len(times) - 1)
         return min(delay, policy.longest_delay)
 
-    def after_exception(
-        self,
-        name: str,
-        now: float,
-        reason: str,
-        worked: float,
-        dispensable: bool,
-        peers: Mapping[str, float],
-    ) -> float:
-        """Seconds to wait before the node is started again.
-
-        Args:
-          name: of the node.
-          now: any clock, s.
-          reason: the exception's line.
-          worked: seconds from its start until it raised.
-          dispensable: whether the program can go on for a while without the node.
-          peers: as for `after_death`.
+    def after_exception(self, loss: Loss, now: float) -> float:
+        """Seconds to wait before the node is started again; `now` is any clock, s.
 
         Raises:
           Failed: the exception ends the program.
@@ -118,15 +98,14 @@ class Restarts:
         aftermath = any(
             now - lost <= self._policy.aftermath
             for other, lost in self._losses.items()
-            if other != name
+            if other != loss.name
         )
-        spared = self._spared(peers, now)
-        sound = dispensable and worked >= self._policy.settled
-        if not (aftermath or spared or sound):
-            raise Failed(f"{name}: {reason}")
-        delay = self._count(name, now, reason, spared)
+        sound = loss.dispensable and loss.worked >= self._policy.settled
+        if not (aftermath or sound or self._spared(loss, now)):
+            raise Failed(f"{loss.name}: {loss.reason}")
+        delay = self._count(loss, now)
         # Exceptions are results here: they excuse no others.
-        del self._losses[name]
+        del self._losses[loss.name]
         return delay
 
     def after_host_lost(self, name: str, now: float) -> float:

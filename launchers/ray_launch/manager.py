@@ -28,7 +28,7 @@ from launchers.ray_launch import addresses, cluster, host, resources
 from launchers.ray_launch.collector import Collector
 from launchers.ray_launch.managed_node import ManagedNode
 from launchers.ray_launch.resources import RayResources
-from launchers.restarts import Failed, RestartPolicy, Restarts
+from launchers.restarts import Failed, Loss, RestartPolicy, Restarts
 
 _GRACE_SECONDS = 12.0  # between a stop and a kill
 _PLACE_SECONDS = 120.0  # for a host to join that has room for what all others need
@@ -258,14 +258,8 @@ class Manager:
             self._collector.finish(node.placed.ip, node.process)
         self._kill(node)
         if error is not None and node.stop_by is None:
-            delay = self._restarts.after_exception(
-                node.name,
-                now,
-                error,
-                worked,
-                node.needs.dispensable,
-                self._peers(node, now),
-            )
+            loss = self._loss(node, error, worked, now)
+            delay = self._restarts.after_exception(loss, now)
             self._again(node, delay, error)
 
     def _died(self, node: ManagedNode, error: BaseException) -> None:
@@ -279,19 +273,17 @@ class Manager:
             delay = self._restarts.after_host_lost(node.name, now)
         else:
             reason = cluster.reason(error)
-            delay = self._restarts.after_death(
-                node.name, now, reason, worked, self._peers(node, now)
-            )
+            loss = self._loss(node, reason, worked, now)
+            delay = self._restarts.after_death(loss, now)
         self._again(node, delay, reason)
 
-    def _peers(self, node: ManagedNode, now: float) -> dict[str, float]:
-        return {
+    def _loss(self, node: ManagedNode, reason: str, worked: float, now: float) -> Loss:
+        peers = {
             other.name: now - other.since
             for other in self._all()
-            if node.needs.dispensable
-            and other.group == node.group
-            and other.phase == "running"
+            if other.group == node.group and other.phase == "running"
         }
+        return Loss(node.name, reason, worked, node.needs.dispensable, peers)
 
     def _again(self, node: ManagedNode, delay: float, reason: str) -> None:
         node.enter("waiting")

@@ -54,17 +54,19 @@ def test_restarts_back_off_and_end():
     assert delays == [1.0, 2.0, 3.0]
     assert _died(rules, "actor/2", 25.0) == 1.0  # counted apart
     with pytest.raises(restarts.Failed, match="actor/1 failed 4 times.*out of memory"):
-        rules.after_death("actor/1", 30.0, "out of memory", 5.0, {})
+        rules.after_death(
+            restarts.Loss("actor/1", "out of memory", 5.0, True, {}), 30.0
+        )
 
 
 def _died(rules, name, now, worked=5.0, peers=None):
-    return rules.after_death(name, now, "killed", worked, peers or {})
+    loss = restarts.Loss(name, "killed", worked, True, peers or {})
+    return rules.after_death(loss, now)
 
 
 def _raised(rules, name, now, worked=5.0, dispensable=True, peers=None):
-    return rules.after_exception(
-        name, now, "KeyError: 'x'", worked, dispensable, peers or {}
-    )
+    loss = restarts.Loss(name, "KeyError: 'x'", worked, dispensable, peers or {})
+    return rules.after_exception(loss, now)
 
 
 def test_a_node_that_had_worked_may_be_killed_as_often_as_it_likes():
@@ -132,6 +134,8 @@ def test_nothing_ends_the_program_while_a_peer_works():
     for fail in (_died, _raised):
         with pytest.raises(restarts.Failed):
             fail(rules, "actor/1", 101.0, peers=new)
+    with pytest.raises(restarts.Failed):  # a shard is missed, whatever the others do
+        _raised(rules, "actor/1", 101.0, dispensable=False, peers=settled)
 
 
 def test_all_that_fail_alike_end_the_program():
