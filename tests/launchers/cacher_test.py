@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-import time
 
 import courier
 import launchpad as lp
@@ -15,6 +14,7 @@ from absl.testing import absltest
 
 from agents.mpo.adder import Stopped
 from launchers import cacher
+from tests.waiting import until
 
 _PERIOD = 0.02  # seconds between fetches here
 
@@ -48,13 +48,6 @@ def _client(port):
     return courier.Client(f"localhost:{port}", call_timeout=20)
 
 
-def _until(condition, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(_PERIOD)
-
-
 @pytest.fixture
 def port():
     return portpicker.pick_unused_port()
@@ -69,7 +62,7 @@ def test_serves_what_the_learner_has_and_keeps_up(port):
         ((matrix, scalar),) = client.get_variables(["policy"])
         assert matrix.dtype == np.float32 and matrix.shape == (3, 2)
         assert scalar.shape == () and scalar >= 1
-        _until(lambda: client.get_variables(["policy"])[0][1] >= scalar + 3)
+        until(lambda: client.get_variables(["policy"])[0][1] >= scalar + 3)
         found = client.statistics()
         assert found["fetches"] >= 4 and found["failures"] == 0
         assert 0 <= found["age_seconds"] < 10
@@ -96,7 +89,7 @@ def test_callers_wait_for_the_first_fetch(port):
         client = _client(served.port)
         waiting = [client.futures.get_variables(["policy"]) for _ in range(20)]
         # More of them than a pool of Courier's default size has threads.
-        _until(lambda: client.statistics()["failures"] >= 1)
+        until(lambda: client.statistics()["failures"] >= 1)
         assert not any(call.done() for call in waiting)
         assert "age_seconds" not in client.statistics()
         server = _serve(_Learner(first=5), port)
@@ -127,14 +120,14 @@ def test_outlives_a_killed_learner_and_finds_the_next_one(port):
     try:
         with cacher.Served(made) as served:
             client = _client(served.port)
-            _until(lambda: client.statistics()["fetches"] >= 3)
+            until(lambda: client.statistics()["fetches"] >= 3)
             failures = client.statistics()["failures"]
             first.kill()
-            _until(lambda: client.statistics()["failures"] > failures)
+            until(lambda: client.statistics()["failures"] > failures)
             assert client.get_variables(["policy"]) == [[1.0]]
             assert client.statistics()["age_seconds"] > 0
             second = _start_learner(port, 2)
-            _until(lambda: client.get_variables(["policy"]) == [[2.0]])
+            until(lambda: client.get_variables(["policy"]) == [[2.0]])
     finally:
         for process in (first, second):
             process.kill()
@@ -149,7 +142,7 @@ def test_reads_another_cacher(port):
         second = cacher.VariableCacher(_client(first.port), update_seconds=_PERIOD)
         with cacher.Served(second) as served:
             client = _client(served.port)
-            _until(lambda: client.get_variables(["policy"])[0][1] >= 3)
+            until(lambda: client.get_variables(["policy"])[0][1] >= 3)
     _stop(server)
 
 
@@ -217,7 +210,7 @@ class _Actor:
         self._source, self._found = source, found
 
     def run(self):
-        _until(lambda: self._source.get_variables(["policy"])[0][1] >= 3)
+        until(lambda: self._source.get_variables(["policy"])[0][1] >= 3)
         np.savetxt(self._found, [self._source.statistics()["fetches"]])
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from launchers import processes
 from launchers.restarts import RestartPolicy
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -36,11 +37,6 @@ def _run(nodes, dispensable=lambda group: False, then=None, policy=_QUICK):
     return lines
 
 
-def _until(condition):
-    while not condition():
-        time.sleep(0.02)
-
-
 def _begun(tmp_path, name):
     """How often a node has said that it begins."""
     path = tmp_path / name
@@ -51,9 +47,14 @@ def _stop():
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _stop_at_a_line(lines):
-    _until(lambda: lines)
-    _stop()
+def _stop_when(condition):
+    """For `_run`: stops the program once its lines meet the condition."""
+
+    def then(lines):
+        until(lambda: condition(lines))
+        _stop()
+
+    return then
 
 
 def test_a_killed_process_is_started_again(tmp_path):
@@ -62,17 +63,17 @@ def test_a_killed_process_is_started_again(tmp_path):
     pids = []
 
     def kill(lines):
-        _until(lambda: _begun(tmp_path, "actor/0") and _begun(tmp_path, "learner/0"))
+        until(lambda: _begun(tmp_path, "actor/0") and _begun(tmp_path, "learner/0"))
         pids.extend([node._process.pid, other._process.pid])
         node.send(signal.SIGKILL)
-        _until(lambda: _begun(tmp_path, "actor/0") == 2)
+        until(lambda: _begun(tmp_path, "actor/0") == 2)
         pids.extend([node._process.pid, other._process.pid])
         _stop()
 
     lines = _run([node, other], then=kill)
     assert pids[0] != pids[2] and pids[1] == pids[3]
     assert "actor/0 is gone (killed by SIGKILL)" in lines[0] and len(lines) == 1
-    assert _begun(tmp_path, "learner/0") == 1
+    assert _begun(tmp_path, "actor/0") == 2 and _begun(tmp_path, "learner/0") == 1
 
 
 def test_too_many_deaths_end_the_program(tmp_path):
@@ -90,20 +91,15 @@ def test_an_exception_ends_the_program_and_names_itself(tmp_path):
 
 def test_a_node_that_can_be_spared_may_fail_once(tmp_path):
     node = _node(tmp_path, "actor/0", _RAISES_LATER)
-    lines = _run([node], lambda name: True, then=_stop_at_a_line)
+    lines = _run([node], lambda name: True, then=_stop_when(bool))
     assert "KeyError: 'late'" in lines[0]
 
 
 def test_a_node_that_only_dies_is_spared_while_its_peer_works(tmp_path):
     dies = "import os, signal; print('begins', flush=True); os.kill(os.getpid(), 9)"
     nodes = [_node(tmp_path, "actor/0", _WAITS), _node(tmp_path, "actor/1", dies)]
-
-    def stop(lines):
-        _until(lambda: len(lines) > 4)
-        _stop()
-
     policy = RestartPolicy(limit=2, first_delay=0.5, longest_delay=0.5, settled=0.5)
-    _run(nodes, lambda name: True, stop, policy)
+    _run(nodes, lambda name: True, _stop_when(lambda lines: len(lines) > 4), policy)
     assert _begun(tmp_path, "actor/1") > 4
     with pytest.raises(RuntimeError, match="actor/1 failed 3 times"):
         _run(nodes, lambda name: False, policy=policy)
@@ -117,11 +113,7 @@ def test_what_does_not_stop_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.5)
     deaf = "import signal; signal.signal(15, signal.SIG_IGN); " + _WAITS
     begin = time.monotonic()
-
-    def stop(lines):
-        _until(lambda: _begun(tmp_path, "x/0"))
-        _stop()
-
+    stop = _stop_when(lambda lines: _begun(tmp_path, "x/0"))
     _run([_node(tmp_path, "x/0", deaf)], then=stop)
     assert time.monotonic() - begin < 10
 

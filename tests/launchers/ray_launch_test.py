@@ -13,6 +13,7 @@ from absl import flags, logging
 from launchers import groups, run_logs
 from launchers.experiment import Budget
 from tests import fakes
+from tests.waiting import until
 
 pytest.importorskip("ray")
 
@@ -125,10 +126,9 @@ def _raise_later():
     raise KeyError("again")
 
 
-def _wait_until(started):
-    started = pathlib.Path(started)
-    while not started.exists() or started.read_text().count("--- ") < 4:
-        time.sleep(0.2)
+def _stop_after_four_starts(log):
+    log = pathlib.Path(log)
+    until(lambda: log.exists() and log.read_text().count("--- ") >= 4, seconds=600)
     lp.stop()
     lp.wait_for_stop()
 
@@ -137,7 +137,7 @@ def test_a_node_that_always_fails_is_spared_while_its_peer_works(tmp_path):
     log = tmp_path / "logs/output/actor/1"
     program = lp.Program("test")
     with program.group("actor"):
-        program.add_node(lp.PyNode(_wait_until, str(log)))
+        program.add_node(lp.PyNode(_stop_after_four_starts, str(log)))
         program.add_node(lp.PyNode(_raise_later))
     lines = []
     cluster.connect(None)
@@ -159,8 +159,7 @@ def test_an_experiment_resizes_and_ends_by_its_budget(tmp_path):
     lines = []
 
     def ask():
-        while not list(tmp_path.glob("logs/actor_0/logs.csv")):
-            time.sleep(0.5)
+        until(lambda: list(tmp_path.glob("logs/actor_0/logs.csv")), seconds=600)
         requests.ask(str(tmp_path), 2)
 
     thread = threading.Thread(target=ask, daemon=True)
