@@ -46,8 +46,9 @@ format: venv  ## rewrite the code in our style and format
 lock:  ## resolve requirements.txt into requirements.lock; needs uv
 	@command -v uv >/dev/null || { echo "error: make lock needs uv" >&2; exit 2; }
 	@UV_CUSTOM_COMPILE_COMMAND="make lock (uv pip compile, for Python 3.10 on Linux x86-64)" \
-	  uv pip compile --quiet requirements.txt --output-file requirements.lock \
-	  --python-version 3.10 --python-platform x86_64-unknown-linux-gnu \
+	  uv pip compile --quiet requirements.txt --override overrides.txt \
+	  --output-file requirements.lock --python-version 3.10 \
+	  --python-platform x86_64-unknown-linux-gnu \
 	  --no-emit-index-url --no-emit-find-links
 
 clean:  ## remove .venv and caches; runs/ stays

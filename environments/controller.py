@@ -2,8 +2,8 @@
 
 The action is five numbers in [-1, 1]: velocity of the tool along x, y, z and about z,
 and the fingers. The tool keeps pointing down, stays in the workspace, and its velocity
-is mapped to joint velocities by dm_robotics' QP mapper. What is decided here follows
-the reference cell's 4D effector.
+is mapped to joint velocities. What is decided here follows the reference cell's 4D
+effector, and the mapping follows dm_robotics' `Cartesian6dToJointVelocityMapper`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import operator
 from collections.abc import Sequence
 
 import numpy as np
-from dm_robotics.controllers import cartesian_6d_to_joint_velocity_mapper as mapper
 
 from environments import scene as scene_lib
 from environments.rendering import mujoco
@@ -36,51 +35,110 @@ NULLSPACE_POSTURE = np.array(
         0.0,
     ]
 )
-_NULLSPACE_POSTURE = NULLSPACE_POSTURE.tolist()
-_NULLSPACE_GAIN = 0.025
+JOINT_VELOCITY_LIMITS = np.array(
+    [1.74, 1.328, 1.957, 1.957, 3.485, 3.485, 4.545]
+)  # rad/s
+JOINT_MARGIN = 0.01  # rad, kept from the ends of a joint's range
+JOINT_LIMIT_GAIN = 0.95 / scene_lib.CONTROL_TIMESTEP  # 1/s
+REGULARIZATION = 1e-2
+# Weight of the nullspace's task against the tool's: what it may cost the tool is of the
+# size of dm_robotics' slack, 1e-4 m/s or rad/s.
+NULLSPACE_WEIGHT = 1e-5
+_NULLSPACE_GAIN = 0.025 / scene_lib.CONTROL_TIMESTEP  # 1/s
 _WRIST_JOINT = 6
 _DOWNWARD_GAIN = 0.8  # 1/s, how fast a tilt of the tool is corrected.
-_JOINT_VELOCITY_LIMITS = [1.74, 1.328, 1.957, 1.957, 3.485, 3.485, 4.545]  # rad/s
+
+
+class JointVelocityMapper:
+    """Maps a tool's velocity to joint velocities within the joints' bounds.
+
+    First the joint velocities q' that minimise |J q' - v|^2 + regularisation |q'|^2;
+    then, of those that move the tool alike, the ones closest to a bias. Both are
+    quadratic programs with a box, which MuJoCo's `mju_boxQP` solves exactly. The box
+    keeps to the joints' velocity limits, and slows a joint down before its range ends.
+    """
+
+    def __init__(self, joint_ranges: np.ndarray) -> None:
+        """`joint_ranges` [7, 2] are the joints' lowest and highest angles, rad."""
+        size = len(joint_ranges)
+        self._low = joint_ranges[:, 0] + JOINT_MARGIN
+        self._high = joint_ranges[:, 1] - JOINT_MARGIN
+        self._identity = np.eye(size)
+        self._regularization = REGULARIZATION * self._identity
+        self._factor = np.zeros((size, size + 7))  # `mju_boxQP` works in it
+        self._solution = np.zeros(size)
+
+    def bounds(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest joint velocities [7] at joint angles [7], rad/s.
+
+        A joint beyond an end of its range does not go further out.
+        """
+        limits = JOINT_VELOCITY_LIMITS
+        low = (self._low - joints) * JOINT_LIMIT_GAIN
+        high = (self._high - joints) * JOINT_LIMIT_GAIN
+        np.minimum(np.maximum(low, -limits, out=low), 0.0, out=low)
+        np.maximum(np.minimum(high, limits, out=high), 0.0, out=high)
+        return low, high
+
+    def __call__(
+        self,
+        jacobian: np.ndarray,
+        joints: np.ndarray,
+        twist: np.ndarray,
+        bias: np.ndarray,
+    ) -> np.ndarray | None:
+        """Solves both programs.
+
+        Args:
+          jacobian: [6, 7], of the tool's linear and angular velocity.
+          joints: [7] rad.
+          twist: [6], the tool's velocity, m/s and rad/s.
+          bias: [7] rad/s, brought within the bounds.
+
+        Returns:
+          [7] rad/s, overwritten by the next call; None where there is no solution.
+        """
+        low, high = self.bounds(joints)
+        bias = np.minimum(np.maximum(bias, low), high)
+        tool = jacobian.T @ jacobian
+        solution = self._solution
+        solution.fill(0.0)
+        if not self._solve(tool + self._regularization, -(twist @ jacobian), low, high):
+            return None
+        # The second program, times its weight; it starts where the first one ended.
+        tool_moves = tool @ solution
+        hessian = tool + NULLSPACE_WEIGHT * self._identity
+        if not self._solve(hessian, -(NULLSPACE_WEIGHT * bias + tool_moves), low, high):
+            return None
+        return solution
+
+    def _solve(self, hessian, gradient, low, high) -> bool:
+        rank = mujoco.mju_boxQP(
+            self._solution, self._factor, None, hessian, gradient, low, high
+        )
+        return rank >= 0
 
 
 class CartesianController:
-    """Sets `data.ctrl` from a normalised action."""
+    """Sets `data.ctrl` from a normalised action.
+
+    Attributes:
+      failures: control steps for which no joint velocities were found; the arm then
+        stands still.
+    """
 
     def __init__(self, model: mujoco.MjModel, scene: scene_lib.Scene) -> None:
-        parameters = mapper.Parameters()
-        parameters.model = model
-        parameters.joint_ids = scene.arm_joints
-        parameters.object_type = mujoco.mjtObj.mjOBJ_SITE
-        parameters.object_name = scene.wrist_site_name
-        parameters.integration_timestep = scene_lib.CONTROL_TIMESTEP
-        parameters.enable_joint_position_limits = True
-        parameters.joint_position_limit_velocity_scale = 0.95
-        parameters.minimum_distance_from_joint_position_limit = 0.01
-        parameters.enable_joint_velocity_limits = True
-        parameters.joint_velocity_magnitude_limits = _JOINT_VELOCITY_LIMITS
-        parameters.enable_joint_acceleration_limits = False
-        parameters.enable_collision_avoidance = False
-        parameters.check_solution_validity = True
-        parameters.max_cartesian_velocity_control_iterations = 300
-        parameters.regularization_weight = 1e-2
-        parameters.solution_tolerance = 1e-3
-        parameters.enable_nullspace_control = True
-        parameters.return_error_on_nullspace_failure = False
-        parameters.nullspace_projection_slack = 1e-4
-        parameters.max_nullspace_control_iterations = 300
-        # Adaptive steps would be faster, but not the same on every run.
-        parameters.use_adaptive_step_size = False
-        parameters.log_nullspace_failure_warnings = False
-        self._mapper = mapper.Mapper(parameters)
+        self._mapper = JointVelocityMapper(model.jnt_range[scene.arm_joints])
         self._model = model
         self._scene = scene
+        self._jacobian = np.zeros((6, model.nv))
+        self._arm_jacobian = self._jacobian[:, scene.arm_dof]  # a view
         half = scene_lib.WORKSPACE_SIZE / 2
         # The wrist's state is the joint's negative: a positive command turns it down.
         low = [*(scene_lib.WORKSPACE_CENTRE - half), -WRIST_RANGE[1]]
         high = [*(scene_lib.WORKSPACE_CENTRE + half), -WRIST_RANGE[0]]
         scale = [MAX_LINEAR_VELOCITY] * 3 + [MAX_ANGULAR_VELOCITY]
         self._limits = tuple(zip(low, high, scale, strict=True))
-        # Mapper failures (no solution in time); the arm then stands still for a step.
         self.failures = 0
 
     def apply(self, data: mujoco.MjData, action: Sequence[float]) -> None:
@@ -106,7 +164,7 @@ class CartesianController:
 
     def joint_velocities(
         self, data: mujoco.MjData, command: Sequence[float]
-    ) -> Sequence[float]:
+    ) -> np.ndarray:
         """Maps a velocity [x, y, z m/s, rad/s about z], world frame, to [7] rad/s."""
         # Plain floats: for so few numbers numpy's calls would cost more than the sums.
         rotation = data.site_xmat[self._scene.wrist_site].tolist()  # by rows
@@ -124,18 +182,17 @@ class CartesianController:
             *_limited(command[:3], MAX_LINEAR_VELOCITY),
             *_limited(angular, MAX_ANGULAR_VELOCITY),
         ]
-        joints = data.qpos[self._scene.arm_qpos].tolist()
-        bias = [
-            _NULLSPACE_GAIN * (posture - q) / scene_lib.CONTROL_TIMESTEP
-            for posture, q in zip(_NULLSPACE_POSTURE, joints, strict=True)
-        ]
-        try:
-            return self._mapper.compute_joint_velocities(data, twist, bias)
-        except KeyboardInterrupt:
-            raise
-        except Exception:  # The binding raises many kinds where the QP fails.
+        jacobian = self._jacobian
+        mujoco.mj_jacSite(
+            self._model, data, jacobian[:3], jacobian[3:], self._scene.wrist_site
+        )
+        joints = data.qpos[self._scene.arm_qpos]
+        bias = _NULLSPACE_GAIN * (NULLSPACE_POSTURE - joints)
+        velocities = self._mapper(self._arm_jacobian, joints, np.array(twist), bias)
+        if velocities is None:
             self.failures += 1
-            return (0.0,) * scene_lib.NUM_ARM_JOINTS
+            return np.zeros(scene_lib.NUM_ARM_JOINTS)
+        return velocities
 
 
 def _limited(vector: Sequence[float], limit: float) -> list[float]:

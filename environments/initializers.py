@@ -144,9 +144,9 @@ def _settle(model, data, scene) -> None:
     corner an object never rests.
     """
     option = model.opt
-    before = option.timestep, option.noslip_iterations, option.enableflags
+    before = option.timestep, option.noslip_iterations, option.disableflags
     option.timestep, option.noslip_iterations = _SETTLE_TIMESTEP, 0
-    option.enableflags |= int(mujoco.mjtEnableBit.mjENBL_MULTICCD)
+    option.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_MULTICCD)
     data.ctrl[:] = 0.0
     try:
         steps = round(_SETTLE_MAX_SECONDS / _SETTLE_TIMESTEP / _SETTLE_CHUNK)
@@ -158,4 +158,4 @@ def _settle(model, data, scene) -> None:
             if moved < _SETTLE_MAX_MOVE and speed < _SETTLE_MAX_VELOCITY:
                 break
     finally:
-        option.timestep, option.noslip_iterations, option.enableflags = before
+        option.timestep, option.noslip_iterations, option.disableflags = before

@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,9 +50,15 @@ _TABLES = (
     ("bvh_nodeid", "mesh_bvhadr", "mesh_bvhnum", False),
     ("bvh_aabb", "mesh_bvhadr", "mesh_bvhnum", True),
 )
-_COUNTS = ("mesh_vertnum", "mesh_normalnum", "mesh_facenum", "mesh_bvhnum")
+_COUNTS = (
+    "mesh_vertnum",
+    "mesh_normalnum",
+    "mesh_facenum",
+    "mesh_bvhnum",
+    "mesh_polynum",
+)
 # Fields that differ between objects, and which power of a length they go with.
-_MESH_FIELDS = {"mesh_pos": 1, "mesh_quat": 0, "mesh_scale": 1}
+_MESH_FIELDS = {"mesh_pos": 1, "mesh_quat": 0, "mesh_scale": 1, "mesh_extrema": 0}
 _GEOM_FIELDS = {
     "geom_size": 1,
     "geom_aabb": 1,
@@ -106,6 +113,22 @@ def prop(object_id: str, name: str, **arguments) -> rgb_object.RgbObjectProp:
     return rgb_object.RgbObjectProp(obj_id=object_id, name=name, **arguments)
 
 
+class _Block(NamedTuple):
+    """Rows of a table that hold a mesh.
+
+    Attributes:
+      table: the table's name.
+      rows: those of the mesh.
+      power: of a length, that the values go with.
+      base: the values are addresses in another table, where the mesh starts here.
+    """
+
+    table: str
+    rows: slice
+    power: int = 0
+    base: int = 0
+
+
 class _Part:
     """One object in a model: ids of its body, geoms and meshes (visual, collision)."""
 
@@ -132,18 +155,40 @@ class _Part:
             for field in _COUNTS:
                 yield field, mesh, 0
 
-    def blocks(self) -> Iterator[tuple[str, slice, int]]:
-        """Table, rows and power of length of what the meshes have in tables."""
+    def blocks(self) -> Iterator[_Block]:
+        """What the meshes have in tables."""
+        model = self.model
         for mesh in self.meshes:
             for table, address, count, is_length in _TABLES:
-                first = int(getattr(self.model, address)[mesh])
-                rows = slice(first, first + int(getattr(self.model, count)[mesh]))
-                yield table, rows, int(is_length)
-            first = int(self.model.mesh_graphadr[mesh])
+                rows = _rows(getattr(model, address)[mesh], getattr(model, count)[mesh])
+                yield _Block(table, rows, int(is_length))
+            first = int(model.mesh_graphadr[mesh])
             if first >= 0:  # the hull, as two numbers and their lists
-                vertices, faces = self.model.mesh_graph[first : first + 2]
+                vertices, faces = model.mesh_graph[first : first + 2]
                 size = 2 + 3 * int(vertices) + 6 * int(faces)
-                yield "mesh_graph", slice(first, first + size), 0
+                yield _Block("mesh_graph", _rows(first, size))
+            if model.mesh_polynum[mesh]:
+                yield from self._polygons(mesh)
+
+    def _polygons(self, mesh: int) -> Iterator[_Block]:
+        """The hull's faces as polygons, from which contacts between meshes are made.
+
+        Each polygon has a list of vertices, and each vertex one of polygons.
+        """
+        model = self.model
+        polygons = _rows(model.mesh_polyadr[mesh], model.mesh_polynum[mesh])
+        vertices = _rows(model.mesh_vertadr[mesh], model.mesh_vertnum[mesh])
+        yield _Block("mesh_polynormal", polygons)
+        for owners, name in ((polygons, "mesh_polyvert"), (vertices, "mesh_polymap")):
+            start = int(getattr(model, f"{name}adr")[owners.start])
+            sizes = getattr(model, f"{name}num")[owners]
+            yield _Block(f"{name}num", owners)
+            yield _Block(f"{name}adr", owners, base=start)
+            yield _Block(name, _rows(start, sizes.sum()))
+
+
+def _rows(first: int, count: int) -> slice:
+    return slice(int(first), int(first) + int(count))
 
 
 @functools.cache
@@ -166,10 +211,15 @@ def _values(object_id: str) -> list[tuple[np.ndarray, int]]:
     with open(files[object_id], "rb") as file:
         model = mujoco.MjModel.from_xml_string(xml, {mesh: file.read()})
     part = _Part(model, model.body("object/").id)
-    return [
+    rows = [
         (np.array(getattr(model, field)[where]), power)
-        for field, where, power in (*part.rows(), *part.blocks())
+        for field, where, power in part.rows()
     ]
+    blocks = [
+        (getattr(model, block.table)[block.rows] - block.base, block.power)
+        for block in part.blocks()
+    ]
+    return rows + blocks
 
 
 class ObjectSlots:
@@ -188,8 +238,11 @@ class ObjectSlots:
         names = [f"rgb_object_{color}" for color in observations.COLORS]
         parts = [_Part(model, model.body(f"{n}/{n}/").id) for n in names]
         self._rows = [list(part.rows()) for part in parts]
-        # Where each block starts; how long it is depends on the object.
-        self._starts = [[(t, rows.start) for t, rows, _ in p.blocks()] for p in parts]
+        # Of each block, where it starts; how long it is depends on the object.
+        self._blocks = [list(part.blocks()) for part in parts]
+        names = {name for rows in self._rows for name, _, _ in rows}
+        names |= {block.table for blocks in self._blocks for block in blocks}
+        self._fields = {name: getattr(model, name) for name in names}
         self.meshes = np.array([mesh for part in parts for mesh in part.meshes])
         self.ids: tuple[str, ...] = ()
         self.version = 0
@@ -206,23 +259,25 @@ class ObjectSlots:
           ids: of the red, green and blue object; any of `ALL`.
           scales: [3], above 0.
         """
-        fields = {}
+        fields = self._fields
         for slot, (object_id, scale) in enumerate(zip(ids, scales, strict=True)):
-            places = [*self._rows[slot], *self._starts[slot]]
-            for place, (value, power) in zip(places, _values(object_id), strict=True):
-                name, first = place[:2]
-                if name not in fields:
-                    fields[name] = getattr(self._model, name)
-                if power:
-                    value = value * scale**power
-                if len(place) == 2:
-                    fields[name][first : first + len(value)] = value
-                else:
-                    fields[name][first] = value
+            rows, blocks = self._rows[slot], self._blocks[slot]
+            values = [
+                (value * scale**power if power else value)
+                for value, power in _values(object_id)
+            ]
+            for (name, row, _), value in zip(rows, values[: len(rows)], strict=True):
+                fields[name][row] = value
+            for block, value in zip(blocks, values[len(rows) :], strict=True):
+                first = block.rows.start
+                fields[block.table][first : first + len(value)] = value + block.base
         self.update_constants()
         self.ids = tuple(ids)
         self.version += 1
 
     def update_constants(self) -> None:
         """Lets MuJoCo derive anew what follows from masses and inertias."""
-        mujoco.mj_setConst(self._model, self._scratch)
+        model = self._model
+        mujoco.mj_setConst(model, self._scratch)
+        # The constraint solver's tolerance is relative to it; only the compiler sets it.
+        model.stat.meaninertia = sum(model.dof_M0.tolist()) / model.nv

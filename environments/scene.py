@@ -146,9 +146,9 @@ class Physics:
         option.cone = CONES[self.cone]
         option.iterations = self.iterations
         option.tolerance = self.tolerance
-        multiccd = int(mujoco.mjtEnableBit.mjENBL_MULTICCD)
-        option.enableflags = (option.enableflags & ~multiccd) | (
-            multiccd if self.multiccd else 0
+        one_contact = int(mujoco.mjtDisableBit.mjDSBL_MULTICCD)
+        option.disableflags = (option.disableflags & ~one_contact) | (
+            0 if self.multiccd else one_contact
         )
         pads = Scene(model).fingertip_geoms
         model.geom_solref[pads] = self.pad_solref

@@ -17,6 +17,7 @@ _ADDRESSES = (
     "mesh_faceadr",
     "mesh_graphadr",
     "mesh_bvhadr",
+    "mesh_polyadr",
 )
 _BY_MESH = {
     "mesh_vert": ("mesh_vertadr", "mesh_vertnum"),
@@ -28,14 +29,28 @@ _BY_MESH = {
     "bvh_depth": ("mesh_bvhadr", "mesh_bvhnum"),
     "bvh_nodeid": ("mesh_bvhadr", "mesh_bvhnum"),
     "bvh_aabb": ("mesh_bvhadr", "mesh_bvhnum"),
+    "mesh_polynormal": ("mesh_polyadr", "mesh_polynum"),
+    "mesh_polyvertnum": ("mesh_polyadr", "mesh_polynum"),
+    "mesh_polymapnum": ("mesh_vertadr", "mesh_vertnum"),
 }
+# Lists of each polygon or vertex of a mesh: the table, the addresses of the lists and
+# their lengths, and where the mesh has those.
+_LISTS = {
+    "mesh_polyvert": ("mesh_polyvertadr", "mesh_polyvertnum", "mesh_polyadr"),
+    "mesh_polymap": ("mesh_polymapadr", "mesh_polymapnum", "mesh_vertadr"),
+}
+_LIST_ADDRESSES = tuple(address for address, _, _ in _LISTS.values())
 
 
 def arrays(model):
-    """All arrays of a model by name, the statistics among them."""
+    """All arrays of a model by name, the statistics that the motion depends on too.
+
+    `stat.meansize` is not there: viewers scale arrows by it, and MuJoCo computes it
+    only when it compiles.
+    """
     found = {n: getattr(model, n) for n in dir(model) if not n.startswith("_")}
     found |= {f"stat.{n}": getattr(model.stat, n) for n in ("extent", "meaninertia")}
-    found |= {f"stat.{n}": getattr(model.stat, n) for n in ("meanmass", "meansize")}
+    found["stat.meanmass"] = model.stat.meanmass
     return {
         name: np.asarray(value)
         for name, value in found.items()
@@ -47,6 +62,21 @@ def by_mesh(model, table, mesh):
     address, count = _BY_MESH[table]
     first = getattr(model, address)[mesh]
     return getattr(model, table)[first : first + getattr(model, count)[mesh]]
+
+
+def lists(model, table, mesh):
+    """The lists of a mesh's polygons or vertices, each by its own address."""
+    addresses, lengths, owners = _LISTS[table]
+    first = getattr(model, owners)[mesh]
+    count = {"mesh_polyadr": "mesh_polynum", "mesh_vertadr": "mesh_vertnum"}[owners]
+    rows = slice(first, first + getattr(model, count)[mesh])
+    found = []
+    for address, length in zip(
+        getattr(model, addresses)[rows], getattr(model, lengths)[rows], strict=True
+    ):
+        assert address + length <= len(getattr(model, table))
+        found.append(getattr(model, table)[address : address + length].tolist())
+    return found
 
 
 def graph(model, mesh):
@@ -92,13 +122,16 @@ def test_a_switched_model_is_the_model_compiled_with_the_set(number):
     objects.ObjectSlots(switched).write(objects.SETS[number])
     mine, theirs = arrays(switched), arrays(truth)
     assert mine.keys() == theirs.keys()
-    for name in mine.keys() - _BY_MESH.keys() - {"mesh_graph", *_ADDRESSES}:
+    in_tables = {"mesh_graph", *_BY_MESH, *_LISTS, *_ADDRESSES, *_LIST_ADDRESSES}
+    for name in mine.keys() - in_tables:
         np.testing.assert_array_equal(mine[name], theirs[name], err_msg=name)
     for mesh in range(switched.nmesh):
         for table in _BY_MESH:
             np.testing.assert_array_equal(
                 by_mesh(switched, table, mesh), by_mesh(truth, table, mesh)
             )
+        for table in _LISTS:
+            assert lists(switched, table, mesh) == lists(truth, table, mesh), table
         np.testing.assert_array_equal(graph(switched, mesh), graph(truth, mesh))
     # The nodes of the bodies' trees come before the meshes'.
     static = switched.mesh_bvhadr.min()
@@ -119,21 +152,32 @@ def test_every_object_fits_a_slot_and_leaves_the_others_alone():
         for table in tables
         for mesh in slots.meshes
     }
+    lists_room = {
+        (table, mesh): sum(map(len, lists(model, table, mesh)))
+        for table in _LISTS
+        for mesh in slots.meshes
+    }
     for object_id in objects.ALL:
         slots.write((objects.LARGEST, object_id, "s0"))
         for (table, mesh), size in room.items():
             assert len(by_mesh(model, table, mesh)) <= size, (object_id, table)
+        for (table, mesh), size in lists_room.items():
+            used = sum(map(len, lists(model, table, mesh)))
+            assert used <= size, (object_id, table)
         for mesh in slots.meshes:
             graph(model, mesh)
     once, again = scene.build((objects.LARGEST, objects.ALL[-1], "s0")), arrays(model)
+    in_tables = {"mesh_graph", *_BY_MESH, *_LISTS, *_LIST_ADDRESSES}
     for name, value in arrays(once).items():
-        if name not in _BY_MESH and name != "mesh_graph":
+        if name not in in_tables:
             np.testing.assert_array_equal(value, again[name], err_msg=name)
     for mesh in slots.meshes:
         for table in tables:
             np.testing.assert_array_equal(
                 by_mesh(once, table, mesh), by_mesh(model, table, mesh)
             )
+        for table in _LISTS:
+            assert lists(once, table, mesh) == lists(model, table, mesh)
 
 
 def test_slots_keep_their_names_colours_and_friction():
