@@ -60,12 +60,18 @@ def mjcf_name(camera: str) -> str:
 
 
 class Views:
-    """Draws an environment's cameras; contexts are made when they are first needed."""
+    """Draws an environment's cameras; all that is needed is made at the first image.
 
-    def __init__(self, model: mujoco.MjModel, slots: objects.ObjectSlots) -> None:
-        """Opens nothing yet. `slots` says when the objects' meshes change."""
-        self._model = model
+    What is simulated has no visual meshes. What is drawn is a model of its own with the
+    same joints, which takes over the positions and the objects before each image.
+    """
+
+    def __init__(self, slots: objects.ObjectSlots) -> None:
+        """Opens nothing yet. `slots` are the objects of the simulated model."""
         self._slots = slots
+        self._drawn: tuple[mujoco.MjModel, mujoco.MjData] | None = None
+        self._drawn_slots: objects.ObjectSlots | None = None
+        self._version = -1  # of the objects that the drawn model has
         self._renderers: dict[tuple[int, int, bool], Renderer] = {}
         self._versions: dict[tuple[int, int, bool], int] = {}
 
@@ -75,7 +81,7 @@ class Views:
         """Returns an image, uint8 [H, W, 3].
 
         Args:
-          data: with positions up to date.
+          data: the simulation's; its joint positions are drawn.
           camera: one of `scene.CAMERAS`, or `scene.MAIN_CAMERA`.
           size: (height, width).
           coarse: whether to draw coarser meshes, without multisampling.
@@ -89,12 +95,33 @@ class Views:
         key = (*size, coarse)
         if key not in self._renderers:
             check_size(size)
-            drawn = self._coarse_model(size[0]) if coarse else None
-            self._renderers[key] = Renderer(self._model, *size, drawn)
-        elif self._versions[key] != self._slots.version:
-            self._renderers[key].upload_meshes(self._slots.meshes)
-        self._versions[key] = self._slots.version
-        return self._renderers[key].render(data, mjcf_name(camera))
+        model, drawn = self.update(data)
+        if key not in self._renderers:
+            simplified = self._coarse_model(size[0]) if coarse else None
+            self._renderers[key] = Renderer(model, *size, simplified)
+        elif self._versions[key] != self._version:
+            self._renderers[key].upload_meshes(self._drawn_slots.meshes)
+        self._versions[key] = self._version
+        return self._renderers[key].render(drawn, mjcf_name(camera))
+
+    def update(self, data: mujoco.MjData) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        """Returns the drawn model and its data, with the positions and objects of now.
+
+        Both stay the same objects from call to call.
+        """
+        if self._drawn is None:
+            model = scene_lib.build_visible()
+            self._drawn = model, mujoco.MjData(model)
+            self._drawn_slots = objects.ObjectSlots(model)
+        model, drawn = self._drawn
+        if self._version != self._slots.version and self._slots.ids:
+            self._drawn_slots.write(self._slots.ids, self._slots.scales)
+            self._version = self._slots.version
+        drawn.qpos[:] = data.qpos
+        mujoco.mj_kinematics(model, drawn)
+        mujoco.mj_comPos(model, drawn)
+        mujoco.mj_camlight(model, drawn)
+        return model, drawn
 
     def close(self) -> None:
         """Frees the contexts; the next image makes new ones."""
@@ -103,9 +130,10 @@ class Views:
         self._renderers.clear()
 
     def _coarse_model(self, height: int) -> mujoco.MjModel:
-        camera = self._model.camera(mjcf_name(scene_lib.CAMERAS[0])).id
-        half = np.radians(self._model.cam_fovy[camera]) / 2
+        whole, _ = self._drawn
+        camera = whole.camera(mjcf_name(scene_lib.CAMERAS[0])).id
+        half = np.radians(whole.cam_fovy[camera]) / 2
         pixel = 2 * _NEAREST * np.tan(half) / height  # m
-        model = coarse_meshes.coarsened(self._model, pixel)
+        model = coarse_meshes.coarsened(whole, pixel)
         model.vis.quality.offsamples = 0
         return model

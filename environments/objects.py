@@ -192,9 +192,10 @@ def _rows(first: int, count: int) -> slice:
 
 
 @functools.cache
-def _template() -> tuple[str, str, dict[str, str]]:
+def _template(visible: bool) -> tuple[str, str, dict[str, str]]:
     """An object alone as XML, its mesh's name there, and all objects' mesh files."""
     root = mjcf.RootElement()
+    root.compiler.discardvisual = not visible
     root.attach(prop(LARGEST, "object").mjcf_model)
     (mesh,) = root.get_assets()
     version = rgb_object.V1_3
@@ -204,9 +205,9 @@ def _template() -> tuple[str, str, dict[str, str]]:
 
 
 @functools.cache
-def _values(object_id: str) -> list[tuple[np.ndarray, int]]:
+def _values(object_id: str, visible: bool) -> list[tuple[np.ndarray, int]]:
     """An object's numbers, rows then blocks, in the order of `_Part`'s."""
-    xml, mesh, files = _template()
+    xml, mesh, files = _template(visible)
     # Objects differ in their mesh alone; to build each from dm_robotics takes 10 ms.
     with open(files[object_id], "rb") as file:
         model = mujoco.MjModel.from_xml_string(xml, {mesh: file.read()})
@@ -227,7 +228,8 @@ class ObjectSlots:
 
     Attributes:
       ids: which objects the model holds now; empty before a first `write`.
-      meshes: [6] ids of the meshes that `write` changes.
+      scales: their sizes, as factors.
+      meshes: ids of the meshes that `write` changes.
       version: counts the writes.
     """
 
@@ -237,6 +239,8 @@ class ObjectSlots:
         self._scratch = mujoco.MjData(model)
         names = [f"rgb_object_{color}" for color in observations.COLORS]
         parts = [_Part(model, model.body(f"{n}/{n}/").id) for n in names]
+        # A model that is only simulated has no visual meshes.
+        self._visible = len(parts[0].meshes) > 1
         self._rows = [list(part.rows()) for part in parts]
         # Of each block, where it starts; how long it is depends on the object.
         self._blocks = [list(part.blocks()) for part in parts]
@@ -245,6 +249,7 @@ class ObjectSlots:
         self._fields = {name: getattr(model, name) for name in names}
         self.meshes = np.array([mesh for part in parts for mesh in part.meshes])
         self.ids: tuple[str, ...] = ()
+        self.scales: tuple[float, ...] = ()
         self.version = 0
 
     def write(
@@ -264,7 +269,7 @@ class ObjectSlots:
             rows, blocks = self._rows[slot], self._blocks[slot]
             values = [
                 (value * scale**power if power else value)
-                for value, power in _values(object_id)
+                for value, power in _values(object_id, self._visible)
             ]
             for (name, row, _), value in zip(rows, values[: len(rows)], strict=True):
                 fields[name][row] = value
@@ -272,7 +277,7 @@ class ObjectSlots:
                 first = block.rows.start
                 fields[block.table][first : first + len(value)] = value + block.base
         self.update_constants()
-        self.ids = tuple(ids)
+        self.ids, self.scales = tuple(ids), tuple(scales)
         self.version += 1
 
     def update_constants(self) -> None:

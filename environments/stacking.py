@@ -94,7 +94,7 @@ class RgbStacking(dm_env.Environment):
                 model, self._scene, self._objects, config.randomization
             )
         self._noise: NoiseSequence | None = None  # of this episode
-        self._views = cameras.Views(model, self._objects)
+        self._views = cameras.Views(self._objects)
         self._images: dict[str, np.ndarray] = {}
         self._seeds = np.random.default_rng(seed)
         self._episode_seed: int | None = None
@@ -281,8 +281,15 @@ class RgbStacking(dm_env.Environment):
 
     @property
     def physics(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """MuJoCo's model and data, for analysis."""
+        """MuJoCo's model and data of the simulation, which has no visual meshes."""
         return self._model, self._data
+
+    def visible(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        """A model with all meshes and its data, at the positions of now, to be drawn.
+
+        Both stay the same objects; the next call or image moves them on.
+        """
+        return self._views.update(self._data)
 
     @property
     def scene(self) -> scene_lib.Scene:

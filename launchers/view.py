@@ -165,7 +165,7 @@ def _show(session: _Session, steps: int | None) -> None:
     """Runs in a window, in real time, until it is closed or the steps are done."""
     from mujoco import viewer
 
-    model, data = session.environment.physics
+    model, data = session.environment.visible()
     object_geoms = np.isin(model.geom_bodyid, session.environment.scene.object_body)
     others = set(threading.enumerate())
     try:
@@ -178,6 +178,7 @@ def _show(session: _Session, steps: int | None) -> None:
                 begin = time.monotonic()
                 with window.lock():
                     timestep = session.advance()
+                    session.environment.visible()
                 if timestep.first():  # an episode may bring other objects
                     for mesh in np.unique(model.geom_dataid[object_geoms]):
                         window.update_mesh(int(mesh))

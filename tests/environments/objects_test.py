@@ -93,8 +93,11 @@ def graph(model, mesh):
 
 def compiled(ids):
     """The truth: a model that MuJoCo compiled with these objects."""
-    model = scene._compiled.__wrapped__(tuple(ids))
-    scene.PRESETS[scene.DEFAULT_PRESET].apply(model)
+    settings = scene.PRESETS[scene.DEFAULT_PRESET]
+    root = scene._mjcf(tuple(ids), settings.basket, settings.hand_links)
+    root.compiler.discardvisual = True
+    model = scene._compiled(root)
+    settings.apply(model)
     return model
 
 

@@ -47,7 +47,7 @@ def test_vertices_of_a_cell_become_their_mean():
 
 
 def test_only_large_meshes_become_coarser_and_only_in_the_copy():
-    model = scene.build(4)
+    model = scene.build_visible()
     untouched = copy.copy(model)
     coarse = coarse_meshes.coarsened(model, 0.003)
     for field in ("mesh_vert", "mesh_face", "mesh_facenormal", "mesh_facenum"):
@@ -71,13 +71,14 @@ def test_what_is_not_drawn_is_not_seen(vision, monkeypatch, seed):
 
 @pytest.mark.gl
 def test_coarser_meshes_look_the_same(vision):
-    model, data = vision.physics
+    model, data = vision.visible()
     drawn = copy.copy(model)
     drawn.vis.quality.offsamples = 0
     full = rendering.Renderer(model, 64, 64, drawn)
     for seed in range(3):
         seen = start(vision, seed, steps=40)
         for camera in scene.CAMERAS:
+            vision.visible()
             image = full.render(data, cameras.mjcf_name(camera))
             difference = np.abs(seen[f"{camera}/pixels"].astype(int) - image)
             assert difference.mean() < 0.5, (seed, camera)
