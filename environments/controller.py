@@ -9,9 +9,8 @@ effector, and the mapping follows dm_robotics' `Cartesian6dToJointVelocityMapper
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Sequence
 
+import numba
 import numpy as np
 
 from environments import scene as scene_lib
@@ -49,36 +48,97 @@ _WRIST_JOINT = 6
 _DOWNWARD_GAIN = 0.8  # 1/s, how fast a tilt of the tool is corrected.
 
 
+@numba.njit(cache=True)
+def _solve_programs(
+    jacobian: np.ndarray, twist: np.ndarray, bias: np.ndarray, bounds: np.ndarray
+) -> tuple[bool, np.ndarray]:
+    """Both programs of `JointVelocityMapper` as if there were no bounds.
+
+    Returns:
+      Whether the solutions are within the bounds, and so those of the programs; and the
+      second one, [7].
+    """
+    size = jacobian.shape[1]
+    hessian = np.empty((size, size))  # of the tool's task, its lower triangle
+    for i in range(size):
+        for j in range(i + 1):
+            total = 0.0
+            for k in range(6):
+                total += jacobian[k, i] * jacobian[k, j]
+            hessian[i, j] = total
+    solution = np.zeros(size)
+    factor = np.empty((size, size))
+    right = np.empty(size)
+    for program in range(2):
+        diagonal = REGULARIZATION if program == 0 else NULLSPACE_WEIGHT
+        for i in range(size):
+            if program == 0:
+                total = 0.0
+                for k in range(6):
+                    total += jacobian[k, i] * twist[k]
+            else:
+                total = NULLSPACE_WEIGHT * min(max(bias[i], bounds[0, i]), bounds[1, i])
+                for k in range(size):
+                    total += solution[k] * (hessian[i, k] if k <= i else hessian[k, i])
+            right[i] = total
+        # Cholesky's factorisation, then both triangles.
+        for i in range(size):
+            for j in range(i + 1):
+                total = hessian[i, j]
+                if i == j:
+                    total += diagonal
+                for k in range(j):
+                    total -= factor[i, k] * factor[j, k]
+                factor[i, j] = math.sqrt(total) if i == j else total / factor[j, j]
+        for i in range(size):
+            for k in range(i):
+                right[i] -= factor[i, k] * right[k]
+            right[i] /= factor[i, i]
+        for i in range(size - 1, -1, -1):
+            for k in range(i + 1, size):
+                right[i] -= factor[k, i] * right[k]
+            right[i] /= factor[i, i]
+        for i in range(size):
+            solution[i] = right[i]
+            # Also false for NaN.
+            if not bounds[0, i] <= right[i] <= bounds[1, i]:
+                return False, solution
+    return True, solution
+
+
+@numba.njit(cache=True)
+def _bounds(joints: np.ndarray, ranges: np.ndarray) -> np.ndarray:
+    """Lowest and highest joint velocities [2, 7]; see `JointVelocityMapper.bounds`."""
+    bounds = np.empty((2, len(joints)))
+    for i in range(len(joints)):
+        limit = JOINT_VELOCITY_LIMITS[i]
+        low = (ranges[i, 0] + JOINT_MARGIN - joints[i]) * JOINT_LIMIT_GAIN
+        high = (ranges[i, 1] - JOINT_MARGIN - joints[i]) * JOINT_LIMIT_GAIN
+        bounds[0, i] = min(max(low, -limit), 0.0)
+        bounds[1, i] = max(min(high, limit), 0.0)
+    return bounds
+
+
 class JointVelocityMapper:
     """Maps a tool's velocity to joint velocities within the joints' bounds.
 
     First the joint velocities q' that minimise |J q' - v|^2 + regularisation |q'|^2;
     then, of those that move the tool alike, the ones closest to a bias. Both are
-    quadratic programs with a box, which MuJoCo's `mju_boxQP` solves exactly. The box
-    keeps to the joints' velocity limits, and slows a joint down before its range ends.
+    quadratic programs with a box: in closed form where no bound is reached, else by
+    MuJoCo's `mju_boxQP`, exactly. The box keeps to the joints' velocity limits, and
+    slows a joint down before its range ends.
     """
 
     def __init__(self, joint_ranges: np.ndarray) -> None:
         """`joint_ranges` [7, 2] are the joints' lowest and highest angles, rad."""
-        size = len(joint_ranges)
-        self._low = joint_ranges[:, 0] + JOINT_MARGIN
-        self._high = joint_ranges[:, 1] - JOINT_MARGIN
-        self._identity = np.eye(size)
-        self._regularization = REGULARIZATION * self._identity
-        self._factor = np.zeros((size, size + 7))  # `mju_boxQP` works in it
-        self._solution = np.zeros(size)
+        self._ranges = np.ascontiguousarray(joint_ranges)
 
-    def bounds(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest joint velocities [7] at joint angles [7], rad/s.
+    def bounds(self, joints: np.ndarray) -> np.ndarray:
+        """Lowest and highest joint velocities [2, 7] at joint angles [7], rad/s.
 
         A joint beyond an end of its range does not go further out.
         """
-        limits = JOINT_VELOCITY_LIMITS
-        low = (self._low - joints) * JOINT_LIMIT_GAIN
-        high = (self._high - joints) * JOINT_LIMIT_GAIN
-        np.minimum(np.maximum(low, -limits, out=low), 0.0, out=low)
-        np.maximum(np.minimum(high, limits, out=high), 0.0, out=high)
-        return low, high
+        return _bounds(joints, self._ranges)
 
     def __call__(
         self,
@@ -96,27 +156,104 @@ class JointVelocityMapper:
           bias: [7] rad/s, brought within the bounds.
 
         Returns:
-          [7] rad/s, overwritten by the next call; None where there is no solution.
+          [7] rad/s; None where there is no solution.
         """
-        low, high = self.bounds(joints)
-        bias = np.minimum(np.maximum(bias, low), high)
-        tool = jacobian.T @ jacobian
-        solution = self._solution
-        solution.fill(0.0)
-        if not self._solve(tool + self._regularization, -(twist @ jacobian), low, high):
-            return None
-        # The second program, times its weight; it starts where the first one ended.
-        tool_moves = tool @ solution
-        hessian = tool + NULLSPACE_WEIGHT * self._identity
-        if not self._solve(hessian, -(NULLSPACE_WEIGHT * bias + tool_moves), low, high):
-            return None
-        return solution
+        bounds = _bounds(joints, self._ranges)
+        free, solution = _solve_programs(jacobian, twist, bias, bounds)
+        return solution if free else _solve_boxed(jacobian, twist, bias, bounds)
 
-    def _solve(self, hessian, gradient, low, high) -> bool:
-        rank = mujoco.mju_boxQP(
-            self._solution, self._factor, None, hessian, gradient, low, high
-        )
+
+def _solve_boxed(
+    jacobian: np.ndarray, twist: np.ndarray, bias: np.ndarray, bounds: np.ndarray
+) -> np.ndarray | None:
+    """Both programs of `JointVelocityMapper` within the bounds [2, 7]."""
+    size = jacobian.shape[1]
+    low, high = bounds
+    tool = jacobian.T @ jacobian
+    solution, factor = np.zeros(size), np.zeros((size, size + 7))
+
+    def solve(diagonal: float, gradient: np.ndarray) -> bool:
+        hessian = tool + diagonal * np.eye(size)
+        rank = mujoco.mju_boxQP(solution, factor, None, hessian, gradient, low, high)
         return rank >= 0
+
+    if not solve(REGULARIZATION, -(twist @ jacobian)):
+        return None
+    # The second program, times its weight; it starts where the first one ended.
+    gradient = -NULLSPACE_WEIGHT * np.clip(bias, low, high) - tool @ solution
+    return solution if solve(NULLSPACE_WEIGHT, gradient) else None
+
+
+@numba.njit(cache=True)
+def _twist(
+    action: np.ndarray,
+    pinch: np.ndarray,
+    wrist: float,
+    rotation: np.ndarray,
+    limits: np.ndarray,
+) -> np.ndarray:
+    """The wrist's velocity [6], world frame, m/s and rad/s, that an action asks for.
+
+    Args:
+      action: [5] in [-1, 1].
+      pinch: [3] m, the tool's position. wrist: rad, the last arm joint.
+      rotation: [9], the wrist's, by rows.
+      limits: [4, 3], lowest and highest state and velocity of x, y, z and the wrist.
+    """
+    command = np.empty(4)
+    for i in range(4):
+        # The wrist's state is the joint's negative: a positive command turns it down.
+        state = pinch[i] if i < 3 else -wrist
+        u = action[i]
+        out = (state < limits[i, 0] and u < 0) or (state > limits[i, 1] and u > 0)
+        command[i] = 0.0 if out else u * limits[i, 2]
+    # The wrist's z axis should be the world's -z; in the wrist's frame the shortest
+    # turn there has no component about z, which is left to the command.
+    down_x, down_y, down_z = -rotation[6], -rotation[7], -rotation[8]
+    sine = math.hypot(down_x, down_y)
+    gain = 0.0
+    if sine > 1e-9:
+        gain = _DOWNWARD_GAIN * math.atan2(sine, down_z) / sine
+    # About z x down; the wrist's z points down.
+    turn_x, turn_y, turn_z = -gain * down_y, gain * down_x, -command[3]
+    twist = np.empty(6)
+    for i in range(3):
+        twist[i] = command[i]
+        twist[3 + i] = (
+            rotation[3 * i] * turn_x
+            + rotation[3 * i + 1] * turn_y
+            + rotation[3 * i + 2] * turn_z
+        )
+    for start, limit in ((0, MAX_LINEAR_VELOCITY), (3, MAX_ANGULAR_VELOCITY)):
+        part = twist[start : start + 3]
+        norm = math.sqrt(part[0] ** 2 + part[1] ** 2 + part[2] ** 2)
+        if norm > limit:
+            for i in range(3):
+                part[i] *= limit / norm
+    return twist
+
+
+@numba.njit(cache=True)
+def _command(
+    action: np.ndarray,
+    pinch: np.ndarray,
+    joints: np.ndarray,
+    rotation: np.ndarray,
+    jacobian: np.ndarray,
+    limits: np.ndarray,
+    ranges: np.ndarray,
+) -> tuple[bool, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What a control step needs, in one call.
+
+    Returns:
+      Whether no bound is reached, and the joint velocities [7] if so; then twist [6],
+      bias [7] and bounds [2, 7].
+    """
+    twist = _twist(action, pinch, joints[_WRIST_JOINT], rotation, limits)
+    bias = _NULLSPACE_GAIN * (NULLSPACE_POSTURE - joints)
+    bounds = _bounds(joints, ranges)
+    free, velocities = _solve_programs(jacobian, twist, bias, bounds)
+    return free, velocities, twist, bias, bounds
 
 
 class CartesianController:
@@ -127,76 +264,50 @@ class CartesianController:
         stands still.
     """
 
-    def __init__(self, model: mujoco.MjModel, scene: scene_lib.Scene) -> None:
-        self._mapper = JointVelocityMapper(model.jnt_range[scene.arm_joints])
-        self._model = model
-        self._scene = scene
-        self._jacobian = np.zeros((6, model.nv))
-        self._arm_jacobian = self._jacobian[:, scene.arm_dof]  # a view
+    def __init__(
+        self, model: mujoco.MjModel, data: mujoco.MjData, scene: scene_lib.Scene
+    ) -> None:
+        """Controls `data`, from now on."""
+        self._model, self._data, self._site = model, data, scene.wrist_site
+        jacobian = np.zeros((6, model.nv))
+        self._linear, self._angular = jacobian[:3], jacobian[3:]
         half = scene_lib.WORKSPACE_SIZE / 2
-        # The wrist's state is the joint's negative: a positive command turns it down.
-        low = [*(scene_lib.WORKSPACE_CENTRE - half), -WRIST_RANGE[1]]
-        high = [*(scene_lib.WORKSPACE_CENTRE + half), -WRIST_RANGE[0]]
-        scale = [MAX_LINEAR_VELOCITY] * 3 + [MAX_ANGULAR_VELOCITY]
-        self._limits = tuple(zip(low, high, scale, strict=True))
+        limits = np.zeros((4, 3))
+        limits[:3, 0] = scene_lib.WORKSPACE_CENTRE - half
+        limits[:3, 1] = scene_lib.WORKSPACE_CENTRE + half
+        limits[:3, 2] = MAX_LINEAR_VELOCITY
+        limits[3] = -WRIST_RANGE[1], -WRIST_RANGE[0], MAX_ANGULAR_VELOCITY
+        # Views of MuJoCo's arrays, whose memory stays where it is.
+        self._inputs = (
+            data.site_xpos[scene.pinch_site],
+            data.qpos[scene.arm_qpos],
+            data.site_xmat[scene.wrist_site],
+            jacobian[:, scene.arm_dof],
+            limits,
+            np.ascontiguousarray(model.jnt_range[scene.arm_joints]),
+        )
+        self._arm_ctrl = data.ctrl[scene.arm_ctrl]
+        self._finger_ctrl = data.ctrl[scene.finger_ctrl : scene.finger_ctrl + 1]
         self.failures = 0
 
-    def apply(self, data: mujoco.MjData, action: Sequence[float]) -> None:
+    def apply(self, action: np.ndarray) -> None:
         """Writes the actuators' commands for one control step.
 
+        Positions are up to date: `mj_step1` or `mj_forward` has run.
+
         Args:
-          data: with positions up to date (`mj_step1` or `mj_forward` has run).
-          action: [5] in [-1, 1].
+          action: float64 [5] in [-1, 1].
         """
-        position = data.site_xpos[self._scene.pinch_site].tolist()
-        state = [*position, -float(data.qpos[_WRIST_JOINT])]
-        command = [
-            0.0 if (x < low and u < 0) or (x > high and u > 0) else u * scale
-            for u, x, (low, high, scale) in zip(
-                action, state, self._limits, strict=False
-            )
-        ]
-        data.ctrl[self._scene.arm_ctrl] = self.joint_velocities(data, command)
-        # Bang-bang: the sign picks full closing or full opening.
-        data.ctrl[self._scene.finger_ctrl] = (
-            MAX_FINGER_SPEED if action[4] > 0 else -MAX_FINGER_SPEED
-        )
-
-    def joint_velocities(
-        self, data: mujoco.MjData, command: Sequence[float]
-    ) -> np.ndarray:
-        """Maps a velocity [x, y, z m/s, rad/s about z], world frame, to [7] rad/s."""
-        # Plain floats: for so few numbers numpy's calls would cost more than the sums.
-        rotation = data.site_xmat[self._scene.wrist_site].tolist()  # by rows
-        # The wrist's z axis should be the world's -z; in the wrist's frame the shortest
-        # turn there has no component about z, which is left to the command.
-        down_x, down_y, down_z = (-r for r in rotation[6:])
-        sine = math.hypot(down_x, down_y)
-        gain = 0.0
-        if sine > 1e-9:
-            gain = _DOWNWARD_GAIN * math.atan2(sine, down_z) / sine
-        # About z x down; the wrist's z points down.
-        turn = (-gain * down_y, gain * down_x, -command[3])
-        angular = [sum(map(operator.mul, rotation[i : i + 3], turn)) for i in (0, 3, 6)]
-        twist = [
-            *_limited(command[:3], MAX_LINEAR_VELOCITY),
-            *_limited(angular, MAX_ANGULAR_VELOCITY),
-        ]
-        jacobian = self._jacobian
         mujoco.mj_jacSite(
-            self._model, data, jacobian[:3], jacobian[3:], self._scene.wrist_site
+            self._model, self._data, self._linear, self._angular, self._site
         )
-        joints = data.qpos[self._scene.arm_qpos]
-        bias = _NULLSPACE_GAIN * (NULLSPACE_POSTURE - joints)
-        velocities = self._mapper(self._arm_jacobian, joints, np.array(twist), bias)
-        if velocities is None:
-            self.failures += 1
-            return np.zeros(scene_lib.NUM_ARM_JOINTS)
-        return velocities
-
-
-def _limited(vector: Sequence[float], limit: float) -> list[float]:
-    """The vector [3], made shorter where it is longer than the limit."""
-    norm = math.sqrt(sum(x * x for x in vector))
-    scale = limit / norm if norm > limit else 1.0
-    return [x * scale for x in vector]
+        free, velocities, twist, bias, bounds = _command(action, *self._inputs)
+        if not free:
+            jacobian = self._inputs[3]
+            velocities = _solve_boxed(jacobian, twist, bias, bounds)
+            if velocities is None:
+                self.failures += 1
+                velocities = np.zeros(scene_lib.NUM_ARM_JOINTS)
+        self._arm_ctrl[:] = velocities
+        # Bang-bang: the sign picks full closing or full opening.
+        self._finger_ctrl[0] = MAX_FINGER_SPEED if action[4] > 0 else -MAX_FINGER_SPEED

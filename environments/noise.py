@@ -11,25 +11,11 @@ import dataclasses
 import functools
 import math
 
+import numba
 import numpy as np
 
-from environments import observations
+from environments import observations, sensors
 
-# Where numbers lie in a frame: poses [5, 7] and differences [3, 7].
-_POSES = np.array(
-    [
-        np.r_[observations.LAYOUT[name]]
-        for name in (
-            "sawyer/pinch/pose",
-            "sawyer/tcp/pose",
-            *(f"rgb30_{color}/abs_pose" for color in observations.COLORS),
-        )
-    ]
-)
-_QUATERNIONS = _POSES[:, 3:]
-_TO_PINCH = np.array(
-    [np.r_[observations.LAYOUT[f"rgb30_{c}/to_pinch"]] for c in observations.COLORS]
-)
 # The wrist's angle and velocity are the last joint's.
 _WRIST, _LAST_JOINT = np.array(
     [
@@ -106,8 +92,9 @@ class ObservationNoise:
         deviations[at["sawyer/tcp/velocity"]] = np.repeat(
             [self.tool_velocity, self.tool_angular_velocity], 3
         )
-        deviations[_POSES[:2, :3]] = self.tool_position
-        deviations[_POSES[2:, :3]] = self.object_position
+        positions = observations.poses(deviations)[:, :3]
+        positions[:2] = self.tool_position
+        positions[2:] = self.object_position
         return deviations
 
     def draw(self, rng: np.random.Generator, frames: int) -> NoiseSequence:
@@ -121,8 +108,8 @@ class ObservationNoise:
         shifts = self._deviations * rng.standard_normal(size)
         shifts[:, _WRIST] = shifts[:, _LAST_JOINT]
         orientation = [self.tool_orientation] * 2 + [self.object_orientation] * 3
-        turns = np.ones((frames, len(_POSES), 4))
-        turns[..., 1:] = rng.standard_normal((frames, len(_POSES), 3))
+        turns = np.ones((frames, observations.NUM_POSES, 4))
+        turns[..., 1:] = rng.standard_normal((*turns.shape[:2], 3))
         turns[..., 1:] *= np.array(orientation)[:, None] / 2
         turns /= np.linalg.norm(turns, axis=-1, keepdims=True)
         return NoiseSequence(shifts, np.tensordot(turns, _PRODUCT, axes=1))
@@ -143,9 +130,18 @@ class NoiseSequence:
         """
         shift, turn = next(self._draws)
         noisy = frame + shift
-        quaternions = np.matmul(turn, frame[_QUATERNIONS][..., None])[..., 0]
-        quaternions *= np.where(quaternions[:, :1] < 0, -1.0, 1.0)
-        noisy[_QUATERNIONS] = quaternions
-        poses = noisy[_POSES]
-        noisy[_TO_PINCH] = poses[2:] - poses[0]
+        poses = observations.poses(noisy)
+        _turn(turn, observations.poses(frame), poses)
+        sensors.canonical(poses, observations.to_pinch(noisy))
         return noisy
+
+
+@numba.njit(cache=True)
+def _turn(turns: np.ndarray, exact: np.ndarray, poses: np.ndarray) -> None:
+    """Writes the orientations of exact poses [5, 7], turned by matrices [5, 4, 4]."""
+    for i in range(poses.shape[0]):
+        for j in range(4):
+            total = 0.0
+            for k in range(4):
+                total += turns[i, j, k] * exact[i, 3 + k]
+            poses[i, 3 + j] = total

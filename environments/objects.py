@@ -284,5 +284,5 @@ class ObjectSlots:
         """Lets MuJoCo derive anew what follows from masses and inertias."""
         model = self._model
         mujoco.mj_setConst(model, self._scratch)
-        # The constraint solver's tolerance is relative to it; only the compiler sets it.
+        # The solver's tolerance is relative to it; only the compiler sets it.
         model.stat.meaninertia = sum(model.dof_M0.tolist()) / model.nv

@@ -19,13 +19,20 @@ STACK = 3
 ACTION_STACK = 2
 COLORS = ("red", "green", "blue")
 
-# Size of one frame. A size of 0 is a scalar, stacked to shape [STACK].
+# Size of one frame. A size of 0 is a scalar, stacked to shape [STACK]. Poses come
+# first, then their differences: the simulation reads and writes each as one array.
 FRAME_SIZES: Mapping[str, int] = {
+    "sawyer/pinch/pose": 7,  # the gripper's tool centre point
+    "sawyer/tcp/pose": 7,  # the wrist site
+    "rgb30_red/abs_pose": 7,
+    "rgb30_green/abs_pose": 7,
+    "rgb30_blue/abs_pose": 7,
+    "rgb30_red/to_pinch": 7,  # the object's pose minus the pinch pose, by element
+    "rgb30_green/to_pinch": 7,
+    "rgb30_blue/to_pinch": 7,
     "sawyer/joints/angle": 7,  # rad
     "sawyer/joints/velocity": 7,  # rad/s
     "sawyer/joints/torque": 7,  # N m, about each joint's axis
-    "sawyer/pinch/pose": 7,  # the gripper's tool centre point
-    "sawyer/tcp/pose": 7,  # the wrist site
     "sawyer/tcp/velocity": 6,  # of the wrist site, world: linear m/s, angular rad/s
     "wrist/angle": 0,  # rad, the last arm joint
     "wrist/velocity": 0,  # rad/s
@@ -34,13 +41,8 @@ FRAME_SIZES: Mapping[str, int] = {
     "gripper/joints/angle": 0,  # 0 (open) to 255 (closed), whole tics
     "gripper/joints/velocity": 0,  # tics in the last 12.5 ms
     "gripper/grasp": 0,  # 1 none, 2 grasp while closing, 3 while opening
-    "rgb30_red/abs_pose": 7,
-    "rgb30_green/abs_pose": 7,
-    "rgb30_blue/abs_pose": 7,
-    "rgb30_red/to_pinch": 7,  # the object's pose minus the pinch pose, by element
-    "rgb30_green/to_pinch": 7,
-    "rgb30_blue/to_pinch": 7,
 }
+NUM_POSES = 2 + len(COLORS)
 PREVIOUS_ACTION = "action/environment"  # 7 joint velocities [rad/s], gripper [tics/s]
 PREVIOUS_ACTION_SIZE = 8
 
@@ -55,6 +57,19 @@ def _layout() -> tuple[dict[str, slice], int]:
 
 # Inside the environment a frame is one flat vector; where each observation lies in it.
 LAYOUT, FRAME_SIZE = _layout()
+_POSES = slice(0, 7 * NUM_POSES)
+_TO_PINCH = slice(_POSES.stop, _POSES.stop + 7 * len(COLORS))
+
+
+def poses(frame: np.ndarray) -> np.ndarray:
+    """A view [5, 7] of a frame: pinch, TCP, red, green and blue."""
+    return frame[_POSES].reshape(NUM_POSES, 7)
+
+
+def to_pinch(frame: np.ndarray) -> np.ndarray:
+    """A view [3, 7] of a frame: the objects' poses minus the pinch pose."""
+    return frame[_TO_PINCH].reshape(len(COLORS), 7)
+
 
 # Table 3 of the paper. The gripper's opening is not in the table, whose "wrist angle"
 # may well mean it: without it no low level could tell an open hand from a closed one.
@@ -92,19 +107,38 @@ def dtype(name: str) -> type:
     return np.uint8 if name == "gripper/grasp" else np.float32
 
 
+def _gather() -> tuple[np.ndarray, list[tuple[str, slice]]]:
+    """Where a flat observation's numbers are in the frames, and its parts by name."""
+    frames = np.arange(STACK * FRAME_SIZE).reshape(STACK, FRAME_SIZE)
+    sources, parts, start = [], [], 0
+    for name in (*PROPRIOCEPTION, *OBJECTS, PREVIOUS_ACTION):
+        depth = ACTION_STACK if name == PREVIOUS_ACTION else STACK
+        sources.append(frames[:depth, LAYOUT[name]].ravel())
+        parts.append((name, slice(start, start + len(sources[-1]))))
+        start = parts[-1][1].stop
+    return np.concatenate(sources), parts
+
+
+_SOURCES, _PARTS = _gather()
+_NAMED = [(name, place, shape(name), dtype(name)) for name, place in _PARTS]
+
+
 def of_frames(frames: np.ndarray) -> dict[str, np.ndarray]:
-    """Names the observations in a stack of frames [STACK, FRAME_SIZE], newest first."""
-    values = frames.astype(np.float32)
-    observation = {}
-    for name, place in LAYOUT.items():
-        if FRAME_SIZES.get(name) == 0:
-            value = values[:, place.start].astype(dtype(name))
-        elif name == PREVIOUS_ACTION:
-            value = values[:ACTION_STACK, place].copy()
-        else:
-            value = values[:, place].copy()
-        observation[name] = value
-    return observation
+    """Names the observations in a stack of frames.
+
+    Args:
+      frames: float32 [STACK, FRAME_SIZE], newest first.
+
+    Returns:
+      Arrays by name, which share no memory with `frames`.
+    """
+    flat = frames.take(_SOURCES)
+    return {
+        name: flat[place].reshape(shape)
+        if kind is np.float32
+        else flat[place].reshape(shape).astype(kind)
+        for name, place, shape, kind in _NAMED
+    }
 
 
 GROUP_SIZES: Mapping[str, int] = {

@@ -8,6 +8,7 @@ public reference's, those of the pyramid our own (nobody published any). Positio
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ HOVER_MIN_Z = 0.1
 STACK_HORIZONTAL_TOLERANCE = 0.03
 STACK_VERTICAL_TOLERANCE = 0.01
 ABOVE_HEIGHT = 0.1
-ABOVE_TOLERANCE = np.array([1.0, 1.0, 0.03])  # anywhere, horizontally
+ABOVE_TOLERANCE = (1.0, 1.0, 0.03)  # anywhere, horizontally
 ABOVE_MARGIN = 0.05
 
 # The pyramid. Objects are about 5 cm wide: two side by side are 5 cm apart or more, and
@@ -39,7 +40,7 @@ NEAR_HORIZONTAL_TOLERANCE = 0.08
 # Less than the 4 cm of a hover, more than lying objects differ in height.
 NEAR_VERTICAL_TOLERANCE = 0.02
 # Anywhere from where it can be lowered to be near; vertically as strict as any hover.
-HOVER_NEAR_TOLERANCE = np.array([0.08, 0.08, 0.01])
+HOVER_NEAR_TOLERANCE = (0.08, 0.08, 0.01)
 # Over the supports' centres, at rest on faces: 4.1 to 5.3 cm in sets 1, 2, 4 and 5.
 PYRAMID_HEIGHT = 0.045
 PYRAMID_VERTICAL_TOLERANCE = 0.015
@@ -47,13 +48,18 @@ PYRAMID_VERTICAL_TOLERANCE = 0.015
 PYRAMID_HORIZONTAL_TOLERANCE = 0.02
 # From each support; what is common to both is a lens around the point midway, 2 cm
 # across where they are 8 cm apart.
-HOVER_BETWEEN_TOLERANCE = np.array([0.05, 0.05, 0.02])
+HOVER_BETWEEN_TOLERANCE = (0.05, 0.05, 0.02)
 
 STAGE_THRESHOLD = 0.01  # a stage with more than this is the current one
 SPARSE_THRESHOLD = 0.95  # a sparsified stage counts once it exceeds this
 _REACH_FIRST = 0.9
 
-_ATANH = np.arctanh(np.sqrt(LOSS_AT_MARGIN))
+_WORKSPACE_CENTRE = scene_lib.WORKSPACE_CENTRE.tolist()
+_WORKSPACE_HALF = (scene_lib.WORKSPACE_SIZE / 2).tolist()
+_ATANH = math.atanh(math.sqrt(LOSS_AT_MARGIN))
+
+
+Vector = Sequence[float] | np.ndarray
 
 
 class State(NamedTuple):
@@ -61,29 +67,29 @@ class State(NamedTuple):
 
     Attributes:
       pinch: the gripper's tool centre point, [3] m.
-      objects: positions by colour, [3] m.
+      objects: positions by colour, [3] m. Plain floats are fastest.
       finger: finger position, 0 (open) to 255 (closed) tics.
       grasp: the grasp flag (1 none, 2 while closing, 3 while opening).
       contacts: what touches what; None where it was not asked for. Success reads it,
         rewards do not.
     """
 
-    pinch: np.ndarray
-    objects: dict[str, np.ndarray]
+    pinch: Vector
+    objects: dict[str, Vector]
     finger: float
     grasp: int
     contacts: Contacts | None = None
 
 
-def _norm(vector: np.ndarray) -> float:
-    return math.sqrt(vector.dot(vector))
+def _offset(a: Vector, b: Vector) -> tuple[float, float, float]:
+    return (a[0] - b[0], a[1] - b[1], a[2] - b[2])
 
 
 def _clip(value: float) -> float:
     return float(min(max(value, 0.0), 1.0))
 
 
-def near(difference: np.ndarray, tolerance: np.ndarray | float, margin: float) -> float:
+def near(difference: Vector, tolerance: Vector | float, margin: float) -> float:
     """1 within the tolerance, else 1 - tanh^2(w d) with 0.05 left at the margin.
 
     Args:
@@ -91,14 +97,20 @@ def near(difference: np.ndarray, tolerance: np.ndarray | float, margin: float) -
       tolerance: scalar or [n]; the norm of difference / tolerance is at most 1 inside.
       margin: the distance at which 1 - 0.95 is left.
     """
-    if _norm(difference / tolerance) <= 1.0:
+    distance = math.hypot(*difference)
+    if isinstance(tolerance, float):
+        scaled = distance / tolerance
+    else:
+        scaled = math.hypot(*map(operator.truediv, difference, tolerance))
+    if scaled <= 1.0:
         return 1.0
-    return 1.0 - math.tanh(_ATANH / margin * _norm(difference)) ** 2
+    return 1.0 - math.tanh(_ATANH / margin * distance) ** 2
 
 
 def reach(state: State, target: str) -> float:
     """The tool is at the object."""
-    return near(state.objects[target] - state.pinch, REACH_TOLERANCE, REACH_MARGIN)
+    offset = _offset(state.objects[target], state.pinch)
+    return near(offset, REACH_TOLERANCE, REACH_MARGIN)
 
 
 def close_fingers(state: State) -> float:
@@ -123,8 +135,8 @@ def reach_and_grasp(state: State, target: str) -> float:
 def lift(state: State, target: str) -> float:
     """Height of the object, linear between two heights, inside the workspace."""
     position = state.objects[target]
-    offset = (position - scene_lib.WORKSPACE_CENTRE) / (scene_lib.WORKSPACE_SIZE / 2)
-    if _norm(offset) > 1.0:
+    offset = _offset(position, _WORKSPACE_CENTRE)
+    if math.hypot(*map(operator.truediv, offset, _WORKSPACE_HALF)) > 1.0:
         return 0.0
     height = (position[2] - LIFT_LOW) / (LIFT_HIGH - LIFT_LOW)
     return _clip(height)
@@ -139,7 +151,7 @@ def hover(
     state: State,
     top: str,
     bottom: str,
-    tolerance: np.ndarray | float = HOVER_TOLERANCE,
+    tolerance: Vector | float = HOVER_TOLERANCE,
     height: float = OBJECT_HEIGHT,
 ) -> float:
     """The top object is `height` over the bottom one, off the ground.
@@ -150,44 +162,49 @@ def hover(
     a, b = state.objects[top], state.objects[bottom]
     if a[2] < HOVER_MIN_Z:
         return 0.0
-    difference = b + np.array([0.0, 0.0, height]) - a
-    return near(difference, tolerance, HOVER_MARGIN)
+    x, y, z = _offset(b, a)
+    return near((x, y, z + height), tolerance, HOVER_MARGIN)
 
 
 def place_near(state: State, target: str, other: str) -> float:
     """1 where the two objects are beside each other, else 0."""
-    offset = state.objects[target] - state.objects[other]
+    x, y, z = _offset(state.objects[target], state.objects[other])
     return float(
-        _norm(offset[:2]) <= NEAR_HORIZONTAL_TOLERANCE
-        and abs(offset[2]) <= NEAR_VERTICAL_TOLERANCE
+        math.hypot(x, y) <= NEAR_HORIZONTAL_TOLERANCE
+        and abs(z) <= NEAR_VERTICAL_TOLERANCE
     )
 
 
 def stack(state: State, top: str, bottom: str) -> float:
     """1 where the top object is on the bottom one and not grasped, else 0."""
-    offset = state.objects[top] - state.objects[bottom]
+    x, y, z = _offset(state.objects[top], state.objects[bottom])
     placed = (
-        _norm(offset[:2]) <= STACK_HORIZONTAL_TOLERANCE
-        and abs(offset[2] - OBJECT_HEIGHT) <= STACK_VERTICAL_TOLERANCE
+        math.hypot(x, y) <= STACK_HORIZONTAL_TOLERANCE
+        and abs(z - OBJECT_HEIGHT) <= STACK_VERTICAL_TOLERANCE
     )
     return float(placed and state.grasp != INWARD_GRASP)
 
 
+def midway(state: State, left: str, right: str) -> tuple[float, float, float]:
+    """The point midway between two objects, [3] m."""
+    a, b = state.objects[left], state.objects[right]
+    return ((a[0] + b[0]) / 2, (a[1] + b[1]) / 2, (a[2] + b[2]) / 2)
+
+
 def pyramid(state: State, top: str, left: str, right: str) -> float:
     """1 where the top object is on the point midway and not grasped, else 0."""
-    midway = (state.objects[left] + state.objects[right]) / 2
-    offset = state.objects[top] - midway
+    x, y, z = _offset(state.objects[top], midway(state, left, right))
     placed = (
-        _norm(offset[:2]) <= PYRAMID_HORIZONTAL_TOLERANCE
-        and abs(offset[2] - PYRAMID_HEIGHT) <= PYRAMID_VERTICAL_TOLERANCE
+        math.hypot(x, y) <= PYRAMID_HORIZONTAL_TOLERANCE
+        and abs(z - PYRAMID_HEIGHT) <= PYRAMID_VERTICAL_TOLERANCE
     )
     return float(placed and state.grasp != INWARD_GRASP)
 
 
 def above(state: State, target: str, height: float = ABOVE_HEIGHT) -> float:
     """The tool is `height` above the object, anywhere horizontally."""
-    difference = state.objects[target] + np.array([0.0, 0.0, height]) - state.pinch
-    return near(difference, ABOVE_TOLERANCE, ABOVE_MARGIN)
+    x, y, z = _offset(state.objects[target], state.pinch)
+    return near((x, y, z + height), ABOVE_TOLERANCE, ABOVE_MARGIN)
 
 
 def staged(stages: Sequence[float]) -> float:

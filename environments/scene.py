@@ -304,7 +304,7 @@ def _mjcf(
 
 
 def _make_planes(basket: mjcf.RootElement) -> None:
-    """Makes planes of the basket's colliding boxes, through their faces that look in."""
+    """Makes planes of the colliding boxes, through their faces that look in."""
     inside = np.array([0.0, 0.0, 0.2])  # m, above the floor's middle
     for geom in basket.find_all("geom"):
         if geom.type != "box" or geom.contype == 0:

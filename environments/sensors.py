@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 
 from environments import observations
@@ -17,139 +18,187 @@ _CONTACT_DISTANCE = 1e-8  # m
 FINGER_VELOCITY_INTERVAL = 0.0125  # s
 
 
+@numba.njit(cache=True)
+def _write_frame(
+    frame: np.ndarray,
+    poses: np.ndarray,
+    differences: np.ndarray,
+    copies: tuple[np.ndarray, ...],
+    qpos: np.ndarray,
+    qvel: np.ndarray,
+    sensors: np.ndarray,
+    positions: np.ndarray,
+    quaternions: np.ndarray,
+    sites: np.ndarray,
+    offsets: np.ndarray,
+) -> None:
+    """Writes all of a frame that is a number of MuJoCo's, and the poses.
+
+    Args:
+      frame, poses, differences: the frame, and its poses and differences as views.
+      copies: [2, n] each, to where in the frame and from where in qpos, qvel, sensors.
+      positions: [nsite, 3] of the sites. quaternions: [nbody, 4] of the bodies.
+      sites: [2, 2], site and body of the pinch and the TCP.
+      offsets: [2, 4], the sites' quaternions in their bodies.
+    """
+    for index, source in enumerate((qpos, qvel, sensors)):
+        to, where = copies[index]
+        for i in range(len(to)):
+            frame[to[i]] = source[where[i]]
+    for i in range(2):
+        site, body = sites[i]
+        poses[i, :3] = positions[site]
+        w, x, y, z = quaternions[body]
+        a, b, c, d = offsets[i]
+        poses[i, 3] = w * a - x * b - y * c - z * d
+        poses[i, 4] = w * b + x * a + y * d - z * c
+        poses[i, 5] = w * c - x * d + y * a + z * b
+        poses[i, 6] = w * d + x * c - y * b + z * a
+    canonical(poses, differences)
+
+
+@numba.njit(cache=True)
+def canonical(poses: np.ndarray, differences: np.ndarray) -> None:
+    """Makes poses [5, 7] unique, and the objects' differences [3, 7] theirs.
+
+    Of q and -q, the same rotation, the one stays that begins with no negative number.
+    """
+    for i in range(poses.shape[0]):
+        if poses[i, 3] < 0:
+            for j in range(3, 7):
+                poses[i, j] = -poses[i, j]
+    for i in range(differences.shape[0]):
+        for j in range(7):
+            differences[i, j] = poses[2 + i, j] - poses[0, j]
+
+
 class Sensors:
     """Measures a frame: the flat vector that `observations.LAYOUT` lays out."""
 
-    def __init__(self, model: mujoco.MjModel, scene: scene_lib.Scene) -> None:
-        self._model = model
-        self._scene = scene
-        self._finger = int(model.jnt_qposadr[scene.finger_joint])
+    def __init__(
+        self, model: mujoco.MjModel, data: mujoco.MjData, scene: scene_lib.Scene
+    ) -> None:
+        """Measures in `data`, from now on."""
+        self._model, self._data, self._wrist = model, data, scene.wrist_site
+        finger = int(model.jnt_qposadr[scene.finger_joint])
+        # Views of MuJoCo's arrays, whose memory stays where it is.
+        self._finger = data.qpos[finger : finger + 1]
+        self._finger_ctrl = data.ctrl[scene.finger_ctrl : scene.finger_ctrl + 1]
         self._finger_range = model.jnt_range[scene.finger_joint].tolist()
-        self._is_pad = np.zeros(model.ngeom, bool)
-        self._is_pad[scene.pad_geoms] = True
+        self._pads = set(scene.pad_geoms.tolist())
         self._velocity = np.zeros(6)
         self._previous_finger = 0.0
-        self._frame = np.zeros(observations.FRAME_SIZE)
 
+        frame = self._frame = np.zeros(observations.FRAME_SIZE)
         at = observations.LAYOUT
         arm = np.arange(scene_lib.NUM_ARM_JOINTS)
-        poses = [f"rgb30_{color}/abs_pose" for color in observations.COLORS]
         # Joint torques: a joint turns about its site's z, the last of three numbers.
         fts = "robot0/robotiq_fts300/ft_sensor"
         torques = [self._sensor(f"robot0/j{i}_torque").stop - 1 for i in arm]
-        # Where in a frame what goes of qpos, of qvel, of the sensors.
-        self._from_qpos = self._copies(
-            (at["sawyer/joints/angle"], arm),
-            (at["wrist/angle"], arm[-1:]),
-            *zip(
-                (at[name] for name in poses),
-                scene.object_qpos[:, None] + np.arange(7),
-                strict=True,
+        objects = zip(
+            (at[f"rgb30_{color}/abs_pose"] for color in observations.COLORS),
+            scene.object_qpos[:, None] + np.arange(7),
+            strict=True,
+        )
+        copies = (
+            _copies(
+                (at["sawyer/joints/angle"], arm),
+                (at["wrist/angle"], arm[-1:]),
+                *objects,
+            ),
+            _copies(
+                (at["sawyer/joints/velocity"], arm), (at["wrist/velocity"], arm[-1:])
+            ),
+            _copies(
+                (at["sawyer/joints/torque"], torques),
+                (at["wrist/force"], np.r_[self._sensor(f"{fts}_force")]),
+                (at["wrist/torque"], np.r_[self._sensor(f"{fts}_torque")]),
             ),
         )
-        self._from_qvel = self._copies(
-            (at["sawyer/joints/velocity"], arm), (at["wrist/velocity"], arm[-1:])
+        sites = np.array([scene.pinch_site, scene.wrist_site])
+        self._inputs = (
+            frame,
+            observations.poses(frame),
+            observations.to_pinch(frame),
+            copies,
+            data.qpos,
+            data.qvel,
+            data.sensordata,
+            data.site_xpos,
+            data.xquat,
+            np.stack([sites, model.site_bodyid[sites]], axis=1),
+            model.site_quat[sites],
         )
-        self._from_sensors = self._copies(
-            (at["sawyer/joints/torque"], torques),
-            (at["wrist/force"], np.r_[self._sensor(f"{fts}_force")]),
-            (at["wrist/torque"], np.r_[self._sensor(f"{fts}_torque")]),
-        )
-        # Views into the frame.
-        self._sites = [
-            (self._frame[at[name]][:3], self._frame[at[name]][3:], site)
-            for name, site in (
-                ("sawyer/pinch/pose", scene.pinch_site),
-                ("sawyer/tcp/pose", scene.wrist_site),
-            )
-        ]
-        self._pinch = self._frame[at["sawyer/pinch/pose"]]
-        self._objects = [self._frame[at[name]] for name in poses]
-        self._to_pinch = [
-            self._frame[at[f"rgb30_{color}/to_pinch"]] for color in observations.COLORS
-        ]
-        self._quaternions = [q for _, q, _ in self._sites]
-        self._quaternions += [pose[3:] for pose in self._objects]
-
-    @staticmethod
-    def _copies(*parts: tuple[slice, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Index arrays (in the frame, in the source) of several copies at once."""
-        to = np.concatenate([np.r_[place] for place, _ in parts])
-        return to, np.concatenate([np.asarray(source) for _, source in parts])
+        velocity = frame[at["sawyer/tcp/velocity"]]
+        self._linear, self._angular = velocity[:3], velocity[3:]
+        self._finger_at = at["gripper/joints/angle"].start
+        self._finger_velocity_at = at["gripper/joints/velocity"].start
+        self._grasp_at = at["gripper/grasp"].start
+        self._sent = frame[at[observations.PREVIOUS_ACTION]]
 
     def _sensor(self, name: str) -> slice:
         sensor = self._model.sensor(name)
         start = int(sensor.adr[0])
         return slice(start, start + int(sensor.dim[0]))
 
-    def note_finger(self, data: mujoco.MjData) -> None:
+    def note_finger(self) -> None:
         """Marks the time that the fingers' velocity is the difference to."""
-        self._previous_finger = self._finger_tics(data)
+        self._previous_finger = self._finger_tics()
 
-    def _finger_tics(self, data: mujoco.MjData) -> float:
+    def _finger_tics(self) -> float:
         low, high = self._finger_range
-        share = (float(data.qpos[self._finger]) - low) / (high - low)
+        share = (float(self._finger[0]) - low) / (high - low)
         return float(round(min(max(share, 0.0), 1.0) * FULL_TICS))
 
-    def grasp_flag(self, data: mujoco.MjData) -> int:
+    def grasp_flag(self) -> int:
         """The hand's object detection: both fingertips touch something else.
 
         Returns:
           1 for no grasp, 2 while the fingers are told to close, 3 while to open.
         """
-        command = data.ctrl[self._scene.finger_ctrl]
-        if data.ncon == 0 or abs(command) < _GRASP_MIN_COMMAND:
+        command = float(self._finger_ctrl[0])
+        contact = self._data.contact
+        pairs = contact.geom.tolist()
+        if abs(command) < _GRASP_MIN_COMMAND or not pairs:
             return NO_GRASP
-        contact = data.contact
-        pairs = contact.geom
-        pad = self._is_pad[pairs]
-        touching = pairs[
-            pad & ~pad[:, ::-1] & (contact.dist <= _CONTACT_DISTANCE)[:, None]
-        ]
-        if len(touching) < 2 or touching.min() == touching.max():
+        touching, pads = set(), self._pads
+        for (a, b), distance in zip(pairs, contact.dist.tolist(), strict=True):
+            if (a in pads) != (b in pads) and distance <= _CONTACT_DISTANCE:
+                touching.add(a if a in pads else b)
+        if len(touching) < len(pads):
             return NO_GRASP
         return INWARD_GRASP if command > 0 else OUTWARD_GRASP
 
-    def measure(self, data: mujoco.MjData, sent: np.ndarray) -> np.ndarray:
-        """Reads a frame.
+    def measure(self, sent: np.ndarray) -> np.ndarray:
+        """Reads a frame; positions, velocities and sensors are up to date.
 
         Args:
-          data: with positions, velocities and sensors up to date.
           sent: the commands of the actuators in the control step, [8].
 
         Returns:
           [observations.FRAME_SIZE]; the next call writes into the same array.
         """
-        frame, at = self._frame, observations.LAYOUT
-        for (to, source), values in (
-            (self._from_qpos, data.qpos),
-            (self._from_qvel, data.qvel),
-            (self._from_sensors, data.sensordata),
-        ):
-            frame[to] = values[source]
-        for position, quaternion, site in self._sites:
-            position[:] = data.site_xpos[site]
-            mujoco.mju_mat2Quat(quaternion, data.site_xmat[site])
-        # Of q and -q, the same rotation, the one that begins with no negative number.
-        for quaternion in self._quaternions:
-            if quaternion[0] < 0:
-                np.negative(quaternion, out=quaternion)
-        for pose, difference in zip(self._objects, self._to_pinch, strict=True):
-            np.subtract(pose, self._pinch, out=difference)
+        frame = self._frame
+        _write_frame(*self._inputs)
         mujoco.mj_objectVelocity(
             self._model,
-            data,
+            self._data,
             mujoco.mjtObj.mjOBJ_SITE,
-            self._scene.wrist_site,
+            self._wrist,
             self._velocity,
             0,
         )
-        place = at["sawyer/tcp/velocity"].start
-        frame[place : place + 3] = self._velocity[3:]
-        frame[place + 3 : place + 6] = self._velocity[:3]
-        finger = self._finger_tics(data)
-        frame[at["gripper/joints/angle"]] = finger
-        frame[at["gripper/joints/velocity"]] = finger - self._previous_finger
-        frame[at["gripper/grasp"]] = self.grasp_flag(data)
-        frame[at[observations.PREVIOUS_ACTION]] = sent
+        self._linear[:] = self._velocity[3:]
+        self._angular[:] = self._velocity[:3]
+        finger = self._finger_tics()
+        frame[self._finger_at] = finger
+        frame[self._finger_velocity_at] = finger - self._previous_finger
+        frame[self._grasp_at] = self.grasp_flag()
+        self._sent[:] = sent
         return frame
+
+
+def _copies(*parts: tuple[slice, np.ndarray]) -> np.ndarray:
+    """Indices [2, n] of several copies at once: in the frame, and in the source."""
+    to = np.concatenate([np.r_[place] for place, _ in parts])
+    return np.stack([to, np.concatenate([np.asarray(source) for _, source in parts])])

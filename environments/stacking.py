@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 import dm_env
+import numba
 import numpy as np
 from dm_env import specs
 
@@ -33,6 +34,38 @@ MAX_ACTION_DELAY = 2
 _NOISE_STREAM = 1
 _ACTION_SLACK = 1e-5  # float32 rounding
 _NO_SENSORS = int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
+
+
+# Where a frame has what rewards need beside the objects.
+_STATE = np.array(
+    [
+        *np.r_[observations.LAYOUT["sawyer/pinch/pose"]][:3],
+        observations.LAYOUT["gripper/joints/angle"].start,
+        observations.LAYOUT["gripper/grasp"].start,
+    ]
+)
+
+
+@numba.njit(cache=True)
+def _clip(action: np.ndarray, limit: float) -> bool:
+    """Brings an action into [-1, 1]; False, and nothing changes, if it is beyond."""
+    for value in action:
+        if not abs(value) <= limit:  # also for NaN
+            return False
+    for i in range(len(action)):
+        action[i] = min(max(action[i], -1.0), 1.0)
+    return True
+
+
+@numba.njit(cache=True)
+def _are_finite(qpos: np.ndarray, qvel: np.ndarray) -> bool:
+    """Whether all numbers are finite, but for sums that overflow."""
+    return math.isfinite(qpos.sum() + qvel.sum())
+
+
+@numba.njit(cache=True)
+def _total(counts: np.ndarray) -> int:
+    return counts.sum()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +110,7 @@ class RgbStacking(dm_env.Environment):
         """Takes over `model` (it is changed by randomisation)."""
         self._model = model
         self._data = mujoco.MjData(model)
+        self._warnings = self._data.warning.number  # a view
         self._scene = scene_lib.Scene(model)
         self._task = self._next_task = task
         self._config = config
@@ -84,8 +118,10 @@ class RgbStacking(dm_env.Environment):
         self._finger_substeps = max(
             1, round(FINGER_VELOCITY_INTERVAL / model.opt.timestep)
         )
-        self._controller = controller.CartesianController(model, self._scene)
-        self._sensors = Sensors(model, self._scene)
+        self._controller = controller.CartesianController(
+            model, self._data, self._scene
+        )
+        self._sensors = Sensors(model, self._data, self._scene)
         self._objects = objects.ObjectSlots(model)
         self._object_set = config.object_set
         self._randomizer = None
@@ -102,8 +138,10 @@ class RgbStacking(dm_env.Environment):
         self._step = -1  # -1: a reset is due
         self._measured = np.zeros(observations.FRAME_SIZE)  # without noise
         # The last frames, newest first, as observed.
-        self._frames = np.zeros((observations.STACK, observations.FRAME_SIZE))
-        self._delayed: collections.deque[list[float]] = collections.deque()
+        self._frames = np.zeros(
+            (observations.STACK, observations.FRAME_SIZE), np.float32
+        )
+        self._delayed: collections.deque[np.ndarray] = collections.deque()
         self.divergences = 0
         # Weight of every robot body, carried for it: the real arm compensates gravity.
         self._weight = np.zeros((model.nbody, 6))
@@ -161,7 +199,7 @@ class RgbStacking(dm_env.Environment):
             self._info.update(self._randomizer.draw(rng))
         delay = int(rng.integers(self._config.max_action_delay + 1))
         self._info["action_delay"] = delay
-        still = [0.0] * controller.ACTION_SIZE
+        still = np.zeros(controller.ACTION_SIZE)
         self._delayed = collections.deque([still] * delay)
 
         model, data = self._model, self._data
@@ -177,10 +215,10 @@ class RgbStacking(dm_env.Environment):
         data.qacc_warmstart[:] = 0.0
         data.time = 0.0
         mujoco.mj_forward(model, data)
-        self._sensors.note_finger(data)
+        self._sensors.note_finger()
         self._step = 0
         # As the reference has it: the "previous" action is what a zero one would send.
-        self._controller.apply(data, still)
+        self._controller.apply(still)
         self._observe(data.ctrl)
         self._frames[:] = self._frames[0]
         return dm_env.restart(self._observation())
@@ -196,19 +234,19 @@ class RgbStacking(dm_env.Environment):
         action = self._checked(action)
         self._delayed.append(action)
         data = self._data
-        self._controller.apply(data, self._delayed.popleft())
-        warnings = data.warning.number.sum()
+        self._controller.apply(self._delayed.popleft())
+        warnings = _total(self._warnings)
         self._advance()
         self._step += 1
         # MuJoCo looks for numbers that are bad, and warns; this is a second look.
-        finite = math.isfinite(data.qpos.sum() + data.qvel.sum())
-        if not finite or data.warning.number.sum() != warnings:
+        finite = _are_finite(data.qpos, data.qvel)
+        if not finite or _total(self._warnings) != warnings:
             self.divergences += 1
             self._info["diverged"] = 1
             self._step = -1
             return dm_env.termination(np.float32(0.0), self._observation())
         self._observe(data.ctrl)
-        reward = np.float32(self._task.reward(self._config.reward, self.state()))
+        reward = np.float32(self._task.reward(self._config.reward, self._look()))
         if self._step >= EPISODE_STEPS:
             self._step = -1
             return dm_env.truncation(reward, self._observation())
@@ -261,16 +299,13 @@ class RgbStacking(dm_env.Environment):
 
     def state(self, with_contacts: bool = False) -> rewards.State:
         """The state that rewards, and an expert, see; with contacts, success too."""
-        frame, at = self._measured, observations.LAYOUT
-        positions = self._data.qpos[self._scene.object_position]
+        seen = self._look()
         found = None
         if with_contacts:
             found = contacts.find(self._model, self._data, self._scene)
-        return rewards.State(
-            pinch=frame[at["sawyer/pinch/pose"]][:3].copy(),
-            objects=dict(zip(observations.COLORS, positions, strict=True)),
-            finger=float(frame[at["gripper/joints/angle"].start]),
-            grasp=int(frame[at["gripper/grasp"].start]),
+        return seen._replace(
+            pinch=np.array(seen.pinch),
+            objects={color: np.array(place) for color, place in seen.objects.items()},
             contacts=found,
         )
 
@@ -309,17 +344,26 @@ class RgbStacking(dm_env.Environment):
 
     # Inside.
 
-    def _checked(self, action: Any) -> list[float]:
-        action = np.asarray(action, dtype=np.float64)
+    def _look(self) -> rewards.State:
+        """The state in plain floats, without contacts."""
+        values = self._measured.take(_STATE).tolist()
+        positions = self._data.qpos.take(self._scene.object_position).tolist()
+        return rewards.State(
+            pinch=values[:3],
+            objects=dict(zip(observations.COLORS, positions, strict=True)),
+            finger=values[3],
+            grasp=int(values[4]),
+        )
+
+    def _checked(self, action: Any) -> np.ndarray:
+        action = np.array(action, dtype=np.float64)
         if action.shape != (controller.ACTION_SIZE,):
             raise ValueError(
                 f"action has shape {action.shape}; valid: ({controller.ACTION_SIZE},)"
             )
-        values = action.tolist()
-        # Also false for NaN.
-        if not all(abs(value) <= 1.0 + _ACTION_SLACK for value in values):
-            raise ValueError(f"action {values} is not finite and in [-1, 1]")
-        return [min(max(value, -1.0), 1.0) for value in values]
+        if not _clip(action, 1.0 + _ACTION_SLACK):
+            raise ValueError(f"action {action.tolist()} is not finite and in [-1, 1]")
+        return action
 
     def _advance(self) -> None:
         """Integrates a control step; then positions, velocities, contacts are of now.
@@ -333,7 +377,7 @@ class RgbStacking(dm_env.Environment):
         late = self._finger_substeps
         mujoco.mj_step2(model, data)
         mujoco.mj_step(model, data, nstep=self._substeps - late - 1)
-        self._sensors.note_finger(data)
+        self._sensors.note_finger()
         mujoco.mj_step(model, data, nstep=late - 1)
         model.opt.disableflags = flags
         mujoco.mj_step(model, data)
@@ -341,7 +385,7 @@ class RgbStacking(dm_env.Environment):
 
     def _observe(self, sent: np.ndarray) -> None:
         """Pushes a new frame onto the stacks, and draws the images."""
-        frame = self._measured = self._sensors.measure(self._data, sent)
+        frame = self._measured = self._sensors.measure(sent)
         if self._noise is not None:
             frame = self._noise.apply(frame)
         self._frames[1:] = self._frames[:-1]

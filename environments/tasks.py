@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Mapping
-
-import numpy as np
 
 from environments import contacts, observations, rewards
 
@@ -62,7 +61,7 @@ def _stack(top: str, bottom: str) -> Task:
 
     def success(state: rewards.State) -> bool:
         return (
-            _is_on(state.objects[top] - state.objects[bottom])
+            _is_on(state.objects[top], state.objects[bottom])
             and bottom in _contacts(state).touched(top)
             and _is_free(state, top)
         )
@@ -100,9 +99,8 @@ def _pyramid(top: str, left: str, right: str) -> Task:
         return rewards.pyramid(state, top, left, right)
 
     def success(state: rewards.State) -> bool:
-        midway = (state.objects[left] + state.objects[right]) / 2
         return (
-            _is_on(state.objects[top] - midway)
+            _is_on(state.objects[top], rewards.midway(state, left, right))
             and {(top, left), (top, right)} <= _contacts(state).adjacent
             and _is_free(state, top)
         )
@@ -153,8 +151,9 @@ def _is_free(state: rewards.State, target: str) -> bool:
     return not _contacts(state).touched(target) & {contacts.ROBOT, contacts.ELSEWHERE}
 
 
-def _is_on(offset: np.ndarray) -> bool:
-    return bool(np.linalg.norm(offset[:2]) < _SUCCESS_XY and offset[2] > _SUCCESS_Z)
+def _is_on(top: rewards.Vector, bottom: rewards.Vector) -> bool:
+    aside = math.hypot(top[0] - bottom[0], top[1] - bottom[1])
+    return bool(aside < _SUCCESS_XY and top[2] - bottom[2] > _SUCCESS_Z)
 
 
 TASKS: Mapping[str, Task] = {

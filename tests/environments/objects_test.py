@@ -184,7 +184,8 @@ def test_every_object_fits_a_slot_and_leaves_the_others_alone():
 
 
 def test_slots_keep_their_names_colours_and_friction():
-    a, b = scene.build(4), scene.build(2)
+    a, b = scene.build_visible(), scene.build_visible()
+    objects.ObjectSlots(b).write(objects.SETS[2])
     assert [a.geom(i).name for i in range(a.ngeom)] == [
         b.geom(i).name for i in range(b.ngeom)
     ]
@@ -197,13 +198,17 @@ def test_slots_keep_their_names_colours_and_friction():
         np.testing.assert_array_equal(model.geom_rgba[visual], colours)
 
 
+@pytest.mark.parametrize("visible", [False, True])
 @pytest.mark.parametrize(("object_id", "scale"), [("g5", 0.9), ("r2", 1.07)])
-def test_a_scaled_object_is_the_one_mujoco_compiles_at_that_size(object_id, scale):
+def test_a_scaled_object_is_the_one_mujoco_compiles_at_that_size(
+    object_id, scale, visible
+):
     root = mjcf.RootElement()
+    root.compiler.discardvisual = not visible
     scaled = rgb_object.RgbObjectProp(obj_id=object_id, name="x", size=[scale] * 3)
     root.attach(scaled.mjcf_model)
     truth = mujoco.MjModel.from_xml_string(root.to_xml_string(), root.get_assets())
-    model = scene.build(4)
+    model = scene.build_visible() if visible else scene.build(4)
     slots = objects.ObjectSlots(model)
     slots.write(("s0", object_id, "b6"), (1.0, scale, 1.0))
     body = scene.Scene(model).object_body[1]
@@ -215,7 +220,7 @@ def test_a_scaled_object_is_the_one_mujoco_compiles_at_that_size(object_id, scal
         model.body_inertia[body], truth.body_inertia[other] * scale**3, rtol=1e-4
     )
     np.testing.assert_allclose(model.body_ipos[body], truth.body_ipos[other], atol=1e-7)
-    for offset in (0, 1):
+    for offset in range(model.body_geomnum[body]):
         geom = model.body_geomadr[body] + offset
         for name in ("geom_size", "geom_aabb", "geom_rbound", "geom_pos"):
             np.testing.assert_allclose(
@@ -227,6 +232,24 @@ def test_a_scaled_object_is_the_one_mujoco_compiles_at_that_size(object_id, scal
                 by_mesh(truth, table, truth.geom_dataid[offset]),
                 atol=2e-6,
             )
+
+
+def test_what_is_drawn_has_the_joints_and_bodies_of_what_is_simulated():
+    drawn = scene.build_visible()
+    for preset in scene.PRESETS:
+        simulated = scene.build(4, preset)
+        assert simulated.nmesh < drawn.nmesh
+        assert simulated.ngeom < 30
+        for kind in ("body", "joint", "site", "cam"):
+            count = getattr(
+                simulated, {"joint": "njnt", "cam": "ncam"}.get(kind, f"n{kind}")
+            )
+            names = [
+                [getattr(m, kind)(i).name for i in range(count)]
+                for m in (simulated, drawn)
+            ]
+            assert names[0] == names[1]
+        np.testing.assert_array_equal(simulated.jnt_qposadr, drawn.jnt_qposadr)
 
 
 def test_a_scaled_cube_rests_at_the_scaled_height():

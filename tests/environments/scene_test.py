@@ -17,11 +17,11 @@ def test_settings_over_a_preset():
     model = scene.build(4, physics)
     pads = scene.Scene(model).fingertip_geoms
     assert model.opt.integrator == mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    assert model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_MULTICCD
+    assert not model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_MULTICCD
     np.testing.assert_array_equal(model.geom_solref[pads], [[-1, -2]] * len(pads))
     # Another model of the same set keeps its own.
     other = scene.build(4, "reference")
-    assert not other.opt.enableflags & mujoco.mjtEnableBit.mjENBL_MULTICCD
+    assert other.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_MULTICCD
     np.testing.assert_array_equal(other.geom_solref[pads[0]], [-30000, -200])
 
 
@@ -72,11 +72,11 @@ def test_what_is_left_out_of_collisions_touches_nothing(monkeypatch):
     physics = scene.PRESETS["fast"]
     fewer, states = _grasping(physics)
     monkeypatch.setattr(scene, "_drop_idle_collisions", lambda robot: None)
-    scene._compiled.cache_clear()
+    scene._simulated.cache_clear()
     try:
         all_of_them, reference = _grasping(physics)
     finally:
-        scene._compiled.cache_clear()
+        scene._simulated.cache_clear()
     colliding = [np.count_nonzero(m.geom_contype) for m in (fewer, all_of_them)]
     assert colliding[0] < colliding[1]
     np.testing.assert_array_equal(states, reference)
