@@ -119,8 +119,10 @@ def _gather() -> tuple[np.ndarray, list[tuple[str, slice]]]:
     return np.concatenate(sources), parts
 
 
-_SOURCES, _PARTS = _gather()
-_NAMED = [(name, place, shape(name), dtype(name)) for name, place in _PARTS]
+SOURCES, _PARTS = _gather()
+# The flat observation as one record, whose fields are the observations in float32.
+_RECORD = np.dtype([(name, np.float32, shape(name)) for name, _ in _PARTS])
+_OTHER_TYPES = [(name, dtype(name)) for name, _ in _PARTS if dtype(name) != np.float32]
 
 
 def of_frames(frames: np.ndarray) -> dict[str, np.ndarray]:
@@ -132,13 +134,19 @@ def of_frames(frames: np.ndarray) -> dict[str, np.ndarray]:
     Returns:
       Arrays by name, which share no memory with `frames`.
     """
-    flat = frames.take(_SOURCES)
-    return {
-        name: flat[place].reshape(shape)
-        if kind is np.float32
-        else flat[place].reshape(shape).astype(kind)
-        for name, place, shape, kind in _NAMED
-    }
+    return of_flat(frames.take(SOURCES))
+
+
+def of_flat(flat: np.ndarray) -> dict[str, np.ndarray]:
+    """Names the observations in a flat one, float32; most are views of it.
+
+    `SOURCES` says where in a stack of frames, flat too, its numbers are.
+    """
+    record = flat.view(_RECORD)
+    observation = {name: record[name][0] for name in _RECORD.names}
+    for name, kind in _OTHER_TYPES:
+        observation[name] = observation[name].astype(kind)
+    return observation
 
 
 GROUP_SIZES: Mapping[str, int] = {

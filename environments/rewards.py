@@ -135,16 +135,19 @@ def reach_and_grasp(state: State, target: str) -> float:
 def lift(state: State, target: str) -> float:
     """Height of the object, linear between two heights, inside the workspace."""
     position = state.objects[target]
+    height = (position[2] - LIFT_LOW) / (LIFT_HIGH - LIFT_LOW)
+    if height <= 0.0:
+        return 0.0
     offset = _offset(position, _WORKSPACE_CENTRE)
     if math.hypot(*map(operator.truediv, offset, _WORKSPACE_HALF)) > 1.0:
         return 0.0
-    height = (position[2] - LIFT_LOW) / (LIFT_HIGH - LIFT_LOW)
     return _clip(height)
 
 
 def lift_and_grasp(state: State, target: str) -> float:
     """The object is lifted and held."""
-    return grasp(state) * lift(state, target)
+    height = lift(state, target)
+    return height * grasp(state) if height else 0.0
 
 
 def hover(

@@ -23,6 +23,7 @@ def _write_frame(
     frame: np.ndarray,
     poses: np.ndarray,
     differences: np.ndarray,
+    velocity: np.ndarray,
     copies: tuple[np.ndarray, ...],
     qpos: np.ndarray,
     qvel: np.ndarray,
@@ -31,15 +32,19 @@ def _write_frame(
     quaternions: np.ndarray,
     sites: np.ndarray,
     offsets: np.ndarray,
+    body_velocity: np.ndarray,
+    centre: np.ndarray,
 ) -> None:
     """Writes all of a frame that is a number of MuJoCo's, and the poses.
 
     Args:
       frame, poses, differences: the frame, and its poses and differences as views.
+      velocity: [6] of the frame: the TCP's, linear and angular.
       copies: [2, n] each, to where in the frame and from where in qpos, qvel, sensors.
       positions: [nsite, 3] of the sites. quaternions: [nbody, 4] of the bodies.
       sites: [2, 2], site and body of the pinch and the TCP.
       offsets: [2, 4], the sites' quaternions in their bodies.
+      body_velocity: [6] of the TCP's body, angular and linear, at `centre` [3].
     """
     for index, source in enumerate((qpos, qvel, sensors)):
         to, where = copies[index]
@@ -55,6 +60,30 @@ def _write_frame(
         poses[i, 5] = w * c - x * d + y * a + z * b
         poses[i, 6] = w * d + x * c - y * b + z * a
     canonical(poses, differences)
+    arm = poses[1, :3] - centre
+    turn = body_velocity[:3]
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        velocity[i] = body_velocity[3 + i] + turn[j] * arm[k] - turn[k] * arm[j]
+        velocity[3 + i] = turn[i]
+
+
+@numba.njit(cache=True)
+def _both_touch(
+    pairs: np.ndarray, distances: np.ndarray, left: int, right: int
+) -> bool:
+    """Whether each of two geoms is in contact with another than the two."""
+    left_touches = right_touches = False
+    for i in range(len(distances)):
+        if distances[i] > _CONTACT_DISTANCE:
+            continue
+        a, b = pairs[i]
+        left_in, right_in = a == left or b == left, a == right or b == right
+        if left_in and not right_in:
+            left_touches = True
+        if right_in and not left_in:
+            right_touches = True
+    return left_touches and right_touches
 
 
 @numba.njit(cache=True)
@@ -79,14 +108,13 @@ class Sensors:
         self, model: mujoco.MjModel, data: mujoco.MjData, scene: scene_lib.Scene
     ) -> None:
         """Measures in `data`, from now on."""
-        self._model, self._data, self._wrist = model, data, scene.wrist_site
+        self._model, self._data = model, data
         finger = int(model.jnt_qposadr[scene.finger_joint])
         # Views of MuJoCo's arrays, whose memory stays where it is.
         self._finger = data.qpos[finger : finger + 1]
         self._finger_ctrl = data.ctrl[scene.finger_ctrl : scene.finger_ctrl + 1]
         self._finger_range = model.jnt_range[scene.finger_joint].tolist()
-        self._pads = set(scene.pad_geoms.tolist())
-        self._velocity = np.zeros(6)
+        self._pads = scene.pad_geoms.tolist()
         self._previous_finger = 0.0
 
         frame = self._frame = np.zeros(observations.FRAME_SIZE)
@@ -116,10 +144,12 @@ class Sensors:
             ),
         )
         sites = np.array([scene.pinch_site, scene.wrist_site])
+        wrist_body = int(model.site_bodyid[scene.wrist_site])
         self._inputs = (
             frame,
             observations.poses(frame),
             observations.to_pinch(frame),
+            frame[at["sawyer/tcp/velocity"]],
             copies,
             data.qpos,
             data.qvel,
@@ -128,9 +158,9 @@ class Sensors:
             data.xquat,
             np.stack([sites, model.site_bodyid[sites]], axis=1),
             model.site_quat[sites],
+            data.cvel[wrist_body],
+            data.subtree_com[model.body_rootid[wrist_body]],
         )
-        velocity = frame[at["sawyer/tcp/velocity"]]
-        self._linear, self._angular = velocity[:3], velocity[3:]
         self._finger_at = at["gripper/joints/angle"].start
         self._finger_velocity_at = at["gripper/joints/velocity"].start
         self._grasp_at = at["gripper/grasp"].start
@@ -158,14 +188,9 @@ class Sensors:
         """
         command = float(self._finger_ctrl[0])
         contact = self._data.contact
-        pairs = contact.geom.tolist()
-        if abs(command) < _GRASP_MIN_COMMAND or not pairs:
-            return NO_GRASP
-        touching, pads = set(), self._pads
-        for (a, b), distance in zip(pairs, contact.dist.tolist(), strict=True):
-            if (a in pads) != (b in pads) and distance <= _CONTACT_DISTANCE:
-                touching.add(a if a in pads else b)
-        if len(touching) < len(pads):
+        if abs(command) < _GRASP_MIN_COMMAND or not _both_touch(
+            contact.geom, contact.dist, *self._pads
+        ):
             return NO_GRASP
         return INWARD_GRASP if command > 0 else OUTWARD_GRASP
 
@@ -180,16 +205,6 @@ class Sensors:
         """
         frame = self._frame
         _write_frame(*self._inputs)
-        mujoco.mj_objectVelocity(
-            self._model,
-            self._data,
-            mujoco.mjtObj.mjOBJ_SITE,
-            self._wrist,
-            self._velocity,
-            0,
-        )
-        self._linear[:] = self._velocity[3:]
-        self._angular[:] = self._velocity[:3]
         finger = self._finger_tics()
         frame[self._finger_at] = finger
         frame[self._finger_velocity_at] = finger - self._previous_finger

@@ -58,14 +58,21 @@ def _clip(action: np.ndarray, limit: float) -> bool:
 
 
 @numba.njit(cache=True)
-def _are_finite(qpos: np.ndarray, qvel: np.ndarray) -> bool:
-    """Whether all numbers are finite, but for sums that overflow."""
-    return math.isfinite(qpos.sum() + qvel.sum())
+def _is_sound(qpos: np.ndarray, qvel: np.ndarray, warnings: np.ndarray) -> bool:
+    """Whether the simulation goes well: no warning of MuJoCo's, and finite numbers.
+
+    MuJoCo looks for numbers that are bad, and warns; the sums are a second look.
+    """
+    return warnings.sum() == 0 and math.isfinite(qpos.sum() + qvel.sum())
 
 
 @numba.njit(cache=True)
-def _total(counts: np.ndarray) -> int:
-    return counts.sum()
+def _push(frames: np.ndarray, frame: np.ndarray) -> None:
+    """Makes a frame [F] the newest of a stack [3, F], the first one."""
+    for i in range(len(frames) - 1, 0, -1):
+        frames[i] = frames[i - 1]
+    for j in range(len(frame)):
+        frames[0, j] = frame[j]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,6 +222,7 @@ class RgbStacking(dm_env.Environment):
         data.qacc_warmstart[:] = 0.0
         data.time = 0.0
         mujoco.mj_forward(model, data)
+        self._warnings[:] = 0
         self._sensors.note_finger()
         self._step = 0
         # As the reference has it: the "previous" action is what a zero one would send.
@@ -235,12 +243,9 @@ class RgbStacking(dm_env.Environment):
         self._delayed.append(action)
         data = self._data
         self._controller.apply(self._delayed.popleft())
-        warnings = _total(self._warnings)
         self._advance()
         self._step += 1
-        # MuJoCo looks for numbers that are bad, and warns; this is a second look.
-        finite = _are_finite(data.qpos, data.qvel)
-        if not finite or _total(self._warnings) != warnings:
+        if not _is_sound(data.qpos, data.qvel, self._warnings):
             self.divergences += 1
             self._info["diverged"] = 1
             self._step = -1
@@ -371,15 +376,15 @@ class RgbStacking(dm_env.Environment):
         The last control step, or the reset, has computed them for the first substep.
         Sensors do not act on the motion, and only the last ones are read.
         """
-        model, data = self._model, self._data
-        flags = model.opt.disableflags
-        model.opt.disableflags = flags | _NO_SENSORS
+        model, data, option = self._model, self._data, self._model.opt
+        flags = option.disableflags
+        option.disableflags = flags | _NO_SENSORS
         late = self._finger_substeps
         mujoco.mj_step2(model, data)
         mujoco.mj_step(model, data, nstep=self._substeps - late - 1)
         self._sensors.note_finger()
         mujoco.mj_step(model, data, nstep=late - 1)
-        model.opt.disableflags = flags
+        option.disableflags = flags
         mujoco.mj_step(model, data)
         mujoco.mj_step1(model, data)
 
@@ -388,8 +393,9 @@ class RgbStacking(dm_env.Environment):
         frame = self._measured = self._sensors.measure(sent)
         if self._noise is not None:
             frame = self._noise.apply(frame)
-        self._frames[1:] = self._frames[:-1]
-        self._frames[0] = frame
+        _push(self._frames, frame)
+        if not self._config.cameras:
+            return
         size = self._config.image_size
         self._images = {
             f"{camera}/pixels": self._views.render(self._data, camera, size, True)

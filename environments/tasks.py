@@ -53,7 +53,7 @@ def _stack(top: str, bottom: str) -> Task:
             rewards.lift_and_grasp(state, top),
             rewards.hover(state, top, bottom),
             stacked,
-            stacked * rewards.above(state, top),
+            stacked * rewards.above(state, top) if stacked else 0.0,
         ]
 
     def sparse(state: rewards.State) -> float:
@@ -85,7 +85,7 @@ def _pyramid(top: str, left: str, right: str) -> Task:
             rewards.hover(state, top, right, *between)
             * rewards.hover(state, top, left, *between),
             built,
-            built * rewards.above(state, top),
+            built * rewards.above(state, top) if built else 0.0,
         ]
 
     def dense_stages(state: rewards.State) -> list[float]:
