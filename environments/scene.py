@@ -169,7 +169,12 @@ class Physics:
 PRESETS: Mapping[str, Physics] = {
     "reference": Physics(timestep=0.0005, noslip_iterations=5),
     "fast": Physics(
-        timestep=0.00125, integrator="implicitfast", impratio=30.0, multiccd=True
+        timestep=0.002,
+        integrator="implicitfast",
+        impratio=30.0,
+        multiccd=True,
+        basket="planes",
+        hand_links=False,
     ),
 }
 DEFAULT_PRESET = "fast"
