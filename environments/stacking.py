@@ -320,6 +320,11 @@ class RgbStacking(dm_env.Environment):
         return self._task
 
     @property
+    def controller_failures(self) -> int:
+        """Control steps in which the arm stood still, for want of joint velocities."""
+        return self._controller.failures
+
+    @property
     def physics(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """MuJoCo's model and data of the simulation, which has no visual meshes."""
         return self._model, self._data
