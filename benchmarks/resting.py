@@ -188,11 +188,16 @@ def on_faces(environment: RgbStacking, object_id: str, seconds: float) -> list[R
 
 
 def piled(
-    environment: RgbStacking, ids: tuple[str, ...], seconds: float
+    environment: RgbStacking,
+    ids: tuple[str, ...],
+    seconds: float,
+    top: int = 0,
+    bottom: int = 2,
 ) -> Rest | None:
-    """The rest of a set's red object on its blue one; None where it cannot carry.
+    """The rest of one object of a set on another; None where it cannot carry.
 
-    Each lies on its broadest face that has a level one opposite.
+    Each lies on its broadest face that has a level one opposite. `top` and `bottom` are
+    slots, by default of the red object and the blue one.
     """
     prepare(environment, ids)
     broadest = []
@@ -200,17 +205,18 @@ def piled(
         solid, centre = read(environment, slot)
         good = [f for f in faces(solid, centre) if solid.carries[f]]
         broadest.append(max(good, key=lambda f: solid.areas[f]) if good else None)
-    top, aside, bottom = broadest
-    if top is None or bottom is None:
+    if broadest[top] is None or broadest[bottom] is None:
         return None
-    if aside is not None:
-        put(environment, 1, aside, _PLACES[0], scene.BASKET_HEIGHT)
-    height = put(environment, 2, bottom, _PLACES[2], scene.BASKET_HEIGHT)
-    put(environment, 0, top, _PLACES[2], height)
+    (aside,) = set(range(len(ids))) - {top, bottom}
+    if broadest[aside] is not None:
+        put(environment, aside, broadest[aside], _PLACES[0], scene.BASKET_HEIGHT)
+    height = put(environment, bottom, broadest[bottom], _PLACES[2], scene.BASKET_HEIGHT)
+    put(environment, top, broadest[top], _PLACES[2], height)
     mujoco.mj_forward(*environment.physics)
-    below = [2, scene.Scene.ELSEWHERE, scene.Scene.ELSEWHERE]
-    rest = next(iter(list(watch(environment, seconds, below))))
-    return Rest(f"{ids[0]} on {ids[2]}", top, *rest)
+    below = [scene.Scene.ELSEWHERE] * len(ids)
+    below[top] = bottom
+    rest = list(watch(environment, seconds, below))[top]
+    return Rest(f"{ids[top]} on {ids[bottom]}", broadest[top], *rest)
 
 
 def table(rests: list[Rest]) -> str:

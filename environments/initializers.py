@@ -60,6 +60,7 @@ def place_tool(
     joints = data.qpos[scene.arm_qpos]  # a view
     joints[:] = controller.NULLSPACE_POSTURE
     jacobian = np.zeros((6, model.nv))
+    factor, solution = np.zeros((6, 6)), np.zeros(6)
     for _ in range(_IK_MAX_STEPS):
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
@@ -72,9 +73,12 @@ def place_tool(
         )
         mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], scene.pinch_site)
         j = jacobian[:, scene.arm_dof]
-        inverse = j.T @ np.linalg.inv(j @ j.T + _IK_DAMPING * np.eye(6))
-        centring = 0.5 * (low + high) - joints
-        step = inverse @ error + 0.5 * (centring - inverse @ (j @ centring))
+        # To the middle by half, as far as the tool stays, and the tool to its target.
+        centring = 0.5 * (0.5 * (low + high) - joints)
+        factor[:] = j @ j.T + _IK_DAMPING * np.eye(6)
+        mujoco.mju_cholFactor(factor, 0.0)
+        mujoco.mju_cholSolve(solution, factor, error - j @ centring)
+        step = centring + j.T @ solution
         if np.abs(error).max() < 1e-5 and np.abs(step).max() < 1e-3:
             break
         joints += step * min(1.0, 0.5 / np.abs(step).max())
