@@ -37,19 +37,15 @@ _ROUNDS = 2
 # By name: a preset, and what is changed of it. From the reference's on, one step each.
 CANDIDATES: Mapping[str, tuple[str, str]] = {
     "the reference": ("reference", ""),
-    "1 ms, impratio 10, one contact": ("fast", "timestep=0.001,impratio=10,multiccd=0"),
-    "2 ms, one contact": ("fast", "timestep=0.002,multiccd=0"),
-    "1 ms": ("fast", "timestep=0.001"),
-    "1.25 ms": ("fast", ""),
-    "2 ms": ("fast", "timestep=0.002"),
+    "the reference, several contacts": ("reference", "multiccd=1"),
+    "1.25 ms, boxes, links": ("fast", "timestep=0.00125,basket=boxes,hand_links=1"),
+    "2 ms, boxes, links": ("fast", "basket=boxes,hand_links=1"),
+    "2 ms, links": ("fast", "hand_links=1"),
+    "2 ms": ("fast", ""),
     "2.5 ms": ("fast", "timestep=0.0025"),
-    "2 ms, impratio 10": ("fast", "timestep=0.002,impratio=10"),
-    "2 ms, impratio 100": ("fast", "timestep=0.002,impratio=100"),
-    "2 ms, impratio 10, noslip 3": (
-        "fast",
-        "timestep=0.002,impratio=10,noslip_iterations=3",
-    ),
-    "2 ms, pyramidal cones": ("fast", "timestep=0.002,cone=pyramidal"),
+    "2 ms, one contact": ("fast", "multiccd=0"),
+    "2 ms, impratio 10": ("fast", "impratio=10"),
+    "2 ms, discrete": ("fast", "integrator=discrete"),
 }
 
 

@@ -61,6 +61,7 @@ def substeps(timestep: float) -> int:
 INTEGRATORS: Mapping[str, int] = {
     "euler": mujoco.mjtIntegrator.mjINT_EULER,
     "implicitfast": mujoco.mjtIntegrator.mjINT_IMPLICITFAST,
+    "discrete": mujoco.mjtIntegrator.mjINT_DISCRETE,
 }
 CONES: Mapping[str, int] = {
     "elliptic": mujoco.mjtCone.mjCONE_ELLIPTIC,

@@ -34,6 +34,7 @@ def test_settings_over_a_preset():
         ("cone=round", "pyramidal"),
         ("integrator=rk4", "implicitfast"),
         ("multiccd=yes", "bool"),
+        ("basket=round", "planes"),
         ("noslip_iterations=many", "int"),
     ],
 )
@@ -69,7 +70,8 @@ def _grasping(preset):
 
 
 def test_what_is_left_out_of_collisions_touches_nothing(monkeypatch):
-    physics = scene.PRESETS["fast"]
+    # Planes have no end: they go through the arm's base.
+    physics = scene.PRESETS["fast"].override("basket=boxes,hand_links=1")
     fewer, states = _grasping(physics)
     monkeypatch.setattr(scene, "_drop_idle_collisions", lambda robot: None)
     scene._simulated.cache_clear()
@@ -86,7 +88,8 @@ def test_several_contacts_a_pair_let_an_object_rest():
     """With one contact a box's corners take turns, and it trembles."""
     shaking = {}
     for several in (0, 1):
-        physics = scene.PRESETS["fast"].override(f"multiccd={several}")
+        # On planes an object has several contacts in any case.
+        physics = scene.PRESETS["fast"].override(f"multiccd={several},basket=boxes")
         environment = environments.make(preset=physics, seed=0)
         environment.reset()
         _, data = environment.physics
@@ -96,3 +99,43 @@ def test_several_contacts_a_pair_let_an_object_rest():
             speeds.append(np.abs(data.qvel[environment.scene.object_dof[0] :]).max())
         shaking[several] = np.median(speeds)
     assert shaking[1] < 0.1 * shaking[0]
+
+
+def test_the_baskets_planes_are_the_faces_of_its_boxes():
+    """An object that touches the one touches the other, as deeply."""
+    rng = np.random.default_rng(0)
+    models = [
+        scene.build(4, scene.PRESETS["fast"].override(f"basket={basket}"))
+        for basket in scene.BASKETS
+    ]
+    all_data = [mujoco.MjData(model) for model in models]
+    addresses = [scene.Scene(model) for model in models]
+
+    def depth(index, pose):
+        data = all_data[index]
+        start = addresses[index].object_qpos[0]
+        data.qpos[addresses[index].object_qpos[1:] + 2] = 5.0  # the others, far above
+        data.qpos[start : start + 7] = pose
+        mujoco.mj_kinematics(models[index], data)
+        mujoco.mj_comPos(models[index], data)
+        mujoco.mj_collision(models[index], data)
+        owners = addresses[index].geom_owner[data.contact.geom]
+        mine = (owners == 0).any(axis=1) & (owners == scene.Scene.ELSEWHERE).any(axis=1)
+        return data.contact.dist[mine].min(initial=np.inf)
+
+    on_slopes = 0
+    for _ in range(200):
+        quaternion = rng.normal(size=4)
+        quaternion /= np.linalg.norm(quaternion)
+        place = scene.BASKET_CENTRE + rng.uniform(-0.16, 0.16, 2)
+        pose = np.array([*place, 0.2, *quaternion])
+        step = 0.1
+        while step > 1e-6:  # down to where it touches
+            pose[2] += step if depth(1, pose) < 0 else -step
+            step /= 2
+        pose[2] -= 1e-3
+        depths = [depth(index, pose) for index in range(2)]
+        assert depths[0] == pytest.approx(depths[1], abs=1e-4), pose
+        assert depths[1] < 0
+        on_slopes += pose[2] > 0.095
+    assert on_slopes > 10
