@@ -129,12 +129,12 @@ def of_frames(frames: np.ndarray) -> dict[str, np.ndarray]:
     """Names the observations in a stack of frames.
 
     Args:
-      frames: float32 [STACK, FRAME_SIZE], newest first.
+      frames: [STACK, FRAME_SIZE], newest first.
 
     Returns:
       Arrays by name, which share no memory with `frames`.
     """
-    return of_flat(frames.take(SOURCES))
+    return of_flat(np.asarray(frames, np.float32).take(SOURCES))
 
 
 def of_flat(flat: np.ndarray) -> dict[str, np.ndarray]:
