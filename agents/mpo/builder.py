@@ -14,12 +14,11 @@ import dm_env
 import numpy as np
 import reverb
 from acme import adders, core, specs
-from acme.tf import variable_utils
 from acme.utils import counting, loggers
 
 from agents.builder import AgentBuilder, Networks, Policy
 from agents.mpo import sequences
-from agents.mpo.acting import LatentActor, PolicyRunner
+from agents.mpo.acting import LatentActor, PolicyRunner, VariableClient
 from agents.mpo.adder import InterruptibleClient, Waiting
 from agents.mpo.config import MPOConfig
 from agents.mpo.learning import MPOLearner, checkpoint_steps, restore_policy
@@ -141,7 +140,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         """See `AgentBuilder`; waits for the source's variables."""
         client = None
         if variable_source is not None:
-            client = variable_utils.VariableClient(
+            client = VariableClient(
                 client=variable_source,
                 variables={"policy": policy.learned_variables},
                 update_period=self._config.variable_update_period,
