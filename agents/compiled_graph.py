@@ -18,6 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 import tensorflow as tf
 
+# Actors leave accelerators to the learner, and JAX does not look for any.
+jax.config.update("jax_platforms", "cpu")
+
 
 class Unsupported(ValueError):
     """The graph has something that is not compiled here."""

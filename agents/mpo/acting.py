@@ -98,28 +98,35 @@ class PolicyRunner:
         self._turn.notify_all()
 
     def _compile(self) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
-        """What decides on the rows as they are then: on images it stays TensorFlow."""
+        """What decides on the rows as they are when it is called.
+
+        TensorFlow does on images, and where functions run eagerly to be looked into.
+        """
         specs = {k: tf.TensorSpec(v.shape, v.dtype) for k, v in self._rows.items()}
-        seed = tf.TensorSpec([2], tf.int32)
         function = tf.function(self._policy.__call__, autograph=False)
-        try:
-            graph = CompiledGraph(function, specs, seed)
-        except Unsupported as e:
-            logging.info("the policy runs in TensorFlow: %s", e)
+        if not tf.config.functions_run_eagerly():
+            try:
+                graph = CompiledGraph(function, specs, tf.TensorSpec([2], tf.int32))
+                return self._by_graph(graph)
+            except Unsupported as e:
+                logging.info("the policy runs in TensorFlow: %s", e)
 
-            def decide() -> tuple[np.ndarray, np.ndarray]:
-                decision = function(
-                    {key: tf.constant(value) for key, value in self._rows.items()},
-                    tf.constant([self._seed, self._num_calls], tf.int32),
-                )
-                return decision.latent.numpy(), decision.action.numpy()
+        def decide() -> tuple[np.ndarray, np.ndarray]:
+            decision = function(
+                {key: tf.constant(value) for key, value in self._rows.items()},
+                tf.constant([self._seed, self._num_calls], tf.int32),
+            )
+            return decision.latent.numpy(), decision.action.numpy()
 
-            return decide
-        # In the order that TensorFlow flattens them; no draw depends on this seed.
+        return decide
+
+    def _by_graph(
+        self, graph: CompiledGraph
+    ) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+        client = self._variable_client
+        # In TensorFlow's order; the seed is not read, the draws are made here.
         arguments = tf.nest.flatten((self._rows, np.zeros([2], np.int32)))
         draws = Draws(self._seed, graph.draws)
-
-        client = self._variable_client
 
         def decide() -> tuple[np.ndarray, np.ndarray]:
             # To look costs half of what the policy does.

@@ -97,6 +97,8 @@ class BlockSequenceAdder(base.ReverbAdder):
         """Starts an episode; raises ValueError if this is not its first time step."""
         if not timestep.first():
             raise ValueError("an episode must start with its first time step")
+        # Made at its first use: an actor that cannot reach replay learns of it here.
+        _ = self._writer
         self._rows = 0
         self._observation, self._is_first = timestep.observation, True
         self._add_first_called = True

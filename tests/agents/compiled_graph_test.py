@@ -220,3 +220,22 @@ def test_ops(function):
     (found,), expected = compiled([x], []), function(tf.constant(x))
     assert found.dtype == expected.dtype
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_debugger_sees_every_call():
+    class Counted(_Scaled):
+        calls = 0
+
+        def __call__(self, observation, seed):
+            self.calls += 1
+            return super().__call__(observation, seed)
+
+    policy = Counted()
+    runner = PolicyRunner(policy, seed=0)
+    tf.config.run_functions_eagerly(True)
+    try:
+        for _ in range(3):
+            assert _act(runner) == 2.0
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert policy.calls == 3
