@@ -2,10 +2,16 @@
 
     python -m benchmarks.actor [--agent=helms_mix] [--environments=8] [--episodes=3]
 
-Actors run episodes as a node of a distributed program does (`--actors_per_process`): a
-thread for each environment and one for TensorFlow, the policy and the frozen levels in
-one compiled call for all, every step written to a real Reverb server. In turn with them
-a bare environment steps the same actions from the same seeds. All on one core.
+Measures actors that share a process, and then one alone (the figures that end in
+`_one`). They run episodes as a node of a distributed program does, with
+`--actors_per_process`: a thread for each environment, the policy and the frozen levels
+in one compiled call for all, variables fetched from a source, every step written to a
+real Reverb server. All on one core, the server too.
+
+Every 20 steps, when all actors wait for their decisions, a bare environment for each
+takes the same steps, from the same seeds: both see the same load of the machine.
+`ratio` is by the process's CPU time, so that others on the machine do not count;
+`ratio_clock` is by the clock.
 """
 
 from __future__ import annotations
@@ -14,6 +20,7 @@ import collections
 import json
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import dm_env
@@ -21,13 +28,13 @@ import numpy as np
 import reverb
 import tensorflow as tf
 from absl import flags
-from acme import EnvironmentLoop, specs
+from acme import EnvironmentLoop, core, specs
 from acme.utils import loggers
 
 import environments
 from agents.rl_agents import AGENTS
 from benchmarks import untrained
-from environments import wrappers
+from environments import scene, wrappers
 from launchers import acting, command, experiment
 
 _AGENT = flags.DEFINE_string("agent", "helms_mix", f"Agent: {', '.join(AGENTS)}.")
@@ -37,7 +44,16 @@ _ENVIRONMENTS = flags.DEFINE_integer(
 _EPISODES = flags.DEFINE_integer(
     "episodes", 3, "Episodes of each environment.", lower_bound=1
 )
+_EPISODES_ONE = flags.DEFINE_integer(
+    "episodes_one", 10, "Episodes of the actor alone; 0 leaves it out.", lower_bound=0
+)
+_PHYSICS = flags.DEFINE_string(
+    "physics", "", "Settings over the default preset's: timestep=0.001,impratio=10"
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Of episodes and weights.", lower_bound=0)
+
+
+_EVERY = 20  # steps between two turns of the bare environments
 
 
 class _Recorded(wrappers.GroupObservations):
@@ -84,37 +100,102 @@ class _TimedActor:
         return timed
 
 
+class _Bare:
+    """Bare environments that take the recorded steps when nobody else runs."""
+
+    def __init__(self, environments_: list[Any], recorded: list[_Recorded]):
+        self._environments = environments_
+        self._recorded = recorded
+        self._done = 0  # steps of this episode
+        self._calls = 0
+        self.clocks = np.zeros(2)  # clock, CPU [s]
+        self.steps = 0
+
+    def reset(self, seeds: list[int]) -> None:
+        """Starts the episodes."""
+        begin = _clocks()
+        for environment, seed in zip(self._environments, seeds, strict=True):
+            environment.seed_episode(seed)
+            environment.reset()
+        self.clocks += _clocks() - begin
+        self._done = self._calls = 0
+
+    def before_call(self) -> None:
+        """Catches up now and then."""
+        if self._calls % _EVERY == 0:
+            self.catch_up()
+        self._calls += 1
+
+    def catch_up(self) -> None:
+        """Takes the steps that the actors have taken since."""
+        begin = _clocks()
+        for environment, recorded in zip(
+            self._environments, self._recorded, strict=True
+        ):
+            for action in recorded.actions[self._done :]:
+                environment.step(action)
+                self.steps += 1
+        self._done = len(self._recorded[0].actions)
+        self.clocks += _clocks() - begin
+
+
+class _Source(core.VariableSource):
+    """A learner that does not learn: it sends the same variables each time."""
+
+    def __init__(self, variables: list[np.ndarray]):
+        self._variables = variables
+
+    def get_variables(self, names: Sequence[str]) -> list[list[np.ndarray]]:
+        """Those of the policy, whatever the names."""
+        return [[np.array(x) for x in self._variables] for _ in names]
+
+
 def measure(
-    agent: str, num_environments: int, rounds: int, seed: int
+    agent: str, num_environments: int, rounds: int, seed: int, physics: str = ""
 ) -> dict[str, float]:
     """Runs actors and bare environment in turns, an episode each in every round.
 
+    `physics` is as the flag.
+
     Returns:
       Control steps a second of both, resets included, their ratio, and the
-      microseconds of CPU of a step's parts.
+      microseconds of CPU of a step and of what is known of its parts.
     """
-    recorded = [
-        _Recorded(
-            environments.make(domain_randomization=True, max_action_delay=2, seed=seed)
+    preset = scene.PRESETS[scene.DEFAULT_PRESET].override(physics)
+
+    def make() -> dm_env.Environment:
+        return environments.make(
+            domain_randomization=True, max_action_delay=2, seed=seed, preset=preset
         )
-        for _ in range(num_environments)
-    ]
+
+    recorded = [_Recorded(make()) for _ in range(num_environments)]
+    bare = _Bare([make() for _ in recorded], recorded)
     spec = specs.make_environment_spec(recorded[0])
     made = AGENTS[agent]
     builder = made.builder(made.config_type(), untrained.frozen(made.model, seed))
     server = reverb.Server(builder.make_replay_tables(spec, limit_rate=False))
     client = reverb.Client(f"localhost:{server.port}")
+    policy = builder.make_policy(builder.make_networks(spec, seed))
     actors = builder.make_actors(
-        builder.make_policy(builder.make_networks(spec, seed)),
+        policy,
         seed,
         [builder.make_adder(client) for _ in recorded],
+        _Source([v.numpy() for v in policy.learned_variables]),
     )
+    # Inside: only there all the actors are known to wait.
+    runner, decide = actors[0]._runner, actors[0]._runner._run
+
+    def decide_in_turn() -> None:
+        bare.before_call()
+        decide()
+
+    runner._run = decide_in_turn
     timed = [_TimedActor(actor) for actor in actors]
     loops = [
         EnvironmentLoop(environment, actor, logger=loggers.NoOpLogger())
         for environment, actor in zip(recorded, timed, strict=True)
     ]
-    steps, acting_time, stepping_time = 0, 0.0, 0.0
+    acting_clocks = np.zeros(2)
     for round_ in range(rounds + 1):
         seeds = [
             experiment.derive_seed(seed, "benchmark", round_, i)
@@ -122,39 +203,38 @@ def measure(
         ]
         for environment, episode_seed in zip(recorded, seeds, strict=True):
             environment.seed_episode(episode_seed)
-        begin = time.perf_counter()
+            environment.actions.clear()
+        bare.reset(seeds)
+        begin = _clocks() - bare.clocks
         acting.run_together([loop.run_episode for loop in loops])
-        acted = time.perf_counter() - begin
-        actions = [list(environment.actions) for environment in recorded]
-        begin = time.perf_counter()
-        bare = recorded[0].environment
-        for episode_seed, episode in zip(seeds, actions, strict=True):
-            bare.seed_episode(episode_seed)
-            bare.reset()
-            for action in episode:
-                bare.step(action)
-        stepped = time.perf_counter() - begin
-        if round_:  # the first one compiles
-            steps += sum(map(len, actions))
-            acting_time += acted
-            stepping_time += stepped
-        else:
+        acting_clocks += _clocks() - bare.clocks - begin
+        bare.catch_up()
+        if not round_:  # that one compiles
+            acting_clocks[:], bare.clocks[:], bare.steps = 0.0, 0.0, 0
             for actor, environment in zip(timed, recorded, strict=True):
                 actor.seconds.clear()
                 environment.seconds = 0.0
     server.stop()
+    steps = bare.steps
     us = 1e6 / steps
     cpu = sum((actor.seconds for actor in timed), collections.Counter())
+    ratio_clock, ratio = bare.clocks / acting_clocks
     return {
-        "steps_per_second": steps / acting_time,
-        "environment_steps_per_second": steps / stepping_time,
-        "ratio": stepping_time / acting_time,
+        "steps_per_second": steps / acting_clocks[0],
+        "environment_steps_per_second": steps / bare.clocks[0],
+        "ratio": ratio,
+        "ratio_clock": ratio_clock,
+        "cpu_us": us * acting_clocks[1],
+        "cpu_us_bare_environment": us * bare.clocks[1],
         "cpu_us_environment": us * sum(e.seconds for e in recorded),
-        "cpu_us_policy": us * cpu["select_action"],
         "cpu_us_replay": us * (cpu["observe"] + cpu["observe_first"]),
         "environments": num_environments,
         "episodes": rounds * num_environments,
     }
+
+
+def _clocks() -> np.ndarray:
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def main(argv: list[str]) -> None:
@@ -164,12 +244,17 @@ def main(argv: list[str]) -> None:
         experiment.check_agent(_AGENT.value)
         if AGENTS[_AGENT.value].asymmetric:
             raise ValueError(f"{_AGENT.value} acts on images; valid: agents on state")
+        scene.PRESETS[scene.DEFAULT_PRESET].override(_PHYSICS.value)
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
-    result = measure(
-        _AGENT.value, _ENVIRONMENTS.value, _EPISODES.value, _SEED.value
-    ) | {"agent": _AGENT.value, "cores": os.cpu_count()}
+    agent, seed, physics = _AGENT.value, _SEED.value, _PHYSICS.value
+    result = measure(agent, _ENVIRONMENTS.value, _EPISODES.value, seed, physics)
+    if _EPISODES_ONE.value:
+        alone = measure(agent, 1, _EPISODES_ONE.value, seed, physics)
+        del alone["environments"]
+        result |= {f"{name}_one": value for name, value in alone.items()}
+    result |= {"agent": agent, "physics": physics, "cores": os.cpu_count()}
     for name, value in result.items():
         print(f"{name:35s}{value if isinstance(value, str) else round(value, 4)}")
     print(json.dumps(result))

@@ -23,7 +23,7 @@ class ReplayShard:
     def __init__(self, experiment: Experiment, index: int):
         self._experiment = experiment
         self._index = index
-        self._settings: dict[str, list[float]] = {}
+        self._settings: dict[str, list[Any]] = {}
 
     def tables(self) -> Sequence[reverb.Table]:
         """The tables."""

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import reverb
+import tensorflow as tf
 from reverb.platform import checkpointers_lib
 
 from launchers import files
@@ -45,8 +46,8 @@ class Snapshot:
     tables: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def settings(tables: Sequence[reverb.Table]) -> dict[str, list[float]]:
-    """Size and limits of tables, by name: a checkpoint brings its own with its items.
+def settings(tables: Sequence[reverb.Table]) -> dict[str, list[Any]]:
+    """Limits and shapes of tables, by name: a checkpoint brings its own with its items.
 
     So one that was written under other settings must not be read.
     """
@@ -59,6 +60,7 @@ def settings(tables: Sequence[reverb.Table]) -> dict[str, list[float]]:
             limiter.samples_per_insert,
             limiter.min_diff,
             limiter.max_diff,
+            [x.shape.as_list() for x in tf.nest.flatten(info.signature)],
         ]
     return found
 

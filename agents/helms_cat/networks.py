@@ -12,6 +12,7 @@ from typing import Protocol
 import tensorflow as tf
 
 from agents.builder import Decision, Policy
+from agents.distributions import sample_categorical
 from agents.mpo import networks as mpo_networks
 
 
@@ -61,11 +62,10 @@ class SkillPolicy(Policy):
             tf.random.experimental.stateless_split(seed, 2)
         )
         if self._greedy:
-            skill = tf.argmax(logits, axis=-1, output_type=tf.int32)
+            skill = tf.argmax(logits, axis=-1)
         else:
-            skill = tf.random.stateless_categorical(
-                logits, 1, seed=skill_seed, dtype=tf.int32
-            )[:, 0]
+            skill = sample_categorical(logits, 1, skill_seed)[0]
+        skill = tf.cast(skill, tf.int32)
         action = self._skills.decode(
             skill, observation, seed=latent_seed if self._sample_latent else None
         )

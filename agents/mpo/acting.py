@@ -9,16 +9,28 @@ Shape letters: M actors that share a policy, D action; [...] of one actor.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dm_env
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from acme import adders, core
 from acme.tf import variable_utils
 
 from agents.builder import Policy
+from agents.compiled_graph import CompiledGraph, Draws, Unsupported
+
+
+class VariableClient(variable_utils.VariableClient):
+    """Acme's; tells when it has written to the variables."""
+
+    changed = True
+
+    def _copy(self, new_variables: Any) -> None:
+        super()._copy(new_variables)
+        self.changed = True
 
 
 class PolicyRunner:
@@ -29,10 +41,13 @@ class PolicyRunner:
         policy: Policy,
         seed: int,
         num_actors: int = 1,
-        variable_client: variable_utils.VariableClient | None = None,
+        variable_client: VariableClient | None = None,
     ):
-        """All randomness comes from (seed, number of the call), and the actor's row."""
-        self._policy = tf.function(policy.__call__, autograph=False)
+        """All randomness comes from (seed, number of the call), and the actor's row.
+
+        With a client, nothing else may change the policy's variables.
+        """
+        self._policy = policy
         self._seed = seed
         self._num_calls = 0
         self._variable_client = variable_client
@@ -41,6 +56,7 @@ class PolicyRunner:
         self._waiting = 0
         self._num_actors = num_actors
         self._rows: dict[str, np.ndarray] = {}  # name -> [M, ...]
+        self._decide: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
         self._latents = self._actions = np.zeros([0])
         self._error: Exception | None = None
 
@@ -53,11 +69,12 @@ class PolicyRunner:
         in every actor.
         """
         with self._turn:
-            for key, value in observation.items():
-                if key not in self._rows:
+            if not self._rows:
+                for key, value in observation.items():
                     shape = (self._num_actors, *np.shape(value))
                     self._rows[key] = np.zeros(shape, np.asarray(value).dtype)
-                self._rows[key][row] = value
+            for key, rows in self._rows.items():
+                rows[row] = observation[key]
             self._waiting += 1
             call = self._num_calls
             if self._waiting >= self._present:
@@ -70,19 +87,57 @@ class PolicyRunner:
             return self._latents[row], self._actions[row]
 
     def _run(self) -> None:
-        seed = np.array([self._seed, self._num_calls], np.int32)
         try:
-            decision = self._policy(
-                {key: tf.constant(value) for key, value in self._rows.items()},
-                tf.constant(seed),
-            )
-            self._latents = decision.latent.numpy()
-            self._actions = decision.action.numpy()
+            if self._decide is None:
+                self._decide = self._compile()
+            self._latents, self._actions = self._decide()
         except Exception as e:
             self._error = e
         self._waiting = 0
         self._num_calls += 1
         self._turn.notify_all()
+
+    def _compile(self) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+        """What decides on the rows as they are when it is called.
+
+        TensorFlow does on images, and where functions run eagerly to be looked into.
+        """
+        specs = {k: tf.TensorSpec(v.shape, v.dtype) for k, v in self._rows.items()}
+        function = tf.function(self._policy.__call__, autograph=False)
+        if not tf.config.functions_run_eagerly():
+            try:
+                graph = CompiledGraph(function, specs, tf.TensorSpec([2], tf.int32))
+                return self._by_graph(graph)
+            except Unsupported as e:
+                logging.info("the policy runs in TensorFlow: %s", e)
+
+        def decide() -> tuple[np.ndarray, np.ndarray]:
+            decision = function(
+                {key: tf.constant(value) for key, value in self._rows.items()},
+                tf.constant([self._seed, self._num_calls], tf.int32),
+            )
+            return decision.latent.numpy(), decision.action.numpy()
+
+        return decide
+
+    def _by_graph(
+        self, graph: CompiledGraph
+    ) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+        client = self._variable_client
+        # In TensorFlow's order; the seed is not read, the draws are made here.
+        arguments = tf.nest.flatten((self._rows, np.zeros([2], np.int32)))
+        draws = Draws(self._seed, graph.draws)
+
+        def decide() -> tuple[np.ndarray, np.ndarray]:
+            # To look costs half of what the policy does.
+            if client is None or client.changed:
+                graph.refresh_if_changed()
+            if client is not None:
+                client.changed = False
+            latents, actions = graph(arguments, draws.of_call(self._num_calls))
+            return latents, actions
+
+        return decide
 
     def update(self, wait: bool = False) -> None:
         """Fetches variables when their time has come."""

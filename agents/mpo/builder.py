@@ -14,12 +14,11 @@ import dm_env
 import numpy as np
 import reverb
 from acme import adders, core, specs
-from acme.adders import reverb as reverb_adders
-from acme.tf import variable_utils
 from acme.utils import counting, loggers
 
 from agents.builder import AgentBuilder, Networks, Policy
-from agents.mpo.acting import LatentActor, PolicyRunner
+from agents.mpo import sequences
+from agents.mpo.acting import LatentActor, PolicyRunner, VariableClient
 from agents.mpo.adder import InterruptibleClient, Waiting
 from agents.mpo.config import MPOConfig
 from agents.mpo.learning import MPOLearner, checkpoint_steps, restore_policy
@@ -93,8 +92,8 @@ class MPOBuilder(AgentBuilder[Networks]):
                 remover=reverb.selectors.Fifo(),
                 max_size=config.max_replay_size,
                 rate_limiter=limiter,
-                signature=reverb_adders.SequenceAdder.signature(
-                    stored, _EXTRAS_SPEC, sequence_length=config.sequence_length
+                signature=sequences.signature(
+                    stored, _EXTRAS_SPEC, config.sequence_length, config.sequence_period
                 ),
             )
         ]
@@ -114,6 +113,7 @@ class MPOBuilder(AgentBuilder[Networks]):
             num_workers_per_iterator=1,
         )
         dataset = dataset.batch(config.batch_size, drop_remainder=True)
+        dataset = dataset.map(sequences.joined)
         return iter(dataset.prefetch(config.prefetch_batches))
 
     def make_adder(
@@ -123,12 +123,11 @@ class MPOBuilder(AgentBuilder[Networks]):
         waiting: Waiting = contextlib.nullcontext,
     ) -> adders.Adder:
         """Overlapping sequences, padded at the episode's end."""
-        return reverb_adders.SequenceAdder(
-            client=InterruptibleClient(replay_client, stopped, waiting),
-            priority_fns={TABLE: None},
-            sequence_length=self._config.sequence_length,
-            period=self._config.sequence_period,
-            end_of_episode_behavior=reverb_adders.EndBehavior.ZERO_PAD,
+        return sequences.BlockSequenceAdder(
+            InterruptibleClient(replay_client, stopped, waiting),
+            TABLE,
+            self._config.sequence_length,
+            self._config.sequence_period,
         )
 
     def make_actors(
@@ -141,7 +140,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         """See `AgentBuilder`; waits for the source's variables."""
         client = None
         if variable_source is not None:
-            client = variable_utils.VariableClient(
+            client = VariableClient(
                 client=variable_source,
                 variables={"policy": policy.learned_variables},
                 update_period=self._config.variable_update_period,

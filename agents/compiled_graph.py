@@ -1,0 +1,303 @@
+"""Compiles a small TensorFlow graph by JAX, for functions that are called very often.
+
+A call of a `tf.function` costs some 5 us an op, twice that once physics has taken the
+caches: several times what the products of a policy of 256 units take. XLA makes one
+piece of code of the whole graph; TensorFlow's own way into XLA (`jit_compile`) costs as
+much a call as its ops do, JAX's some 20 us.
+
+The graph may have the ops that `_evaluate` and `_OPS` know, and known shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tensorflow as tf
+
+# Actors leave accelerators to the learner, and JAX does not look for any.
+jax.config.update("jax_platforms", "cpu")
+
+
+class Unsupported(ValueError):
+    """The graph has something that is not compiled here."""
+
+
+class CompiledGraph:
+    """A function of arrays that equals one of tensors, to rounding.
+
+    The caller makes the draws of stateless random ops: what the graph does for their
+    seeds is left out.
+
+    Attributes:
+      draws: kind ("normal" or "uniform") and shape of each draw that a call takes.
+    """
+
+    def __init__(self, function: Any, *specs: Any):
+        """Reads the graph.
+
+        Args:
+          function: a `tf.function` of tensors, to a structure of tensors.
+          *specs: of its arguments: structures of `tf.TensorSpec` with known shapes.
+
+        Raises:
+          Unsupported: the graph cannot be compiled here.
+        """
+        graph = function.get_concrete_function(*specs)
+        for op in graph.graph.get_operations():
+            if op.op_def.is_stateful and op.type not in _READS:
+                raise Unsupported(f"op {op.type} may have an effect")
+        by_handle = {id(v.handle): v for v in graph.graph.variables}
+        captured = {
+            inner.ref(): by_handle.get(id(outer))
+            for outer, inner in graph.graph.captures
+        }
+        arguments = [x for x in graph.inputs if x.ref() not in captured]
+        self._arguments = [x.ref() for x in arguments]
+        self._outputs = list(graph.outputs)
+        ops = _needed(self._outputs)
+        drawn = [op.outputs[0] for op in ops if op.type in _DRAWS]
+        self._drawn = [x.ref() for x in drawn]
+        self.draws = [(_DRAWS[x.op.type], tuple(x.shape)) for x in drawn]
+        # Handles of the variables, and whether their matrices are chosen from by row:
+        # these are given apart, so that none has to be copied.
+        self._handles = {
+            x.ref(): any(len(c.outputs[0].shape) == 3 for c in x.consumers())
+            for op in ops
+            if op.type in _READS
+            for x in op.inputs[:1]
+        }
+        variables = [captured.get(handle) for handle in self._handles]
+        if any(v is None for v in variables):
+            raise Unsupported("a resource that is no variable")
+        self._variables = variables
+        # The last that is trainable tells whether they have changed.
+        learned = [v for v in variables if v.trainable] or variables
+        self._told_by = learned[-1] if learned else None
+        self._run = jax.jit(self._evaluate)
+        self._weights: list[Any] = []
+        self._seen: np.ndarray | None = None
+        self.refresh()
+        # Raises `Unsupported` now, not at the first call.
+        given = [
+            jax.ShapeDtypeStruct(x.shape, x.dtype.as_numpy_dtype) for x in arguments
+        ]
+        draws = [jax.ShapeDtypeStruct(shape, np.float32) for _, shape in self.draws]
+        jax.eval_shape(self._evaluate, given, draws, self._weights)
+
+    def refresh(self) -> None:
+        """Takes the variables as they are now."""
+        # Held, so that what is written to it later has to lie elsewhere.
+        self._seen = self._view()
+        values = [v.numpy() for v in self._variables]  # copies
+        self._weights = jax.device_put(
+            [
+                list(value) if apart else value
+                for value, apart in zip(values, self._handles.values(), strict=True)
+            ]
+        )
+
+    def refresh_if_changed(self) -> None:
+        """Takes the variables if the last trainable one has changed.
+
+        Learners train, and checkpoints and variable sources write, all that are
+        trainable.
+        """
+        if self._seen is not None and _address(self._view()) != _address(self._seen):
+            self.refresh()
+
+    def __call__(self, arguments: Any, draws: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Evaluates.
+
+        Args:
+          arguments: arrays as `tf.nest.flatten(specs)` has their specs.
+          draws: standard normal, or uniform in [0, 1): float32 of the shapes `draws`.
+
+        Returns:
+          The outputs, flat.
+        """
+        outputs = self._run(arguments, draws, self._weights)
+        return [np.asarray(x) for x in outputs]
+
+    def _view(self) -> np.ndarray | None:
+        """The memory of the variable that tells, not copied."""
+        if self._told_by is None:
+            return None
+        return np.asarray(
+            tf.raw_ops.ReadVariableOp(
+                resource=self._told_by.handle, dtype=self._told_by.dtype
+            )
+        )
+
+    def _evaluate(
+        self, arguments: Sequence[Any], draws: Sequence[Any], weights: Sequence[Any]
+    ) -> list[Any]:
+        """What JAX traces: the values of the outputs."""
+        values: dict[Any, Any] = dict(zip(self._arguments, arguments, strict=True))
+        values |= zip(self._drawn, draws, strict=True)
+        values |= zip(self._handles, weights, strict=True)
+
+        def value(tensor: tf.Tensor) -> Any:
+            key = tensor.ref()
+            if key not in values:
+                constant = tf.get_static_value(tensor)
+                values[key] = _apply(tensor, value) if constant is None else constant
+            return values[key]
+
+        return [value(x) for x in self._outputs]
+
+
+class Draws:
+    """The draws of the calls of a graph: functions of a seed and a call's number.
+
+    Those of the first rows do not depend on how many rows there are.
+    """
+
+    def __init__(self, seed: int, draws: Sequence[tuple[str, tuple[int, ...]]]):
+        """`draws` is the graph's."""
+        self._bits = np.random.Philox(key=np.array([seed, 0], np.uint64))
+        self._start = self._bits.state
+        generator = np.random.Generator(self._bits)
+        draw = {"normal": generator.standard_normal, "uniform": generator.random}
+        self._draws = [(draw[kind], shape) for kind, shape in draws]
+
+    def of_call(self, number: int) -> list[np.ndarray]:
+        """The draws of a call, each from a stream of its own."""
+        found = []
+        for stream, (draw, shape) in enumerate(self._draws):
+            # The generator counts blocks in the first of the four words.
+            self._start["state"]["counter"][1:3] = number, stream
+            self._bits.state = self._start
+            found.append(draw(shape, np.float32))
+        return found
+
+
+def _needed(outputs: Sequence[tf.Tensor]) -> list[tf.Operation]:
+    """The ops that outputs depend on, in order; not those that make a draw's seed."""
+    found: dict[tf.Operation, None] = {}
+
+    def visit(op: tf.Operation) -> None:
+        if op in found:
+            return
+        if op.type not in _DRAWS:
+            for x in op.inputs:
+                visit(x.op)
+        found[op] = None
+
+    for x in outputs:
+        visit(x.op)
+    return list(found)
+
+
+def _apply(tensor: tf.Tensor, value: Callable[[tf.Tensor], Any]) -> Any:
+    """Applies the op that makes a tensor."""
+    op = tensor.op
+    kind, inputs = op.type, list(op.inputs)
+    if not tensor.shape.is_fully_defined():
+        raise Unsupported(f"the shape of {tensor.name} is not known")
+    if kind in _OPS:
+        return _OPS[kind](*map(value, inputs))
+    if kind == "ReadVariableOp":
+        return value(inputs[0])
+    if kind == "ResourceGather":
+        rows = value(inputs[0])
+        if isinstance(rows, list):
+            return rows, value(inputs[1])
+        return jnp.take(rows, value(inputs[1]), axis=0)
+    if kind == "MatMul":
+        _no(op, "transpose_a", "transpose_b")
+        return jnp.matmul(*map(value, inputs))
+    if kind == "BatchMatMulV2":
+        _no(op, "adj_x", "adj_y")
+        x, matrices = map(value, inputs)
+        return _products(x, *matrices) if isinstance(matrices, tuple) else x @ matrices
+    if kind == "ConcatV2":
+        return jnp.concatenate([value(x) for x in inputs[:-1]], _axis(inputs[-1]))
+    if kind == "Split":
+        parts = jnp.split(value(inputs[1]), op.get_attr("num_split"), _axis(inputs[0]))
+        return parts[tensor.value_index]
+    if kind == "StridedSlice":
+        return value(inputs[0])[_places(op)]
+    if kind == "Reshape":
+        return value(inputs[0]).reshape(tensor.shape)
+    if kind == "Fill":
+        return jnp.full(tensor.shape, value(inputs[1]))
+    if kind == "Mean":
+        axes = tuple(np.ravel(tf.get_static_value(inputs[1])).tolist())
+        return jnp.mean(value(inputs[0]), axes, keepdims=op.get_attr("keep_dims"))
+    if kind == "ArgMax":
+        return jnp.argmax(value(inputs[0]), _axis(inputs[1]))
+    if kind == "Cast":
+        return value(inputs[0]).astype(tensor.dtype.as_numpy_dtype)
+    raise Unsupported(f"op {kind}")
+
+
+def _no(op: tf.Operation, *attributes: str) -> None:
+    for name in attributes:
+        if op.get_attr(name):
+            raise Unsupported(f"op {op.type} with {name}")
+
+
+def _axis(tensor: tf.Tensor) -> int:
+    return int(tf.get_static_value(tensor))
+
+
+def _places(op: tf.Operation) -> tuple[Any, ...]:
+    """The index that a StridedSlice takes."""
+
+    def mask(name: str, i: int) -> bool:
+        return bool(op.get_attr(f"{name}_mask") & 1 << i)
+
+    places: list[Any] = []
+    ranges = zip(*(tf.get_static_value(x) for x in op.inputs[1:]), strict=True)
+    for i, (begin, end, stride) in enumerate(ranges):
+        if mask("ellipsis", i):
+            places.append(Ellipsis)
+        elif mask("new_axis", i):
+            places.append(np.newaxis)
+        elif mask("shrink_axis", i):
+            places.append(int(begin))
+        else:
+            first = None if mask("begin", i) else int(begin)
+            places.append(slice(first, None if mask("end", i) else int(end), stride))
+    return tuple(places)
+
+
+def _products(x: Any, matrices: Sequence[Any], chosen: Any) -> Any:
+    """Each of [M, 1, in] by the matrix [in, out] of K that is chosen for it."""
+    branches = [lambda row, w=w: row @ w for w in matrices]
+    rows = [jax.lax.switch(chosen[i], branches, x[i]) for i in range(len(x))]
+    return jnp.stack(rows)
+
+
+def _address(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]
+
+
+_READS = ("ReadVariableOp", "ResourceGather")
+_DRAWS = {
+    "StatelessRandomNormalV2": "normal",
+    "StatelessRandomUniformV2": "uniform",
+}
+_OPS: Mapping[str, Callable[..., Any]] = {
+    "AddV2": jnp.add,
+    "BiasAdd": jnp.add,  # of vectors: the channels are the last dimension
+    "Elu": jax.nn.elu,
+    "Identity": lambda x: x,
+    "Log": jnp.log,
+    "Maximum": jnp.maximum,
+    "Minimum": jnp.minimum,
+    "Mul": jnp.multiply,
+    "Neg": jnp.negative,
+    "RealDiv": jnp.divide,
+    "Rsqrt": jax.lax.rsqrt,
+    "Sigmoid": jax.nn.sigmoid,
+    "Softplus": jax.nn.softplus,
+    "SquaredDifference": lambda x, y: jnp.square(x - y),
+    "StopGradient": lambda x: x,
+    "Sub": jnp.subtract,
+    "Tanh": jnp.tanh,
+}
