@@ -28,13 +28,13 @@ import numpy as np
 import reverb
 import tensorflow as tf
 from absl import flags
-from acme import EnvironmentLoop, core, specs
+from acme import EnvironmentLoop, core, specs, wrappers
 from acme.utils import loggers
 
 import environments
 from agents.rl_agents import AGENTS
 from benchmarks import untrained
-from environments import scene, wrappers
+from environments import scene
 from launchers import acting, command, experiment
 
 _AGENT = flags.DEFINE_string("agent", "helms_mix", f"Agent: {', '.join(AGENTS)}.")
@@ -56,7 +56,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of episodes and weights.", lower_bound=
 _EVERY = 20  # steps between two turns of the bare environments
 
 
-class _Recorded(wrappers.GroupObservations):
+class _Recorded(wrappers.EnvironmentWrapper):
     """The environment as agents see it; keeps the actions and its own CPU time."""
 
     def __init__(self, environment: dm_env.Environment):
@@ -163,12 +163,16 @@ def measure(
     """
     preset = scene.PRESETS[scene.DEFAULT_PRESET].override(physics)
 
-    def make() -> dm_env.Environment:
+    def make(grouped: bool = False) -> dm_env.Environment:
         return environments.make(
-            domain_randomization=True, max_action_delay=2, seed=seed, preset=preset
+            domain_randomization=True,
+            max_action_delay=2,
+            seed=seed,
+            preset=preset,
+            grouped=grouped,
         )
 
-    recorded = [_Recorded(make()) for _ in range(num_environments)]
+    recorded = [_Recorded(make(grouped=True)) for _ in range(num_environments)]
     bare = _Bare([make() for _ in recorded], recorded)
     spec = specs.make_environment_spec(recorded[0])
     made = AGENTS[agent]

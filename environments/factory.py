@@ -37,6 +37,7 @@ def make(
     preset: str | scene.Physics = scene.DEFAULT_PRESET,
     cameras: Sequence[str] = scene.CAMERAS[:1],
     image_size: tuple[int, int] = (64, 64),
+    grouped: bool = False,
 ) -> RgbStacking:
     """Builds the RGB-stacking environment.
 
@@ -53,6 +54,8 @@ def make(
       preset: fast (default) or reference physics, or a `scene.Physics`.
       cameras: of the images; one or more of `scene.CAMERAS`.
       image_size: (height, width) of the images.
+      grouped: whether the state is the vectors that agents see, `proprio` and
+        `objects`, instead of named observations.
 
     Returns:
       A `dm_env.Environment`.
@@ -77,5 +80,6 @@ def make(
         max_action_delay=max_action_delay,
         cameras=tuple(cameras) if observations == "vision" else (),
         image_size=tuple(image_size),
+        grouped=grouped,
     )
     return RgbStacking(scene.build(object_set, preset), TASKS[task], config, seed)

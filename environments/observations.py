@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from dm_env import specs
 
 STACK = 3
 ACTION_STACK = 2
@@ -119,7 +120,7 @@ def _gather() -> tuple[np.ndarray, list[tuple[str, slice]]]:
     return np.concatenate(sources), parts
 
 
-SOURCES, _PARTS = _gather()
+_SOURCES, _PARTS = _gather()
 # The flat observation as one record, whose fields are the observations in float32.
 _RECORD = np.dtype([(name, np.float32, shape(name)) for name, _ in _PARTS])
 _OTHER_TYPES = [(name, dtype(name)) for name, _ in _PARTS if dtype(name) != np.float32]
@@ -132,17 +133,9 @@ def of_frames(frames: np.ndarray) -> dict[str, np.ndarray]:
       frames: [STACK, FRAME_SIZE], newest first.
 
     Returns:
-      Arrays by name, which share no memory with `frames`.
+      Arrays by name, most of them views of one, which is not of `frames`.
     """
-    return of_flat(np.asarray(frames, np.float32).take(SOURCES))
-
-
-def of_flat(flat: np.ndarray) -> dict[str, np.ndarray]:
-    """Names the observations in a flat one, float32; most are views of it.
-
-    `SOURCES` says where in a stack of frames, flat too, its numbers are.
-    """
-    record = flat.view(_RECORD)
+    record = np.asarray(frames, np.float32).take(_SOURCES).view(_RECORD)
     observation = {name: record[name][0] for name in _RECORD.names}
     for name, kind in _OTHER_TYPES:
         observation[name] = observation[name].astype(kind)
@@ -190,3 +183,31 @@ def _concatenate(observation: Mapping[str, Any], names: tuple[str, ...]) -> Any:
         size = int(np.prod(shape(name)))
         flat.append(tf.reshape(x, tf.concat([lead, [size]], 0)))
     return tf.concat(flat, -1)
+
+
+_GROUP_SOURCES = np.split(
+    _SOURCES[: sum(GROUP_SIZES.values())], np.cumsum([*GROUP_SIZES.values()])[:-1]
+)
+
+
+def groups_of_frames(frames: np.ndarray) -> dict[str, np.ndarray]:
+    """The groups in a stack of frames: `group(of_frames(frames))` in one step.
+
+    Args:
+      frames: float32 [STACK, FRAME_SIZE], newest first.
+
+    Returns:
+      `proprio` [P] and `objects` [O].
+    """
+    return {
+        name: frames.take(source)
+        for name, source in zip(GROUPS, _GROUP_SOURCES, strict=True)
+    }
+
+
+def group_specs() -> dict[str, specs.Array]:
+    """Specs of `proprio` [P] and `objects` [O], float32."""
+    return {
+        name: specs.Array((size,), np.float32, name=name)
+        for name, size in GROUP_SIZES.items()
+    }

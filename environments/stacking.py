@@ -86,6 +86,8 @@ class StackingConfig:
       max_action_delay: control steps; the delay is drawn from 0 to this an episode.
       cameras: names of the cameras in the observation.
       image_size: (height, width) of their images.
+      grouped: whether the state is the vectors that agents see, `observations.GROUPS`,
+        instead of named observations.
     """
 
     reward: str
@@ -94,6 +96,7 @@ class StackingConfig:
     max_action_delay: int = 0
     cameras: tuple[str, ...] = ()
     image_size: tuple[int, int] = (64, 64)
+    grouped: bool = False
 
 
 class RgbStacking(dm_env.Environment):
@@ -165,13 +168,16 @@ class RgbStacking(dm_env.Environment):
 
     def observation_spec(self) -> dict[str, specs.Array]:
         """Specs by observation name."""
-        names = (*observations.FRAME_SIZES, observations.PREVIOUS_ACTION)
-        spec: dict[str, specs.Array] = {
-            name: specs.Array(
-                observations.shape(name), observations.dtype(name), name=name
-            )
-            for name in names
-        }
+        if self._config.grouped:
+            spec = observations.group_specs()
+        else:
+            names = (*observations.FRAME_SIZES, observations.PREVIOUS_ACTION)
+            spec = {
+                name: specs.Array(
+                    observations.shape(name), observations.dtype(name), name=name
+                )
+                for name in names
+            }
         for camera in self._config.cameras:
             name = f"{camera}/pixels"
             shape = (*self._config.image_size, 3)
@@ -408,4 +414,6 @@ class RgbStacking(dm_env.Environment):
         }
 
     def _observation(self) -> dict[str, np.ndarray]:
+        if self._config.grouped:
+            return observations.groups_of_frames(self._frames) | self._images
         return observations.of_frames(self._frames) | self._images

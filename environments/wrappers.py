@@ -11,18 +11,10 @@ from dm_env import specs
 from environments import controller, observations
 
 
-def group_specs() -> dict[str, specs.Array]:
-    """Specs of `proprio` [P] and `objects` [O], float32."""
-    return {
-        key: specs.Array((size,), np.float32, name=key)
-        for key, size in observations.GROUP_SIZES.items()
-    }
-
-
 def environment_spec() -> acme_specs.EnvironmentSpec:
     """The spec of an environment on state as agents see it; none has to be made."""
     return acme_specs.EnvironmentSpec(
-        observations=group_specs(),
+        observations=observations.group_specs(),
         actions=specs.BoundedArray((controller.ACTION_SIZE,), np.float32, -1.0, 1.0),
         rewards=specs.Array((), np.float32),
         discounts=specs.BoundedArray((), np.float64, 0.0, 1.0),  # dm_env's own
@@ -38,7 +30,9 @@ class GroupObservations(wrappers.EnvironmentWrapper):
     def observation_spec(self) -> dict[str, specs.Array]:
         """`proprio` [P] and `objects` [O], float32, and the cameras."""
         inner = self._environment.observation_spec()
-        return group_specs() | {k: v for k, v in inner.items() if k.endswith("/pixels")}
+        return observations.group_specs() | {
+            k: v for k, v in inner.items() if k.endswith("/pixels")
+        }
 
     def reset(self) -> dm_env.TimeStep:
         """Starts an episode."""

@@ -155,21 +155,19 @@ def check_launch(launch: str) -> None:
 def make_environment(config: RunConfig, seed: int) -> dm_env.Environment:
     """The environment as agents see it: grouped observations, and images."""
     import environments
-    from environments import wrappers
 
     vision = {}
     if config.cameras:
         vision = {"observations": "vision", "cameras": config.cameras}
-    return wrappers.GroupObservations(
-        environments.make(
-            task=config.task,
-            reward=config.reward,
-            object_set=config.object_set,
-            domain_randomization=config.domain_randomization,
-            max_action_delay=config.max_action_delay,
-            seed=seed,
-            **vision,
-        )
+    return environments.make(
+        task=config.task,
+        reward=config.reward,
+        object_set=config.object_set,
+        domain_randomization=config.domain_randomization,
+        max_action_delay=config.max_action_delay,
+        seed=seed,
+        grouped=True,
+        **vision,
     )
 
 

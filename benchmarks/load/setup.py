@@ -11,7 +11,6 @@ import tensorflow as tf
 from agents.mpo.builder import MPOBuilder
 from agents.rl_agents import AGENTS
 from benchmarks import untrained
-from environments import wrappers
 
 REAL_TIME = 20.0  # control steps a second of an actor
 _M_MMAP_THRESHOLD = -3  # of mallopt; glibc's malloc.h
@@ -58,6 +57,6 @@ def make_environment(seed: int) -> dm_env.Environment:
     """The real one, as agents see it."""
     import environments
 
-    return wrappers.GroupObservations(
-        environments.make(domain_randomization=True, max_action_delay=2, seed=seed)
+    return environments.make(
+        domain_randomization=True, max_action_delay=2, seed=seed, grouped=True
     )

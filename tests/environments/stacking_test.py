@@ -237,3 +237,20 @@ def test_images_show_the_objects():
     with pytest.raises(ValueError, match="main"):
         environment.render(camera="roof")
     environment.close()
+
+
+def test_grouped_observations_are_the_named_ones_grouped():
+    named = environments.make(domain_randomization=True, seed=0)
+    grouped = environments.make(domain_randomization=True, seed=0, grouped=True)
+    assert grouped.observation_spec().keys() == observations.GROUPS.keys()
+    for environment in (named, grouped):
+        environment.seed_episode(1)
+    pairs = [(named.reset(), grouped.reset())]
+    action = np.array([0.5, -0.5, -1.0, 0.2, 1.0], np.float32)
+    pairs += [(named.step(action), grouped.step(action)) for _ in range(4)]
+    for one, other in pairs:
+        expected = observations.group(one.observation)
+        assert other.observation.keys() == expected.keys()
+        for name, value in other.observation.items():
+            grouped.observation_spec()[name].validate(value)
+            np.testing.assert_array_equal(value, expected[name])
