@@ -55,12 +55,12 @@ def test_it_stacks():
 
 
 def test_it_takes_up_again_what_it_lost():
-    phases, success = run("stack_red_blue", 4, seed=5)
+    phases, success = run("stack_red_blue", 4, seed=1)
     assert success
     assert phases.count("grasp") > 1
 
 
 def test_it_topples_a_bottom_object_that_cannot_carry():
-    phases, success = run("stack_red_blue", 2, seed=3000)
+    phases, success = run("stack_red_blue", 2, seed=3004)
     assert success
     assert phases == ["go_behind", "push", "retreat", *STACK]
