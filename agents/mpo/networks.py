@@ -147,9 +147,10 @@ class SequenceCritic(snt.Module, abc.ABC):
         The LSTM reads all rows; what comes after it, only those asked for.
         """
         if self._rnn is None:
-            return self._representation(rows.take(observation) if rows else observation)
+            chosen = observation if rows is None else rows.take(observation)
+            return self._representation(chosen)
         features = self._rnn.unroll(self._representation(observation))
-        return rows.take(features) if rows else features
+        return features if rows is None else rows.take(features)
 
     @abc.abstractmethod
     def make_variables(self, observation: Mapping[str, tf.Tensor]) -> None:
@@ -216,31 +217,17 @@ class ActionCritic(SequenceCritic):
         self._head = shared.LeadingDims(snt.Linear(1, name="q_value"))
 
     def value(self, features: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
-        """Maps features [..., F] and an action at each [..., D] to values [...]."""
-        return self._value(self._from_features(features), action)
+        """Maps features [..., F] and actions [..., D] to values [...].
 
-    def values(self, features: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
-        """Maps features [..., F] and N actions at each [N, ..., D] to [N, ...].
-
-        One action of each state after the other: layers of N times as many rows
-        would not fit into the processor's caches.
+        Actions may have leading dimensions more: N actions at each state.
         """
-        hidden = self._from_features(features)
-        return tf.map_fn(
-            lambda action: self._value(hidden, action),
-            actions,
-            parallel_iterations=1,
-            fn_output_signature=tf.float32,
-        )
-
-    def _value(self, from_features: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
-        hidden = tf.nn.elu(from_features + self._from_action(action))
-        return tf.squeeze(self._head(self._torso(hidden)), axis=-1)
+        hidden = self._from_features(features) + self._from_action(action)
+        return tf.squeeze(self._head(self._torso(tf.nn.elu(hidden))), axis=-1)
 
     def __call__(
         self, observation: Mapping[str, tf.Tensor], action: tf.Tensor
     ) -> tf.Tensor:
-        """Maps name -> [B, T, n] and actions [B, T, D] to values [B, T]."""
+        """Maps name -> [B, T, n] and actions [(N,) B, T, D] to values [(N,) B, T]."""
         return self.value(self.features(observation), action)
 
     def make_variables(self, observation: Mapping[str, tf.Tensor]) -> None:

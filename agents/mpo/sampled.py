@@ -39,7 +39,7 @@ class SampledPolicyLoss(PolicyLoss):
         self, critic: ActionCritic, features: tf.Tensor, actions: tf.Tensor
     ) -> tf.Tensor:
         """See `PolicyLoss`: [N, R]."""
-        return critic.values(features, actions)
+        return critic.value(features, actions)
 
     def action_value(
         self, critic: ActionCritic, features: tf.Tensor, action: tf.Tensor
