@@ -1,19 +1,26 @@
 """How many control steps a second does one core give, and what takes the time?
 
     python -m benchmarks.environment [--preset=reference] [--observations=vision]
+    python -m benchmarks.environment --against=COMMIT
 
 Bare `mj_step` runs on the same model, from the same states, in turn with the
 environment, so that both see the same load of the machine.
+
+`--against` then builds another commit aside and runs its environment in turn with this
+one's, by the same random actions: `ratio` is control steps a CPU second here
+over there, resets included.
 """
 
 from __future__ import annotations
 
 import json
+import pathlib
+from typing import Any
 
 from absl import flags
 
 import environments
-from benchmarks import stepping
+from benchmarks import against, stepping
 from environments import scene
 from launchers import command
 
@@ -27,6 +34,33 @@ _OBSERVATIONS = flags.DEFINE_string("observations", "state", "state or vision.")
 _SECONDS = flags.DEFINE_float("seconds", 30.0, "About how long to measure.")
 _OBJECT_SET = command.define_object_set()
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the episodes and the actions.")
+_AGAINST = flags.DEFINE_string(
+    "against",
+    None,
+    "A commit to compare with, for --seconds more. It is built under runs/against and "
+    "kept; where it asks for other packages that takes minutes and 2 GB.",
+)
+
+_ROUND = pathlib.Path(__file__).with_name("against_environment.py")
+
+
+def _compare(commit: str) -> dict[str, Any]:
+    """Alternates with another commit; raises ValueError if that cannot be run."""
+    settings: dict[str, Any] = {
+        "object_set": _OBJECT_SET.value,
+        "observations": _OBSERVATIONS.value,
+        "domain_randomization": True,
+        "max_action_delay": 2,
+        "seed": _SEED.value,
+    }
+    # What is the default's name there is not known.
+    if flags.FLAGS["preset"].present:
+        settings["preset"] = _PRESET.value
+    sides = against.ours(), against.build(commit)
+    rounds = against.alternate(
+        sides, _ROUND, settings, _SECONDS.value, seed=_SEED.value
+    )
+    return against.summarise(*rounds) | {"against": against.resolve(commit)}
 
 
 def main(argv: list[str]) -> None:
@@ -35,6 +69,10 @@ def main(argv: list[str]) -> None:
     with command.bad_input():
         if _SECONDS.value <= 0:
             raise ValueError(f"--seconds is {_SECONDS.value}; valid: above 0")
+        if _AGAINST.value is not None:
+            if _PHYSICS.value:
+                raise ValueError("--physics is of this commit: not with --against")
+            against.resolve(_AGAINST.value)
         scene.one_of("preset", _PRESET.value, scene.PRESETS)
         environment = environments.make(
             object_set=_OBJECT_SET.value,
@@ -51,6 +89,9 @@ def main(argv: list[str]) -> None:
         "object_set": _OBJECT_SET.value,
     }
     environment.close()
+    if _AGAINST.value is not None:
+        with command.bad_input():
+            result |= _compare(_AGAINST.value)
     for name, value in result.items():
         print(f"{name:35s}{value if isinstance(value, str) else round(value, 4)}")
     print(json.dumps(result))

@@ -1,0 +1,260 @@
+"""Measures this tree against another commit, in turn, so that a ratio can be repeated.
+
+The other commit is built aside, under `runs/against/COMMIT`, and kept there: its files,
+and an environment of its own (by its `scripts/bootstrap.sh`) where it asks for other
+packages than this tree. Each side is a child process that loads a script of ours, and
+the packages of its own tree, and measures when it is told to: one at a time, both on
+one core, so that both see the same load of the machine.
+
+The script defines `make(**settings)`, which returns a function of an int, the round's
+seed, that returns the round's {"steps": ..., "cpu_seconds": ..., "wall_seconds": ...}.
+It runs with the code of any commit, so it uses nothing but what all of them have.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+_CACHE = ROOT / "runs" / "against"
+_CHILD = pathlib.Path(__file__).with_name("against_child.py")
+_LOCK = "requirements.lock"
+_BOOTSTRAP = "scripts/bootstrap.sh"
+_MIN_ROUNDS = 10
+
+Round = Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """A tree that can be run."""
+
+    name: str
+    directory: pathlib.Path
+    python: str
+
+
+def ours() -> Side:
+    """The working tree of this file, with the interpreter that runs now."""
+    return Side("this tree", ROOT, sys.executable)
+
+
+def resolve(commit: str, root: pathlib.Path = ROOT) -> str:
+    """The full hash of a commit; raises ValueError if there is none of that name."""
+    # A name that begins with a dash is an option to git.
+    if not commit.startswith("-"):
+        name = f"{commit}^{{commit}}"
+        found = _git(root, "rev-parse", "--verify", "--quiet", name)
+        if found.returncode == 0:
+            return found.stdout.decode().strip()
+    raise ValueError(
+        f"no commit {commit!r} in this repository; valid: a hash, a branch or a tag "
+        "that `git log` knows"
+    )
+
+
+def build(
+    commit: str, root: pathlib.Path = ROOT, cache: pathlib.Path | None = None
+) -> Side:
+    """Makes the tree of a commit, and its environment; what is there is kept.
+
+    Args:
+      commit: as git names it.
+      root: of the repository.
+      cache: the folder of the trees, one a commit.
+
+    Raises:
+      ValueError: in one line, that there is no such commit, or why it cannot be built.
+    """
+    sha = resolve(commit, root)
+    directory = (cache or _CACHE) / sha
+    if not directory.exists():
+        _extract(sha, root, directory)
+    for file in (_LOCK, _BOOTSTRAP):
+        if not (directory / file).is_file():
+            raise ValueError(f"commit {commit} cannot be built: it has no {file}")
+    if (directory / _LOCK).read_bytes() == (root / _LOCK).read_bytes():
+        return Side(commit, directory, sys.executable)
+    with tempfile.TemporaryFile() as errors:
+        # Its output is progress; what a benchmark prints ends in one line of JSON.
+        run = subprocess.run(
+            ["bash", _BOOTSTRAP],
+            cwd=directory,
+            env=_environment(),
+            stdout=sys.stderr.fileno(),
+            stderr=errors,
+        )
+        if run.returncode:
+            raise ValueError(f"commit {commit} cannot be built: {_last_line(errors)}")
+    return Side(commit, directory, str(directory / ".venv" / "bin" / "python"))
+
+
+def alternate(
+    sides: Sequence[Side],
+    script: pathlib.Path,
+    settings: Mapping[str, Any],
+    seconds: float,
+    seed: int = 0,
+    min_rounds: int = _MIN_ROUNDS,
+) -> list[list[Round]]:
+    """Runs a script on each side in turn, round by round, for about `seconds`.
+
+    Round r has the seed `seed` + r on every side. One round before them is not counted.
+
+    Args:
+      sides: two or more.
+      script: see the module's docstring.
+      settings: of its `make`; JSON values.
+      seconds: about how long, the start of the children not counted.
+      seed: of the first round.
+      min_rounds: as many, however long they take.
+
+    Returns:
+      The rounds of each side, equally many.
+
+    Raises:
+      ValueError: a side fails; the last line of its errors is in the message.
+    """
+    children: list[_Child] = []
+    try:
+        for side in sides:
+            children.append(_Child(side, script, settings))
+        rounds: list[list[Round]] = [[] for _ in children]
+        for child in children:
+            child.round(seed)
+        end = time.monotonic() + seconds
+        while len(rounds[0]) < min_rounds or time.monotonic() < end:
+            number = len(rounds[0])
+            order = list(zip(children, rounds, strict=True))
+            # The side that goes first changes, so that none always follows the other.
+            for child, its in order if number % 2 else reversed(order):
+                its.append(child.round(seed + number))
+    finally:
+        for child in children:
+            child.close()
+    return rounds
+
+
+def summarise(mine: Sequence[Round], theirs: Sequence[Round]) -> dict[str, float]:
+    """Steps a second of both and their ratio, by CPU time.
+
+    Returns:
+      `ratio`, my steps a CPU second over theirs, all rounds together (what happens in
+      few of them, as resets do, counts for what it takes); `ratio_low` and
+      `ratio_high`, the quartiles of the rounds' own ratios; `ratio_wall`, by the clock;
+      steps a CPU second and a second of both; `rounds`.
+    """
+
+    def rate(rounds: Sequence[Round], clock: str) -> float:
+        return sum(r["steps"] for r in rounds) / sum(r[clock] for r in rounds)
+
+    pairs = zip(mine, theirs, strict=True)
+    ratios = [rate([m], "cpu_seconds") / rate([t], "cpu_seconds") for m, t in pairs]
+    low, high = np.percentile(ratios, [25, 75])
+    cpu, their_cpu = rate(mine, "cpu_seconds"), rate(theirs, "cpu_seconds")
+    wall, their_wall = rate(mine, "wall_seconds"), rate(theirs, "wall_seconds")
+    return {
+        "ratio": cpu / their_cpu,
+        "ratio_low": float(low),
+        "ratio_high": float(high),
+        "ratio_wall": wall / their_wall,
+        "steps_per_cpu_second": cpu,
+        "against_steps_per_cpu_second": their_cpu,
+        "alternated_steps_per_second": wall,
+        "against_steps_per_second": their_wall,
+        "rounds": len(mine),
+    }
+
+
+class _Child:
+    """A process of one side that measures a round when it is told to."""
+
+    def __init__(self, side: Side, script: pathlib.Path, settings: Mapping[str, Any]):
+        self._side = side
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by close
+        self._process = subprocess.Popen(
+            # By `-c`, the first folder that it imports from is the tree, not ours.
+            [side.python, "-c", _CHILD.read_text(), str(script), json.dumps(settings)],
+            cwd=side.directory,
+            env=_environment() | {"PYTHONPATH": str(side.directory)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+
+    def round(self, seed: int) -> Round:
+        """Measures one."""
+        try:
+            self._process.stdin.write(f"{seed}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        line = self._process.stdout.readline()
+        if not line:
+            self._process.wait()
+            raise ValueError(
+                f"{self._side.name} cannot run it: {_last_line(self._errors)}"
+            )
+        return json.loads(line)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._errors.close()
+
+
+def _extract(sha: str, root: pathlib.Path, directory: pathlib.Path) -> None:
+    """Writes a commit's files beside `directory`, then renames them into place."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    aside = directory.with_name(f".{sha}.{uuid.uuid4().hex}")
+    aside.mkdir()
+    try:
+        archive = _git(root, "archive", "--format=tar", sha)
+        if archive.returncode:
+            raise ValueError(f"commit {sha} cannot be read: {archive.stderr.decode()}")
+        subprocess.run(["tar", "-x"], cwd=aside, input=archive.stdout, check=True)
+        try:
+            aside.rename(directory)
+        except OSError:
+            if not directory.is_dir():  # else another run was quicker
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _git(root: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True)
+    except FileNotFoundError:
+        raise ValueError("git is not installed, which another commit needs") from None
+
+
+def _environment() -> dict[str, str]:
+    """This process's variables, without what ties a Python to another tree."""
+    ties = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    return {key: value for key, value in os.environ.items() if key not in ties}
+
+
+def _last_line(errors: Any) -> str:
+    errors.seek(0)
+    lines = errors.read().decode(errors="replace").split("\n")
+    line = next((x.strip() for x in reversed(lines) if x.strip()), "it says nothing")
+    return re.sub(r"^error: ", "", line)
