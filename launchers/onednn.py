@@ -11,6 +11,7 @@ are processes start with what `variables` says.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 _OURS = "HELMS_CHOSE_ONEDNN"  # set beside it where the choice was not the user's
@@ -20,6 +21,12 @@ def choose() -> None:
     """Turns oneDNN on in this process and its children, unless the user chose."""
     if VARIABLE not in os.environ:
         os.environ.update({VARIABLE: "1", _OURS: "1"})
+
+
+def undecided(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without our choice; the user's stays."""
+    ours = {VARIABLE, _OURS} if _OURS in environment else set()
+    return {key: value for key, value in environment.items() if key not in ours}
 
 
 def variables(acts: bool) -> dict[str, str]:

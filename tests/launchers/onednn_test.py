@@ -30,7 +30,9 @@ def _of(group):
 
 
 def test_learners_have_it_and_actors_have_not(no_choice):
+    before = dict(os.environ)
     onednn.choose()
+    assert onednn.undecided(os.environ) == before
     assert os.environ[onednn.VARIABLE] == "1"
     assert [_of(g) for g in ("learner", "replay", "actor", "evaluator")] == list("1100")
     # A node that is a process, or a command that another one runs, decides the same.
@@ -45,6 +47,7 @@ def test_the_user_decides_for_all(no_choice, monkeypatch, value):
     monkeypatch.setenv(onednn.VARIABLE, value)
     onednn.choose()
     assert os.environ[onednn.VARIABLE] == value
+    assert onednn.undecided(os.environ)[onednn.VARIABLE] == value
     assert (_of("learner"), _of("actor")) == (value, value)
 
 
