@@ -23,8 +23,15 @@ class Gaussian(NamedTuple):
 
     def sample(self, count: int, seed: tf.Tensor) -> tf.Tensor:
         """Draws [N, ..., D]; seed is int32 [2]."""
-        shape = tf.concat([[count], tf.shape(self.mean)], axis=0)
-        noise = tf.random.stateless_normal(shape, seed, dtype=self.mean.dtype)
+        return self.at(self.noise(count, tf.shape(self.mean)[:-1], seed))
+
+    def noise(self, count: int, shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """What `at` makes draws of: standard normal [N, *shape, D]."""
+        shape = tf.concat([[count], shape, self.mean.shape[-1:]], axis=0)
+        return tf.random.stateless_normal(shape, seed, dtype=self.mean.dtype)
+
+    def at(self, noise: tf.Tensor) -> tf.Tensor:
+        """The draws [N, ..., D] of `noise` [N, ..., D]."""
         return self.mean + self.stddev * noise
 
     def mode(self) -> tf.Tensor:
@@ -49,17 +56,33 @@ class Mixture(NamedTuple):
 
     def sample(self, count: int, seed: tf.Tensor) -> tf.Tensor:
         """Draws [N, ..., D]: a component, then from it; seed is int32 [2]."""
+        return self.at(self.noise(count, tf.shape(self.logits)[:-1], seed))
+
+    def noise(
+        self, count: int, shape: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """What `at` makes draws of: uniform [N, *shape, K], normal [N, *shape, D]."""
         seeds = tf.random.experimental.stateless_split(seed, 2)
-        component = sample_categorical(self.logits, count, seeds[0])  # [N, ...]
-        chosen = tf.one_hot(
-            component, tf.shape(self.logits)[-1], dtype=self.means.dtype
-        )[..., None]  # [N, ..., K, 1]
-        mean = tf.reduce_sum(chosen * self.means, axis=-2)  # [N, ..., D]
-        stddev = tf.reduce_sum(chosen * self.stddevs, axis=-2)
-        noise = tf.random.stateless_normal(
-            tf.shape(mean), seeds[1], dtype=self.means.dtype
+        num_components, size = self.means.shape[-2:]
+        shape = tf.concat([[count], shape], axis=0)
+        normal = tf.random.stateless_normal(
+            tf.concat([shape, [size]], axis=0), seeds[1], dtype=self.means.dtype
         )
-        return mean + stddev * noise
+        return _uniform(tf.concat([shape, [num_components]], axis=0), seeds[0]), normal
+
+    def at(self, noise: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """The draws [N, ..., D] of `noise`."""
+        uniform, normal = noise
+        component = _perturbed_argmax(self.logits, uniform)  # [N, ...]
+        num_components, size = self.means.shape[-2:]
+        # All components in a row, and where those of each state begin.
+        first = num_components * tf.range(tf.size(component[0]), dtype=component.dtype)
+        index = component + tf.reshape(first, tf.shape(component)[1:])
+        mean, stddev = (
+            tf.gather(tf.reshape(part, [-1, size]), index)
+            for part in (self.means, self.stddevs)
+        )  # [N, ..., D]
+        return mean + stddev * normal
 
     def mode(self) -> tf.Tensor:
         """The mean of the likeliest component [..., D]."""
@@ -72,8 +95,16 @@ class Mixture(NamedTuple):
 def sample_categorical(logits: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
     """Draws int64 [N, ...] of logits [..., K]; seed is int32 [2]."""
     shape = tf.concat([[count], tf.shape(logits)], axis=0)
-    uniform = tf.random.stateless_uniform(shape, seed, minval=1e-20, dtype=logits.dtype)
-    # The largest of logits with Gumbel noise is a draw of the categorical.
+    return _perturbed_argmax(logits, _uniform(shape, seed))
+
+
+def _uniform(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Uniform in (0, 1), for `_perturbed_argmax`."""
+    return tf.random.stateless_uniform(shape, seed, minval=1e-20)
+
+
+def _perturbed_argmax(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    """The largest of logits with Gumbel noise, which is a draw of the categorical."""
     return tf.argmax(logits - tf.math.log(-tf.math.log(uniform)), axis=-1)
 
 

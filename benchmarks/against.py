@@ -29,6 +29,8 @@ from typing import Any
 
 import numpy as np
 
+from launchers import onednn
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 _CACHE = ROOT / "runs" / "against"
 _CHILD = pathlib.Path(__file__).with_name("against_child.py")
@@ -250,7 +252,8 @@ def _git(root: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[byt
 def _environment() -> dict[str, str]:
     """This process's variables, without what ties a Python to another tree."""
     ties = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
-    return {key: value for key, value in os.environ.items() if key not in ties}
+    given = onednn.undecided(os.environ)  # each commit decides for itself
+    return {key: value for key, value in given.items() if key not in ties}
 
 
 def _last_line(errors: Any) -> str:

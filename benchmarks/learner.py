@@ -1,6 +1,7 @@
 """How many steps a second do the RL learners take, ours against Acme's MPO?
 
     python -m benchmarks.learner [--seconds=60] [--vision]
+    python -m benchmarks.learner --against=COMMIT
 
 Ours and Acme's are timed in turn, so that both see the same load of the machine, on
 data that is synthetic and in memory:
@@ -13,7 +14,11 @@ data that is synthetic and in memory:
   asymmetric_mpo on one 64x64 camera, at a batch of 8 (and what that makes at 512).
 
 The profile of each is by part: what the E-step and the bootstrap need, the critic's
-loss and gradient, the policy's, and the rest (clipping, Adam, targets).
+loss and gradient, the policy's, and the rest (clipping, Adam, targets). In turn
+with the steps run their matrix products alone: the bound of this TensorFlow here.
+
+`--against` only runs the steps of helms_mix and helms_cat in turn with those of another
+commit, built aside: `ratio` of each is steps a CPU second here over there.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ import itertools
 import json
 import math
 import os
+import pathlib
 import time
 from collections.abc import Callable
 
@@ -32,17 +38,27 @@ from absl import flags
 from acme import core, specs, types
 from acme.adders.reverb import base
 
-from agents.mpo.config import GaussianMPOConfig
+from agents.helms.config import HelmsConfig
+from agents.mpo.config import GaussianMPOConfig, MPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
 from agents.mpo.learning import MPOLearner
 from agents.rl_agents import AGENTS
-from benchmarks import acme_mpo, untrained
+from benchmarks import acme_mpo, against, products, untrained
 from environments import wrappers
-from launchers import command
+from launchers import command, onednn
 
 _SECONDS = flags.DEFINE_float("seconds", 60.0, "About how long to measure each.")
 _VISION = flags.DEFINE_bool("vision", False, "Measure the agents on images too.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of weights and data.")
+_AGAINST = flags.DEFINE_string(
+    "against",
+    None,
+    "A commit to compare with, for --seconds an agent. It is built under runs/against "
+    "and kept; where it asks for other packages that takes minutes and 2 GB.",
+)
+
+_ROUND = pathlib.Path(__file__).with_name("against_learner.py")
+_COMPARED = ("helms_mix", "helms_cat")
 
 _MIN_ROUNDS = 5
 _ACME_OBSERVATION = 67  # dm_control's humanoid:stand
@@ -149,6 +165,43 @@ def table_5_learner(
     return builder.make_learner(networks, itertools.repeat(sample)), sample
 
 
+def step_products(name: str, config: MPOConfig) -> list[products.Product]:
+    """The matrix products of a step at Table 5 sizes, on batches in mid-episode."""
+    dims, skills = untrained.environment_dims(), HelmsConfig()
+    observed = dims.proprio + dims.objects
+    batch, size = config.batch_size, config.critic_rnn_size
+    rows = batch * config.sequence_length
+    states = batch * (config.sequence_length - config.burn_in_steps)
+    inner, outer = config.input_size, config.critic_hidden_sizes
+    policy = (inner, *config.policy_hidden_sizes)
+    if name == "npmp":
+        policy = (*policy, 2 * skills.latent_dim)
+    else:
+        policy = (*policy, skills.num_skills)
+    found = []
+    for trained in (0, 1):  # target and online
+        found += [
+            products.Product(1, rows, observed, inner, trained),
+            products.Product(1, rows, inner, 4 * size, 2 * trained),
+            products.Product(
+                config.sequence_length - 1, batch, size, 4 * size, 2 * trained
+            ),
+        ]
+        if name == "helms_cat":
+            heads = (*outer, skills.num_skills)
+            found += products.mlp(1, states, size, heads, 2 * trained)
+        else:
+            actions = states * (1 if trained else config.num_samples)
+            found.append(products.Product(1, states, size, outer[0], 2 * trained))
+            found += products.mlp(1, actions, skills.latent_dim, (*outer, 1), trained)
+        found += products.mlp(1, states, observed, policy, trained)
+    if name == "helms_mix":
+        heads = (*skills.hidden_sizes, 2 * skills.latent_dim)
+        for trained in (0, 0, 1):  # prior, target and online
+            found += products.mlp(skills.num_skills, states, observed, heads, trained)
+    return found
+
+
 def profile(learner: MPOLearner, sample: reverb.ReplaySample) -> dict[str, float]:
     """Seconds of a step's parts."""
     return {name: _median_seconds(run) for name, run in learner.parts(sample).items()}
@@ -187,30 +240,65 @@ def against_acme(seconds: float, seed: int) -> dict[str, float]:
 
 
 def alone(
-    learner: MPOLearner, sample: reverb.ReplaySample, seconds: float
+    learner: MPOLearner,
+    sample: reverb.ReplaySample,
+    seconds: float,
+    shapes: list[products.Product],
 ) -> dict[str, float]:
-    """Steps a second of one learner, and its parts' seconds."""
+    """Steps a second of one learner, its parts' seconds, and the products' bound."""
     learner.step()
-    times = []
+    bound = products.make_bound(shapes, 0) if shapes else None
+    times, bounds = [], []
+    if bound:
+        bound()
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times) < _MIN_ROUNDS:
         times.append(_seconds(learner.step))
+        if bound:
+            bounds.append(_seconds(bound))
     step = float(np.median(times))
     parts = profile(learner, sample)
     parts["rest"] = max(0.0, step - sum(parts.values()))
-    return {
+    result = {
         "steps_per_second": 1.0 / step,
         **{f"seconds_{name}": value for name, value in parts.items()},
     }
+    if bound:
+        result |= {
+            "matmul_steps_per_second": 1.0 / float(np.median(bounds)),
+            "share_of_matmul_bound": float(np.median(np.divide(bounds, times))),
+            "matmul_gflop_per_step": products.flops(shapes) / 1e9,
+        }
+    return result
+
+
+def against_commit(commit: str, seconds: float, seed: int) -> dict[str, object]:
+    """Our steps and another commit's in turn, an entry an agent.
+
+    Raises:
+      ValueError: the commit cannot be run.
+    """
+    sides = against.ours(), against.build(commit)
+    result: dict[str, object] = {"against": against.resolve(commit)}
+    for name in _COMPARED:
+        settings = {"agent": name, "seed": seed}
+        rounds = against.alternate(sides, _ROUND, settings, seconds)
+        result[name] = against.summarise(*rounds)
+        for key, value in result[name].items():
+            print(f"{name} {key:30s}{value:.4f}", flush=True)
+    return result
 
 
 def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
-    with command.bad_input():
-        if _SECONDS.value <= 0:
-            raise ValueError(f"--seconds is {_SECONDS.value}; valid: above 0")
     seconds, seed = _SECONDS.value, _SEED.value
+    with command.bad_input():
+        if seconds <= 0:
+            raise ValueError(f"--seconds is {seconds}; valid: above 0")
+        if _AGAINST.value is not None:
+            print(json.dumps(against_commit(_AGAINST.value, seconds, seed)))
+            return
     result: dict[str, object] = dict(against_acme(seconds, seed))
     for name in ("steps_per_second", "acme_steps_per_second", "ratio"):
         print(f"mpo {name:30s}{result[name]:.3f}", flush=True)
@@ -219,7 +307,10 @@ def main(argv: list[str]) -> None:
     if _VISION.value:
         cases += [("helms_mix", True), ("asymmetric_mpo", True)]
     for name, vision in cases:
-        found = alone(*table_5_learner(name, rng, seed, vision), seconds)
+        made = AGENTS[name]
+        # On images most of the work is in convolutions.
+        shapes = [] if vision else step_products(name, made.config_type())
+        found = alone(*table_5_learner(name, rng, seed, vision), seconds, shapes)
         title = name
         if vision:
             title = f"{name.removesuffix('_mpo')}_vision"
@@ -231,6 +322,7 @@ def main(argv: list[str]) -> None:
         for key, value in found.items():
             print(f"{title} {key:30s}{value:.4f}", flush=True)
     result["cores"] = os.cpu_count()
+    result["onednn"] = os.environ[onednn.VARIABLE] == "1"
     print(json.dumps(result))
 
 

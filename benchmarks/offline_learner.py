@@ -31,8 +31,8 @@ from agents.helms.config import HelmsConfig
 from agents.helms.model import HelmsModel
 from agents.offline import learning
 from agents.offline.networks import Dims, unit_statistics
-from benchmarks import helms_loop, untrained
-from launchers import command
+from benchmarks import helms_loop, products, untrained
+from launchers import command, onednn
 
 _DEFAULTS = HelmsConfig()
 
@@ -101,64 +101,18 @@ class LoopLearner:
         return loss
 
 
-def products(config: HelmsConfig, dims: Dims) -> list[tuple[int, int, int, int, bool]]:
-    """The step's matrix products: (how many alike, rows, inputs, outputs, inner).
-
-    The gradient of an inner layer goes to its weights and to its inputs, which takes a
-    product each; that of a first layer only to its weights.
-    """
+def step_products(config: HelmsConfig, dims: Dims) -> list[products.Product]:
+    """The step's matrix products."""
     rows, skills = config.batch_size * config.window, config.num_skills
-    features = dims.proprio + dims.objects
-    found = []
-
-    def mlp(count: int, rows: int, inputs: int, outputs: int, inner: bool) -> None:
-        for size in (*config.hidden_sizes, outputs):
-            found.append((count, rows, inputs, size, inner))
-            inputs, inner = size, True
-
-    mlp(1, rows, (config.look_ahead + 1) * features, skills**2, False)
-    mlp(skills, rows, features, 2 * config.latent_dim, False)
-    # The low level: proprioception's part of the first layer is the same for all.
-    found.append((1, rows, dims.proprio, config.hidden_sizes[0], False))
-    mlp(1, rows * skills, config.latent_dim, dims.action, True)
-    return found
-
-
-def flops(shapes: list[tuple[int, int, int, int, bool]]) -> float:
-    """Floating-point operations of the products, forward and backward."""
-    return sum(
-        2.0 * count * rows * inputs * outputs * (3 if inner else 2)
-        for count, rows, inputs, outputs, inner in shapes
-    )
-
-
-def make_bound(
-    shapes: list[tuple[int, int, int, int, bool]], seed: int
-) -> Callable[[], object]:
-    """A compiled function that does the products on tensors of its own."""
-    rng = np.random.default_rng(seed)
-    draws = {}
-    # A tensor for each product: with two alike, TensorFlow would compute one.
-    for i, (count, rows, inputs, outputs, _) in enumerate(shapes):
-        for j in range(count):
-            sizes = ((rows, inputs), (inputs, outputs), (rows, outputs))
-            draws[f"{i}_{j}"] = tuple(
-                tf.constant(rng.normal(size=size), tf.float32) for size in sizes
-            )
-
-    @tf.function
-    def run(draws):
-        results = []
-        for i, (count, _, _, _, inner) in enumerate(shapes):
-            for j in range(count):
-                x, w, gradient = draws[f"{i}_{j}"]
-                results.append(tf.matmul(x, w))
-                results.append(tf.matmul(x, gradient, transpose_a=True))
-                if inner:
-                    results.append(tf.matmul(gradient, w, transpose_b=True))
-        return results
-
-    return lambda: run(draws)[-1].numpy()
+    features, hidden = dims.proprio + dims.objects, config.hidden_sizes
+    frames = (config.look_ahead + 1) * features
+    return [
+        *products.mlp(1, rows, frames, (*hidden, skills**2), 1),
+        *products.mlp(skills, rows, features, (*hidden, 2 * config.latent_dim), 1),
+        # The low level: proprioception's part of the first layer is the same for all.
+        products.Product(1, rows, dims.proprio, hidden[0], 1),
+        *products.mlp(1, rows * skills, config.latent_dim, (*hidden, dims.action), 2),
+    ]
 
 
 def _check_same(
@@ -216,11 +170,11 @@ def measure(
     difference = _check_same(learner, names, loop, batch, config)
     compiled = tf.function(loop.step, jit_compile=xla)
     steps = itertools.count()
-    shapes = products(config, dims)
+    shapes = step_products(config, dims)
     runs = {
         "learner": learner.step,
         "loop": lambda: compiled(batch, tf.constant(next(steps))).numpy(),
-        "bound": make_bound(shapes, config.seed),
+        "bound": products.make_bound(shapes, config.seed),
     }
     compile_seconds = {name: _seconds(run) for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
@@ -247,8 +201,8 @@ def measure(
         "ratio_at_matmul_bound": float(
             np.median(np.divide(times["loop"], times["bound"]))
         ),
-        "matmul_gflop_per_step": flops(shapes) / 1e9,
-        "gflops": flops(shapes) / 1e9 / median["learner"],
+        "matmul_gflop_per_step": products.flops(shapes) / 1e9,
+        "gflops": products.flops(shapes) / 1e9 / median["learner"],
         "loop_compile_seconds": compile_seconds["loop"],
         "gradient_difference": difference,
         "rounds": len(times["loop"]),
@@ -271,7 +225,7 @@ def main(argv: list[str]) -> None:
         "num_skills": config.num_skills,
         "batch_size": config.batch_size,
         "xla": _XLA.value,
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "0") == "1",
+        "onednn": os.environ[onednn.VARIABLE] == "1",
         "cores": os.cpu_count(),
     }
     for name, value in result.items():

@@ -2,6 +2,7 @@
 
 Importing this package quiets what libraries say about themselves on standard error,
 which helps no user of a command; errors and warnings about the run are still shown.
+It also decides what TensorFlow computes with (`launchers.onednn`).
 """
 
 import os
@@ -10,8 +11,11 @@ import warnings
 
 import gym_notices.notices
 
+from launchers import onednn as _onednn
+
 # Before TensorFlow and Courier load.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+_onednn.choose()
 # gym prints that it is unmaintained, on every import; Acme needs it.
 gym_notices.notices.notices.clear()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from launchers import onednn
+
 LAUNCHER = "HELMS_LAUNCHER"  # variable: pid of the launcher of processes
 
 # TensorFlow and BLAS read these before they start threads.
@@ -16,8 +18,12 @@ _ACTING = ("actor", "evaluator")
 
 
 def variables(group: str, gpu: bool = False) -> dict[str, str]:
-    """Environment variables: no GPU unless `gpu`, one thread for those that act."""
+    """Environment variables: no GPU unless `gpu`, one thread for those that act.
+
+    Whether they compute with oneDNN, `onednn` says.
+    """
     return {
+        **onednn.variables(group in _ACTING),
         **({} if gpu else _HIDE_GPU),
         **(_ONE_THREAD if group in _ACTING else {}),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import pathlib
 import signal
 import subprocess
@@ -11,8 +10,9 @@ import sys
 
 import pytest
 
-# Before any test imports TensorFlow; the processes that tests start inherit it.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Sets what TensorFlow reads, before any test imports it; the processes that tests start
+# inherit it.
+import launchers  # noqa: F401
 
 # A shell's background job ignores Ctrl-C, as the processes that tests start would.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

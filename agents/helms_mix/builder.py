@@ -1,6 +1,6 @@
 """Builder of HeLMS-mix: RHPO whose action is the latent z.
 
-Shape letters: B batch, T time, K skills, Z latent.
+Shape letters: R rows of a batch, K skills, Z latent.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from agents.helms_mix import networks as mix_networks
 from agents.helms_mix.config import HelmsMixConfig
 from agents.mpo.gaussian import LatentMPOBuilder
 from agents.mpo.networks import CategoricalPolicy, MPONetworks
+from agents.mpo.rows import Rows
 from agents.rhpo.policy_loss import MixturePolicyLoss
 
 
@@ -63,6 +64,6 @@ class HelmsMixBuilder(LatentMPOBuilder):
         del networks
         return MixturePolicyLoss(self._config)
 
-    def prior(self, data: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """The frozen posteriors q(z|y, x): mean and stddev [B, T, K, Z]."""
-        return self._skills.mid_level(data.observation)
+    def prior(self, data: Any, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
+        """The frozen posteriors q(z|y, x): mean and stddev [R, K, Z]."""
+        return self._skills.mid_level(rows.take(data.observation))

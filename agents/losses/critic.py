@@ -90,6 +90,11 @@ def warm_rows(start_of_episode: tf.Tensor, burn_in: int) -> tf.Tensor:
     return tf.cast((time >= burn_in) | start_of_episode[:, :1], tf.float32)
 
 
+def mean(values: tf.Tensor) -> tf.Tensor:
+    """Mean of `values`; 0 if there are none."""
+    return masked_mean(values, tf.ones_like(values))
+
+
 def masked_mean(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Mean of `values` where `mask` (same shape) is 1; 0 if it is 0 everywhere."""
     return tf.math.divide_no_nan(tf.reduce_sum(values * mask), tf.reduce_sum(mask))

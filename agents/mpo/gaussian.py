@@ -25,6 +25,7 @@ from agents.distributions import Gaussian, PolicyNetwork
 from agents.mpo import networks as mpo_networks
 from agents.mpo.builder import MPOBuilder, check_fits
 from agents.mpo.config import SampledMPOConfig
+from agents.mpo.rows import Rows
 from agents.mpo.sampled import GaussianPolicyLoss, SampledPolicyLoss
 from agents.offline.frozen import FrozenLatentModel
 
@@ -115,9 +116,9 @@ class ContinuousMPOBuilder(MPOBuilder[mpo_networks.MPONetworks], abc.ABC):
         del observation
         return latent
 
-    def prior(self, data: Any) -> Any:
-        """What the policy is kept near, of a batch of sequences; here nothing."""
-        del data
+    def prior(self, data: Any, rows: Rows) -> Any:
+        """What the policy is kept near in rows of a batch of sequences; nothing."""
+        del data, rows
 
     def latent_spec(
         self, environment_spec: specs.EnvironmentSpec

@@ -11,7 +11,10 @@ target critic, whose values the bootstrap has already (`improvement_critic`).
 A step whose losses or gradients are not finite changes nothing and raises, so neither
 the variables nor a checkpoint ever holds NaN.
 
-Shape letters: B batch, T time.
+Only states that train are evaluated (`Rows`): not those of burn-in, nor padding. The
+critic's LSTM reads all the same what comes before them.
+
+Shape letters: B batch, T time, R rows that train.
 """
 
 from __future__ import annotations
@@ -35,17 +38,19 @@ from agents.losses import critic as critic_loss
 from agents.mpo.config import MPOConfig
 from agents.mpo.networks import MPONetworks, copy_variables
 from agents.mpo.policy_loss import PolicyLoss
+from agents.mpo.rows import Rows
 
 CHECKPOINT_NAME = "learner"
 
 
 class _Evaluation(NamedTuple):
-    """What the target networks say of a batch; see `PolicyLoss`."""
+    """What the target networks say of the states that train; see `PolicyLoss`."""
 
+    rows: Rows  # the states
     target: Any  # output of the target policy
     actions: tf.Tensor | None  # the candidates
     values: tf.Tensor  # of the candidates
-    next_value: tf.Tensor  # of the states [B, T]
+    next_value: tf.Tensor  # of the states [R]
 
 
 class MPOLearner(acme.Learner):
@@ -126,7 +131,7 @@ class MPOLearner(acme.Learner):
         self, sample: reverb.ReplaySample, seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Takes a step if all is finite; returns what to log."""
-        gradients, stats = self._gradients(sample, seed)
+        gradients, stats = self.gradients(sample, seed)
         # A norm is not finite where any element of a gradient is not.
         finite = tf.reduce_all(tf.math.is_finite(list(stats.values())))
         tf.cond(
@@ -134,10 +139,13 @@ class MPOLearner(acme.Learner):
         )
         return stats
 
-    def _gradients(
+    def gradients(
         self, sample: reverb.ReplaySample, seed: tf.Tensor
     ) -> tuple[list[list[tf.Tensor]], dict[str, tf.Tensor]]:
-        """Clipped gradients of policy, critic and duals, and what to log."""
+        """Clipped gradients of policy, critic and duals, and what to log.
+
+        Changes nothing; `seed`, int32 [2], is of the actions that are drawn.
+        """
         evaluation = self._evaluate(sample, seed)
         critic_gradients, critic_stats, values = self._improve_critic(
             sample, evaluation
@@ -158,27 +166,34 @@ class MPOLearner(acme.Learner):
         return gradients, {**critic_stats, **policy_stats, **duals, **norms}
 
     def _evaluate(self, sample: reverb.ReplaySample, seed: tf.Tensor) -> _Evaluation:
-        """What the target networks say of a batch."""
-        networks, loss_fn = self._networks, self._policy_loss
-        observation = sample.data.observation
-        target = networks.target_policy(observation)
-        actions = loss_fn.candidates(target, seed)
-        features = networks.target_critic.features(observation)
+        """What the target networks say of the states that train."""
+        networks, loss_fn, data = self._networks, self._policy_loss, sample.data
+        # The state after a transition that trains is among them.
+        rows = Rows.where(
+            self._warm_rows(data)
+            * critic_loss.observed_states(tf.cast(data.extras["valid"], tf.float32))
+        )
+        target = networks.target_policy(rows.take(data.observation))
+        actions = loss_fn.candidates(target, rows, seed)
+        features = networks.target_critic.features(data.observation, rows)
         values = loss_fn.values(networks.target_critic, features, actions)
         next_value = loss_fn.state_value(values, target)
-        return _Evaluation(target, actions, values, next_value)
+        return _Evaluation(rows, target, actions, values, next_value)
 
     def _improve_critic(
         self, sample: reverb.ReplaySample, evaluation: _Evaluation
     ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor], tf.Tensor]:
         """Gradients of the critic's loss, what to log, and the E-step's values."""
         networks, loss_fn, data = self._networks, self._policy_loss, sample.data
-        values = evaluation.values
+        rows, values = evaluation.rows, evaluation.values
         with tf.GradientTape() as tape:
-            features = networks.critic.features(data.observation)
+            features = networks.critic.features(data.observation, rows)
+            value = loss_fn.action_value(
+                networks.critic, features, rows.take(data.action)
+            )
             td = critic_loss.td_zero(
-                loss_fn.action_value(networks.critic, features, data.action),
-                evaluation.next_value,
+                rows.put(value),
+                rows.put(evaluation.next_value),
                 tf.cast(data.reward, tf.float32),
                 tf.cast(data.discount, tf.float32),
                 tf.cast(data.extras["valid"], tf.float32),
@@ -199,24 +214,21 @@ class MPOLearner(acme.Learner):
         self, sample: reverb.ReplaySample, evaluation: _Evaluation
     ) -> tuple[list[tf.Tensor], list[tf.Tensor], dict[str, tf.Tensor]]:
         """Gradients of the policy and of the duals, and what to log."""
-        networks, data = self._networks, sample.data
-        states = self._warm_rows(data) * critic_loss.observed_states(
-            tf.cast(data.extras["valid"], tf.float32)
-        )  # [B, T]
-        prior = networks.prior(data) if networks.prior is not None else None
+        networks, data, rows = self._networks, sample.data, evaluation.rows
+        prior = networks.prior(data, rows) if networks.prior is not None else None
         with tf.GradientTape() as tape:
             per_state, stats = self._policy_loss(
-                networks.policy(data.observation),
+                networks.policy(rows.take(data.observation)),
                 evaluation.target,
                 evaluation.actions,
                 evaluation.values,
                 prior,
             )
-            loss = critic_loss.masked_mean(per_state, states)
+            loss = critic_loss.mean(per_state)
         policy, duals = tape.gradient(
             loss, [self._policy_variables, self._dual_variables]
         )
-        stats = {k: critic_loss.masked_mean(v, states) for k, v in stats.items()}
+        stats = {k: critic_loss.mean(v) for k, v in stats.items()}
         return policy, duals, {"loss_policy_total": loss, **stats}
 
     def _warm_rows(self, data: Any) -> tf.Tensor:

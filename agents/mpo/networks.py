@@ -1,7 +1,8 @@
 """Networks of MPO agents: policy and sequence critic over named observations.
 
-Shape letters: B batch, T time, K actions (skills), F features; [...] any leading
-dimensions. Observations are dicts name -> [..., n], or [..., H, W, C] of images.
+Shape letters: B batch, T time, R rows of a batch, K actions (skills), F features;
+[...] any leading dimensions. Observations are dicts name -> [..., n], or [..., H, W, C]
+of images.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from acme import specs
 from acme.tf import networks as acme_networks
 
 from agents import networks as shared
+from agents.mpo.rows import Rows
 
 Statistics = Mapping[str, tuple[np.ndarray, np.ndarray]]  # name -> mean, stddev [size]
 
@@ -135,21 +137,20 @@ class SequenceCritic(snt.Module, abc.ABC):
         """`rnn_size` is the number of LSTM units; 0 leaves the LSTM out."""
         super().__init__(name="critic")
         self._representation = representation
-        self._rnn = snt.LSTM(rnn_size) if rnn_size else None
+        self._rnn = shared.SequenceLSTM(rnn_size, name="lstm") if rnn_size else None
 
-    def features(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Maps name -> [B, T, n] to features [B, T, F]."""
-        features = self._representation(observation)
+    def features(
+        self, observation: Mapping[str, tf.Tensor], rows: Rows | None = None
+    ) -> tf.Tensor:
+        """Maps name -> [B, T, n] to features [B, T, F], or [R, F] of some rows.
+
+        The LSTM reads all rows; what comes after it, only those asked for.
+        """
         if self._rnn is None:
-            return features
-        state = self._rnn.initial_state(tf.shape(features)[0])
-        outputs = []
-        # Unrolled in the graph: T is small and fixed. (`snt.UnrolledLSTM` compiles
-        # three variants of itself, which takes many seconds.)
-        for step in tf.unstack(features, axis=1):  # T of [B, F]
-            output, state = self._rnn(step, state)
-            outputs.append(output)
-        return tf.stack(outputs, axis=1)
+            chosen = observation if rows is None else rows.take(observation)
+            return self._representation(chosen)
+        features = self._rnn.unroll(self._representation(observation))
+        return features if rows is None else rows.take(features)
 
     @abc.abstractmethod
     def make_variables(self, observation: Mapping[str, tf.Tensor]) -> None:
@@ -171,9 +172,11 @@ class CategoricalCritic(SequenceCritic):
         self._torso = shared.make_mlp(hidden_sizes)
         self._head = shared.LeadingDims(snt.Linear(num_actions, name="q_values"))
 
-    def features(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def features(
+        self, observation: Mapping[str, tf.Tensor], rows: Rows | None = None
+    ) -> tf.Tensor:
         """See `SequenceCritic`; the MLP is among them, as no action enters it."""
-        return self._torso(super().features(observation))
+        return self._torso(super().features(observation, rows))
 
     def values(self, features: tf.Tensor) -> tf.Tensor:
         """Maps features [..., F] to values [..., K]."""
@@ -243,8 +246,9 @@ class MPONetworks:
     target_policy: snt.Module
     target_critic: SequenceCritic
     seed: int  # that they were drawn from; the learner draws its samples from it
-    # Of a batch of sequences: what the policy is kept near, for its `PolicyLoss`.
-    prior: Callable[[Any], Any] | None = None
+    # Of rows of a batch of sequences: what the policy is kept near, for its
+    # `PolicyLoss`.
+    prior: Callable[[Any, Rows], Any] | None = None
 
 
 def make_networks(

@@ -6,7 +6,8 @@ a state, the value of the action taken, the value of a state under a policy, and
 loss of one improvement step. The categorical kind evaluates all actions; the Gaussian
 and the mixture draw N of them from the target policy.
 
-Shape letters: B batch, T time, K actions (skills), N samples, D action.
+Shape letters: R rows of a batch (the states that train), K actions (skills), N samples,
+D action, F features.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from agents.losses import categorical_mpo
 from agents.losses import critic as critic_loss
 from agents.mpo.config import CategoricalMPOConfig
 from agents.mpo.networks import CategoricalCritic, SequenceCritic
+from agents.mpo.rows import Rows
 
 _MIN_LOG_DUAL = -18.0  # softplus of it is 1.5e-8
 _DUAL_FLOOR = 1e-8
@@ -30,28 +32,28 @@ class PolicyLoss(tf.Module, abc.ABC):
     """Evaluation and improvement of one kind of action. Its variables are the duals.
 
     `output` stands for what the policy network of the kind puts out, `values` for the
-    critic's values of the candidates: [B, T, K] of all, or [N, B, T] of samples.
+    critic's values of the candidates: [R, K] of all, or [N, R] of samples.
     """
 
     @abc.abstractmethod
-    def candidates(self, output: Any, seed: tf.Tensor) -> tf.Tensor | None:
-        """Actions to evaluate, [N, B, T, D] drawn from a policy; None for all."""
+    def candidates(self, output: Any, rows: Rows, seed: tf.Tensor) -> tf.Tensor | None:
+        """Actions to evaluate, [N, R, D] drawn from a policy; None for all."""
 
     @abc.abstractmethod
     def values(
         self, critic: SequenceCritic, features: tf.Tensor, actions: tf.Tensor | None
     ) -> tf.Tensor:
-        """Q of the candidates at states of features [B, T, F]."""
+        """Q of the candidates at states of features [R, F]."""
 
     @abc.abstractmethod
     def action_value(
         self, critic: SequenceCritic, features: tf.Tensor, action: tf.Tensor
     ) -> tf.Tensor:
-        """Q(x_t, y_t) [B, T] of the actions in replay."""
+        """Q(x_t, y_t) [R] of the actions in replay."""
 
     @abc.abstractmethod
     def state_value(self, values: tf.Tensor, output: Any) -> tf.Tensor:
-        """E_{y ~ pi} Q(x_t, y) [B, T] of the policy the candidates are drawn from."""
+        """E_{y ~ pi} Q(x_t, y) [R] of the policy the candidates are drawn from."""
 
     @abc.abstractmethod
     def __call__(
@@ -62,7 +64,7 @@ class PolicyLoss(tf.Module, abc.ABC):
         values: tf.Tensor,
         prior: Any = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """Loss of one improvement step [B, T], and diagnostics [B, T] by name.
+        """Loss of one improvement step [R], and diagnostics [R] by name.
 
         Args:
           online, target: outputs of the two policies.
@@ -109,14 +111,14 @@ class CategoricalPolicyLoss(PolicyLoss):
             config.init_log_alpha, dtype=tf.float32, name="log_alpha"
         )
 
-    def candidates(self, output: tf.Tensor, seed: tf.Tensor) -> None:
+    def candidates(self, output: tf.Tensor, rows: Rows, seed: tf.Tensor) -> None:
         """All of them."""
-        del output, seed
+        del output, rows, seed
 
     def values(
         self, critic: CategoricalCritic, features: tf.Tensor, actions: None
     ) -> tf.Tensor:
-        """See `PolicyLoss`: [B, T, K]."""
+        """See `PolicyLoss`: [R, K]."""
         del actions
         return critic.values(features)
 
@@ -138,7 +140,7 @@ class CategoricalPolicyLoss(PolicyLoss):
         values: tf.Tensor,
         prior: None = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """See `PolicyLoss`; outputs are logits [B, T, K]."""
+        """See `PolicyLoss`; outputs are logits [R, K]."""
         del actions, prior
         losses, stats = categorical_mpo.categorical_mpo(
             online,

@@ -1,6 +1,6 @@
 """Policy losses of continuous actions: N of them are drawn from the target policy.
 
-Shape letters: B batch, T time, N samples, D action.
+Shape letters: B batch, T time, R rows of a batch, N samples, D action.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from agents.losses import gaussian_mpo
 from agents.mpo.config import GaussianMPOConfig, SampledMPOConfig
 from agents.mpo.networks import ActionCritic
 from agents.mpo.policy_loss import PolicyLoss, positive, total_and_diagnostics
+from agents.mpo.rows import Rows
 
 
 class SampledPolicyLoss(PolicyLoss):
@@ -24,14 +25,20 @@ class SampledPolicyLoss(PolicyLoss):
         self._config = config
         self._log_temperature = dual("temperature", config.init_log_temperature)
 
-    def candidates(self, output: Gaussian | Mixture, seed: tf.Tensor) -> tf.Tensor:
-        """See `PolicyLoss`: [N, B, T, D]."""
-        return output.sample(self._config.num_samples, seed)
+    def candidates(
+        self, output: Gaussian | Mixture, rows: Rows, seed: tf.Tensor
+    ) -> tf.Tensor:
+        """See `PolicyLoss`: [N, R, D].
+
+        A state's draws do not depend on which others train: all [B, T] have noise.
+        """
+        noise = output.noise(self._config.num_samples, rows.shape, seed)
+        return output.at(rows.take(noise, axis=1))
 
     def values(
         self, critic: ActionCritic, features: tf.Tensor, actions: tf.Tensor
     ) -> tf.Tensor:
-        """See `PolicyLoss`: [N, B, T]."""
+        """See `PolicyLoss`: [N, R]."""
         return critic.value(features, actions)
 
     def action_value(

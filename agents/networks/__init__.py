@@ -8,6 +8,7 @@ from agents.networks.heads import (
 from agents.networks.initializers import FanInNormal
 from agents.networks.low_level import LowLevel
 from agents.networks.normalizer import Normalizer
+from agents.networks.recurrent import SequenceLSTM
 from agents.networks.torsos import (
     LeadingDims,
     make_input_representation,
@@ -21,6 +22,7 @@ __all__ = [
     "LeadingDims",
     "LowLevel",
     "Normalizer",
+    "SequenceLSTM",
     "bounded_stddev",
     "make_input_representation",
     "make_mlp",

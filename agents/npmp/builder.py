@@ -1,6 +1,6 @@
 """Builder of NPMP+KL: MPO over the latents of a frozen low level, near their prior.
 
-Shape letters: B batch, T time, Z latent.
+Shape letters: B batch, T time, R rows of a batch, Z latent.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from agents.distributions import Gaussian
 from agents.mpo.config import GaussianMPOConfig, check_not_negative
 from agents.mpo.gaussian import GaussianMPOBuilder, LatentMPOBuilder
 from agents.mpo.networks import MPONetworks
+from agents.mpo.rows import Rows
 from agents.mpo.sampled import GaussianPolicyLoss
 
 
@@ -39,8 +40,8 @@ class NpmpBuilder(LatentMPOBuilder, GaussianMPOBuilder):
         size = networks.critic.action_size
         return GaussianPolicyLoss(self._config, size, self._config.eta_z)
 
-    def prior(self, data: Any) -> Gaussian:
-        """p(z_t | z_{t-1}) [B, T, Z], with the z_{t-1} that was acted on.
+    def prior(self, data: Any, rows: Rows) -> Gaussian:
+        """p(z_t | z_{t-1}) [R, Z], with the z_{t-1} that was acted on.
 
         The first row of a sequence does not know it, nor is there one at an episode's
         start: there it is the stationary N(0, I).
@@ -50,7 +51,8 @@ class NpmpBuilder(LatentMPOBuilder, GaussianMPOBuilder):
         stddev = tf.ones_like(latent)
         coefficient = self._skills.prior_coefficient
         if coefficient == 0.0:
-            return Gaussian(mean, stddev)
+            return rows.take(Gaussian(mean, stddev))
         mean = tf.concat([mean[:, :1], coefficient * latent[:, :-1]], axis=1)
         later = self._skills.prior_stddev * stddev[:, 1:]
-        return Gaussian(mean, tf.concat([stddev[:, :1], later], axis=1))
+        stddev = tf.concat([stddev[:, :1], later], axis=1)
+        return rows.take(Gaussian(mean, stddev))

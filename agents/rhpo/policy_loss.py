@@ -1,6 +1,6 @@
 """The policy loss of a mixture of Gaussians: RHPO.
 
-Shape letters: B batch, T time, K components, N samples, D action.
+Shape letters: R rows of a batch, K components, N samples, D action.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class MixturePolicyLoss(SampledPolicyLoss):
         values: tf.Tensor,
         prior: tuple[tf.Tensor, tf.Tensor] | None = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """See `PolicyLoss`; the prior is mean and stddev [B, T, K, D]."""
+        """See `PolicyLoss`; the prior is mean and stddev [R, K, D]."""
         config = self._config
         losses, stats = mixture_mpo.mixture_mpo(
             online,

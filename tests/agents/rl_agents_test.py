@@ -12,8 +12,9 @@ from acme.utils import loggers
 from dm_env import specs
 
 from agents import bundles
-from agents.distributions import Mixture
+from agents.distributions import Gaussian, Mixture
 from agents.helms.config import HelmsConfig
+from agents.mpo.rows import Rows
 from agents.npmp.config import NpmpConfig
 from agents.rl_agents import AGENTS
 from tests import fakes, offline_models
@@ -247,11 +248,17 @@ def test_discrete_skills_have_no_mixture(frozen, tmp_path):
         _builder("helms_mix", {"helms": bundles.load(path)})
 
 
+def _prior(builder, data):
+    """Of all rows, [B, T, Z]."""
+    prior = builder.prior(data, Rows.where(data.extras["valid"]))
+    return Gaussian(*(tf.reshape(part, data.action.shape) for part in prior))
+
+
 def test_the_priors(frozen):
     """NPMP's follows the latents in replay; HeLMS-mix's is the frozen mid level."""
     builder = _builder("npmp", frozen)  # prior_coefficient 0.9
     sample = _sequence(builder, np.random.default_rng(1))
-    prior = builder.prior(sample.data)
+    prior = _prior(builder, sample.data)
     np.testing.assert_allclose(prior.mean[:, 1:], 0.9 * sample.data.action[:, :-1])
     np.testing.assert_allclose(prior.mean[:, 0], 0.0)
     np.testing.assert_allclose(prior.stddev[:, 0], 1.0)
@@ -263,7 +270,7 @@ def test_the_standard_normal_prior_of_npmp(tmp_path):
     path = tmp_path / "skills"
     bundles.save(path, offline_models.make_model(config).networks, _GROUPS)
     builder = _builder("npmp", {"npmp": bundles.load(path)})
-    prior = builder.prior(_sequence(builder, np.random.default_rng(1)).data)
+    prior = _prior(builder, _sequence(builder, np.random.default_rng(1)).data)
     np.testing.assert_array_equal(prior.mean, np.zeros((8, 5, 2)))
     np.testing.assert_array_equal(prior.stddev, np.ones((8, 5, 2)))
 

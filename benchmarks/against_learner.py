@@ -1,0 +1,27 @@
+"""What `benchmarks.learner --against` runs on each side: a learner step a round.
+
+It is loaded with the code of other commits, so it knows `table_5_learner` alone.
+"""
+
+import time
+
+import numpy as np
+
+from benchmarks import learner as benchmark
+
+
+def make(agent, seed):
+    """Makes an agent's learner at Table 5 sizes; returns what takes a step of it."""
+    learner, _ = benchmark.table_5_learner(agent, np.random.default_rng(seed), seed)
+
+    def measure(seed):
+        del seed  # the batch and the weights are those of every round
+        wall, cpu = time.perf_counter(), time.process_time()
+        learner.step()
+        return {
+            "steps": 1,
+            "cpu_seconds": time.process_time() - cpu,
+            "wall_seconds": time.perf_counter() - wall,
+        }
+
+    return measure

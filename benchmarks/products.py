@@ -1,0 +1,68 @@
+"""A training step's matrix products alone: the bound of TensorFlow on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+
+class Product(NamedTuple):
+    """Products [rows, inputs] x [inputs, outputs] of one size, and their gradients."""
+
+    count: int  # how many alike
+    rows: int
+    inputs: int
+    outputs: int
+    # 0: none; 1: of the weights, as in a first layer; 2: of weights and inputs. Each
+    # takes a product more.
+    gradients: int
+
+
+def mlp(
+    count: int, rows: int, inputs: int, sizes: Sequence[int], gradients: int
+) -> list[Product]:
+    """Of `count` MLPs alike; `gradients` are the first layer's, later ones have all."""
+    found = []
+    for size in sizes:
+        found.append(Product(count, rows, inputs, size, gradients))
+        inputs, gradients = size, 2 if gradients else 0
+    return found
+
+
+def flops(products: Sequence[Product]) -> float:
+    """Floating-point operations, forward and backward."""
+    return sum(
+        2.0 * p.count * p.rows * p.inputs * p.outputs * (1 + p.gradients)
+        for p in products
+    )
+
+
+def make_bound(products: Sequence[Product], seed: int) -> Callable[[], object]:
+    """A compiled function that does the products on tensors of its own."""
+    rng = np.random.default_rng(seed)
+    draws = []
+    # A tensor for each product: with two alike, TensorFlow would compute one.
+    for product in products:
+        rows, inputs, outputs = product[1:4]
+        sizes = (rows, inputs), (inputs, outputs), (rows, outputs)
+        for _ in range(product.count):
+            tensors = tuple(
+                tf.constant(rng.standard_normal(size, np.float32)) for size in sizes
+            )
+            draws.append((product.gradients, tensors))
+
+    @tf.function(autograph=False)
+    def run(tensors):
+        results = []
+        for (gradients, _), (x, w, gradient) in zip(draws, tensors, strict=True):
+            results.append(tf.matmul(x, w))
+            if gradients >= 1:
+                results.append(tf.matmul(x, gradient, transpose_a=True))
+            if gradients >= 2:
+                results.append(tf.matmul(gradient, w, transpose_b=True))
+        return results
+
+    return lambda: run([tensors for _, tensors in draws])[-1].numpy()
