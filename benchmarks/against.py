@@ -13,6 +13,7 @@ It runs with the code of any commit, so it uses nothing but what all of them hav
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -218,7 +219,9 @@ class _Child:
         """Ends the process."""
         self._process.kill()
         self._process.wait()
-        self._process.stdin.close()
+        # What a child that failed has not read is still to be written.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.stdout.close()
         self._errors.close()
 
