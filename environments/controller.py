@@ -9,6 +9,7 @@ effector, and the mapping follows dm_robotics' `Cartesian6dToJointVelocityMapper
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numba
 import numpy as np
@@ -17,6 +18,7 @@ from environments import scene as scene_lib
 from environments.rendering import mujoco
 
 ACTION_SIZE = 5
+_ACTION_SLACK = 1e-5  # float32 rounding
 MAX_LINEAR_VELOCITY = 0.07  # m/s
 MAX_ANGULAR_VELOCITY = 1.0  # rad/s
 MAX_FINGER_SPEED = 255.0  # tics/s
@@ -46,6 +48,31 @@ NULLSPACE_WEIGHT = 1e-5
 _NULLSPACE_GAIN = 0.025 / scene_lib.CONTROL_TIMESTEP  # 1/s
 _WRIST_JOINT = 6
 _DOWNWARD_GAIN = 0.8  # 1/s, how fast a tilt of the tool is corrected.
+
+
+@numba.njit(cache=True)
+def _clip(action: np.ndarray, limit: float) -> bool:
+    """Brings an action into [-1, 1]; False, and nothing changes, if it is beyond."""
+    for value in action:
+        if not abs(value) <= limit:  # also for NaN
+            return False
+    for i in range(len(action)):
+        action[i] = min(max(action[i], -1.0), 1.0)
+    return True
+
+
+def checked(action: Any) -> np.ndarray:
+    """An action as float64 [5] in [-1, 1], an array of its own.
+
+    Raises:
+      ValueError: an action of another shape, not finite, or beyond rounding outside.
+    """
+    action = np.array(action, dtype=np.float64)
+    if action.shape != (ACTION_SIZE,):
+        raise ValueError(f"action has shape {action.shape}; valid: ({ACTION_SIZE},)")
+    if not _clip(action, 1.0 + _ACTION_SLACK):
+        raise ValueError(f"action {action.tolist()} is not finite and in [-1, 1]")
+    return action
 
 
 @numba.njit(cache=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numba
 import numpy as np
 from dm_env import specs
 
@@ -106,6 +107,15 @@ def shape(name: str) -> tuple[int, ...]:
 def dtype(name: str) -> type:
     """Returns the numpy type of one observation."""
     return np.uint8 if name == "gripper/grasp" else np.float32
+
+
+@numba.njit(cache=True)
+def push(frames: np.ndarray, frame: np.ndarray) -> None:
+    """Makes a frame [F] the newest of a stack [3, F], the first one."""
+    for i in range(len(frames) - 1, 0, -1):
+        frames[i] = frames[i - 1]
+    for j in range(len(frame)):
+        frames[0, j] = frame[j]
 
 
 def _gather() -> tuple[np.ndarray, list[tuple[str, slice]]]:

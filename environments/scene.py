@@ -1,8 +1,6 @@
-"""The RGB-stacking cell as one MuJoCo model: Sawyer, Robotiq 2F-85, basket, 3 objects.
+"""The cell as a compiled MuJoCo model: physics, presets, addresses.
 
-Models and props come from dm_robotics; what stands where, and with which physics, is
-that of the public reference (https://github.com/google-deepmind/rgb_stacking). Nothing
-about tasks, rewards or episodes is decided here.
+Nothing about tasks, rewards or episodes is decided here.
 """
 
 from __future__ import annotations
@@ -14,35 +12,26 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from environments import objects, observations
+from environments import cell, objects, observations
+from environments.cell import (  # noqa: F401  whoever has a scene reads them here
+    BASKET_CENTRE,
+    BASKET_HEIGHT,
+    CAMERAS,
+    HAND,
+    MAIN_CAMERA,
+    ROBOT,
+)
 from environments.rendering import mujoco
 
 # isort: split
 from dm_control import mjcf
-from dm_robotics.manipulation.standard_cell import rgb_basket
-from dm_robotics.moma import prop
-from dm_robotics.moma import robot as moma_robot
-from dm_robotics.moma.models.arenas import empty
-from dm_robotics.moma.models.end_effectors.robot_hands import robotiq_2f85
-from dm_robotics.moma.models.end_effectors.wrist_sensors import robotiq_fts300
-from dm_robotics.moma.models.robots.robot_arms import sawyer, sawyer_constants
 
 OBJECT_SETS = tuple(objects.SETS)
-BASKET_CENTRE = np.array([0.6, 0.0])  # m
-BASKET_HEIGHT = 0.0498  # m
 WORKSPACE_CENTRE = np.array([0.6, 0.0, 0.1698])  # m
 WORKSPACE_SIZE = np.array([0.25, 0.25, 0.2])  # m
 
 CONTROL_TIMESTEP = 0.05  # s
 NUM_ARM_JOINTS = 7
-CAMERAS = ("basket_front_left", "basket_front_right", "basket_back_left")
-MAIN_CAMERA = "main"
-
-_FOVY_DEGREES = 30.0
-_GRIPPER_TICS = 255.0
-_ROBOT = "robot0"
-_HAND = f"{_ROBOT}/robotiq_fts300/robotiq_2f85"
-_LINK_GEOMS = ("coupler_geom", "spring_link_geom", "driver_geom", "follower_geom")
 
 
 def one_of(what: str, value: object, valid: Iterable[object]) -> None:
@@ -229,7 +218,7 @@ def build_visible() -> mujoco.MjModel:
 
 @functools.cache
 def _simulated(basket: str, hand_links: bool) -> mujoco.MjModel:
-    root = _mjcf(_SLOTS, basket, hand_links)
+    root = cell.compose(_SLOTS, basket, hand_links)
     # What is only seen is 90 of 110 geoms, and nearly all of the model's memory.
     root.compiler.discardvisual = True
     return _compiled(root)
@@ -237,7 +226,7 @@ def _simulated(basket: str, hand_links: bool) -> mujoco.MjModel:
 
 @functools.cache
 def _visible() -> mujoco.MjModel:
-    return _compiled(_mjcf(_SLOTS))
+    return _compiled(cell.compose(_SLOTS))
 
 
 _SLOTS = (objects.LARGEST,) * len(observations.COLORS)
@@ -245,103 +234,6 @@ _SLOTS = (objects.LARGEST,) * len(observations.COLORS)
 
 def _compiled(root: mjcf.RootElement) -> mujoco.MjModel:
     return mujoco.MjModel.from_xml_string(root.to_xml_string(), root.get_assets())
-
-
-def _mjcf(
-    object_ids: tuple[str, ...], basket: str = "boxes", hand_links: bool = True
-) -> mjcf.RootElement:
-    arena = empty.Arena()
-    arena.mjcf_model.size.nconmax = 5000
-    arena.mjcf_model.size.njmax = 5000
-    world = arena.mjcf_model.worldbody
-    basket_site = world.add(
-        "site", pos=(*BASKET_CENTRE, BASKET_HEIGHT), rgba="0 0 0 0", size="0.01"
-    )
-    basket_model = rgb_basket.RGBBasket()
-    if basket == "planes":
-        _make_planes(basket_model.mjcf_model)
-        # Nothing gets through the basket's floor, which has no end.
-        ground = arena.mjcf_model.find("geom", "ground")
-        ground.contype = ground.conaffinity = 0
-    arena.attach(basket_model, basket_site)
-
-    arm = sawyer.Sawyer(
-        name=_ROBOT, actuation=sawyer_constants.Actuation.INTEGRATED_VELOCITY
-    )
-    hand = robotiq_2f85.Robotiq2F85()
-    moma_robot.standard_compose(
-        arm=arm, gripper=hand, wrist_ft=robotiq_fts300.RobotiqFTS300()
-    )
-    arena.attach(arm)
-    _drop_idle_collisions(arm.mjcf_model)
-    if not hand_links:
-        for geom in arm.mjcf_model.find_all("geom"):
-            if _HAND in geom.full_identifier and geom.name.endswith(_LINK_GEOMS):
-                geom.contype = geom.conaffinity = 0
-    # dm_robotics clamps the integrated set points in Python after each substep; a limit
-    # on the activation does the same inside mj_step.
-    limits = sawyer_constants.JOINT_LIMITS
-    for actuator, low, high in zip(
-        arm.actuators, limits["min"], limits["max"], strict=True
-    ):
-        actuator.actlimited, actuator.actrange = True, (low, high)
-    (fingers,) = hand.actuators
-    fingers.actlimited, fingers.actrange = True, (0.0, _GRIPPER_TICS)
-
-    world.add(
-        "camera",
-        name=MAIN_CAMERA,
-        pos="1.4 0.0 0.45",
-        quat="0.541 0.455 0.456 0.541",
-        fovy="45",
-    )
-    for name in CAMERAS:
-        arena.mjcf_model.find("camera", f"base/{name}").fovy = _FOVY_DEGREES
-
-    for index, (object_id, color) in enumerate(
-        zip(object_ids, observations.COLORS, strict=True)
-    ):
-        rgba = [0.0, 0.0, 0.0, 1.0]
-        rgba[index] = 1.0
-        name = f"rgb_object_{color}"
-        inner = objects.prop(object_id, name, color=rgba)
-        arena.add_free_entity(prop.WrapperProp(wrapped_entity=inner, name=name))
-    return arena.mjcf_model
-
-
-def _make_planes(basket: mjcf.RootElement) -> None:
-    """Makes planes of the colliding boxes, through their faces that look in."""
-    inside = np.array([0.0, 0.0, 0.2])  # m, above the floor's middle
-    for geom in basket.find_all("geom"):
-        if geom.type != "box" or geom.contype == 0:
-            continue
-        quaternion, normal = np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(3)
-        if geom.axisangle is not None:
-            mujoco.mju_axisAngle2Quat(quaternion, geom.axisangle[:3], geom.axisangle[3])
-        mujoco.mju_rotVecQuat(normal, np.array([0.0, 0.0, 1.0]), quaternion)
-        normal *= np.sign(normal @ (inside - geom.pos))  # boxes are thin along z
-        geom.pos = geom.pos + normal * geom.size[2]
-        geom.type, geom.size = "plane", (0.0, 0.0, 1.0)
-        del geom.axisangle
-        geom.zaxis = normal
-
-
-def _drop_idle_collisions(robot: mjcf.RootElement) -> None:
-    """Leaves out of collision detection what cannot touch anything in the workspace.
-
-    The tool points down and its centre stays within 0.27 m of the ground: the arm and
-    the wrist sensor are above all the rest. Within the hand only the fingertips can
-    meet; its couplers and spring links may touch objects, like its other links. Not a
-    contact is lost: trajectories are bit-identical (scene_test).
-    """
-    for geom in robot.find_all("geom"):
-        if geom.contype == 0 and geom.conaffinity == 0:
-            continue
-        name = geom.full_identifier
-        if _HAND not in name or name.endswith("/base_mount_geom"):
-            geom.contype = geom.conaffinity = 0
-        elif name.endswith(_LINK_GEOMS[:2]):
-            geom.contype, geom.conaffinity = 2, 1
 
 
 class Scene:
@@ -362,21 +254,20 @@ class Scene:
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:
-        self.arm_joints = [model.joint(f"{_ROBOT}/right_j{i}").id for i in range(7)]
+        self.arm_joints = [model.joint(f"{ROBOT}/right_j{i}").id for i in range(7)]
         assert list(model.jnt_qposadr[self.arm_joints]) == list(range(7))
         self.arm_qpos = self.arm_dof = self.arm_ctrl = self.arm_act = slice(0, 7)
-        finger = model.actuator(f"{_HAND}/fingers_actuator").id
+        finger = model.actuator(f"{HAND}/fingers_actuator").id
         self.finger_ctrl = finger
         self.finger_act = int(model.actuator_actadr[finger])
-        self.pinch_site = model.site(f"{_HAND}/pinch_site").id
-        self.wrist_site = model.site(f"{_ROBOT}/wrist_site").id
-        self.wrist_site_name = f"{_ROBOT}/wrist_site"
-        self.finger_joint = model.joint(f"{_HAND}/left_driver_joint").id
+        self.pinch_site = model.site(f"{HAND}/pinch_site").id
+        self.wrist_site = model.site(f"{ROBOT}/wrist_site").id
+        self.finger_joint = model.joint(f"{HAND}/left_driver_joint").id
         self.driver_joints = [
-            model.joint(f"{_HAND}/{side}_driver_joint").id for side in ("left", "right")
+            model.joint(f"{HAND}/{side}_driver_joint").id for side in ("left", "right")
         ]
         self.spring_joints = [
-            model.joint(f"{_HAND}/{side}_spring_link_joint").id
+            model.joint(f"{HAND}/{side}_spring_link_joint").id
             for side in ("left", "right")
         ]
 
@@ -395,14 +286,14 @@ class Scene:
         )
         bodies = [model.body(i).name for i in range(model.nbody)]
         self.robot_bodies = np.array(
-            [i for i, name in enumerate(bodies) if name.startswith(f"{_ROBOT}/")]
+            [i for i, name in enumerate(bodies) if name.startswith(f"{ROBOT}/")]
         )
         self.basket_bodies = np.array(
             [i for i, name in enumerate(bodies) if name.startswith("base/")]
         )
         self.pad_geoms = np.array(
             [
-                model.geom(f"{_HAND}/reinforced_{side}_fingertip_geom").id
+                model.geom(f"{HAND}/reinforced_{side}_fingertip_geom").id
                 for side in ("right", "left")
             ]
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from typing import Any
 
 import dm_env
 import numba
@@ -32,7 +31,6 @@ EPISODE_STEPS = 400
 MAX_ACTION_DELAY = 2
 
 _NOISE_STREAM = 1
-_ACTION_SLACK = 1e-5  # float32 rounding
 _NO_SENSORS = int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
 
 
@@ -47,32 +45,12 @@ _STATE = np.array(
 
 
 @numba.njit(cache=True)
-def _clip(action: np.ndarray, limit: float) -> bool:
-    """Brings an action into [-1, 1]; False, and nothing changes, if it is beyond."""
-    for value in action:
-        if not abs(value) <= limit:  # also for NaN
-            return False
-    for i in range(len(action)):
-        action[i] = min(max(action[i], -1.0), 1.0)
-    return True
-
-
-@numba.njit(cache=True)
 def _is_sound(qpos: np.ndarray, qvel: np.ndarray, warnings: np.ndarray) -> bool:
     """Whether the simulation goes well: no warning of MuJoCo's, and finite numbers.
 
     MuJoCo looks for numbers that are bad, and warns; the sums are a second look.
     """
     return warnings.sum() == 0 and math.isfinite(qpos.sum() + qvel.sum())
-
-
-@numba.njit(cache=True)
-def _push(frames: np.ndarray, frame: np.ndarray) -> None:
-    """Makes a frame [F] the newest of a stack [3, F], the first one."""
-    for i in range(len(frames) - 1, 0, -1):
-        frames[i] = frames[i - 1]
-    for j in range(len(frame)):
-        frames[0, j] = frame[j]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,7 +223,7 @@ class RgbStacking(dm_env.Environment):
         """
         if self._step < 0:
             return self.reset()
-        action = self._checked(action)
+        action = controller.checked(action)
         self._delayed.append(action)
         data = self._data
         self._controller.apply(self._delayed.popleft())
@@ -371,16 +349,6 @@ class RgbStacking(dm_env.Environment):
             grasp=int(values[4]),
         )
 
-    def _checked(self, action: Any) -> np.ndarray:
-        action = np.array(action, dtype=np.float64)
-        if action.shape != (controller.ACTION_SIZE,):
-            raise ValueError(
-                f"action has shape {action.shape}; valid: ({controller.ACTION_SIZE},)"
-            )
-        if not _clip(action, 1.0 + _ACTION_SLACK):
-            raise ValueError(f"action {action.tolist()} is not finite and in [-1, 1]")
-        return action
-
     def _advance(self) -> None:
         """Integrates a control step; then positions, velocities, contacts are of now.
 
@@ -404,7 +372,7 @@ class RgbStacking(dm_env.Environment):
         frame = self._measured = self._sensors.measure(sent)
         if self._noise is not None:
             frame = self._noise.apply(frame)
-        _push(self._frames, frame)
+        observations.push(self._frames, frame)
         if not self._config.cameras:
             return
         size = self._config.image_size

@@ -6,7 +6,7 @@ from dm_control import mjcf
 from dm_robotics.manipulation.props.rgb_objects import rgb_object
 
 import environments
-from environments import objects, observations, scene
+from environments import cell, objects, observations, scene
 from environments.rendering import mujoco
 
 # Tables that hold all meshes one after the other, whose places differ; what the slots'
@@ -45,12 +45,11 @@ _LIST_ADDRESSES = tuple(address for address, _, _ in _LISTS.values())
 def arrays(model):
     """All arrays of a model by name, the statistics that the motion depends on too.
 
-    `stat.meansize` is not there: viewers scale arrows by it, and MuJoCo computes it
-    only when it compiles.
+    `stat.meansize` and `stat.extent` are not there: viewers scale arrows and the view
+    by them, and MuJoCo computes them only when it compiles.
     """
     found = {n: getattr(model, n) for n in dir(model) if not n.startswith("_")}
-    found |= {f"stat.{n}": getattr(model.stat, n) for n in ("extent", "meaninertia")}
-    found["stat.meanmass"] = model.stat.meanmass
+    found |= {f"stat.{n}": getattr(model.stat, n) for n in ("meaninertia", "meanmass")}
     return {
         name: np.asarray(value)
         for name, value in found.items()
@@ -94,7 +93,7 @@ def graph(model, mesh):
 def compiled(ids):
     """The truth: a model that MuJoCo compiled with these objects."""
     settings = scene.PRESETS[scene.DEFAULT_PRESET]
-    root = scene._mjcf(tuple(ids), settings.basket, settings.hand_links)
+    root = cell.compose(tuple(ids), settings.basket, settings.hand_links)
     root.compiler.discardvisual = True
     model = scene._compiled(root)
     settings.apply(model)

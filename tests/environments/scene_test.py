@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import environments
-from environments import scene
+from environments import cell, scene
 
 
 def test_settings_over_a_preset():
@@ -73,7 +73,7 @@ def test_what_is_left_out_of_collisions_touches_nothing(monkeypatch):
     # Planes have no end: they go through the arm's base.
     physics = scene.PRESETS["fast"].override("basket=boxes,hand_links=1")
     fewer, states = _grasping(physics)
-    monkeypatch.setattr(scene, "_drop_idle_collisions", lambda robot: None)
+    monkeypatch.setattr(cell, "drop_idle_collisions", lambda robot: None)
     scene._simulated.cache_clear()
     try:
         all_of_them, reference = _grasping(physics)
