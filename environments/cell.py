@@ -15,7 +15,6 @@ from environments.rendering import mujoco
 from dm_control import mjcf
 from dm_robotics.manipulation.standard_cell import rgb_basket
 from dm_robotics.moma import prop
-from dm_robotics.moma import robot as moma_robot
 from dm_robotics.moma.models.arenas import empty
 from dm_robotics.moma.models.end_effectors.robot_hands import robotiq_2f85
 from dm_robotics.moma.models.end_effectors.wrist_sensors import robotiq_fts300
@@ -61,9 +60,9 @@ def compose(
         name=ROBOT, actuation=sawyer_constants.Actuation.INTEGRATED_VELOCITY
     )
     hand = robotiq_2f85.Robotiq2F85()
-    moma_robot.standard_compose(
-        arm=arm, gripper=hand, wrist_ft=robotiq_fts300.RobotiqFTS300()
-    )
+    wrist = robotiq_fts300.RobotiqFTS300()
+    wrist.attach(hand)
+    arm.attach(wrist)
     arena.attach(arm)
     drop_idle_collisions(arm.mjcf_model)
     if not hand_links:
