@@ -37,7 +37,7 @@ _ROUNDS = 2
 # By name: a preset, and what is changed of it. From the reference's on, one step each.
 CANDIDATES: Mapping[str, tuple[str, str]] = {
     "the reference": ("reference", ""),
-    "the reference, several contacts": ("reference", "multiccd=1"),
+    "the reference, one contact": ("reference", "multiccd=0"),
     "1.25 ms, boxes, links": ("fast", "timestep=0.00125,basket=boxes,hand_links=1"),
     "2 ms, boxes, links": ("fast", "basket=boxes,hand_links=1"),
     "2 ms, links": ("fast", "hand_links=1"),

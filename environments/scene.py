@@ -157,7 +157,8 @@ class Physics:
 
 
 PRESETS: Mapping[str, Physics] = {
-    "reference": Physics(timestep=0.0005, noslip_iterations=5),
+    # The public environment's, with MuJoCo's defaults of now.
+    "reference": Physics(timestep=0.0005, noslip_iterations=5, multiccd=True),
     "fast": Physics(
         timestep=0.002,
         integrator="implicitfast",

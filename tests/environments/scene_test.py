@@ -10,18 +10,18 @@ from environments import cell, scene
 
 def test_settings_over_a_preset():
     physics = scene.PRESETS["reference"].override(
-        "timestep=0.001,integrator=implicitfast,multiccd=1,pad_solref=-1:-2"
+        "timestep=0.001,integrator=implicitfast,multiccd=0,pad_solref=-1:-2"
     )
     assert physics.substeps == 50
     assert physics.noslip_iterations == 5
     model = scene.build(4, physics)
     pads = scene.Scene(model).fingertip_geoms
     assert model.opt.integrator == mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    assert not model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_MULTICCD
+    assert model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_MULTICCD
     np.testing.assert_array_equal(model.geom_solref[pads], [[-1, -2]] * len(pads))
     # Another model of the same set keeps its own.
     other = scene.build(4, "reference")
-    assert other.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_MULTICCD
+    assert not other.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_MULTICCD
     np.testing.assert_array_equal(other.geom_solref[pads[0]], [-30000, -200])
 
 
@@ -50,6 +50,7 @@ def test_reference_preset_is_the_references():
     assert option.integrator == mujoco.mjtIntegrator.mjINT_EULER
     assert option.cone == mujoco.mjtCone.mjCONE_ELLIPTIC
     assert (option.iterations, option.tolerance) == (100, 1e-8)
+    assert (option.disableflags, option.enableflags) == (0, 0)
 
 
 def _grasping(preset):
