@@ -11,19 +11,14 @@ contacts hold them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import tqdm
 from absl import flags
-from scipy import spatial
 
 import environments
-from datasets import object_geometry
-from environments import objects, observations, scene
-from environments.rendering import mujoco
-from environments.stacking import RgbStacking
+from benchmarks import rests
+from environments import objects, scene
 from launchers import command
 
 _PRESET = flags.DEFINE_string(
@@ -33,206 +28,6 @@ _PHYSICS = flags.DEFINE_string(
     "physics", "", "Settings over the preset's: timestep=0.001,impratio=10"
 )
 _SECONDS = flags.DEFINE_float("seconds", 20.0, "How long they are watched.")
-
-# m: apart from each other, and on the flat of the basket.
-_PLACES = np.array([[0.54, -0.06], [0.66, -0.06], [0.60, 0.07]])
-_SETTLING = 1.0  # s
-_GAP = 2e-4  # m above what an object is put on
-_MIN_INSIDE = 1e-3  # m from a face's edges to where the weight acts
-
-
-class Rest(NamedTuple):
-    """How an object rested.
-
-    Attributes:
-      name: the object, or `TOP on BOTTOM`.
-      face: number of the face that it lies on.
-      moved: m, after the first second.
-      turned: degrees, likewise.
-      contacts: mean number between it and what it lies on.
-    """
-
-    name: str
-    face: int
-    moved: float
-    turned: float
-    contacts: float
-
-
-def faces(solid: object_geometry.Solid, centre: np.ndarray) -> list[int]:
-    """The faces on which a solid with this centre of mass [3] stands by itself."""
-    stable = []
-    for face, normal in enumerate(solid.normals):
-        height = solid.vertices @ normal - solid.offsets[face]
-        corners = solid.vertices[height > -2e-4]
-        if len(corners) < 3 or solid.areas[face] < 1e-4:
-            continue
-        first = np.cross(normal, [1.0, 0, 0] if abs(normal[0]) < 0.9 else [0, 1.0, 0])
-        axes = np.stack([first, np.cross(normal, first)]) / np.linalg.norm(first)
-        outline = spatial.ConvexHull(corners @ axes.T)
-        inside = outline.equations[:, :2] @ (axes @ centre) + outline.equations[:, 2]
-        if inside.max() < -_MIN_INSIDE:
-            stable.append(face)
-    return stable
-
-
-def put(
-    environment: RgbStacking, slot: int, face: int, place: np.ndarray, floor: float
-) -> float:
-    """Lays an object on one of its faces; its centre of mass goes over a place.
-
-    Args:
-      slot: 0 to 2, red, green or blue. face: of its solid.
-      place: [2] m. floor: height [m] of what it lies on.
-
-    Returns:
-      The height [m] of its top.
-    """
-    model, data = environment.physics
-    body = environment.scene.object_body[slot]
-    solid, centre = read(environment, slot)
-    rotation, _ = spatial.transform.Rotation.align_vectors(
-        [[0.0, 0.0, -1.0]], [solid.normals[face]]
-    )
-    position = np.append(place, floor + _GAP) - rotation.apply(
-        centre - solid.normals[face] * (solid.normals[face] @ centre)
-    )
-    # The face's plane is at `offset` along -z.
-    position[2] += solid.offsets[face]
-    start = environment.scene.object_qpos[slot]
-    x, y, z, w = rotation.as_quat()
-    data.qpos[start : start + 7] = [*position, w, x, y, z]
-    data.qvel[model.body_dofadr[body] : model.body_dofadr[body] + 6] = 0.0
-    return float((rotation.apply(solid.vertices) + position)[:, 2].max())
-
-
-def read(
-    environment: RgbStacking, slot: int
-) -> tuple[object_geometry.Solid, np.ndarray]:
-    """An object's solid and its centre of mass [3] m, both in the body's frame."""
-    model, _ = environment.physics
-    geom = environment.scene.object_geom[slot]
-    solid = object_geometry.read_solid(model, geom)
-    rotation = np.zeros(9)
-    mujoco.mju_quat2Mat(rotation, model.geom_quat[geom])
-    rotation = rotation.reshape(3, 3)
-    placed = object_geometry.Solid(solid.vertices @ rotation.T + model.geom_pos[geom])
-    return placed, model.body_ipos[environment.scene.object_body[slot]].copy()
-
-
-def watch(
-    environment: RgbStacking, seconds: float, below: list[int]
-) -> Iterator[tuple[float, float, float]]:
-    """Lets the objects rest, the hand open and still.
-
-    Args:
-      seconds: how long.
-      below: for each slot, the owner (see `Scene.geom_owner`) of what it lies on.
-
-    Yields:
-      For each slot: m and degrees moved after the first second, mean contacts.
-    """
-    model, data = environment.physics
-    addresses = environment.scene
-    still = np.array([0.0, 0.0, 0.0, 0.0, -1.0], np.float32)
-    steps = round(seconds / scene.CONTROL_TIMESTEP)
-    settled = round(min(_SETTLING, seconds / 2) / scene.CONTROL_TIMESTEP)
-    contacts = np.zeros(len(below))
-    starts = addresses.object_qpos
-    for step in range(steps):
-        if step == settled:
-            before = [data.qpos[s : s + 7].copy() for s in starts]
-        environment.step(still)
-        owners = np.sort(addresses.geom_owner[data.contact.geom], axis=1)
-        for slot, owner in enumerate(below):
-            pair = np.sort([slot, owner])
-            contacts[slot] += (owners == pair).all(axis=1).sum()
-    for slot, start in enumerate(starts):
-        now = data.qpos[start : start + 7]
-        dot = min(1.0, abs(float(now[3:] @ before[slot][3:])))
-        yield (
-            float(np.linalg.norm(now[:3] - before[slot][:3])),
-            float(np.degrees(2 * np.arccos(dot))),
-            contacts[slot] / steps,
-        )
-
-
-def prepare(environment: RgbStacking, ids: tuple[str, ...]) -> None:
-    """Begins an episode with these objects, the hand out of their way."""
-    environment.set_objects(ids)
-    for seed in range(1000):
-        environment.seed_episode(seed)
-        environment.reset()
-        if environment.state().pinch[2] > 0.35:
-            return
-    raise RuntimeError("no initial pose of the hand was high enough")
-
-
-def on_faces(environment: RgbStacking, object_id: str, seconds: float) -> list[Rest]:
-    """Rests of an object on each face that it stands on."""
-    prepare(environment, (object_id,) * len(observations.COLORS))
-    solid, centre = read(environment, 0)
-    stable = faces(solid, centre)
-    results = []
-    for first in range(0, len(stable), len(_PLACES)):
-        now = stable[first : first + len(_PLACES)]
-        prepare(environment, (object_id,) * len(observations.COLORS))
-        # Slots that are left over lie on a face that is known already.
-        chosen = now + [stable[0]] * (len(_PLACES) - len(now))
-        for slot, face in enumerate(chosen):
-            put(environment, slot, face, _PLACES[slot], scene.BASKET_HEIGHT)
-        mujoco.mj_forward(*environment.physics)
-        rests = list(watch(environment, seconds, [scene.Scene.ELSEWHERE] * len(chosen)))
-        results += [Rest(object_id, f, *r) for f, r in zip(now, rests, strict=False)]
-    return results
-
-
-def piled(
-    environment: RgbStacking,
-    ids: tuple[str, ...],
-    seconds: float,
-    top: int = 0,
-    bottom: int = 2,
-) -> Rest | None:
-    """The rest of one object of a set on another; None where it cannot carry.
-
-    Each lies on its broadest face that has a level one opposite. `top` and `bottom` are
-    slots, by default of the red object and the blue one.
-    """
-    prepare(environment, ids)
-    broadest = []
-    for slot in range(len(ids)):
-        solid, centre = read(environment, slot)
-        good = [f for f in faces(solid, centre) if solid.carries[f]]
-        broadest.append(max(good, key=lambda f: solid.areas[f]) if good else None)
-    if broadest[top] is None or broadest[bottom] is None:
-        return None
-    (aside,) = set(range(len(ids))) - {top, bottom}
-    if broadest[aside] is not None:
-        put(environment, aside, broadest[aside], _PLACES[0], scene.BASKET_HEIGHT)
-    height = put(environment, bottom, broadest[bottom], _PLACES[2], scene.BASKET_HEIGHT)
-    put(environment, top, broadest[top], _PLACES[2], height)
-    mujoco.mj_forward(*environment.physics)
-    below = [scene.Scene.ELSEWHERE] * len(ids)
-    below[top] = bottom
-    rest = list(watch(environment, seconds, below))[top]
-    return Rest(f"{ids[top]} on {ids[bottom]}", broadest[top], *rest)
-
-
-def table(rests: list[Rest]) -> str:
-    """A Markdown table, a row an object or pile, its faces in the cells."""
-    lines = [
-        "| object | faces | moved, mm (worst) | turned, degrees (worst) | contacts |",
-        "|---|---|---|---|---|",
-    ]
-    for name in dict.fromkeys(r.name for r in rests):
-        rows = [r for r in rests if r.name == name]
-        moved = ", ".join(f"{1e3 * r.moved:.2f}" for r in rows)
-        lines.append(
-            f"| {name} | {len(rows)} | {moved} | {max(r.turned for r in rows):.2f} | "
-            f"{min(r.contacts for r in rows):.1f} |"
-        )
-    return "\n".join(lines) + "\n"
 
 
 def main(argv: list[str]) -> None:
@@ -246,22 +41,22 @@ def main(argv: list[str]) -> None:
             preset=scene.PRESETS[_PRESET.value].override(_PHYSICS.value), seed=0
         )
     ids = sorted({i for triplet in objects.SETS.values() for i in triplet})
-    rests = []
+    found = []
     for object_id in tqdm.tqdm(ids, unit="object"):
-        rests += on_faces(environment, object_id, _SECONDS.value)
+        found += rests.on_faces(environment, object_id, _SECONDS.value)
     for triplet in objects.SETS.values():
-        rest = piled(environment, triplet, _SECONDS.value)
+        rest = rests.piled(environment, triplet, _SECONDS.value)
         if rest is not None:
-            rests.append(rest)
-    print(table(rests))
-    moved = np.array([r.moved for r in rests])
+            found.append(rest)
+    print(rests.table(found))
+    moved = np.array([r.moved for r in found])
     print(
         json.dumps(
             {
-                "rests": len(rests),
+                "rests": len(found),
                 "moved_mm_mean": 1e3 * float(moved.mean()),
                 "moved_mm_worst": 1e3 * float(moved.max()),
-                "turned_degrees_worst": max(r.turned for r in rests),
+                "turned_degrees_worst": max(r.turned for r in found),
                 "preset": _PRESET.value,
                 "physics": _PHYSICS.value,
             }

@@ -12,10 +12,10 @@ from typing import ClassVar
 
 import dm_env
 import numpy as np
-import tensorflow as tf
 from acme import specs
 
 import environments
+from agents.mpo.acting import PolicyRunner
 from environments import observations, wrappers
 from launchers import experiment
 
@@ -42,25 +42,19 @@ class CheckpointExpert:
             specs.make_environment_spec(grouped), config.seed
         )
         self.learner_steps = builder.restore_policy(networks, workdir)
-        policy = builder.make_policy(networks)
-        self._decide = tf.function(policy.__call__, autograph=False)
+        self._runner = PolicyRunner(builder.make_policy(networks), seed=0)
         self.phase = -1
         self.reset(0)
 
     def reset(self, seed: int) -> None:
         """Begins an episode."""
-        self._seed = experiment.derive_seed(seed, "expert")
-        self._decisions = 0
+        self._runner.restart(experiment.derive_seed(seed, "expert"))
 
     def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
         """Returns an action, float32 [D] in [-1, 1]."""
         grouped = observations.group(timestep.observation)
-        seed = tf.constant([self._seed, self._decisions], tf.int32)
-        self._decisions += 1
-        decision = self._decide(
-            {k: tf.constant(v[None]) for k, v in grouped.items()}, seed
-        )
-        return np.clip(decision.action[0].numpy(), -1.0, 1.0)
+        _, action = self._runner.decide(0, grouped)
+        return np.clip(action, -1.0, 1.0)
 
 
 def pin(workdir: str) -> str:

@@ -50,6 +50,7 @@ class PolicyRunner:
         self._policy = policy
         self._seed = seed
         self._num_calls = 0
+        self._draws: Draws | None = None  # of this seed
         self._variable_client = variable_client
         self._turn = threading.Condition()
         self._present = num_actors
@@ -59,6 +60,11 @@ class PolicyRunner:
         self._decide: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
         self._latents = self._actions = np.zeros([0])
         self._error: Exception | None = None
+
+    def restart(self, seed: int) -> None:
+        """Decides from here on as a new runner of this seed; no actor waits."""
+        with self._turn:
+            self._seed, self._num_calls, self._draws = seed, 0, None
 
     def decide(
         self, row: int, observation: Mapping[str, np.ndarray]
@@ -126,7 +132,6 @@ class PolicyRunner:
         client = self._variable_client
         # In TensorFlow's order; the seed is not read, the draws are made here.
         arguments = tf.nest.flatten((self._rows, np.zeros([2], np.int32)))
-        draws = Draws(self._seed, graph.draws)
 
         def decide() -> tuple[np.ndarray, np.ndarray]:
             # To look costs half of what the policy does.
@@ -134,7 +139,9 @@ class PolicyRunner:
                 graph.refresh_if_changed()
             if client is not None:
                 client.changed = False
-            latents, actions = graph(arguments, draws.of_call(self._num_calls))
+            if self._draws is None:
+                self._draws = Draws(self._seed, graph.draws)
+            latents, actions = graph(arguments, self._draws.of_call(self._num_calls))
             return latents, actions
 
         return decide

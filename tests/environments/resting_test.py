@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import environments
-from benchmarks import resting
+from benchmarks import rests
 from environments import objects, observations, stacking, tasks
 from tests.environments import objects_test
 
@@ -33,22 +33,22 @@ def compiled_with(ids):
 
 
 def every_pile(environment, ids):
-    rests = [resting.piled(environment, ids, SECONDS, *pair) for pair in PAIRS]
-    return [rest for rest in rests if rest is not None]
+    found = [rests.piled(environment, ids, SECONDS, *pair) for pair in PAIRS]
+    return [rest for rest in found if rest is not None]
 
 
 @pytest.mark.parametrize("object_id", IDS)
 def test_an_object_rests_on_each_of_its_faces(default, object_id):
-    rests = resting.on_faces(default, object_id, SECONDS)
-    assert len(rests) >= 6
-    for rest in rests:
+    found = rests.on_faces(default, object_id, SECONDS)
+    assert len(found) >= 6
+    for rest in found:
         assert rest.contacts >= 3, rest
         assert rest.moved < 5e-4 and rest.turned < 0.5, rest
 
 
 def test_the_reference_rests_too():
     environment = environments.make(preset="reference", seed=0)
-    for rest in resting.on_faces(environment, "s0", SECONDS):
+    for rest in rests.on_faces(environment, "s0", SECONDS):
         assert rest.contacts > 0 and rest.moved < 1e-3, rest
 
 
@@ -67,10 +67,10 @@ def test_piles_of_a_switched_set_have_the_contacts_of_the_compiled_set(default, 
 
 
 def test_a_face_is_stable_only_under_the_weight():
-    solid, centre = resting.read(default_cube(), 0)
-    assert len(resting.faces(solid, centre)) == 6
+    solid, centre = rests.read(default_cube(), 0)
+    assert len(rests.faces(solid, centre)) == 6
     beside = np.array([0.04, 0.0, 0.0])  # m, out of a cube of 5 cm
-    assert len(resting.faces(solid, beside)) == 2
+    assert len(rests.faces(solid, beside)) == 2
 
 
 def default_cube():
