@@ -45,6 +45,11 @@ class RenderingUnavailable(RuntimeError):
     """No OpenGL library could be loaded."""
 
 
+def _never_collected(context_class: type) -> type:
+    """The class without its finaliser: at exit it comes after the end of EGL."""
+    return type("Context", (context_class,), {"__del__": lambda self: None})
+
+
 def _load_context_class() -> type:
     wanted = os.environ.get("MUJOCO_GL", "").lower()
     if wanted and wanted not in BACKENDS:
@@ -57,7 +62,7 @@ def _load_context_class() -> type:
             module = importlib.import_module(f"mujoco.{backend}")
             # MuJoCo reads it again when it looks for the OpenGL functions.
             os.environ["MUJOCO_GL"] = backend
-            return module.GLContext
+            return _never_collected(module.GLContext)
         except Exception as e:  # PyOpenGL raises many kinds where a library lacks.
             os.environ.pop("PYOPENGL_PLATFORM", None)
             problems.append(f"{backend}: {' '.join(str(e).split())[:80]}")
