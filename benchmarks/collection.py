@@ -271,6 +271,10 @@ class _TimedExpert:
     def phase(self) -> int:
         return self._expert.phase
 
+    @property
+    def intended(self) -> np.ndarray:
+        return self._expert.intended
+
     def reset(self, seed: int) -> None:
         with _cpu(self.seconds, "reset"):
             self._expert.reset(seed)

@@ -19,7 +19,10 @@ from environments import observations, scene
 from environments.sensors import FULL_TICS, INWARD_GRASP, NO_GRASP, OUTWARD_GRASP
 
 _TOLERANCE = 1e-6  # of float32 at the bounds
-_BOUNDS = {"action": (-1.0, 1.0), "reward": (0.0, 1.0), "discount": (0.0, 1.0)}
+_ACTIONS = ("action", schema.EXPERT_ACTION)
+_BOUNDS = dict.fromkeys(_ACTIONS, (-1.0, 1.0)) | dict.fromkeys(
+    ("reward", "discount"), (0.0, 1.0)
+)
 _ANGLE_ROOM = 0.02  # rad; twenty times the noise of joint angles
 _UNIT_ROOM = 0.01  # of a quaternion's norm
 _DIFFERENCE_ROOM = 1e-4  # between to_pinch and the difference of two poses
@@ -33,15 +36,19 @@ _OBJECT_POSES = tuple(f"rgb30_{c}/abs_pose" for c in observations.COLORS)
 _POSES = ("sawyer/pinch/pose", "sawyer/tcp/pose", *_OBJECT_POSES)
 
 
-def check_features(features: Mapping[str, Any], action_shape: Any) -> Iterator[str]:
+def check_features(
+    features: Mapping[str, Any], steps: Mapping[str, Any]
+) -> Iterator[str]:
     """Yields what differs from this project's observations and actions, a line each.
 
     Args:
       features: of one step's observations, by name; each with `shape`.
-      action_shape: of one step's action.
+      steps: features of a step, by name; each action with `shape`.
     """
-    if tuple(action_shape) != (schema.ACTION_SIZE,):
-        yield f"action has shape {list(action_shape)}; valid: [{schema.ACTION_SIZE}]"
+    for name in _ACTIONS:
+        if name in steps and tuple(steps[name].shape) != (schema.ACTION_SIZE,):
+            shape = list(steps[name].shape)
+            yield f"{name} has shape {shape}; valid: [{schema.ACTION_SIZE}]"
     needed = tuple(observations.FRAME_SIZES)  # no learner reads the previous action
     missing = [name for name in needed if name not in features]
     if missing:

@@ -1,7 +1,7 @@
 """Reads a data set once, checks it, and keeps what learners need in memory.
 
-Kept are the grouped observations and actions, float32: 2,000 episodes of 400 steps are
-0.92 GB (and twice that while they are read).
+Kept are the grouped observations and one action a frame, float32: 2,000 episodes of 400
+steps are 0.92 GB (and twice that while they are read).
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class Episodes:
     Attributes:
       proprio: [F, P] float32, on the CPU.
       objects: [F, O] float32.
-      action: [F, D] float32; zero in an episode's last frame.
+      action: [F, D] float32, the label: what the expert intended (`expert_action`)
+        where the data set has it, else what was executed; zero in an episode's last
+        frame.
       lengths: [E] frames of each episode, one more than its actions.
     """
 
@@ -85,7 +87,7 @@ def _check_format(builder: tfds.core.DatasetBuilder, name: str) -> None:
             raise ValueError(f"data set {name} lacks its file {file.name}")
     try:
         steps = builder.info.features["steps"].feature
-        observation, action = steps["observation"], steps["action"]
+        observation, action = steps["observation"], steps[_label(builder)]
         available = dict(observation.items())
     except (KeyError, AttributeError, TypeError) as e:
         raise ValueError(
@@ -94,8 +96,8 @@ def _check_format(builder: tfds.core.DatasetBuilder, name: str) -> None:
         ) from e
     if tuple(action.shape) != (schema.ACTION_SIZE,):
         raise ValueError(
-            f"data set {name}: action has shape {list(action.shape)}; valid: "
-            f"[{schema.ACTION_SIZE}]"
+            f"data set {name}: {_label(builder)} has shape {list(action.shape)}; "
+            f"valid: [{schema.ACTION_SIZE}]"
         )
     keys = [key for names in observations.GROUPS.values() for key in names]
     missing = [key for key in keys if key not in available]
@@ -110,6 +112,7 @@ def _check_format(builder: tfds.core.DatasetBuilder, name: str) -> None:
 
 
 def _read(builder: tfds.core.DatasetBuilder, name: str) -> Episodes:
+    label = _label(builder)
     # Undecoded, `steps` is a dict of whole arrays and not a data set of single steps.
     dataset = builder.as_dataset(
         split=schema.SPLIT,
@@ -122,14 +125,14 @@ def _read(builder: tfds.core.DatasetBuilder, name: str) -> Episodes:
         index = int(metadata.get("episode_index", position))
         steps = example["steps"]
         arrays = observations.group(steps["observation"])
-        arrays["action"] = np.asarray(steps["action"], np.float32)
+        arrays["action"] = np.asarray(steps[label], np.float32)
         for key, values in arrays.items():
             if not np.isfinite(values).all():
                 raise ValueError(f"data set {name}: episode {index}: {key} not finite")
         largest = np.abs(arrays["action"]).max(initial=0.0)
         if largest > 1.0 + _TOLERANCE:
             raise ValueError(
-                f"data set {name}: episode {index}: an action of {largest:.4g} is "
+                f"data set {name}: episode {index}: an {label} of {largest:.4g} is "
                 "outside [-1, 1]"
             )
         if len(arrays["action"]) >= 2 and not metadata.get("invalid", False):
@@ -146,6 +149,12 @@ def _read(builder: tfds.core.DatasetBuilder, name: str) -> Episodes:
             for key in ("proprio", "objects", "action")
         }
     return Episodes(lengths=lengths, **tensors)
+
+
+def _label(builder: tfds.core.DatasetBuilder) -> str:
+    """Returns the name of the steps' array that learners imitate."""
+    steps = builder.info.features["steps"].feature
+    return schema.EXPERT_ACTION if schema.EXPERT_ACTION in steps else "action"
 
 
 def _line(error: BaseException) -> str:

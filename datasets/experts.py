@@ -20,10 +20,13 @@ class Expert(Protocol):
     Attributes:
       PHASES: names of its phases; empty where it has none.
       phase: index into `PHASES` of the last action; -1 for none.
+      intended: the last action before exploration noise, float32 [D] within the bounds;
+        the action itself where the expert adds no noise.
     """
 
     PHASES: ClassVar[tuple[str, ...]]
     phase: int
+    intended: np.ndarray
 
     def reset(self, seed: int) -> None:
         """Begins an episode, which the environment has begun: its task and objects.
@@ -54,7 +57,9 @@ class RandomExpert:
         """Returns a uniform action, float32 [D]."""
         del timestep
         low, high = self._spec.minimum, self._spec.maximum
-        return self._rng.uniform(low, high, self._spec.shape).astype(np.float32)
+        action = self._rng.uniform(low, high, self._spec.shape).astype(np.float32)
+        self.intended = action
+        return action
 
 
 def _scripted(environment: dm_env.Environment) -> Expert:

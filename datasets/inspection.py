@@ -120,8 +120,8 @@ class Inspection:
             k: [] for k in OUTLIER_KEYS
         }
         self._seen: dict[Any, records.Place] = {}
-        action_shape = source.features["steps"].feature["action"].shape
-        for text in checks.check_features(features, action_shape):
+        steps = source.features["steps"].feature
+        for text in checks.check_features(features, steps):
             self.report(records.Problem(records.Place("features.json"), text))
         self._source = source
         self._read_manifest(source.directory)

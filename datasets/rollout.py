@@ -67,13 +67,15 @@ def run_episode(
     environment.set_objects(object_set)
     timestep = environment.reset()
     expert.reset(settings.expert_seed(index))
-    observations, actions, rewards, discounts, phases = [], [], [], [], []
+    observations, actions, intended, rewards = [], [], [], []
+    discounts, phases = [], []
     while not timestep.last():
         on_step()
         action = np.array(expert.step(timestep), np.float32)
         observations.append(timestep.observation)
         timestep = environment.step(action)
         actions.append(action)
+        intended.append(np.array(expert.intended, np.float32))
         phases.append(expert.phase)
         rewards.append(timestep.reward)
         discounts.append(timestep.discount)
@@ -81,12 +83,12 @@ def run_episode(
     observations.append(timestep.observation)
 
     length = len(observations)
-    action_spec = environment.action_spec()
-    actions.append(np.zeros(action_spec.shape, np.float32))
+    none = np.zeros(environment.action_spec().shape, np.float32)
     last = np.arange(length) == length - 1
     steps = {
         "observation": _stacked(environment.observation_spec(), observations),
-        "action": np.stack(actions),
+        "action": np.stack([*actions, none]),
+        schema.EXPERT_ACTION: np.stack([*intended, none]),
         "reward": np.array([*rewards, 0.0], np.float32),
         "discount": np.array([*discounts, 0.0], np.float32),
         "is_first": np.arange(length) == 0,

@@ -69,20 +69,24 @@ class SavedModelExpert:
         (action, extras), self._state = self._agent.step(
             dm_env.TimeStep(None, None, None, observation), self._state
         )
-        action = self._drawn(action, extras)
-        return np.clip(action, -1.0, 1.0).astype(np.float32)
+        drawn, mode = self._actions(action, extras)
+        self.intended = np.clip(mode, -1.0, 1.0).astype(np.float32)
+        return np.clip(drawn, -1.0, 1.0).astype(np.float32)
 
-    def _drawn(self, action: tf.Tensor, extras: Any) -> np.ndarray:
-        """An action of the agent's distribution, normalised.
+    def _actions(self, action: tf.Tensor, extras: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Returns a draw and the mode of the agent's distribution [5], normalised.
 
         Four Gaussian velocities, and fingers that close or open.
         """
         try:
             gaussian, fingers = extras["actor"]["dist_params"].dist_params_list
         except (KeyError, TypeError, AttributeError, ValueError):
-            return action.numpy()[0] / ACTION_SCALE  # its own, unseeded draw
+            own = action.numpy()[0] / ACTION_SCALE  # its own, unseeded draw
+            return own, own
         noise = self._rng.standard_normal(4)
-        velocity = gaussian.loc.numpy()[0] + gaussian.scale_diag.numpy()[0] * noise
+        mean = gaussian.loc.numpy()[0]
+        velocity = mean + gaussian.scale_diag.numpy()[0] * noise
         open_logit, close_logit = fingers.logits.numpy()[0, 0]
         closing = 1.0 / (1.0 + np.exp(open_logit - close_logit))
-        return np.append(velocity, 1.0 if self._rng.random() < closing else -1.0)
+        drawn = np.append(velocity, 1.0 if self._rng.random() < closing else -1.0)
+        return drawn, np.append(mean, 1.0 if closing > 0.5 else -1.0)

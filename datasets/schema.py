@@ -1,8 +1,8 @@
 """What a data set looks like: names, features, and what decides its content.
 
-The format is RLDS as TFDS stores it. Step t holds o_t, the action a_t taken there, and
-the reward and discount got after it; the last step holds the final observation, with
-zero action, reward and discount. https://github.com/google-research/rlds
+The format is RLDS as TFDS stores it. Step t holds o_t, the action a_t taken there
+and the one intended, and the reward and discount got after it; the last step holds the
+final observation, with zero actions, reward and discount. https://github.com/google-research/rlds
 """
 
 from __future__ import annotations
@@ -18,19 +18,24 @@ from datasets import recipes
 from environments import scene
 
 DATASET_NAME = "helms_stacking"
-VERSION = "1.0.0"
+VERSION = "1.1.0"  # 1.0.0 lacks EXPERT_ACTION.
 SPLIT = "train"
 FILE_FORMAT = "tfrecord"
 
 ACTION_SIZE = 5
+# The action that the expert intended, before its exploration noise: DART's label
+# (Laskey et al. 2017) beside the executed "action".
+EXPERT_ACTION = "expert_action"
 KEEP = ("all", "successes")
 UNKNOWN_PHASE = -1  # Of a step whose expert has no phases, and of every last step.
 
 DESCRIPTION = (
     "Episodes of a Sawyer arm that stacks RGB objects, in the RLDS format. A step's "
     "reward and discount are those got after its action; the last step holds the final "
-    "observation alone. expert_phase indexes the metadata's expert_phases (-1: none). "
-    "builder.info.metadata has statistics of every dimension of the steps."
+    "observation alone. expert_action is what the expert intended before it added "
+    "noise, action what was executed. expert_phase indexes the metadata's "
+    "expert_phases (-1: none). builder.info.metadata has statistics of every dimension "
+    "of the steps."
 )
 
 
@@ -165,6 +170,7 @@ def features(
                         {name: feature(s) for name, s in observation_spec.items()}
                     ),
                     "action": f.Tensor(shape=action_spec.shape, dtype=np.float32),
+                    EXPERT_ACTION: f.Tensor(shape=action_spec.shape, dtype=np.float32),
                     "reward": f.Scalar(np.float32),
                     "discount": f.Scalar(np.float32),
                     "is_first": f.Scalar(np.bool_),

@@ -141,7 +141,9 @@ class ScriptedExpert:
             0.3
         ) * self._rng.normal(0.0, style.noise, 4)
         quiet = self.phase in (_GRASP, _PLACE, _RELEASE)
-        motion = np.append(linear, turn) + self._disturbance * (0.3 if quiet else 1.0)
+        motion = np.append(linear, turn)
+        self.intended = np.clip(np.append(motion, finger), -1.0, 1.0, dtype=np.float32)
+        motion += self._disturbance * (0.3 if quiet else 1.0)
         return np.clip(np.append(motion, finger), -1.0, 1.0).astype(np.float32)
 
     # What it sees.

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets import running
+from datasets import running, schema
 
 
 class StepStatistics:
@@ -32,10 +32,11 @@ class StepStatistics:
 
         Args:
           steps: `observation`, arrays [T+1, ...] by name, images of any kind; `action`
-            and `reward` [T+1, ...].
+            and `reward`, and `expert_action` if there is one, [T+1, ...].
         """
-        self._add("action", steps["action"][:-1])
-        self._add("reward", steps["reward"][:-1])
+        for name in ("action", schema.EXPERT_ACTION, "reward"):
+            if name in steps:  # Other people's data sets have no expert_action.
+                self._add(name, steps[name][:-1])
         for name, values in steps["observation"].items():
             if not is_image(values):
                 self._add(f"observation/{name}", values)
@@ -52,7 +53,7 @@ class StepStatistics:
         return dict(self._moments)
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
-        """Returns what JSON can hold, by `action`, `reward` and `observation/NAME`.
+        """Returns what JSON can hold, by array (`action`, `observation/NAME`).
 
         Each is `mean`, `std` (of the population), `min` and `max` as lists in the shape
         of one step's value, and `count`, the number of steps.

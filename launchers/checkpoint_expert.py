@@ -54,7 +54,8 @@ class CheckpointExpert:
         """Returns an action, float32 [D] in [-1, 1]."""
         grouped = observations.group(timestep.observation)
         _, action = self._runner.decide(0, grouped)
-        return np.clip(action, -1.0, 1.0)
+        self.intended = np.clip(action, -1.0, 1.0)
+        return self.intended
 
 
 def pin(workdir: str) -> str:

@@ -88,7 +88,7 @@ def check_statistics(directory, settings):
         f"observation/{name}": np.concatenate([s["observation"][name] for s in steps])
         for name in steps[0]["observation"]
     }
-    for name in ("action", "reward"):  # the last step's are none
+    for name in ("action", "expert_action", "reward"):  # the last step's are none
         arrays[name] = np.concatenate([s[name][:-1] for s in steps])
     assert found.keys() == arrays.keys()
     for name, values in arrays.items():

@@ -41,8 +41,8 @@ def _example(index, camera):
             return rng.integers(1, high, shape).astype(np.uint8)
         return rng.uniform(-1, 1, shape).astype(np.float32)
 
-    action = draw(_ACTION_SPEC)
-    action[-1] = 0.0
+    action, intended = draw(_ACTION_SPEC), draw(_ACTION_SPEC)
+    action[-1] = intended[-1] = 0.0
     reward = rng.uniform(0, 1, length).astype(np.float32)
     reward[-1] = 0.0
     place = np.arange(length)
@@ -53,6 +53,7 @@ def _example(index, camera):
         "steps": {
             "observation": observation,
             "action": action,
+            "expert_action": intended,
             "reward": reward,
             "discount": (place < STEPS).astype(np.float32),
             "is_first": place == 0,
@@ -141,7 +142,7 @@ def write_plain(directory, episodes):
     """Writes as `write` does, with no metadata of episodes and no manifest."""
     directory.mkdir()
     steps = dict(schema.features(_SPEC, _ACTION_SPEC)["steps"].feature.items())
-    for name in ("expert_phase", "discount"):
+    for name in ("expert_action", "expert_phase", "discount"):
         del steps[name]
     features = tfds.features.FeaturesDict({"steps": tfds.features.Dataset(steps)})
     serializer = example_serializer.ExampleSerializer(features.get_serialized_info())

@@ -73,18 +73,18 @@ def test_no_success_at_all_is_given_up(tmp_path, monkeypatch):
     check_content(tmp_path, SUCCESSES)
 
 
-def test_data_sets_of_earlier_versions_are_continued_and_others_refused(tmp_path):
+def test_settings_that_came_later_have_defaults_and_other_formats_are_refused(tmp_path):
     collect_fakes(tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    del manifest["schema_version"]
     for later in ("dataset", "keep"):
         del manifest["settings"][later]
     paths.write_json(tmp_path / "manifest.json", manifest)
     (tmp_path / schema.shard_name(1, 5)).unlink()
     collect_fakes(tmp_path)
     check_content(tmp_path, SETTINGS)
-    paths.write_json(tmp_path / "manifest.json", manifest | {"schema_version": "9.0.0"})
-    with pytest.raises(ValueError, match="format 9.0.0, and this writes 1.0.0"):
+    del manifest["schema_version"]  # Of the first format, which did not name it.
+    paths.write_json(tmp_path / "manifest.json", manifest)
+    with pytest.raises(ValueError, match="format 1.0.0, and this writes 1.1.0"):
         collect_fakes(tmp_path)
 
 

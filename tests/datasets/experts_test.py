@@ -14,6 +14,7 @@ def test_random_expert_is_uniform_and_follows_its_seed():
     for seed in (1, 1, 2):
         expert.reset(seed)
         runs.append(np.stack([expert.step(None) for _ in range(2000)]))
+        np.testing.assert_array_equal(expert.intended, runs[-1][-1])
     np.testing.assert_array_equal(runs[0], runs[1])
     assert not np.array_equal(runs[0], runs[2])
     assert runs[0].dtype == np.float32 and runs[0].shape == (2000, 5)

@@ -121,6 +121,10 @@ def _cut(example):
         (_set("steps", "reward", 2, np.inf), "reward is not finite at step 2"),
         (_set("steps", "action", (5, 3), np.nan), "action is not finite at step 5"),
         (
+            _set("steps", "expert_action", (5, 3), 2.0),
+            "expert_action[3] is 2, outside [-1, 1], at step 5",
+        ),
+        (
             _set("steps", "action", (slice(5, 8), 3), -1.5),
             "action[3] is -1.5, outside [-1, 1], at step 5 and 2 more",
         ),
@@ -342,11 +346,14 @@ def test_other_features_are_named():
 
     names = (*observations.FRAME_SIZES, observations.PREVIOUS_ACTION)
     features = {name: Feature(*observations.shape(name)) for name in names}
-    assert list(checks.check_features(features, (5,))) == []
+    steps = {"action": Feature(5)}  # Other people's have no expert_action.
+    assert list(checks.check_features(features, steps)) == []
     features["wrist/force"] = Feature(3)
     del features["wrist/angle"], features["action/environment"]
-    assert list(checks.check_features(features, (4,))) == [
+    steps = {"action": Feature(4), "expert_action": Feature(5, 1)}
+    assert list(checks.check_features(features, steps)) == [
         "action has shape [4]; valid: [5]",
+        "expert_action has shape [5, 1]; valid: [5]",
         "lacks the observations wrist/angle",
         "wrist/force has shape [3]; valid: [3, 3]",
     ]

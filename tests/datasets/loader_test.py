@@ -40,7 +40,7 @@ def episodes(directory):
         found[int(example["episode_metadata"]["episode_index"])] = {
             "proprio": np.stack([g["proprio"] for g in groups]),
             "objects": np.stack([g["objects"] for g in groups]),
-            "action": np.stack([step["action"] for step in steps]),
+            "action": np.stack([step["expert_action"] for step in steps]),
         }
     return [found[i] for i in range(EPISODES)]
 
@@ -175,6 +175,7 @@ def _written(directory, action_size=5, drop=None, length=6, shards=1):
             k: np.zeros((length, *v.shape), v.dtype) for k, v in spec.items()
         },
         "action": np.zeros((length, action_size), np.float32),
+        "expert_action": np.zeros((length, action_size), np.float32),
         "expert_phase": np.zeros(length, np.int32),
     }
     steps |= {k: np.zeros(length, np.float32) for k in ("reward", "discount")}
@@ -197,17 +198,32 @@ def _written(directory, action_size=5, drop=None, length=6, shards=1):
 
 
 def test_data_sets_of_other_shapes(tmp_path):
-    with pytest.raises(ValueError, match=r"action has shape \[7\]; valid: \[5\]"):
+    with pytest.raises(
+        ValueError, match=r" expert_action has shape \[7\]; valid: \[5\]"
+    ):
         loader.load(_written(tmp_path / "a", action_size=7))
     with pytest.raises(ValueError, match="lacks the observations wrist/force"):
         loader.load(_written(tmp_path / "b", drop="wrist/force"))
 
 
-def test_an_action_that_is_out_of_range(tmp_path):
+def test_without_the_expert_action_the_label_is_the_executed_one(tmp_path):
     episodes = dataset_files.examples(2)
-    episodes[1]["steps"]["action"][4, 2] = -1.5
-    data = dataset_files.write(tmp_path / "data", episodes)
-    with pytest.raises(ValueError, match=r"episode 1: an action of 1.5 is outside"):
+    for name, write in (
+        ("expert_action", dataset_files.write),
+        ("action", dataset_files.write_plain),
+    ):
+        expected = np.concatenate([e["steps"][name] for e in episodes])
+        found = loader.load(write(tmp_path / name, episodes)).action
+        np.testing.assert_array_equal(found, expected, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["action", "expert_action"])
+def test_an_action_that_is_out_of_range(tmp_path, name):
+    episodes = dataset_files.examples(2)
+    episodes[1]["steps"][name][4, 2] = -1.5
+    write = dataset_files.write_plain if name == "action" else dataset_files.write
+    data = write(tmp_path / "data", episodes)
+    with pytest.raises(ValueError, match=f"episode 1: an {name} of 1.5 is outside"):
         loader.load(data)
 
 

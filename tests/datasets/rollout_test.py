@@ -33,6 +33,8 @@ def test_steps_hold_what_the_environment_gave():
         action = expert.step(timestep)
         timestep = environment.step(action)
         np.testing.assert_array_equal(steps["action"][t], action)
+        intended = np.tanh(steps["observation"]["sawyer/tcp/pose"][t, 0, 2])
+        np.testing.assert_allclose(steps["expert_action"][t], intended, rtol=1e-6)
         assert steps["reward"][t] == timestep.reward
         assert steps["discount"][t] == timestep.discount
         assert steps["expert_phase"][t] == (t >= 3)
@@ -40,7 +42,8 @@ def test_steps_hold_what_the_environment_gave():
     for name, value in timestep.observation.items():
         np.testing.assert_array_equal(steps["observation"][name][t], value)
     assert len(steps["reward"]) == t + 1
-    assert not steps["action"][t].any()
+    assert not steps["action"][t].any() and not steps["expert_action"][t].any()
+    assert not np.array_equal(steps["action"], steps["expert_action"])
     assert steps["reward"][t] == steps["discount"][t] == 0
     assert steps["expert_phase"][t] == schema.UNKNOWN_PHASE
     assert steps["is_first"].tolist() == [True] + [False] * t

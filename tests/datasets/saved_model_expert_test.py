@@ -69,6 +69,8 @@ def test_it_draws_from_the_agents_distribution_by_a_seed(tmp_path, timestep):
     np.testing.assert_allclose(mean[[0, 1, 3]], [0.5, -0.25, 0.1], atol=0.03)
     np.testing.assert_allclose(deviation[[0, 1, 3]], 0.1, rtol=0.2)
     np.testing.assert_array_equal(draws[0][:, [2, 4]], 1.0)  # clipped; closed
+    np.testing.assert_allclose(expert.intended, [0.5, -0.25, 1.0, 0.1, 1.0])
+    assert expert.intended.dtype == np.float32
 
 
 def test_an_agent_without_distribution_acts_itself(tmp_path, timestep):
@@ -76,6 +78,7 @@ def test_an_agent_without_distribution_acts_itself(tmp_path, timestep):
     expert = experts.factory(f"saved_model:{path}", "stack_red_blue")(None)
     expert.reset(0)
     np.testing.assert_allclose(expert.step(timestep), [1.0, 0, 0, -1.0, -1.0])
+    np.testing.assert_allclose(expert.intended, [1.0, 0, 0, -1.0, -1.0])
 
 
 def test_what_is_no_agent_is_rejected(tmp_path):

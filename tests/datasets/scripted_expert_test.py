@@ -1,5 +1,7 @@
 """The scripted expert follows what its environment changes to."""
 
+import dataclasses
+
 import numpy as np
 
 import environments
@@ -30,6 +32,20 @@ def test_an_expert_follows_the_task_and_the_objects_of_the_episode():
     expected = actions(fixed, scripted_expert.ScriptedExpert(fixed))
     np.testing.assert_array_equal(actions(changing, expert), expected)
     assert not np.array_equal(before, expected)
+
+
+def test_what_it_intends_is_its_action_without_the_noise():
+    environment = environments.make(seed=0)
+    expert = scripted_expert.ScriptedExpert(environment)
+    environment.seed_episode(SEED)
+    timestep = environment.reset()
+    differences = []
+    for noise in (0.0, 0.3):
+        expert.reset(SEED)
+        expert._style = dataclasses.replace(expert._style, noise=noise)
+        differences.append(expert.step(timestep) - expert.intended)
+        assert expert.intended.dtype == np.float32
+    assert not differences[0].any() and differences[1][:4].any()
 
 
 def run(task, object_set, seed):

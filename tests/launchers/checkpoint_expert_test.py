@@ -72,6 +72,7 @@ def test_it_acts_as_the_runs_actor_and_follows_its_seed(run):
     taken = acts(SEED)
     np.testing.assert_allclose(taken, expected, rtol=0, atol=1e-6)
     assert taken.dtype == np.float32 and np.abs(taken).max() <= 1.0
+    np.testing.assert_array_equal(expert.intended, taken[-1])
     assert not np.array_equal(acts(SEED + 1), taken)
     np.testing.assert_array_equal(acts(SEED), taken)
 
