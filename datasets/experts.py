@@ -65,7 +65,9 @@ class RandomExpert:
 def _scripted(environment: dm_env.Environment) -> Expert:
     from datasets import scripted_expert
 
-    return scripted_expert.ScriptedExpert(environment)
+    from datasets import reactive_expert
+
+    return reactive_expert.ReactiveExpert(environment)
 
 
 def _saved_model(path: str, environment: dm_env.Environment) -> Expert:
