@@ -65,9 +65,7 @@ class RandomExpert:
 def _scripted(environment: dm_env.Environment) -> Expert:
     from datasets import scripted_expert
 
-    from datasets import reactive_expert
-
-    return reactive_expert.ReactiveExpert(environment)
+    return scripted_expert.ScriptedExpert(environment)
 
 
 def _saved_model(path: str, environment: dm_env.Environment) -> Expert:

@@ -16,7 +16,6 @@ _FINGER_THICKNESS = 0.022  # m along the closing axis
 _FINGER_HALF_WIDTH = 0.014  # m across it
 _WRIST_MARGIN = 0.08  # rad kept from the wrist's limits
 _MIN_EDGE = 0.008  # m, of an outline's edges that count as sides
-_SAME_SIDE = 0.9  # cosine; a side that failed is this near to another
 _REACH = 0.04  # m between the tool that pushes and what it pushes or passes by
 _MAX_TURN = 1.65  # rad; more is not to be had by one push
 _PUSH_BELOW = 0.008  # m below the top, where the fingertips push
@@ -36,13 +35,13 @@ def choose(
     closing: np.ndarray,
     wrist: float,
     height: float,
-    failed: Sequence[np.ndarray],
+    turn_cost: float,
 ) -> Grasp:
     """The best side to grasp an object.
 
     Sides are the edges of the object's outline from above. One is better whose faces
-    the fingers meet squarely, that is narrow, has room for the fingers beside it, needs
-    little turning and has not failed before.
+    the fingers meet squarely, that is narrow, has room for the fingers beside it and
+    needs little turning.
 
     Args:
       subject: what to grasp.
@@ -50,7 +49,7 @@ def choose(
       closing: [2], the fingers' closing direction now, horizontal.
       wrist: angle of the last arm joint, rad.
       height: of the fingertips at the grasp, m.
-      failed: closing directions that failed, [3] each, in the object's frame.
+      turn_cost: of a radian that is to be turned.
     """
     outline = subject.outline()
     edges = np.roll(outline, -1, axis=0) - outline
@@ -65,8 +64,6 @@ def choose(
     cost += 1000.0 * np.maximum(0.0, widths - OPENING + 0.003)
     for i, (normal, width) in enumerate(zip(normals, widths, strict=True)):
         cost[i] += 0.3 * _blocked(cloud - subject.position[:2], normal, width)
-        axis = subject.rotation.T @ np.append(normal, 0.0)
-        cost[i] += sum(abs(axis @ f) > _SAME_SIDE for f in failed)
     best, best_cost = Grasp(0.0, float(widths.min())), np.inf
     now = np.arctan2(closing[1], closing[0])
     low, high = controller.WRIST_RANGE
@@ -77,7 +74,7 @@ def choose(
             # Turning the tool by an angle turns the wrist by minus that.
             angle = wrist - turn
             excess = max(low + _WRIST_MARGIN - angle, angle - high + _WRIST_MARGIN)
-            total = side + 0.3 * abs(turn) + 100.0 * max(0.0, excess)
+            total = side + turn_cost * abs(turn) + 100.0 * max(0.0, excess)
             if total < best_cost:
                 best, best_cost = Grasp(float(turn), float(width)), total
     return best

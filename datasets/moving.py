@@ -28,14 +28,14 @@ class Move:
     Attributes:
       subject: index of the object.
       bottom: index of the object it is put on; None for the floor.
-      place: [2] m, on the floor; or an offset from the middle of the bottom object.
+      place: [2] m, on the floor; None where there is a bottom object.
       lift: m of clearance on the way.
       drop: m of the gap at which it is let go.
     """
 
     subject: int
     bottom: int | None
-    place: np.ndarray
+    place: np.ndarray | None
     lift: float
     drop: float
 
@@ -58,7 +58,7 @@ class Move:
         centre, face = placed[self.bottom].position[:2], placed[self.bottom].level_top()
         offset = np.zeros(2) if face is None else face - centre
         offset *= min(1.0, _OFF_CENTRE / max(float(np.linalg.norm(offset)), 1e-9))
-        return centre + offset + self.place
+        return centre + offset
 
     def height(self, placed: Sequence[Placed]) -> float:
         """Height [m] of its centre on the way."""
@@ -70,9 +70,9 @@ class Move:
         return min(around + half + self.lift, end - _TOP_MARGIN)
 
 
-def onto(subject: int, bottom: int, lift: float, offset: np.ndarray) -> Move:
-    """Stacks one object on another, off its middle by `offset` [2] m."""
-    return Move(subject, bottom, offset, lift, _STACK_DROP)
+def onto(subject: int, bottom: int, lift: float) -> Move:
+    """Stacks one object on another."""
+    return Move(subject, bottom, None, lift, _STACK_DROP)
 
 
 def to_floor(subject: int, placed: Sequence[Placed]) -> Move:
