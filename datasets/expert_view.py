@@ -6,6 +6,7 @@ import numpy as np
 
 from datasets.object_geometry import Placed, read_solid
 from environments import stacking
+from environments.sensors import FULL_TICS
 
 _WRIST_JOINT = 6
 
@@ -18,14 +19,20 @@ class View:
       closing: [2] unit, the horizontal direction along which the fingers close.
       wrist: rad, the last arm joint.
       finger: 0 (open) to 255 (closed) tics.
+      closing_speed: of the fingers, tics a second; negative while they open.
       grasp: the grasp flag.
       placed: red, green and blue.
+      climbing: [3] m/s, upward, of each of them.
     """
 
     def __init__(self, environment: stacking.RgbStacking) -> None:
         self._environment = environment
         self._model, self._data = environment.physics
         self._scene = environment.scene
+        joint = self._scene.finger_joint
+        low, high = self._model.jnt_range[joint]
+        self._finger_dof = int(self._model.jnt_dofadr[joint])
+        self._tics = FULL_TICS / (high - low)
         self.read_objects()
 
     def read_objects(self) -> None:
@@ -41,6 +48,8 @@ class View:
         self.wrist = float(data.qpos[_WRIST_JOINT])
         state = self._environment.state()
         self.finger, self.grasp = state.finger, state.grasp
+        self.closing_speed = float(data.qvel[self._finger_dof]) * self._tics
+        self.climbing = data.qvel[scene.object_dof + 2]
         self.placed = [
             Placed(
                 solid,

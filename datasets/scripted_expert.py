@@ -54,6 +54,7 @@ _CLOSING = 8.0  # they have begun to close
 _READY = 60.0  # they are open enough to go down around an object
 _SHUT = 200.0  # they can push
 _EMPTY = 225.0  # they have closed on nothing
+_STILL = 40.0  # a second: they have come to rest
 
 # Grasping.
 _APPROACH_HEIGHT = 0.055  # m above the grasp
@@ -65,6 +66,8 @@ _TURN_COST = (0.3, 5.3)  # of another side to grasp: high above the object, besi
 # Stacking.
 _LIFT_HEIGHT = 0.04  # m of the object above its target, on the way
 _CENTRED = 0.011  # m from the goal, where it may be let go
+_ASKEW = 0.01  # m over its support at most where it rests, askew in the hand
+_STALLED = 0.006  # m/s
 _RESTING = 0.025  # m from the goal, where it counts as stacked
 _RETREAT_HEIGHT = 0.1  # m of the tool above the stacked object
 
@@ -130,9 +133,11 @@ class ScriptedExpert:
     # What it sees.
 
     def _held(self, index: int) -> bool:
-        """The object is between the fingers, which press on it."""
-        offset = self._view.placed[index].position - self._view.pinch
-        return self._view.grasp == INWARD_GRASP and np.linalg.norm(offset) < 0.05
+        """The object is between the fingers, which press on it and rest."""
+        view = self._view
+        near = np.linalg.norm(view.placed[index].position - view.pinch) < 0.05
+        still = abs(view.closing_speed) < _STILL
+        return bool(view.grasp == INWARD_GRASP and near and still)
 
     def _is_stacked(self) -> bool:
         """The top object rests on the bottom one, as far as their places tell."""
@@ -170,9 +175,9 @@ class ScriptedExpert:
         )
         # Beside a wide object there is little room for the fingers.
         tolerance = np.clip((grasping.OPENING - grasp.width) / 2, 0.004, 0.012)
-        aligned = distance < tolerance + 0.004 and abs(grasp.turn) < _ALIGNED
+        aligned = distance < tolerance + 0.006 and abs(grasp.turn) < _ALIGNED
         closing = _CLOSING < view.finger < _EMPTY and distance < 0.025
-        if (aligned and above < 0.011) or (closing and above < 0.02):
+        if (aligned and above < 0.009) or (closing and above < 0.02):
             down = np.array([0.0, 0.0, -_GAIN * max(0.0, above)])
             return down, 0.0, _CLOSE, _GRASP
         error = max(0.0, distance - tolerance)
@@ -195,7 +200,9 @@ class ScriptedExpert:
         away = move.goal(placed) - carried.position[:2]
         distance = float(np.linalg.norm(away))
         gap = carried.bottom - support
-        if distance < _CENTRED and gap < move.drop:
+        # Or it hangs askew, rests on something and sinks no further.
+        stalled = gap < _ASKEW and abs(self._view.climbing[move.subject]) < _STALLED
+        if distance < _CENTRED and (gap < move.drop or stalled):
             return np.zeros(3), 0.0, _OPEN, _RELEASE
         half = carried.position[2] - carried.bottom
         # Over the goal it may be low, farther off it has to clear what stands around.
@@ -225,17 +232,23 @@ class ScriptedExpert:
             return np.zeros(3), 0.0, _OPEN, _RELEASE
         rise = _RETREAT_HEIGHT - offset[2]
         phase = _RETREAT if rise > 0.012 else _DONE
-        return np.array([0.0, 0.0, _GAIN * rise]), 0.0, _OPEN, phase
+        level = self._level(rise)  # straight up, and then over the object
+        return _GAIN * np.append(-level * offset[:2], rise), 0.0, _OPEN, phase
 
     def _prepare(self) -> _Command | None:
         """Sees to a bottom object that could not carry; None where it can, or has to.
+
+        The tool that is about to grasp the top object goes on, or it would be torn
+        between the two: it may move the bottom one as it does.
 
         One that leans on the basket's slope is brought to the floor; one that lies on a
         face with no level one opposite is toppled onto another.
         """
         placed = self._view.placed
         bottom = placed[self._bottom]
-        if bottom.level_top() is not None:
+        over = placed[self._top].position - self._view.pinch
+        committed = np.linalg.norm(over[:2]) < 0.03 and over[2] > -0.06
+        if bottom.level_top() is not None or committed:
             return None
         if self._is_pushing(bottom):
             return self._push(bottom)
