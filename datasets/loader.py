@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from datasets import episodes as episodes_lib
-from datasets import paths, running
+from datasets import paths, recipes, running
 
 SPLITS = ("train", "held_out")
 _HELD_OUT_FRACTION = 0.1
@@ -42,13 +42,18 @@ def manifest(directory: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def statistics(
-    directory: str | os.PathLike[str],
+    directory: str | os.PathLike[str], context: bool = False
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Returns mean and standard deviation of `proprio` [P] and `objects` [O], float32.
 
     They are over all frames of the train part, unlike those of the data set's metadata:
     nothing of the held-out episodes may reach a model. A standard deviation of almost
     zero (under 1e-4) is given as 1.
+
+    Args:
+      directory: of the data set.
+      context: as of `windows`; the context itself has mean 0 and deviation 1, so that
+        normalisation leaves it as it is.
 
     Raises:
       ValueError: for a data set that cannot be used.
@@ -63,6 +68,10 @@ def statistics(
             moments.update(values[start : min(start + _CHUNK, frames)])
         stddev = np.where(moments.std < _MIN_STDDEV, 1.0, moments.std)
         result[key] = (moments.mean.astype(np.float32), stddev.astype(np.float32))
+    if context:
+        size = recipes.CONTEXT_SIZE
+        same = np.zeros(size, np.float32), np.ones(size, np.float32)
+        result["objects"] = tuple(map(np.append, result["objects"], same))
     return result
 
 
@@ -74,6 +83,7 @@ def windows(
     look_ahead: int = 5,
     seed: int = 0,
     skip: int = 0,
+    context: bool = False,
 ) -> tf.data.Dataset:
     """Returns batches of windows that never cross an episode's end.
 
@@ -94,6 +104,8 @@ def windows(
       look_ahead: L.
       seed: of the draws of `train`.
       skip: batches to leave out: the rest is what a run without would have given.
+      context: whether `recipes.context` of the episode's task and object set is
+        appended to each frame of `objects`.
 
     Returns:
       A data set of `proprio` [B, T+L, P], `objects` [B, T+L, O], `action` [B, T, D] and
@@ -116,7 +128,7 @@ def windows(
             raise ValueError(f"{name} is {value}; valid: whole numbers from {low}")
     data = load(directory)
     train = _num_train(data, directory)
-    gather = _Gather(data, window, look_ahead)
+    gather = _Gather(data, window, look_ahead, context)
     with tf.device("CPU:0"):
         if split == "train":
             # Start i, counted over the frames with an action, is in the episode whose
@@ -160,13 +172,21 @@ class _Gather:
     """Gathers windows from the frames of all episodes."""
 
     def __init__(
-        self, data: episodes_lib.Episodes, window: int, look_ahead: int
+        self,
+        data: episodes_lib.Episodes,
+        window: int,
+        look_ahead: int,
+        context: bool,
     ) -> None:
         self._data = data
         self._window = window
         self._look_ahead = look_ahead
         with tf.device("CPU:0"):
             self._last = tf.constant(np.cumsum(data.lengths) - 1, tf.int64)
+            self._context = None
+            if context:
+                told = np.stack([recipes.context(c) for c in data.combinations])
+                self._context = tf.constant(told)  # [E, C]
 
     def __call__(self, start: tf.Tensor, episode: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the windows from frames `start` [B] of the episodes `episode` [B]."""
@@ -175,9 +195,14 @@ class _Gather:
         frames = tf.minimum(start[:, None] + reach, last)  # [B, T+L]
         acting = frames[:, : self._window]
         mask = tf.cast(acting < last, tf.float32)
+        objects = tf.gather(self._data.objects, frames)
+        if self._context is not None:
+            told = tf.gather(self._context, episode)[:, None]
+            told = tf.repeat(told, self._window + self._look_ahead, axis=1)
+            objects = tf.concat([objects, told], axis=-1)
         return {
             "proprio": tf.gather(self._data.proprio, frames),
-            "objects": tf.gather(self._data.objects, frames),
+            "objects": objects,
             "action": tf.gather(self._data.action, acting) * mask[..., None],
             "mask": mask,
         }

@@ -123,6 +123,46 @@ def test_skip_gives_what_follows(directory):
             np.testing.assert_array_equal(a[key], b[key])
 
 
+def test_the_context_tells_each_episodes_task_and_objects(tmp_path):
+    told = [("stack_red_blue", 4), ("stack_green_red", 1), ("stack_blue_red", 0)]
+    colors = {"red": 0, "green": 1, "blue": 2}
+    episodes, of_episode = dataset_files.examples(3), []
+    for example, (task, object_set) in zip(episodes, told, strict=True):
+        example["episode_metadata"] |= {"task": task, "object_set": object_set}
+        _, top, bottom = task.split("_")
+        of_episode.append(np.zeros(11, np.float32))
+        of_episode[-1][[colors[top], 3 + colors[bottom]]] = 1
+        if object_set:  # 0: random objects
+            of_episode[-1][5 + object_set] = 1
+    data = dataset_files.write(tmp_path / "data", episodes)
+    firsts = {
+        observations.group(e["steps"]["observation"])["proprio"][t].tobytes(): i
+        for i, e in enumerate(episodes)
+        for t in range(dataset_files.STEPS)
+    }
+    size, seen = observations.GROUP_SIZES["objects"], set()
+    for split in loader.SPLITS:
+        (batch,) = _batches(data, 1, split=split, batch_size=16, context=True)
+        (plain,) = _batches(data, 1, split=split, batch_size=16)
+        np.testing.assert_array_equal(batch["objects"][..., :size], plain["objects"])
+        for proprio, objects in zip(batch["proprio"], batch["objects"], strict=True):
+            episode = firsts[proprio[0].tobytes()]
+            for frame in objects:
+                np.testing.assert_array_equal(frame[size:], of_episode[episode])
+            seen.add(episode)
+    assert seen == {0, 1, 2}
+    mean, stddev = loader.statistics(data, context=True)["objects"]
+    plain_mean, plain_stddev = loader.statistics(data)["objects"]
+    np.testing.assert_array_equal(mean, [*plain_mean, *np.zeros(11)])
+    np.testing.assert_array_equal(stddev, [*plain_stddev, *np.ones(11)])
+
+
+def test_episodes_without_a_task_have_no_context(tmp_path):
+    data = dataset_files.write_plain(tmp_path / "data", dataset_files.examples(2))
+    with pytest.raises(ValueError, match="task '' has no context; valid: stack_red"):
+        loader.windows(data, context=True)
+
+
 def test_static_shapes(directory):
     spec = loader.windows(directory, batch_size=3).element_spec
     shapes = {key: tuple(value.shape) for key, value in spec.items()}
