@@ -91,10 +91,15 @@ def windows(
     episode's last repeat it, and the actions of t .. t+T-1, where those after the last
     are zero and masked.
 
-    `train` never ends: each window's start is drawn uniformly, with replacement, from
-    all frames that have an action, by (seed, number of the batch). `held_out` is one
-    pass over windows that follow each other, so that it has every action once; its
-    last batch may be smaller.
+    `train` never ends: windows are drawn uniformly, with replacement, by (seed, number
+    of the batch), from all that hold an action. Those may start up to T-1 frames before
+    an episode, so that every action is in T of them and counts the same: with starts
+    inside the episode alone, step t < T-1 would be in only t+1. A window that starts
+    early has the episode's first frames at its front and fewer actions, so that the
+    mask's zeros are always a suffix.
+
+    `held_out` is one pass over windows that follow each other, so that it has every
+    action once; its last batch may be smaller.
 
     Args:
       directory: of the data set.
@@ -131,30 +136,32 @@ def windows(
     gather = _Gather(data, window, look_ahead, context)
     with tf.device("CPU:0"):
         if split == "train":
-            # Start i, counted over the frames with an action, is in the episode whose
-            # running count of such frames first exceeds i.
-            counts = tf.constant(np.cumsum(data.lengths[:train] - 1), tf.int64)
+            # An episode of n actions has the starts 1-T to n-1. Window i of all of them
+            # is of the episode whose running count of windows first exceeds i.
+            ends = tf.constant(np.cumsum(data.lengths[:train] + window - 2), tf.int64)
+
+            lengths = tf.constant(data.lengths, tf.int64)
 
             def draw(batch: tf.Tensor) -> dict[str, tf.Tensor]:
-                start = tf.random.stateless_uniform(
+                number = tf.random.stateless_uniform(
                     [batch_size],
                     seed=tf.stack([tf.cast(seed, tf.int64), batch]),
-                    maxval=counts[-1],
+                    maxval=ends[-1],
                     dtype=tf.int64,
                     alg="philox",
                 )
-                episode = tf.searchsorted(counts, start, side="right")
-                # Each earlier episode has one frame more than it has actions.
-                return gather(start + tf.cast(episode, tf.int64), episode)
+                episode = tf.searchsorted(ends, number, side="right")
+                # Its last window starts at its last action, two frames before its end.
+                behind = tf.gather(ends, episode) - 1 - number
+                return gather(tf.gather(lengths, episode) - 2 - behind, episode)
 
             dataset = tf.data.Dataset.range(skip, np.iinfo(np.int64).max)
             dataset = dataset.map(draw, num_parallel_calls=_PARALLEL_CALLS)
         else:
-            first = np.concatenate([[0], np.cumsum(data.lengths)])
             starts, which = [], []
             for episode in range(train, data.num_episodes):
                 inside = np.arange(0, data.lengths[episode] - 1, window)
-                starts.append(first[episode] + inside)
+                starts.append(inside)
                 which.append(np.full(len(inside), episode, np.int32))
             dataset = tf.data.Dataset.from_tensor_slices(
                 (np.concatenate(starts).astype(np.int64), np.concatenate(which))
@@ -182,19 +189,28 @@ class _Gather:
         self._window = window
         self._look_ahead = look_ahead
         with tf.device("CPU:0"):
-            self._last = tf.constant(np.cumsum(data.lengths) - 1, tf.int64)
+            ends = np.cumsum(data.lengths)
+            self._first = tf.constant(ends - data.lengths, tf.int64)
+            self._last = tf.constant(ends - 1, tf.int64)
             self._context = None
             if context:
                 told = np.stack([recipes.context(c) for c in data.combinations])
                 self._context = tf.constant(told)  # [E, C]
 
     def __call__(self, start: tf.Tensor, episode: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the windows from frames `start` [B] of the episodes `episode` [B]."""
+        """Returns the windows that start at frames `start` [B] of the episodes [B].
+
+        A negative start is that many frames before the episode's first: its window
+        begins there and has as many actions fewer.
+        """
+        start = start[:, None]
+        first = tf.gather(self._first, episode)[:, None] + tf.maximum(start, 0)
         last = tf.gather(self._last, episode)[:, None]
         reach = tf.range(self._window + self._look_ahead, dtype=tf.int64)
-        frames = tf.minimum(start[:, None] + reach, last)  # [B, T+L]
+        frames = tf.minimum(first + reach, last)  # [B, T+L]
         acting = frames[:, : self._window]
-        mask = tf.cast(acting < last, tf.float32)
+        inside = reach[: self._window] < self._window + tf.minimum(start, 0)
+        mask = tf.cast((acting < last) & inside, tf.float32)
         objects = tf.gather(self._data.objects, frames)
         if self._context is not None:
             told = tf.gather(self._context, episode)[:, None]

@@ -1,5 +1,6 @@
 """Windows against brute force, determinism, and the data sets that are refused."""
 
+import collections
 import functools
 import json
 import shutil
@@ -46,19 +47,17 @@ def episodes(directory):
 
 
 def _window(episode, start):
-    """The window by brute force, frame by frame."""
+    """The window by brute force, frame by frame; `start` may be before the first."""
     last = len(episode["action"]) - 1
-    frames = [min(start + i, last) for i in range(T + L)]
+    acting = [f for f in range(start, start + T) if 0 <= f < last]
+    frames = [min(max(start, 0) + i, last) for i in range(T + L)]
     return {
         "proprio": np.stack([episode["proprio"][f] for f in frames]),
         "objects": np.stack([episode["objects"][f] for f in frames]),
         "action": np.stack(
-            [
-                episode["action"][start + i] if start + i < last else np.zeros(5)
-                for i in range(T)
-            ]
+            [episode["action"][f] for f in acting] + [np.zeros(5)] * (T - len(acting))
         ),
-        "mask": np.array([float(start + i < last) for i in range(T)]),
+        "mask": np.array([1.0] * len(acting) + [0.0] * (T - len(acting))),
     }
 
 
@@ -69,26 +68,65 @@ def _batches(directory, count, **kwargs):
 
 def test_train_windows_are_those_of_brute_force(directory, episodes):
     train = episodes[:-1]
-    expected = {
-        episode["proprio"][start].tobytes(): (e, start, _window(episode, start))
+    windows = [
+        (e, start, _window(episode, start))
         for e, episode in enumerate(train)
-        for start in range(len(episode["action"]) - 1)
+        for start in range(1 - T, len(episode["action"]) - 1)
+    ]
+    expected = {
+        (w["proprio"][0].tobytes(), w["mask"].sum()): (e, start, w)
+        for e, start, w in windows
     }
+    assert len(expected) == len(windows)
     seen, mixed = set(), []
-    for batch in _batches(directory, 60, batch_size=16):
+    for batch in _batches(directory, 100, batch_size=16):
         assert {k: v.dtype for k, v in batch.items()} == dict.fromkeys(
             ("proprio", "objects", "action", "mask"), np.float32
         )
         of_batch = set()
         for b in range(16):
-            e, start, window = expected[batch["proprio"][b, 0].tobytes()]
+            key = batch["proprio"][b, 0].tobytes(), batch["mask"][b].sum()
+            e, start, window = expected[key]
             for key, value in window.items():
                 np.testing.assert_array_equal(batch[key][b], value, err_msg=key)
             seen.add((e, start))
             of_batch.add(e)
         mixed.append(len(of_batch))
-    assert len(seen) == len(expected)  # 960 draws of fewer than 132 windows
+    assert len(seen) == len(expected)  # 1600 draws of fewer than 165 windows
     assert np.mean(mixed) > 5
+
+
+def test_every_step_of_an_episode_counts_the_same(directory, episodes):
+    """All windows, each once, by counting: every action is in T of them."""
+    lengths = [len(episode["action"]) for episode in episodes[:-1]]
+    gather = loader._Gather(loader.load(directory), T, 0, context=False)
+    starts = [(s, e) for e, n in enumerate(lengths) for s in range(1 - T, n - 1)]
+    start, episode = (np.array(x, np.int64) for x in zip(*starts, strict=True))
+    everything = gather(start, episode)
+    valid = everything["mask"].numpy().astype(bool)
+    counts = collections.Counter(
+        a.tobytes() for a in everything["action"].numpy()[valid]
+    )
+    actions = np.concatenate([e["action"][:-1] for e in episodes[:-1]])
+    assert counts == {action.tobytes(): T for action in actions}
+
+
+def test_draws_are_uniform_over_the_steps(directory, episodes):
+    """Of many draws: the share of each place of a step from its episode's start."""
+    places = {
+        frame.tobytes(): t for e in episodes for t, frame in enumerate(e["proprio"])
+    }
+    drawn = np.zeros(T - 1)
+    batches = _batches(directory, 40, batch_size=256)
+    for batch in batches:
+        # Of the first steps all frames are known: those of the window's front.
+        for proprio, mask in zip(batch["proprio"], batch["mask"], strict=True):
+            for frame, valid in zip(proprio[:T], mask, strict=True):
+                if valid and places[frame.tobytes()] < T - 1:
+                    drawn[places[frame.tobytes()]] += 1
+    windows = sum(len(e["action"]) - 1 + T - 1 for e in episodes[:-1])
+    share = drawn / (40 * 256) * windows / len(episodes[:-1])
+    np.testing.assert_allclose(share, T, rtol=0.06)  # a deviation is 1.7 %
 
 
 def test_held_out_is_one_pass_over_the_last_episode(directory, episodes):
