@@ -32,12 +32,15 @@ class Episodes:
         where the data set has it, else what was executed; zero in an episode's last
         frame.
       lengths: [E] frames of each episode, one more than its actions.
+      combinations: task and object set (0: random) of each episode; ("", 0) where its
+        metadata has none.
     """
 
     proprio: tf.Tensor
     objects: tf.Tensor
     action: tf.Tensor
     lengths: np.ndarray
+    combinations: tuple[tuple[str, int], ...]
 
     @property
     def num_episodes(self) -> int:
@@ -136,19 +139,22 @@ def _read(builder: tfds.core.DatasetBuilder, name: str) -> Episodes:
                 "outside [-1, 1]"
             )
         if len(arrays["action"]) >= 2 and not metadata.get("invalid", False):
-            episodes.append((index, arrays))
+            task = metadata.get("task", b"").decode()
+            combination = task, int(metadata.get("object_set", 0))
+            episodes.append((index, arrays, combination))
     if not episodes:
         raise ValueError(f"data set {name} has no episode with a control step")
     episodes.sort(key=lambda e: e[0])
-    lengths = np.array([len(arrays["action"]) for _, arrays in episodes])
+    lengths = np.array([len(arrays["action"]) for _, arrays, _ in episodes])
     with tf.device("CPU:0"):  # The data set may be larger than a GPU.
         tensors = {
             key: tf.convert_to_tensor(
-                np.concatenate([arrays.pop(key) for _, arrays in episodes])
+                np.concatenate([arrays.pop(key) for _, arrays, _ in episodes])
             )
             for key in ("proprio", "objects", "action")
         }
-    return Episodes(lengths=lengths, **tensors)
+    combinations = tuple(combination for *_, combination in episodes)
+    return Episodes(lengths=lengths, combinations=combinations, **tensors)
 
 
 def _label(builder: tfds.core.DatasetBuilder) -> str:

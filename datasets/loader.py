@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from datasets import episodes as episodes_lib
-from datasets import paths, running
+from datasets import paths, recipes, running
 
 SPLITS = ("train", "held_out")
 _HELD_OUT_FRACTION = 0.1
@@ -42,13 +42,18 @@ def manifest(directory: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def statistics(
-    directory: str | os.PathLike[str],
+    directory: str | os.PathLike[str], context: bool = False
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Returns mean and standard deviation of `proprio` [P] and `objects` [O], float32.
 
     They are over all frames of the train part, unlike those of the data set's metadata:
     nothing of the held-out episodes may reach a model. A standard deviation of almost
     zero (under 1e-4) is given as 1.
+
+    Args:
+      directory: of the data set.
+      context: as of `windows`; the context itself has mean 0 and deviation 1, so that
+        normalisation leaves it as it is.
 
     Raises:
       ValueError: for a data set that cannot be used.
@@ -63,6 +68,10 @@ def statistics(
             moments.update(values[start : min(start + _CHUNK, frames)])
         stddev = np.where(moments.std < _MIN_STDDEV, 1.0, moments.std)
         result[key] = (moments.mean.astype(np.float32), stddev.astype(np.float32))
+    if context:
+        size = recipes.CONTEXT_SIZE
+        same = np.zeros(size, np.float32), np.ones(size, np.float32)
+        result["objects"] = tuple(map(np.append, result["objects"], same))
     return result
 
 
@@ -74,6 +83,7 @@ def windows(
     look_ahead: int = 5,
     seed: int = 0,
     skip: int = 0,
+    context: bool = False,
 ) -> tf.data.Dataset:
     """Returns batches of windows that never cross an episode's end.
 
@@ -81,10 +91,15 @@ def windows(
     episode's last repeat it, and the actions of t .. t+T-1, where those after the last
     are zero and masked.
 
-    `train` never ends: each window's start is drawn uniformly, with replacement, from
-    all frames that have an action, by (seed, number of the batch). `held_out` is one
-    pass over windows that follow each other, so that it has every action once; its
-    last batch may be smaller.
+    `train` never ends: windows are drawn uniformly, with replacement, by (seed, number
+    of the batch), from all that hold an action. Those may start up to T-1 frames before
+    an episode, so that every action is in T of them and counts the same: with starts
+    inside the episode alone, step t < T-1 would be in only t+1. A window that starts
+    early has the episode's first frames at its front and fewer actions, so that the
+    mask's zeros are always a suffix.
+
+    `held_out` is one pass over windows that follow each other, so that it has every
+    action once; its last batch may be smaller.
 
     Args:
       directory: of the data set.
@@ -94,6 +109,8 @@ def windows(
       look_ahead: L.
       seed: of the draws of `train`.
       skip: batches to leave out: the rest is what a run without would have given.
+      context: whether `recipes.context` of the episode's task and object set is
+        appended to each frame of `objects`.
 
     Returns:
       A data set of `proprio` [B, T+L, P], `objects` [B, T+L, O], `action` [B, T, D] and
@@ -116,33 +133,35 @@ def windows(
             raise ValueError(f"{name} is {value}; valid: whole numbers from {low}")
     data = load(directory)
     train = _num_train(data, directory)
-    gather = _Gather(data, window, look_ahead)
+    gather = _Gather(data, window, look_ahead, context)
     with tf.device("CPU:0"):
         if split == "train":
-            # Start i, counted over the frames with an action, is in the episode whose
-            # running count of such frames first exceeds i.
-            counts = tf.constant(np.cumsum(data.lengths[:train] - 1), tf.int64)
+            # An episode of n actions has the starts 1-T to n-1. Window i of all of them
+            # is of the episode whose running count of windows first exceeds i.
+            ends = tf.constant(np.cumsum(data.lengths[:train] + window - 2), tf.int64)
+
+            lengths = tf.constant(data.lengths, tf.int64)
 
             def draw(batch: tf.Tensor) -> dict[str, tf.Tensor]:
-                start = tf.random.stateless_uniform(
+                number = tf.random.stateless_uniform(
                     [batch_size],
                     seed=tf.stack([tf.cast(seed, tf.int64), batch]),
-                    maxval=counts[-1],
+                    maxval=ends[-1],
                     dtype=tf.int64,
                     alg="philox",
                 )
-                episode = tf.searchsorted(counts, start, side="right")
-                # Each earlier episode has one frame more than it has actions.
-                return gather(start + tf.cast(episode, tf.int64), episode)
+                episode = tf.searchsorted(ends, number, side="right")
+                # Its last window starts at its last action, two frames before its end.
+                behind = tf.gather(ends, episode) - 1 - number
+                return gather(tf.gather(lengths, episode) - 2 - behind, episode)
 
             dataset = tf.data.Dataset.range(skip, np.iinfo(np.int64).max)
             dataset = dataset.map(draw, num_parallel_calls=_PARALLEL_CALLS)
         else:
-            first = np.concatenate([[0], np.cumsum(data.lengths)])
             starts, which = [], []
             for episode in range(train, data.num_episodes):
                 inside = np.arange(0, data.lengths[episode] - 1, window)
-                starts.append(first[episode] + inside)
+                starts.append(inside)
                 which.append(np.full(len(inside), episode, np.int32))
             dataset = tf.data.Dataset.from_tensor_slices(
                 (np.concatenate(starts).astype(np.int64), np.concatenate(which))
@@ -160,24 +179,46 @@ class _Gather:
     """Gathers windows from the frames of all episodes."""
 
     def __init__(
-        self, data: episodes_lib.Episodes, window: int, look_ahead: int
+        self,
+        data: episodes_lib.Episodes,
+        window: int,
+        look_ahead: int,
+        context: bool,
     ) -> None:
         self._data = data
         self._window = window
         self._look_ahead = look_ahead
         with tf.device("CPU:0"):
-            self._last = tf.constant(np.cumsum(data.lengths) - 1, tf.int64)
+            ends = np.cumsum(data.lengths)
+            self._first = tf.constant(ends - data.lengths, tf.int64)
+            self._last = tf.constant(ends - 1, tf.int64)
+            self._context = None
+            if context:
+                told = np.stack([recipes.context(c) for c in data.combinations])
+                self._context = tf.constant(told)  # [E, C]
 
     def __call__(self, start: tf.Tensor, episode: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the windows from frames `start` [B] of the episodes `episode` [B]."""
+        """Returns the windows that start at frames `start` [B] of the episodes [B].
+
+        A negative start is that many frames before the episode's first: its window
+        begins there and has as many actions fewer.
+        """
+        start = start[:, None]
+        first = tf.gather(self._first, episode)[:, None] + tf.maximum(start, 0)
         last = tf.gather(self._last, episode)[:, None]
         reach = tf.range(self._window + self._look_ahead, dtype=tf.int64)
-        frames = tf.minimum(start[:, None] + reach, last)  # [B, T+L]
+        frames = tf.minimum(first + reach, last)  # [B, T+L]
         acting = frames[:, : self._window]
-        mask = tf.cast(acting < last, tf.float32)
+        inside = reach[: self._window] < self._window + tf.minimum(start, 0)
+        mask = tf.cast((acting < last) & inside, tf.float32)
+        objects = tf.gather(self._data.objects, frames)
+        if self._context is not None:
+            told = tf.gather(self._context, episode)[:, None]
+            told = tf.repeat(told, self._window + self._look_ahead, axis=1)
+            objects = tf.concat([objects, told], axis=-1)
         return {
             "proprio": tf.gather(self._data.proprio, frames),
-            "objects": tf.gather(self._data.objects, frames),
+            "objects": objects,
             "action": tf.gather(self._data.action, acting) * mask[..., None],
             "mask": mask,
         }

@@ -1,5 +1,6 @@
 """Windows against brute force, determinism, and the data sets that are refused."""
 
+import collections
 import functools
 import json
 import shutil
@@ -46,19 +47,17 @@ def episodes(directory):
 
 
 def _window(episode, start):
-    """The window by brute force, frame by frame."""
+    """The window by brute force, frame by frame; `start` may be before the first."""
     last = len(episode["action"]) - 1
-    frames = [min(start + i, last) for i in range(T + L)]
+    acting = [f for f in range(start, start + T) if 0 <= f < last]
+    frames = [min(max(start, 0) + i, last) for i in range(T + L)]
     return {
         "proprio": np.stack([episode["proprio"][f] for f in frames]),
         "objects": np.stack([episode["objects"][f] for f in frames]),
         "action": np.stack(
-            [
-                episode["action"][start + i] if start + i < last else np.zeros(5)
-                for i in range(T)
-            ]
+            [episode["action"][f] for f in acting] + [np.zeros(5)] * (T - len(acting))
         ),
-        "mask": np.array([float(start + i < last) for i in range(T)]),
+        "mask": np.array([1.0] * len(acting) + [0.0] * (T - len(acting))),
     }
 
 
@@ -69,26 +68,65 @@ def _batches(directory, count, **kwargs):
 
 def test_train_windows_are_those_of_brute_force(directory, episodes):
     train = episodes[:-1]
-    expected = {
-        episode["proprio"][start].tobytes(): (e, start, _window(episode, start))
+    windows = [
+        (e, start, _window(episode, start))
         for e, episode in enumerate(train)
-        for start in range(len(episode["action"]) - 1)
+        for start in range(1 - T, len(episode["action"]) - 1)
+    ]
+    expected = {
+        (w["proprio"][0].tobytes(), w["mask"].sum()): (e, start, w)
+        for e, start, w in windows
     }
+    assert len(expected) == len(windows)
     seen, mixed = set(), []
-    for batch in _batches(directory, 60, batch_size=16):
+    for batch in _batches(directory, 100, batch_size=16):
         assert {k: v.dtype for k, v in batch.items()} == dict.fromkeys(
             ("proprio", "objects", "action", "mask"), np.float32
         )
         of_batch = set()
         for b in range(16):
-            e, start, window = expected[batch["proprio"][b, 0].tobytes()]
+            key = batch["proprio"][b, 0].tobytes(), batch["mask"][b].sum()
+            e, start, window = expected[key]
             for key, value in window.items():
                 np.testing.assert_array_equal(batch[key][b], value, err_msg=key)
             seen.add((e, start))
             of_batch.add(e)
         mixed.append(len(of_batch))
-    assert len(seen) == len(expected)  # 960 draws of fewer than 132 windows
+    assert len(seen) == len(expected)  # 1600 draws of fewer than 165 windows
     assert np.mean(mixed) > 5
+
+
+def test_every_step_of_an_episode_counts_the_same(directory, episodes):
+    """All windows, each once, by counting: every action is in T of them."""
+    lengths = [len(episode["action"]) for episode in episodes[:-1]]
+    gather = loader._Gather(loader.load(directory), T, 0, context=False)
+    starts = [(s, e) for e, n in enumerate(lengths) for s in range(1 - T, n - 1)]
+    start, episode = (np.array(x, np.int64) for x in zip(*starts, strict=True))
+    everything = gather(start, episode)
+    valid = everything["mask"].numpy().astype(bool)
+    counts = collections.Counter(
+        a.tobytes() for a in everything["action"].numpy()[valid]
+    )
+    actions = np.concatenate([e["action"][:-1] for e in episodes[:-1]])
+    assert counts == {action.tobytes(): T for action in actions}
+
+
+def test_draws_are_uniform_over_the_steps(directory, episodes):
+    """Of many draws: the share of each place of a step from its episode's start."""
+    places = {
+        frame.tobytes(): t for e in episodes for t, frame in enumerate(e["proprio"])
+    }
+    drawn = np.zeros(T - 1)
+    batches = _batches(directory, 40, batch_size=256)
+    for batch in batches:
+        # Of the first steps all frames are known: those of the window's front.
+        for proprio, mask in zip(batch["proprio"], batch["mask"], strict=True):
+            for frame, valid in zip(proprio[:T], mask, strict=True):
+                if valid and places[frame.tobytes()] < T - 1:
+                    drawn[places[frame.tobytes()]] += 1
+    windows = sum(len(e["action"]) - 1 + T - 1 for e in episodes[:-1])
+    share = drawn / (40 * 256) * windows / len(episodes[:-1])
+    np.testing.assert_allclose(share, T, rtol=0.06)  # a deviation is 1.7 %
 
 
 def test_held_out_is_one_pass_over_the_last_episode(directory, episodes):
@@ -121,6 +159,46 @@ def test_skip_gives_what_follows(directory):
     for a, b in zip(whole[5:], rest, strict=True):
         for key in a:
             np.testing.assert_array_equal(a[key], b[key])
+
+
+def test_the_context_tells_each_episodes_task_and_objects(tmp_path):
+    told = [("stack_red_blue", 4), ("stack_green_red", 1), ("stack_blue_red", 0)]
+    colors = {"red": 0, "green": 1, "blue": 2}
+    episodes, of_episode = dataset_files.examples(3), []
+    for example, (task, object_set) in zip(episodes, told, strict=True):
+        example["episode_metadata"] |= {"task": task, "object_set": object_set}
+        _, top, bottom = task.split("_")
+        of_episode.append(np.zeros(11, np.float32))
+        of_episode[-1][[colors[top], 3 + colors[bottom]]] = 1
+        if object_set:  # 0: random objects
+            of_episode[-1][5 + object_set] = 1
+    data = dataset_files.write(tmp_path / "data", episodes)
+    firsts = {
+        observations.group(e["steps"]["observation"])["proprio"][t].tobytes(): i
+        for i, e in enumerate(episodes)
+        for t in range(dataset_files.STEPS)
+    }
+    size, seen = observations.GROUP_SIZES["objects"], set()
+    for split in loader.SPLITS:
+        (batch,) = _batches(data, 1, split=split, batch_size=16, context=True)
+        (plain,) = _batches(data, 1, split=split, batch_size=16)
+        np.testing.assert_array_equal(batch["objects"][..., :size], plain["objects"])
+        for proprio, objects in zip(batch["proprio"], batch["objects"], strict=True):
+            episode = firsts[proprio[0].tobytes()]
+            for frame in objects:
+                np.testing.assert_array_equal(frame[size:], of_episode[episode])
+            seen.add(episode)
+    assert seen == {0, 1, 2}
+    mean, stddev = loader.statistics(data, context=True)["objects"]
+    plain_mean, plain_stddev = loader.statistics(data)["objects"]
+    np.testing.assert_array_equal(mean, [*plain_mean, *np.zeros(11)])
+    np.testing.assert_array_equal(stddev, [*plain_stddev, *np.ones(11)])
+
+
+def test_episodes_without_a_task_have_no_context(tmp_path):
+    data = dataset_files.write_plain(tmp_path / "data", dataset_files.examples(2))
+    with pytest.raises(ValueError, match="task '' has no context; valid: stack_red"):
+        loader.windows(data, context=True)
 
 
 def test_static_shapes(directory):
