@@ -123,6 +123,9 @@ _SETTINGS = settings.Settings(
     "agent",
     {name: agent.config_type() for name, agent in AGENTS.items()},
     {
+        "target_update": "Of both targets: periodic (copied each target_update_period) "
+        "or polyak (moved each learner step).",
+        "target_update_rate": "Share of the difference that polyak moves.",
         "batch_size": "Sequences a learner step.",
         "learning_rate": "Of policy and critic.",
         "dual_learning_rate": "Of temperatures and multipliers.",

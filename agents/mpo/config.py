@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 IMPROVEMENT_CRITICS = ("online", "target")
+TARGET_UPDATES = ("periodic", "polyak")
 EVALUATIONS = ("sampled", "greedy")
 
 
@@ -44,6 +45,10 @@ class MPOConfig:
     learning_rate: float = 2e-4  # policy and critic; Table 5
     dual_learning_rate: float = 1e-2  # Acme
     max_gradient_norm: float = 40.0  # global norm of each loss; Acme
+    # How both targets follow: copied each period (Acme), or moved by a share of the
+    # difference each learner step.
+    target_update: str = "periodic"
+    target_update_rate: float = 0.01  # polyak's share; ours: a period of 100, smoothed
     target_policy_update_period: int = 100  # learner steps; Acme
     target_critic_update_period: int = 100  # learner steps; Acme
 
@@ -71,6 +76,7 @@ class MPOConfig:
             "learning_rate",
             "dual_learning_rate",
             "max_gradient_norm",
+            "target_update_rate",
             "target_policy_update_period",
             "target_critic_update_period",
             "min_replay_size",
@@ -78,6 +84,11 @@ class MPOConfig:
             "variable_update_period",
         )
         one_of("improvement_critic", self.improvement_critic, IMPROVEMENT_CRITICS)
+        one_of("target_update", self.target_update, TARGET_UPDATES)
+        if self.target_update_rate > 1.0:
+            raise ValueError(
+                f"target_update_rate must be in (0, 1], got {self.target_update_rate}"
+            )
         one_of("evaluation", self.evaluation, EVALUATIONS)
         for name in ("policy_keys", "critic_keys"):
             if not getattr(self, name):

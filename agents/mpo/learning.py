@@ -36,7 +36,7 @@ from acme.utils import counting, loggers
 
 from agents.losses import critic as critic_loss
 from agents.mpo.config import MPOConfig
-from agents.mpo.networks import MPONetworks, copy_variables
+from agents.mpo.networks import MPONetworks, copy_variables, move_variables
 from agents.mpo.policy_loss import PolicyLoss
 from agents.mpo.rows import Rows
 
@@ -273,7 +273,10 @@ class MPOLearner(acme.Learner):
                 config.target_critic_update_period,
             ),
         ):
-            _copy_if(tf.equal(steps % period, 0), online, target)
+            if config.target_update == "polyak":
+                move_variables(online, target, config.target_update_rate)
+            else:
+                _copy_if(tf.equal(steps % period, 0), online, target)
         return tf.identity(steps)
 
     def step(self) -> None:

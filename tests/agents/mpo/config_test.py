@@ -33,6 +33,8 @@ def test_burn_in_is_the_overlap():
         ("samples_per_insert", -1.0, "samples_per_insert must not be negative"),
         ("eta_y", -0.1, "eta_y must not be negative"),
         ("critic_rnn_size", -1, "critic_rnn_size"),
+        ("target_update", "soft", "must be one of periodic, polyak, got 'soft'"),
+        ("target_update_rate", 1.5, r"target_update_rate must be in \(0, 1\]"),
     ],
 )
 def test_bad_values(field, value, message):

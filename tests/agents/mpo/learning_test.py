@@ -97,6 +97,25 @@ def test_targets_follow_their_own_periods():
     assert changed == [False, False, False, False, True, False]
 
 
+def test_polyak_targets_are_the_running_mean():
+    """After every step, t <- (1 - rate) t + rate x, as a loop in float64 has it."""
+    rate = 0.25
+    learner, networks = _learner(target_update="polyak", target_update_rate=rate)
+    pairs = (
+        (networks.policy, networks.target_policy),
+        (networks.critic, networks.target_critic),
+    )
+    expected = [[v.astype(np.float64) for v in _values(t)] for _, t in pairs]
+    for _ in range(4):
+        learner.step()
+        for means, (online, target) in zip(expected, pairs, strict=True):
+            for i, value in enumerate(_values(online)):
+                means[i] = (1 - rate) * means[i] + rate * value
+            for a, b in zip(means, _values(target), strict=True):
+                np.testing.assert_allclose(a, b, atol=1e-6)
+            assert not _equal(_values(online), _values(target))
+
+
 def test_equal_seeds_give_equal_networks():
     _, first = _learner(seed=3)
     tf.random.normal([5])  # what was drawn before must not matter
