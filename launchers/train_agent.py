@@ -130,6 +130,7 @@ _SETTINGS = settings.Settings(
         "learning_rate": "Of policy and critic.",
         "dual_learning_rate": "Of temperatures and multipliers.",
         "discount": "Discount of a control step.",
+        "n_step": "Rows of rewards in the critic's target; 1: TD(0).",
         "eta_y": "Weight of the KL of the skills' probabilities to the uniform.",
         "eta_z": "Weight of the KL to what is frozen: of each component to its skill's "
         "posterior, or of NPMP's policy to its prior.",

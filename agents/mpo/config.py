@@ -41,6 +41,7 @@ class MPOConfig:
 
     # Optimisation.
     discount: float = 0.99  # Acme
+    n_step: int = 1  # rows of rewards in a critic's target; 1, TD(0), is the paper's
     batch_size: int = 512  # sequences; Table 5
     learning_rate: float = 2e-4  # policy and critic; Table 5
     dual_learning_rate: float = 1e-2  # Acme
@@ -111,6 +112,11 @@ class MPOConfig:
             raise ValueError(
                 "sequence_period must be from 1 to sequence_length - 1 = "
                 f"{self.sequence_length - 1}, got {self.sequence_period}"
+            )
+        if not 1 <= self.n_step < self.sequence_length:
+            raise ValueError(
+                "n_step must be from 1 to sequence_length - 1 = "
+                f"{self.sequence_length - 1}, got {self.n_step}"
             )
         if self.max_replay_size < self.min_replay_size:
             raise ValueError(

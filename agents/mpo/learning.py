@@ -1,4 +1,4 @@
-"""The MPO learner: critic by TD(0), policy by MPO or RHPO, duals by their own losses.
+"""The MPO learner: critic by TD, policy by MPO or RHPO, duals by their own losses.
 
 One compiled call a step. Which variables each loss trains:
   critic loss  -> the online critic,
@@ -191,13 +191,14 @@ class MPOLearner(acme.Learner):
             value = loss_fn.action_value(
                 networks.critic, features, rows.take(data.action)
             )
-            td = critic_loss.td_zero(
+            td = critic_loss.n_step_td(
                 rows.put(value),
                 rows.put(evaluation.next_value),
                 tf.cast(data.reward, tf.float32),
                 tf.cast(data.discount, tf.float32),
                 tf.cast(data.extras["valid"], tf.float32),
                 self._config.discount,
+                self._config.n_step,
             )
             trained = td.mask * self._warm_rows(data)[:, :-1]
             loss = critic_loss.masked_mean(td.loss, trained)
