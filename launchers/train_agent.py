@@ -128,6 +128,9 @@ _SETTINGS = settings.Settings(
         "target_update_rate": "Share of the difference that polyak moves.",
         "batch_size": "Sequences a learner step.",
         "learning_rate": "Of policy and critic.",
+        "policy_learning_rate": "Of the policy alone; none: learning_rate.",
+        "critic_warmup_steps": "Learner steps at the start in which policy and duals "
+        "rest.",
         "dual_learning_rate": "Of temperatures and multipliers.",
         "discount": "Discount of a control step.",
         "n_step": "Rows of rewards in the critic's target; 1: TD(0).",

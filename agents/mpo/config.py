@@ -44,6 +44,9 @@ class MPOConfig:
     n_step: int = 1  # rows of rewards in a critic's target; 1, TD(0), is the paper's
     batch_size: int = 512  # sequences; Table 5
     learning_rate: float = 2e-4  # policy and critic; Table 5
+    policy_learning_rate: float | None = None  # None: as the critic's
+    # Learner steps at the start in which only the critic learns.
+    critic_warmup_steps: int = 0
     dual_learning_rate: float = 1e-2  # Acme
     max_gradient_norm: float = 40.0  # global norm of each loss; Acme
     # How both targets follow: copied each period (Acme), or moved by a share of the
@@ -123,7 +126,9 @@ class MPOConfig:
                 f"max_replay_size ({self.max_replay_size}) is under min_replay_size "
                 f"({self.min_replay_size}): nothing would ever be sampled"
             )
-        check_not_negative(self, "samples_per_insert")
+        check_not_negative(self, "samples_per_insert", "critic_warmup_steps")
+        if self.policy_learning_rate is not None:
+            check_positive(self, "policy_learning_rate")
 
     @property
     def burn_in_steps(self) -> int:

@@ -89,7 +89,9 @@ class MPOLearner(acme.Learner):
         self._policy_variables = networks.policy.trainable_variables
         self._critic_variables = networks.critic.trainable_variables
         self._dual_variables = policy_loss.trainable_variables
-        self._policy_optimizer = snt.optimizers.Adam(config.learning_rate)
+        self._policy_optimizer = snt.optimizers.Adam(
+            config.policy_learning_rate or config.learning_rate
+        )
         self._critic_optimizer = snt.optimizers.Adam(config.learning_rate)
         self._dual_optimizer = snt.optimizers.Adam(config.dual_learning_rate)
         for optimizer, variables in (
@@ -255,13 +257,18 @@ class MPOLearner(acme.Learner):
 
     def _apply(self, gradients: list[list[tf.Tensor]]) -> tf.Tensor:
         """Changes all variables; returns the number of steps taken."""
-        policy, critic, dual = gradients
-        self._policy_optimizer.apply(policy, self._policy_variables)
-        self._critic_optimizer.apply(critic, self._critic_variables)
-        self._dual_optimizer.apply(dual, self._dual_variables)
-        self._policy_loss.project()
-        steps = self._num_steps.assign_add(1)
         networks, config = self._networks, self._config
+        policy, critic, dual = gradients
+        self._critic_optimizer.apply(critic, self._critic_variables)
+        if config.critic_warmup_steps:
+            tf.cond(
+                self._num_steps >= config.critic_warmup_steps,
+                lambda: self._apply_policy(policy, dual),
+                lambda: tf.constant(False),
+            )
+        else:
+            self._apply_policy(policy, dual)
+        steps = self._num_steps.assign_add(1)
         for online, target, period in (
             (
                 networks.policy,
@@ -279,6 +286,15 @@ class MPOLearner(acme.Learner):
             else:
                 _copy_if(tf.equal(steps % period, 0), online, target)
         return tf.identity(steps)
+
+    def _apply_policy(
+        self, policy: list[tf.Tensor], dual: list[tf.Tensor]
+    ) -> tf.Tensor:
+        """Changes the policy and the duals; returns True."""
+        self._policy_optimizer.apply(policy, self._policy_variables)
+        self._dual_optimizer.apply(dual, self._dual_variables)
+        self._policy_loss.project()
+        return tf.constant(True)
 
     def step(self) -> None:
         """One step of learning.
