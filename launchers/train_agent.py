@@ -137,6 +137,7 @@ _SETTINGS = settings.Settings(
         "eta_y": "Weight of the KL of the skills' probabilities to the uniform.",
         "eta_z": "Weight of the KL to what is frozen: of each component to its skill's "
         "posterior, or of NPMP's policy to its prior.",
+        "eta_clone": "Weight of the KL of a fine-tuned policy to the frozen clone.",
         "components": "Components of the mixture: posteriors (start as the skills and "
         "are trained), frozen, or scratch.",
         "epsilon": "Bound on the E-step's KL, nats.",
