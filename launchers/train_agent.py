@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from absl import flags
 
+from agents import scales
 from agents.mpo.config import MPOConfig
 from agents.rl_agents import AGENTS
 from launchers import command, settings
@@ -114,6 +115,12 @@ _CHECKPOINT_REPLAY = flags.DEFINE_bool(
     "Keep replay with each checkpoint; without, a resumed run starts with none.",
 )
 
+_SCALE = flags.DEFINE_string(
+    "scale",
+    "paper",
+    "Settings where no flag gives one: paper (1500 actors) or laptop (two cores; "
+    "docs/agents.md has the table).",
+)
 _TARGET_UPDATE_PERIOD = flags.DEFINE_integer(
     "target_update_period",
     None,
@@ -146,6 +153,11 @@ _SETTINGS = settings.Settings(
         "epsilon_mean": "Bound on the means' change, nats.",
         "epsilon_stddev": "Bound on the deviations' change, nats.",
         "init_log_temperature": "Initial temperature, through softplus.",
+        "init_log_alpha": "Initial multiplier of the bound epsilon_policy, through "
+        "softplus, as the three below.",
+        "init_log_alpha_categorical": "The same of epsilon_categorical.",
+        "init_log_alpha_mean": "The same of epsilon_mean.",
+        "init_log_alpha_stddev": "The same of epsilon_stddev.",
         "init_stddev": "Deviation of a new policy.",
         "num_samples": "Actions that are drawn at each state.",
         "improvement_critic": "The critic that weighs them: online or target.",
@@ -185,7 +197,8 @@ def _agent_config(cameras: Sequence[str]) -> MPOConfig:
     from launchers import experiment
 
     agent = AGENTS[_AGENT.value]
-    values = agent.default_settings(experiment.image_keys(cameras))
+    values = scales.settings(_SCALE.value, _AGENT.value)
+    values.update(agent.default_settings(experiment.image_keys(cameras)))
     values.update(_SETTINGS.given(_AGENT.value))
     if _TARGET_UPDATE_PERIOD.value is not None:
         for target in ("policy", "critic"):
