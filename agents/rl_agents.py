@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from agents.bc.builder import FineTuningBuilder
+from agents.bc.builder import FineTuningBuilder, FineTuningConfig
 from agents.builder import AgentBuilder
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
@@ -76,7 +76,7 @@ AGENTS: Mapping[str, Agent] = {
     "helms_cat": Agent(HelmsCatConfig, HelmsCatBuilder, "helms"),
     "mpo": Agent(GaussianMPOConfig, _from_scratch, None, {}),
     "npmp": Agent(NpmpAgentConfig, NpmpBuilder, "npmp"),
-    "bc": Agent(GaussianMPOConfig, FineTuningBuilder, "bc"),
-    "hierarchical_bc": Agent(GaussianMPOConfig, FineTuningBuilder, "hierarchical_bc"),
+    "bc": Agent(FineTuningConfig, FineTuningBuilder, "bc"),
+    "hierarchical_bc": Agent(FineTuningConfig, FineTuningBuilder, "hierarchical_bc"),
     "asymmetric_mpo": Agent(GaussianMPOConfig, _from_scratch, None, {}, True),
 }

@@ -3,8 +3,8 @@
     python -m benchmarks.transfer --skills=HELMS,BC,NPMP --seeds=3 --steps=60000
 
 Every run is `launchers.train_agent` in one process, --jobs of them at a time, each on a
-core of its own; all agents have the settings of `SETTINGS`, which are small where the
-paper's are for 1500 actors, and otherwise their own. Returns are those of the episodes
+core of its own; all agents have the settings of --scale, by default laptop: the paper's
+are for 1500 actors. Returns are those of the episodes
 that the agents act and learn in, so nothing is spent on evaluations.
 
 Each run ends as a CSV of episodes, AGENT_SEED.csv in --out. Runs that are there are not
@@ -28,7 +28,7 @@ import numpy as np
 import tqdm
 from absl import flags
 
-from agents import bundles
+from agents import bundles, scales
 from agents.rl_agents import AGENTS
 from benchmarks import curves, training
 from launchers import command, experiment, files, run_logs
@@ -48,20 +48,15 @@ _REWARD = flags.DEFINE_string(
     "reward", "staged_sparse", "Reward: dense, staged_sparse or sparse."
 )
 _OBJECT_SET = command.define_object_set()
+_SCALE = flags.DEFINE_string(
+    "scale", "laptop", f"Settings of the agents: {' or '.join(scales.SCALES)}."
+)
 _JOBS = flags.DEFINE_integer(
     "jobs", None, "Runs at a time; one a core by default.", lower_bound=1
 )
 _OUT = flags.DEFINE_string("out", "runs/transfer", "Directory of the results.")
 _DRAW = flags.DEFINE_bool("draw", False, "Only draw and print what is there.")
 
-# Where the paper has 1500 actors and batches of 512, these fit a core.
-SETTINGS = {
-    "batch_size": 32,
-    "samples_per_insert": 8,
-    "min_replay_size": 400,
-    "critic_rnn_size": 0,
-    "target_update_period": 25,
-}
 _POLL_SECONDS = 2.0
 
 
@@ -93,7 +88,7 @@ def _start(
         eval_episodes=0,
         # An agent that needs no model gets observation statistics: the same for all.
         skills=paths[model] if model else paths.get("helms"),
-        **SETTINGS,
+        scale=_SCALE.value,
     )
 
 
@@ -189,6 +184,7 @@ def main(argv: list[str]) -> None:
     with command.bad_input():
         for agent in _AGENT_NAMES.value:
             experiment.check_agent(agent)
+        scales.check_scale(_SCALE.value)
         paths = _bundles()
         if not _DRAW.value:
             for agent in _AGENT_NAMES.value:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from absl import flags
 
+from agents import scales
 from agents.mpo.config import MPOConfig
 from agents.rl_agents import AGENTS
 from launchers import command, settings
@@ -114,6 +115,12 @@ _CHECKPOINT_REPLAY = flags.DEFINE_bool(
     "Keep replay with each checkpoint; without, a resumed run starts with none.",
 )
 
+_SCALE = flags.DEFINE_string(
+    "scale",
+    "paper",
+    "Settings where no flag gives one: paper (1500 actors) or laptop (two cores; "
+    "docs/agents.md has the table).",
+)
 _TARGET_UPDATE_PERIOD = flags.DEFINE_integer(
     "target_update_period",
     None,
@@ -123,13 +130,21 @@ _SETTINGS = settings.Settings(
     "agent",
     {name: agent.config_type() for name, agent in AGENTS.items()},
     {
+        "target_update": "Of both targets: periodic (copied each target_update_period) "
+        "or polyak (moved each learner step).",
+        "target_update_rate": "Share of the difference that polyak moves.",
         "batch_size": "Sequences a learner step.",
         "learning_rate": "Of policy and critic.",
+        "policy_learning_rate": "Of the policy alone; none: learning_rate.",
+        "critic_warmup_steps": "Learner steps at the start in which policy and duals "
+        "rest.",
         "dual_learning_rate": "Of temperatures and multipliers.",
         "discount": "Discount of a control step.",
+        "n_step": "Rows of rewards in the critic's target; 1: TD(0).",
         "eta_y": "Weight of the KL of the skills' probabilities to the uniform.",
         "eta_z": "Weight of the KL to what is frozen: of each component to its skill's "
         "posterior, or of NPMP's policy to its prior.",
+        "eta_clone": "Weight of the KL of a fine-tuned policy to the frozen clone.",
         "components": "Components of the mixture: posteriors (start as the skills and "
         "are trained), frozen, or scratch.",
         "epsilon": "Bound on the E-step's KL, nats.",
@@ -138,6 +153,11 @@ _SETTINGS = settings.Settings(
         "epsilon_mean": "Bound on the means' change, nats.",
         "epsilon_stddev": "Bound on the deviations' change, nats.",
         "init_log_temperature": "Initial temperature, through softplus.",
+        "init_log_alpha": "Initial multiplier of the bound epsilon_policy, through "
+        "softplus, as the three below.",
+        "init_log_alpha_categorical": "The same of epsilon_categorical.",
+        "init_log_alpha_mean": "The same of epsilon_mean.",
+        "init_log_alpha_stddev": "The same of epsilon_stddev.",
         "init_stddev": "Deviation of a new policy.",
         "num_samples": "Actions that are drawn at each state.",
         "improvement_critic": "The critic that weighs them: online or target.",
@@ -177,7 +197,8 @@ def _agent_config(cameras: Sequence[str]) -> MPOConfig:
     from launchers import experiment
 
     agent = AGENTS[_AGENT.value]
-    values = agent.default_settings(experiment.image_keys(cameras))
+    values = scales.settings(_SCALE.value, _AGENT.value)
+    values.update(agent.default_settings(experiment.image_keys(cameras)))
     values.update(_SETTINGS.given(_AGENT.value))
     if _TARGET_UPDATE_PERIOD.value is not None:
         for target in ("policy", "critic"):

@@ -1,6 +1,12 @@
-"""Builder of BC fine-tuned by MPO: the policy starts as the behaviour clone."""
+"""Builder of BC fine-tuned by MPO: the policy starts as the behaviour clone.
+
+Shape letters: R rows of a batch, D action; [...] any leading dimensions.
+"""
 
 from __future__ import annotations
+
+import dataclasses
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -11,8 +17,23 @@ from agents.builder import Observation
 from agents.distributions import Gaussian, PolicyNetwork
 from agents.hierarchical_bc.policy import HierarchicalBcPolicy
 from agents.mpo.builder import check_fits
-from agents.mpo.config import GaussianMPOConfig
+from agents.mpo.config import GaussianMPOConfig, check_not_negative
 from agents.mpo.gaussian import GaussianMPOBuilder
+from agents.mpo.networks import MPONetworks
+from agents.mpo.rows import Rows
+from agents.mpo.sampled import GaussianPolicyLoss
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuningConfig(GaussianMPOConfig):
+    """Options of a fine-tuned clone; `eta_clone` weighs the KL to the frozen clone."""
+
+    eta_clone: float = 0.0  # the paper has no such KL
+
+    def __post_init__(self):
+        """See `MPOConfig`."""
+        super().__post_init__()
+        check_not_negative(self, "eta_clone")
 
 
 class FineTunedPolicy(PolicyNetwork):
@@ -42,7 +63,7 @@ class FineTuningBuilder(GaussianMPOBuilder):
     """Makes MPO that starts from a clone: BC, or hierarchical BC whole."""
 
     def __init__(
-        self, config: GaussianMPOConfig, clone: BcPolicy | HierarchicalBcPolicy
+        self, config: FineTuningConfig, clone: BcPolicy | HierarchicalBcPolicy
     ):
         """The critic normalises its observations as the clone does."""
         super().__init__(config, clone.observation_statistics())
@@ -55,3 +76,15 @@ class FineTuningBuilder(GaussianMPOBuilder):
         del seed  # nothing is drawn
         check_fits(environment_spec, self._clone)
         return FineTunedPolicy(self._clone)
+
+    def make_policy_loss(self, networks: MPONetworks) -> GaussianPolicyLoss:
+        """With the KL to the clone."""
+        size = networks.critic.action_size
+        return GaussianPolicyLoss(self._config, size, self._config.eta_clone)
+
+    def prior(self, data: Any, rows: Rows) -> Gaussian | None:
+        """The frozen clone N(mean(x), action_stddev^2 I) [R, D]; None without eta."""
+        if not self._config.eta_clone:
+            return None
+        mean = self._clone.mean(rows.take(data.observation))
+        return Gaussian(mean, tf.fill(tf.shape(mean), float(self._clone.action_stddev)))

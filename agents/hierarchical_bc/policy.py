@@ -1,4 +1,7 @@
-"""Hierarchical BC, frozen. Shape letters: Z latent; `...` any leading dimensions."""
+"""Hierarchical BC, frozen.
+
+Shape letters: Z latent, D action; `...` any leading dimensions.
+"""
 
 from __future__ import annotations
 
@@ -19,3 +22,7 @@ class HierarchicalBcPolicy(FrozenLatentModel):
     def latent(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z | x): mean and standard deviation, both [..., Z]."""
         return self._networks.latent(*self._features(observation))
+
+    def mean(self, observation: Observation) -> tf.Tensor:
+        """The mean action [..., D] in (-1, 1) at the mean of z."""
+        return self._networks.action(*self._features(observation))

@@ -1,4 +1,4 @@
-"""TD(0) with an expected bootstrap, on sequences (HeLMS paper, Eq. 6).
+"""TD errors with an expected bootstrap, on sequences (HeLMS paper, Eq. 6: TD(0)).
 
 Shape letters: B batch, T time (rows of a sequence), K actions (skills).
 
@@ -36,15 +36,22 @@ def value_of(q_values: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
     return tf.gather(q_values, action, axis=-1, batch_dims=action.shape.rank)
 
 
-def td_zero(
+def n_step_td(
     value: tf.Tensor,
     next_value: tf.Tensor,
     reward: tf.Tensor,
     discount: tf.Tensor,
     valid: tf.Tensor,
     gamma: float,
+    n_step: int = 1,
 ) -> TDLoss:
-    """One-step temporal difference: r_t + gamma d_t V'(x_{t+1}) - Q(x_t, y_t).
+    """Temporal difference of n steps, G_t - Q(x_t, y_t), where
+
+      G_t = r_t + gamma d_t r_{t+1} + ... + gamma^n d_t ... d_{t+n-1} V'(x_{t+n}).
+
+    A return is shorter where the sequence or its transitions end before row t + n; it
+    then bootstraps from the last observation. One step is TD(0). More are not corrected
+    for the actions of an older policy.
 
     Args:
       value: Q(x_t, y_t) of the online critic [B, T].
@@ -54,18 +61,28 @@ def td_zero(
       discount: the environment's, 0 where the episode terminated [B, T].
       valid: 1 in rows with a transition [B, T].
       gamma: the agent's discount, in [0, 1].
+      n_step: n, rows of rewards before the bootstrap.
 
     Raises:
-      ValueError: gamma is outside [0, 1] or a sequence has no transition.
+      ValueError: gamma is outside [0, 1], n_step is not positive or a sequence has no
+        transition.
     """
     if not 0.0 <= gamma <= 1.0:
         raise ValueError(f"gamma must be in [0, 1], got {gamma}")
+    if n_step < 1:
+        raise ValueError(f"n_step must be positive, got {n_step}")
     if value.shape.rank != 2 or (value.shape[1] is not None and value.shape[1] < 2):
         raise ValueError(f"value must be [B, T] with T of 2 or more, got {value.shape}")
-    target = tf.stop_gradient(
-        reward[:, :-1] + gamma * discount[:, :-1] * next_value[:, 1:]
-    )
     mask = valid[:, :-1]
+    reward, discount = reward[:, :-1], gamma * discount[:, :-1]
+    bootstrap = next_value[:, 1:]
+    target = reward + discount * bootstrap
+    # Whether the next row of a sequence has a transition too.
+    follows = tf.pad(mask[:, 1:], [[0, 0], [0, 1]]) > 0
+    for _ in range(n_step - 1):
+        rest = tf.pad(target[:, 1:], [[0, 0], [0, 1]])
+        target = reward + discount * tf.where(follows, rest, bootstrap)
+    target = tf.stop_gradient(target)
     error = mask * (target - value[:, :-1])
     return TDLoss(0.5 * tf.square(error), target, tf.stop_gradient(error), mask)
 

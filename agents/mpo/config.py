@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 IMPROVEMENT_CRITICS = ("online", "target")
+TARGET_UPDATES = ("periodic", "polyak")
 EVALUATIONS = ("sampled", "greedy")
 
 
@@ -40,10 +41,18 @@ class MPOConfig:
 
     # Optimisation.
     discount: float = 0.99  # Acme
+    n_step: int = 1  # rows of rewards in a critic's target; 1, TD(0), is the paper's
     batch_size: int = 512  # sequences; Table 5
     learning_rate: float = 2e-4  # policy and critic; Table 5
+    policy_learning_rate: float | None = None  # None: as the critic's
+    # Learner steps at the start in which only the critic learns.
+    critic_warmup_steps: int = 0
     dual_learning_rate: float = 1e-2  # Acme
     max_gradient_norm: float = 40.0  # global norm of each loss; Acme
+    # How both targets follow: copied each period (Acme), or moved by a share of the
+    # difference each learner step.
+    target_update: str = "periodic"
+    target_update_rate: float = 0.01  # polyak's share; ours: a period of 100, smoothed
     target_policy_update_period: int = 100  # learner steps; Acme
     target_critic_update_period: int = 100  # learner steps; Acme
 
@@ -71,6 +80,7 @@ class MPOConfig:
             "learning_rate",
             "dual_learning_rate",
             "max_gradient_norm",
+            "target_update_rate",
             "target_policy_update_period",
             "target_critic_update_period",
             "min_replay_size",
@@ -78,6 +88,11 @@ class MPOConfig:
             "variable_update_period",
         )
         one_of("improvement_critic", self.improvement_critic, IMPROVEMENT_CRITICS)
+        one_of("target_update", self.target_update, TARGET_UPDATES)
+        if self.target_update_rate > 1.0:
+            raise ValueError(
+                f"target_update_rate must be in (0, 1], got {self.target_update_rate}"
+            )
         one_of("evaluation", self.evaluation, EVALUATIONS)
         for name in ("policy_keys", "critic_keys"):
             if not getattr(self, name):
@@ -101,12 +116,19 @@ class MPOConfig:
                 "sequence_period must be from 1 to sequence_length - 1 = "
                 f"{self.sequence_length - 1}, got {self.sequence_period}"
             )
+        if not 1 <= self.n_step < self.sequence_length:
+            raise ValueError(
+                "n_step must be from 1 to sequence_length - 1 = "
+                f"{self.sequence_length - 1}, got {self.n_step}"
+            )
         if self.max_replay_size < self.min_replay_size:
             raise ValueError(
                 f"max_replay_size ({self.max_replay_size}) is under min_replay_size "
                 f"({self.min_replay_size}): nothing would ever be sampled"
             )
-        check_not_negative(self, "samples_per_insert")
+        check_not_negative(self, "samples_per_insert", "critic_warmup_steps")
+        if self.policy_learning_rate is not None:
+            check_positive(self, "policy_learning_rate")
 
     @property
     def burn_in_steps(self) -> int:

@@ -1,4 +1,4 @@
-"""The MPO learner: critic by TD(0), policy by MPO or RHPO, duals by their own losses.
+"""The MPO learner: critic by TD, policy by MPO or RHPO, duals by their own losses.
 
 One compiled call a step. Which variables each loss trains:
   critic loss  -> the online critic,
@@ -36,7 +36,7 @@ from acme.utils import counting, loggers
 
 from agents.losses import critic as critic_loss
 from agents.mpo.config import MPOConfig
-from agents.mpo.networks import MPONetworks, copy_variables
+from agents.mpo.networks import MPONetworks, copy_variables, move_variables
 from agents.mpo.policy_loss import PolicyLoss
 from agents.mpo.rows import Rows
 
@@ -89,7 +89,9 @@ class MPOLearner(acme.Learner):
         self._policy_variables = networks.policy.trainable_variables
         self._critic_variables = networks.critic.trainable_variables
         self._dual_variables = policy_loss.trainable_variables
-        self._policy_optimizer = snt.optimizers.Adam(config.learning_rate)
+        self._policy_optimizer = snt.optimizers.Adam(
+            config.policy_learning_rate or config.learning_rate
+        )
         self._critic_optimizer = snt.optimizers.Adam(config.learning_rate)
         self._dual_optimizer = snt.optimizers.Adam(config.dual_learning_rate)
         for optimizer, variables in (
@@ -191,13 +193,14 @@ class MPOLearner(acme.Learner):
             value = loss_fn.action_value(
                 networks.critic, features, rows.take(data.action)
             )
-            td = critic_loss.td_zero(
+            td = critic_loss.n_step_td(
                 rows.put(value),
                 rows.put(evaluation.next_value),
                 tf.cast(data.reward, tf.float32),
                 tf.cast(data.discount, tf.float32),
                 tf.cast(data.extras["valid"], tf.float32),
                 self._config.discount,
+                self._config.n_step,
             )
             trained = td.mask * self._warm_rows(data)[:, :-1]
             loss = critic_loss.masked_mean(td.loss, trained)
@@ -254,13 +257,18 @@ class MPOLearner(acme.Learner):
 
     def _apply(self, gradients: list[list[tf.Tensor]]) -> tf.Tensor:
         """Changes all variables; returns the number of steps taken."""
-        policy, critic, dual = gradients
-        self._policy_optimizer.apply(policy, self._policy_variables)
-        self._critic_optimizer.apply(critic, self._critic_variables)
-        self._dual_optimizer.apply(dual, self._dual_variables)
-        self._policy_loss.project()
-        steps = self._num_steps.assign_add(1)
         networks, config = self._networks, self._config
+        policy, critic, dual = gradients
+        self._critic_optimizer.apply(critic, self._critic_variables)
+        if config.critic_warmup_steps:
+            tf.cond(
+                self._num_steps >= config.critic_warmup_steps,
+                lambda: self._apply_policy(policy, dual),
+                lambda: tf.constant(False),
+            )
+        else:
+            self._apply_policy(policy, dual)
+        steps = self._num_steps.assign_add(1)
         for online, target, period in (
             (
                 networks.policy,
@@ -273,8 +281,20 @@ class MPOLearner(acme.Learner):
                 config.target_critic_update_period,
             ),
         ):
-            _copy_if(tf.equal(steps % period, 0), online, target)
+            if config.target_update == "polyak":
+                move_variables(online, target, config.target_update_rate)
+            else:
+                _copy_if(tf.equal(steps % period, 0), online, target)
         return tf.identity(steps)
+
+    def _apply_policy(
+        self, policy: list[tf.Tensor], dual: list[tf.Tensor]
+    ) -> tf.Tensor:
+        """Changes the policy and the duals; returns True."""
+        self._policy_optimizer.apply(policy, self._policy_variables)
+        self._dual_optimizer.apply(dual, self._dual_variables)
+        self._policy_loss.project()
+        return tf.constant(True)
 
     def step(self) -> None:
         """One step of learning.

@@ -290,3 +290,15 @@ def copy_variables(source: snt.Module, destination: snt.Module) -> None:
     """Assigns every variable of `source` to its counterpart in `destination`."""
     for src, dst in zip(source.variables, destination.variables):  # noqa: B905
         dst.assign(src)
+
+
+def move_variables(source: snt.Module, destination: snt.Module, rate: float) -> None:
+    """Moves the trainable variables of `destination` by `rate` towards the source's.
+
+    The others never differ, so they stay.
+    """
+    pairs = zip(
+        source.trainable_variables, destination.trainable_variables, strict=True
+    )
+    for src, dst in pairs:
+        dst.assign_add(rate * (src - dst))

@@ -4,6 +4,7 @@ import dm_env
 import numpy as np
 import pytest
 import reverb
+import scipy.stats
 import tensorflow as tf
 from acme import EnvironmentLoop
 from acme import specs as acme_specs
@@ -210,6 +211,35 @@ def test_a_fine_tuned_clone_starts_as_the_clone(name, frozen):
     np.testing.assert_allclose(actor.select_action(observation), expected[0], atol=1e-6)
     stddev = networks.policy(batched).stddev
     np.testing.assert_allclose(stddev, np.full((1, 2), 0.1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bc", "hierarchical_bc"])
+def test_the_kl_to_the_clone(name, frozen):
+    """By scipy's log densities: E_pi[log pi - log clone], which is in the loss."""
+    eta = 0.3
+    builder = _builder(name, frozen, eta_clone=eta)
+    networks = builder.make_networks(_SPEC, seed=0)
+    rng = np.random.default_rng(0)
+    for variable in networks.policy.trainable_variables:
+        variable.assign_add(rng.normal(scale=0.05, size=variable.shape))
+    sample = _sequence(builder, rng)
+    learner = builder.make_learner(networks, iter(()))
+    _, stats = learner.gradients(sample, tf.constant([0, 1]))
+    observation = sample.data.observation
+    mean, stddev = networks.policy(observation)
+    clone = frozen[name]
+    if name == "bc":
+        clone_mean = clone.mean(observation)
+    else:
+        clone_mean = clone.low_level(clone.latent(observation)[0], observation)
+    # Two points at mean +- stddev give a quadratic's expectation exactly.
+    points = np.stack([mean + stddev, mean - stddev])
+    log_ratio = scipy.stats.norm.logpdf(points, mean, stddev)
+    log_ratio -= scipy.stats.norm.logpdf(points, clone_mean, clone.action_stddev)
+    expected = log_ratio.mean(axis=0).sum(axis=-1).mean()
+    assert expected > 0.01
+    np.testing.assert_allclose(stats["kl_prior"], expected, rtol=1e-4)
+    np.testing.assert_allclose(stats["loss_prior"], eta * expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("components", ["posteriors", "frozen", "scratch"])

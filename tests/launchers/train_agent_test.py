@@ -154,11 +154,26 @@ def test_agents_for_vision_train(agent, bundle, tmp_path):
         (("--sequence_period=10",), ("sequence_period",)),
         (("--max_actor_steps=0",), ("never ends",)),
         (("--num_actors=3",), ("single_process", "local_mp")),
+        (("--scale=phone",), ("phone", "paper", "laptop")),
     ],
 )
 def test_refuses(flags, words, bundle, tmp_path):
     done = _run("train_agent", f"--skills={bundle}", f"--workdir={tmp_path}/w", *flags)
     _one_line(done, *words)
+
+
+def test_flags_win_over_the_scale():
+    code = """if True:
+        from absl import flags
+        from launchers import train_agent
+        flags.FLAGS(["train_agent", "--agent=mpo", "--scale=laptop", "--n_step=3"])
+        config = train_agent._agent_config(())
+        print(config.n_step, config.batch_size, config.init_log_alpha_mean)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["3", "64", "3.0"], done.stderr
 
 
 def test_evaluate_refuses_what_is_no_run(tmp_path):

@@ -1,4 +1,4 @@
-"""TD(0) on sequences with literal numbers: bootstrap, termination, padding."""
+"""TD on sequences with literal numbers: bootstrap, termination, padding."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def _td(value, next_value, reward, discount, valid, gamma=0.5):
         tf.constant([v], tf.float32)
         for v in (value, next_value, reward, discount, valid)
     ]
-    return critic.td_zero(*tensors, gamma=gamma)
+    return critic.n_step_td(*tensors, gamma=gamma)
 
 
 def test_targets_by_hand():
@@ -42,7 +42,7 @@ def test_gradients_stop_at_the_target_and_the_mask():
     next_value = tf.constant([[10.0, 20.0, 30.0]])
     with tf.GradientTape() as tape:
         tape.watch([value, next_value])
-        td = critic.td_zero(
+        td = critic.n_step_td(
             value,
             next_value,
             tf.zeros([1, 3]),
@@ -55,6 +55,42 @@ def test_gradients_stop_at_the_target_and_the_mask():
     # d/dv of (10 - v)^2 / 2 at 1 is -9.
     np.testing.assert_allclose(gradients[0], [[-9.0, 0.0, 0.0]])
     np.testing.assert_array_equal(gradients[1], np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("n_step", [1, 2, 3, 5, 9])
+def test_returns_of_n_steps_by_a_loop(n_step):
+    rng = np.random.default_rng(n_step)
+    num_rows, gamma = 10, 0.9
+    # Whole; a time limit; a termination; one transition; terminates on its last row.
+    lengths, terminates = [10, 7, 6, 1, 10], [False, False, True, False, True]
+    shape = (len(lengths), num_rows)
+    reward, next_value = rng.normal(size=(2, *shape))
+    discount = rng.uniform(0.5, 1.0, size=shape)
+    valid = (np.arange(num_rows) < np.array(lengths)[:, None]).astype(float)
+    for row, (length, ends) in enumerate(zip(lengths, terminates, strict=True)):
+        if ends:
+            discount[row, length - 1] = 0.0
+        # No target may read these: rows without a transition, values of padding.
+        reward[row, length:] = discount[row, length:] = np.nan
+        next_value[row, length + 1 :] = np.nan
+    td = critic.n_step_td(
+        *(tf.constant(x) for x in (np.zeros(shape), next_value, reward)),
+        *(tf.constant(x) for x in (discount, valid)),
+        gamma=gamma,
+        n_step=n_step,
+    )
+    checked = 0
+    for row, length in enumerate(lengths):
+        for t in range(min(length, num_rows - 1)):
+            expected, weight, end = 0.0, 1.0, min(t + n_step, length, num_rows - 1)
+            for step in range(t, end):
+                expected += weight * reward[row, step]
+                weight *= gamma * discount[row, step]
+            if weight:
+                expected += weight * next_value[row, end]
+            np.testing.assert_allclose(td.target[row, t], expected, rtol=1e-12)
+            checked += 1
+    assert checked == 9 + 7 + 6 + 1 + 9
 
 
 def test_expected_value_and_value_of():
@@ -82,6 +118,8 @@ def test_bad_input():
         _td([1, 2], [1, 2], [0, 0], [1, 1], [1, 1], gamma=1.5)
     with pytest.raises(ValueError, match="T of 2 or more"):
         _td([1], [1], [0], [1], [1])
+    with pytest.raises(ValueError, match="n_step must be positive, got 0"):
+        critic.n_step_td(*[tf.zeros([1, 2])] * 5, gamma=0.5, n_step=0)
 
 
 def test_warm_rows():

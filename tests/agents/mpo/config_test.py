@@ -33,6 +33,12 @@ def test_burn_in_is_the_overlap():
         ("samples_per_insert", -1.0, "samples_per_insert must not be negative"),
         ("eta_y", -0.1, "eta_y must not be negative"),
         ("critic_rnn_size", -1, "critic_rnn_size"),
+        ("n_step", 0, "n_step must be from 1 to sequence_length - 1 = 9, got 0"),
+        ("n_step", 10, "n_step must be from 1 to sequence_length - 1 = 9, got 10"),
+        ("critic_warmup_steps", -1, "critic_warmup_steps must not be negative"),
+        ("policy_learning_rate", 0.0, "policy_learning_rate must be positive"),
+        ("target_update", "soft", "must be one of periodic, polyak, got 'soft'"),
+        ("target_update_rate", 1.5, r"target_update_rate must be in \(0, 1\]"),
     ],
 )
 def test_bad_values(field, value, message):

@@ -97,6 +97,64 @@ def test_targets_follow_their_own_periods():
     assert changed == [False, False, False, False, True, False]
 
 
+def test_polyak_targets_are_the_running_mean():
+    """After every step, t <- (1 - rate) t + rate x, as a loop in float64 has it."""
+    rate = 0.25
+    learner, networks = _learner(target_update="polyak", target_update_rate=rate)
+    pairs = (
+        (networks.policy, networks.target_policy),
+        (networks.critic, networks.target_critic),
+    )
+    expected = [[v.astype(np.float64) for v in _values(t)] for _, t in pairs]
+    for _ in range(4):
+        learner.step()
+        for means, (online, target) in zip(expected, pairs, strict=True):
+            for i, value in enumerate(_values(online)):
+                means[i] = (1 - rate) * means[i] + rate * value
+            for a, b in zip(means, _values(target), strict=True):
+                np.testing.assert_allclose(a, b, atol=1e-6)
+            assert not _equal(_values(online), _values(target))
+
+
+def test_the_critic_warms_up_alone():
+    learner, networks = _learner(critic_warmup_steps=3)
+    parts = {
+        "policy": networks.policy,
+        "target_policy": networks.target_policy,
+        "duals": learner._policy_loss,
+        "critic": networks.critic,
+        "target_critic": networks.target_critic,
+    }
+    moved = {name: [] for name in parts}
+    for _ in range(6):
+        before = {name: _values(part) for name, part in parts.items()}
+        learner.step()
+        for name, part in parts.items():
+            moved[name].append(not _equal(before[name], _values(part)))
+    assert moved == {
+        "policy": [False] * 3 + [True] * 3,
+        "target_policy": [False] * 5 + [True],
+        "duals": [False] * 3 + [True] * 3,
+        "critic": [True] * 6,
+        "target_critic": [False, False, False, False, True, False],
+    }
+    # The first step after it is the first that the optimisers see.
+    assert int(learner._policy_optimizer.step) == 3
+    assert int(learner._dual_optimizer.step) == 3
+
+
+def test_the_policy_has_a_learning_rate_of_its_own():
+    """Adam's first step moves each weight by its rate, whatever the gradient."""
+    learner, networks = _learner(policy_learning_rate=1e-3, learning_rate=4e-3)
+    parts = {1e-3: networks.policy, 4e-3: networks.critic}
+    before = {rate: _values(part) for rate, part in parts.items()}
+    learner.step()
+    for rate, part in parts.items():
+        pairs = zip(before[rate], _values(part), strict=True)
+        largest = max(np.abs(a - b).max() for a, b in pairs)
+        np.testing.assert_allclose(largest, rate, rtol=1e-2)
+
+
 def test_equal_seeds_give_equal_networks():
     _, first = _learner(seed=3)
     tf.random.normal([5])  # what was drawn before must not matter

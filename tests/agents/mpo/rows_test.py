@@ -114,6 +114,19 @@ def _mean(values, mask):
     return tf.reduce_sum(values * mask) / mask.sum()
 
 
+def _returns(data, next_value, n_step):
+    """Targets [B, T] of all transitions, row by row; 0 elsewhere."""
+    returns = np.zeros((_BATCH, _TIME), np.float32)
+    for row, length in enumerate(_LENGTHS):
+        for t in range(min(length, _TIME - 1)):
+            end, weight = min(t + n_step, length, _TIME - 1), 1.0
+            for step in range(t, end):
+                returns[row, t] += weight * data.reward[row, step]
+                weight *= _DISCOUNT * float(data.discount[row, step])
+            returns[row, t] += weight * next_value[row, end]
+    return returns
+
+
 def _reference(name, config, networks, loss_fn, model, data):
     """Losses, and the gradients of policy, critic and duals, from all rows."""
     states, transitions = _masks(config.burn_in_steps)
@@ -127,7 +140,7 @@ def _reference(name, config, networks, loss_fn, model, data):
         next_value = tf.reduce_sum(tf.nn.softmax(target) * values, axis=-1)
     else:
         next_value = tf.reduce_mean(values, axis=0)
-    bootstrap = tf.concat([next_value[:, 1:], next_value[:, :1]], axis=1)
+    returns = _returns(data, next_value.numpy(), config.n_step)
     with tf.GradientTape() as tape:
         features = _features(networks.critic, data.observation)
         if actions is None:
@@ -136,7 +149,7 @@ def _reference(name, config, networks, loss_fn, model, data):
             )
         else:
             value = networks.critic.value(features, data.action)
-        error = data.reward + _DISCOUNT * data.discount * bootstrap - value
+        error = returns - value
         critic_loss = _mean(0.5 * tf.square(error), transitions)
     critic = tape.gradient(critic_loss, networks.critic.trainable_variables)
     if config.improvement_critic == "online":
@@ -156,11 +169,13 @@ def _reference(name, config, networks, loss_fn, model, data):
     return critic_loss, policy_loss, [policy, critic, dual]
 
 
-@pytest.mark.parametrize(("rnn_size", "burn_in"), [(8, True), (8, False), (0, True)])
+@pytest.mark.parametrize(
+    ("rnn_size", "burn_in", "n_step"), [(8, True, 3), (8, False, 1), (0, True, 1)]
+)
 @pytest.mark.parametrize("improvement_critic", ["online", "target"])
 @pytest.mark.parametrize("name", ["helms_cat", "helms_mix", "npmp", "mpo"])
 def test_losses_and_gradients_are_those_of_all_rows(
-    name, improvement_critic, burn_in, rnn_size, frozen
+    name, improvement_critic, n_step, burn_in, rnn_size, frozen
 ):
     agent = AGENTS[name]
     config = agent.config_type(
@@ -169,6 +184,7 @@ def test_losses_and_gradients_are_those_of_all_rows(
             "critic_hidden_sizes": (16, 12),
             "critic_rnn_size": rnn_size,
             "burn_in": burn_in,
+            "n_step": n_step,
             "improvement_critic": improvement_critic,
             "discount": _DISCOUNT,
             "max_gradient_norm": 1e9,

@@ -1,0 +1,118 @@
+"""Settings by scale: those of the paper's 1500 actors, and those of two cores.
+
+`paper` is what the agents' configurations have by default. `laptop` changes the
+settings of `LAPTOP`, for a run of hundreds of episodes and some 10,000 learner steps.
+`python -m agents.scales` prints the table of docs/agents.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from agents.rl_agents import AGENTS
+
+SCALES = ("paper", "laptop")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What laptop sets.
+
+    Attributes:
+      setting: a field of the agents' configurations.
+      value: at scale laptop.
+      why: in a few words.
+      agents: that it is for; empty: all that have the setting.
+    """
+
+    setting: str
+    value: Any
+    why: str
+    agents: tuple[str, ...] = ()
+
+
+_CLONES = ("bc", "hierarchical_bc")
+
+# A later row wins.
+LAPTOP = (
+    Row("batch_size", 64, "an eighth of the work a learner step"),
+    Row("critic_rnn_size", 0, "a state has three frames already"),
+    Row("samples_per_insert", 64.0, "one actor: 80 learner steps an episode"),
+    Row("min_replay_size", 400, "five episodes"),
+    Row("max_replay_size", 100_000, "1,250 episodes, 0.6 GB"),
+    # Place of the held skills' rows: skill_steps 10, and with it an eighth of the
+    # sequences an episode: samples_per_insert 512, min_replay_size 40.
+    Row("learning_rate", 5e-4, "fewer learner steps"),
+    Row("policy_learning_rate", 2e-4, "the critic leads"),
+    Row("critic_warmup_steps", 500, "a new critic's values mislead the policy"),
+    Row("critic_warmup_steps", 2000, "they undo a clone", _CLONES),
+    Row("target_update", "polyak", "smooth at few learner steps"),
+    Row("target_update_rate", 0.02, "a period of 50, smoothed"),
+    Row("n_step", 5, "a sparse reward spreads in fewer learner steps"),
+    Row("epsilon", 0.05, "the improved policy stays nearer: exploration lasts"),
+    # softplus(1) = 1.3 is near a return's spread: from 10 the temperature takes 1,000
+    # learner steps down to it, and at softplus(-2) the policy has decided within 2,000.
+    Row("init_log_temperature", 1.0, "neither random for long nor decided at once"),
+    Row("init_log_alpha", 1.0, "a multiplier moves by 0.01 a learner step"),
+    Row("init_log_alpha_mean", 3.0, "a multiplier moves by 0.01 a learner step"),
+    Row("init_log_alpha_stddev", 30.0, "from 1000 it never gets down"),
+    Row("eta_y", 0.1, "keeps skills in use until there is reward"),
+    Row("eta_z", 0.1, "components stay skills", ("helms_mix",)),
+    Row("eta_clone", 0.3, "holds the clone while the critic is poor"),
+)
+
+
+def settings(scale: str, agent: str) -> dict[str, Any]:
+    """What a scale sets of an agent's configuration, by name.
+
+    Args:
+      scale: one of `SCALES`.
+      agent: one of `AGENTS`.
+
+    Raises:
+      ValueError: there is no such scale.
+    """
+    check_scale(scale)
+    if scale == "paper":
+        return {}
+    return {row.setting: row.value for row in LAPTOP if agent in _owners(row)}
+
+
+def check_scale(scale: str) -> None:
+    """Raises ValueError unless there is such a scale."""
+    if scale not in SCALES:
+        raise ValueError(f"unknown scale {scale!r}; valid: {', '.join(SCALES)}")
+
+
+def table() -> str:
+    """`LAPTOP` beside the paper's values, in Markdown."""
+    lines = ["| setting | agents | paper | laptop | why |", "|---|---|---|---|---|"]
+    for row in LAPTOP:
+        owners = _owners(row)
+        defaults = dict.fromkeys(
+            str(getattr(AGENTS[name].config_type(), row.setting)) for name in owners
+        )
+        agents = "all" if len(owners) == len(AGENTS) else ", ".join(owners)
+        paper = " or ".join(defaults)
+        lines.append(
+            f"| `{row.setting}` | {agents} | {paper} | {row.value} | {row.why} |"
+        )
+    return "\n".join(lines)
+
+
+def _owners(row: Row) -> list[str]:
+    """The agents that a row is for."""
+    return [
+        name
+        for name in AGENTS
+        if name in (row.agents or AGENTS) and row.setting in _fields(name)
+    ]
+
+
+def _fields(agent: str) -> set[str]:
+    return {field.name for field in dataclasses.fields(AGENTS[agent].config_type)}
+
+
+if __name__ == "__main__":
+    print(table())
