@@ -232,6 +232,18 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path, change, message):
     assert "\n" not in str(error.value)
 
 
+def test_a_record_older_than_a_setting_is_of_its_default(tmp_path):
+    config = CONFIG.to_dict()
+    del config["learning_rate_schedule"]
+    (tmp_path / "run.json").write_text(_record(config=config))
+    _training(tmp_path)
+    cosine = dataclasses.replace(
+        CONFIG, learning_rate_schedule="cosine", learning_rate_steps=4
+    )
+    with pytest.raises(ValueError, match="learning_rate_schedule constant, not cosine"):
+        _training(tmp_path, cosine)
+
+
 def test_workdirs_of_other_programs_are_refused(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(ValueError, match="checkpoints of another program"):
