@@ -32,7 +32,7 @@ def start(
     Raises:
       ValueError: in one line, what else the work directory holds.
     """
-    run = {"model": model, "config": config, "data": _fingerprint(manifest)}
+    run = {"model": model, "config": config, "data": fingerprint(manifest)}
     if not (root / _RUN).exists():
         if (root / "checkpoints").exists():
             raise ValueError(
@@ -63,6 +63,7 @@ def start(
         )
 
 
-def _fingerprint(manifest: Mapping[str, Any]) -> str:
+def fingerprint(manifest: Mapping[str, Any]) -> str:
+    """What two data sets with the same manifest have in common."""
     text = json.dumps(manifest, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

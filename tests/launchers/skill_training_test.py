@@ -209,7 +209,7 @@ def test_patience_ends_a_training_that_does_not_get_better(tmp_path):
 
 def _record(**changes):
     run = {"model": "helms", "config": CONFIG.to_dict()}
-    run["data"] = skill_record._fingerprint({"dataset": "fake"})
+    run["data"] = skill_record.fingerprint({"dataset": "fake"})
     return json.dumps({**run, **changes})
 
 
