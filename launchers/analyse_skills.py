@@ -49,7 +49,16 @@ _TABLE1_EPISODES = flags.DEFINE_integer(
     _DEFAULTS.table1_episodes,
     "Episodes an agent of table 1; 0 leaves it out.",
 )
-_TASK = flags.DEFINE_string("task", _DEFAULTS.task, "Of table 1: gives the rewards.")
+_CEILING_EPISODES = flags.DEFINE_integer(
+    "ceiling_episodes",
+    _DEFAULTS.ceiling_episodes,
+    "Episodes a row of the ceiling, success of a high level that is distilled on the "
+    "data set and kept in the bundle; 0 leaves it out.",
+)
+_SKILL_STEPS = command.define_skill_steps()
+_TASK = flags.DEFINE_string(
+    "task", _DEFAULTS.task, "Of table 1 and the ceiling: gives the rewards."
+)
 _DOMAIN_RANDOMIZATION = flags.DEFINE_bool(
     "domain_randomization",
     _DEFAULTS.domain_randomization,
@@ -82,6 +91,8 @@ def _config() -> AnalysisConfig:
         domain_randomization=_DOMAIN_RANDOMIZATION.value,
         max_action_delay=_MAX_ACTION_DELAY.value,
         table1_episodes=_TABLE1_EPISODES.value,
+        ceiling_episodes=_CEILING_EPISODES.value,
+        skill_steps=command.skill_steps(_SKILL_STEPS),
         seed=_SEED.value,
         **processes,
     )

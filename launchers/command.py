@@ -53,6 +53,25 @@ def define_object_set() -> flags.FlagHolder[int | str]:
     )
 
 
+def define_skill_steps() -> flags.FlagHolder[list[str]]:
+    """Defines `--skill_steps` of analyses, for `skill_steps`."""
+    return flags.DEFINE_list(
+        "skill_steps",
+        ["1", "5", "10"],
+        "Control steps that a skill is held; a row of the table each.",
+    )
+
+
+def skill_steps(holder: flags.FlagHolder[list[str]]) -> tuple[int, ...]:
+    """The numbers of `--skill_steps`; raises ValueError for what is none."""
+    try:
+        return tuple(int(text) for text in holder.value)
+    except ValueError:
+        raise ValueError(
+            f"skill_steps must be integers, got {','.join(holder.value)}"
+        ) from None
+
+
 def _parse(argv: Sequence[str], arguments: int) -> list[str]:
     try:
         rest = flags.FLAGS(list(argv))

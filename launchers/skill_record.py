@@ -17,6 +17,7 @@ def start(
     root: pathlib.Path,
     model: str,
     config: Mapping[str, Any],
+    defaults: Mapping[str, Any],
     manifest: Mapping[str, Any],
 ) -> None:
     """Writes the record of a new training, or checks that the one there is of this.
@@ -25,12 +26,13 @@ def start(
       root: the work directory.
       model: its name.
       config: all settings, as JSON gives them back.
+      defaults: of all settings.
       manifest: of the data set.
 
     Raises:
       ValueError: in one line, what else the work directory holds.
     """
-    run = {"model": model, "config": config, "data": _fingerprint(manifest)}
+    run = {"model": model, "config": config, "data": fingerprint(manifest)}
     if not (root / _RUN).exists():
         if (root / "checkpoints").exists():
             raise ValueError(
@@ -46,8 +48,10 @@ def start(
             f"{root} holds a checkpoint of model {found.get('model')!r}, not "
             f"{model!r}; take another workdir"
         )
-    for name in sorted(set(found["config"]) | set(config)):
-        mine, theirs = config.get(name), found["config"].get(name)
+    # A record that is older than a setting was of what is now the setting's default.
+    recorded = {**defaults, **found["config"]}
+    for name in sorted(set(recorded) | set(config)):
+        mine, theirs = config.get(name), recorded.get(name)
         if mine != theirs:
             raise ValueError(
                 f"{root} holds a checkpoint with {name} {theirs}, not {mine}; take "
@@ -59,6 +63,7 @@ def start(
         )
 
 
-def _fingerprint(manifest: Mapping[str, Any]) -> str:
+def fingerprint(manifest: Mapping[str, Any]) -> str:
+    """What two data sets with the same manifest have in common."""
     text = json.dumps(manifest, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -121,7 +121,13 @@ class SkillTraining:
         self._manifest = data.manifest(dataset)
         dims = _dims(self._batches("held_out"), dataset)
         statistics = data.statistics(dataset)
-        skill_record.start(self._root, model, config.to_dict(), self._manifest)
+        skill_record.start(
+            self._root,
+            model,
+            config.to_dict(),
+            type(config)().to_dict(),
+            self._manifest,
+        )
 
         model_type = MODELS[model]
         self._networks, copy = (

@@ -147,6 +147,8 @@ _SETTINGS = settings.Settings(
         "eta_clone": "Weight of the KL of a fine-tuned policy to the frozen clone.",
         "components": "Components of the mixture: posteriors (start as the skills and "
         "are trained), frozen, or scratch.",
+        "high_level": "The high level at the start: new, or distilled from the skills' "
+        "posterior (analyse_skills and benchmarks.ceiling leave it in the bundle).",
         "epsilon": "Bound on the E-step's KL, nats.",
         "epsilon_policy": "Bound on the policy's change, nats.",
         "epsilon_categorical": "Bound on the categorical's change, nats.",

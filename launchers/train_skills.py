@@ -61,6 +61,8 @@ _SETTINGS = settings.Settings(
         "window": "Steps of a training sequence.",
         "batch_size": "Sequences a learner step.",
         "learning_rate": "Step size of Adam.",
+        "learning_rate_schedule": "constant; or cosine, which falls to a tenth over "
+        "--steps.",
         "max_gradient_norm": "Clip the gradient at this norm.",
         "beta_y": "Weight of the categorical KL.",
         "beta_z": "Weight of the latent KL.",
@@ -83,6 +85,8 @@ def _config() -> OfflineConfig:
     values = _SETTINGS.given(_MODEL.value)
     if values.get("variant") == "continuous":
         values.setdefault("num_skills", 1)
+    if values.get("learning_rate_schedule", "constant") != "constant":
+        values["learning_rate_steps"] = _STEPS.value
     return MODELS[_MODEL.value].config_type(seed=_SEED.value, **values)
 
 

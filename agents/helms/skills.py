@@ -45,7 +45,6 @@ class Skills(FrozenLatentModel):
         skill: tf.Tensor,
         observation: Observation,
         seed: tf.Tensor | None = None,
-        action_noise: bool = False,
     ) -> tf.Tensor:
         """The actions of skills. Has no state, so it works within `tf.function`.
 
@@ -53,26 +52,14 @@ class Skills(FrozenLatentModel):
           skill: int32 [...].
           observation: the leading dimensions of `skill`.
           seed: int32 [2] of the draw of z; None takes the mean of z.
-          action_noise: add the low level's own Gaussian noise too (needs a seed).
 
         Returns:
-          [..., D] in [-1, 1].
-
-        Raises:
-          ValueError: `action_noise` without a seed.
+          [..., D] in [-1, 1], the low level's mean.
         """
-        if action_noise and seed is None:
-            raise ValueError("action_noise needs a seed")
         latent, stddev = self.mid_level_of(skill, observation)
         if seed is not None:
-            seeds = tf.random.experimental.stateless_split(seed, 2)
-            noise = tf.random.stateless_normal(tf.shape(latent), seeds[0])
-            latent += stddev * noise
-        action = self.low_level(latent, observation)
-        if action_noise:
-            noise = tf.random.stateless_normal(tf.shape(action), seeds[1])
-            action += self.action_stddev * noise
-        return tf.clip_by_value(action, -1.0, 1.0)
+            latent += stddev * tf.random.stateless_normal(tf.shape(latent), seed)
+        return self.low_level(latent, observation)
 
     def transition_matrix(self) -> tf.Tensor:
         """p(y_t | y_{t-1}) as [K, K], a row for each y_{t-1}."""

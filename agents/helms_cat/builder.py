@@ -6,6 +6,7 @@ import dm_env
 import numpy as np
 from acme import specs
 
+from agents.helms_cat import distillation
 from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_cat.networks import SkillDecoder, SkillPolicy
 from agents.mpo import networks as mpo_networks
@@ -53,9 +54,12 @@ class HelmsCatBuilder(MPOBuilder[MPONetworks]):
             num_skills,
             config.critic_rnn_size,
         )
-        return mpo_networks.make_networks(
+        networks = mpo_networks.make_networks(
             policy, critic, environment_spec.observations, seed
         )
+        if config.high_level == "distilled":
+            distillation.restore(self._skills, policy, networks.target_policy)
+        return networks
 
     def make_policy(
         self, networks: MPONetworks, evaluation: bool = False

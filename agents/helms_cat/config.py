@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from agents.mpo.config import CategoricalMPOConfig
+from agents.mpo.config import CategoricalMPOConfig, check_high_level
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,3 +13,9 @@ class HelmsCatConfig(CategoricalMPOConfig):
 
     # Draw z from the mid level (the paper's z ~ q(z|y, x)), or take its mean.
     sample_latent: bool = True
+    high_level: str = "new"  # at the start; one of HIGH_LEVELS
+
+    def __post_init__(self):
+        """See `MPOConfig`."""
+        super().__post_init__()
+        check_high_level(self, self.high_level)

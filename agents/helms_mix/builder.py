@@ -11,6 +11,7 @@ import tensorflow as tf
 from acme import specs
 
 from agents.helms.skills import Skills
+from agents.helms_cat import distillation
 from agents.helms_mix import networks as mix_networks
 from agents.helms_mix.config import HelmsMixConfig
 from agents.mpo.gaussian import LatentMPOBuilder
@@ -58,6 +59,16 @@ class HelmsMixBuilder(LatentMPOBuilder):
             skills.num_skills,
         )
         return mix_networks.MixturePolicy(high_level, components)
+
+    def make_networks(
+        self, environment_spec: specs.EnvironmentSpec, seed: int
+    ) -> MPONetworks:
+        """See `LatentMPOBuilder`."""
+        networks = super().make_networks(environment_spec, seed)
+        if self._config.high_level == "distilled":
+            policies = networks.policy, networks.target_policy
+            distillation.restore(self._skills, *(p.high_level for p in policies))
+        return networks
 
     def make_policy_loss(self, networks: MPONetworks) -> MixturePolicyLoss:
         """See `MPOBuilder`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from agents.mpo.config import one_of
+from agents.mpo.config import check_high_level, one_of
 from agents.rhpo.config import RHPOConfig
 
 # posteriors: start as the frozen skills' q(z|y, x) and are trained; frozen: are these
@@ -17,11 +17,13 @@ class HelmsMixConfig(RHPOConfig):
     """Options of HeLMS-mix."""
 
     components: str = "posteriors"  # one of COMPONENTS
+    high_level: str = "new"  # at the start; one of HIGH_LEVELS
 
     def __post_init__(self):
         """See `MPOConfig`."""
         super().__post_init__()
         one_of("components", self.components, COMPONENTS)
+        check_high_level(self, self.high_level)
         if self.components != "scratch" and "objects" not in self.policy_keys:
             raise ValueError(
                 f"components {self.components} read objects, which the policy does not "

@@ -43,6 +43,11 @@ class MixturePolicy(PolicyNetwork):
         self._high_level = high_level
         self._components = components
 
+    @property
+    def high_level(self) -> mpo_networks.CategoricalPolicy:
+        """pi(y|x)."""
+        return self._high_level
+
     def __call__(self, observation: Observation) -> Mixture:
         """Maps name -> [..., n] to the mixture."""
         mean, stddev = self._components(observation)

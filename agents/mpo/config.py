@@ -12,6 +12,9 @@ import dataclasses
 IMPROVEMENT_CRITICS = ("online", "target")
 TARGET_UPDATES = ("periodic", "polyak")
 EVALUATIONS = ("sampled", "greedy")
+# new: drawn from the seed; distilled: from the skills' posterior, as the bundle has it
+# (`agents.helms_cat.distillation`).
+HIGH_LEVELS = ("new", "distilled")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,6 +196,16 @@ def one_of(name: str, value: str, valid: tuple[str, ...]) -> None:
     """Raises ValueError, naming the valid ones, for another value."""
     if value not in valid:
         raise ValueError(f"{name} must be one of {', '.join(valid)}, got {value!r}")
+
+
+def check_high_level(config: MPOConfig, high_level: str) -> None:
+    """Raises ValueError for one that there is not, or that reads other observations."""
+    one_of("high_level", high_level, HIGH_LEVELS)
+    if high_level == "distilled" and set(config.policy_keys) != {"proprio", "objects"}:
+        raise ValueError(
+            "high_level distilled reads proprio and objects, and this agent's policy "
+            f"{', '.join(config.policy_keys)}; use high_level new"
+        )
 
 
 def check_positive(config: MPOConfig, *names: str) -> None:

@@ -2,11 +2,14 @@
 
 It has `skills.json` (format, model, sizes, settings, observation names, checksum, where
 the data came from, how the training went) and `weights.npz` (all variables, also those
-of the normalisation). It holds no optimiser.
+of the normalisation). It holds no optimiser. Skills may have a distilled high level
+beside them in `high_level/`, under a checksum of its own
+(`agents.helms_cat.distillation`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,7 +17,7 @@ import pathlib
 import shutil
 import uuid
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -74,13 +77,20 @@ def save(
         "training": dict(training or {}),
     }
     description["checksum"] = _checksum(description, weights)
+    with replaced(directory) as aside:
+        np.savez(aside / WEIGHTS, **weights)
+        text = json.dumps(description, indent=2, allow_nan=False)
+        (aside / DESCRIPTION).write_text(text + "\n")
+
+
+@contextlib.contextmanager
+def replaced(directory: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A directory to write to, which becomes `directory` unless the block raises."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     aside = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}")
     aside.mkdir()
     try:
-        np.savez(aside / WEIGHTS, **weights)
-        text = json.dumps(description, indent=2, allow_nan=False)
-        (aside / DESCRIPTION).write_text(text + "\n")
+        yield aside
         if directory.exists():
             old = directory.with_name(f"{aside.name}.old")
             directory.rename(old)
@@ -148,7 +158,7 @@ def load(
     try:
         config = frozen_type.config_type.from_dict(description["config"])
         dims = Dims(**description["dims"])
-        checksum = description["checksum"]
+        said = description["checksum"]
     except (KeyError, TypeError, ValueError) as e:
         raise ValueError(f"skills at {directory} have a bad {DESCRIPTION}: {e}") from e
     expected = {"proprio": proprio_dim, "objects": object_dim, "action": action_dim}
@@ -165,7 +175,7 @@ def load(
         raise ValueError(
             f"skills at {directory} have no readable {WEIGHTS}: {e}"
         ) from e
-    if _checksum(description, weights) != checksum:
+    if _checksum(description, weights) != said:
         raise ValueError(
             f"skills at {directory} are damaged: {WEIGHTS} and {DESCRIPTION} do not "
             "have the checksum that was written with them"
@@ -183,7 +193,9 @@ def load(
         raise ValueError(f"skills at {directory} have weights of another architecture")
     for name, value in weights.items():
         variables[name].assign(value)
-    return frozen_type(networks, description)
+    frozen = frozen_type(networks, description)
+    frozen.directory = directory
+    return frozen
 
 
 def _named_weights(networks: OfflineNetworks) -> dict[str, np.ndarray]:
@@ -195,7 +207,11 @@ def _named_weights(networks: OfflineNetworks) -> dict[str, np.ndarray]:
 
 def _checksum(description: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> str:
     """Of what decides how the model acts, whatever the data and the training were."""
-    identity = {key: description.get(key) for key in _IDENTITY}
+    return checksum({key: description.get(key) for key in _IDENTITY}, weights)
+
+
+def checksum(identity: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of JSON values and arrays, with their names."""
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
     for name in sorted(weights):
         value = np.ascontiguousarray(weights[name])

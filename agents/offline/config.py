@@ -8,6 +8,8 @@ from typing import ClassVar, TypeVar
 
 _Config = TypeVar("_Config", bound="OfflineConfig")
 
+LEARNING_RATE_SCHEDULES = ("constant", "cosine")
+
 
 @dataclasses.dataclass(frozen=True)
 class OfflineConfig:
@@ -25,6 +27,9 @@ class OfflineConfig:
     window: int = 25  # T, steps of a training sequence
     batch_size: int = 128
     learning_rate: float = 1e-4
+    # constant, or cosine: falls to a tenth over `learning_rate_steps` learner steps.
+    learning_rate_schedule: str = "constant"  # one of LEARNING_RATE_SCHEDULES
+    learning_rate_steps: int = 0  # of cosine
     max_gradient_norm: float | None = None  # None: no clipping
     seed: int = 0
 
@@ -32,6 +37,16 @@ class OfflineConfig:
         object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
         for name in ("window", "batch_size"):
             check_integer(name, getattr(self, name), low=1)
+        if self.learning_rate_schedule not in LEARNING_RATE_SCHEDULES:
+            raise ValueError(
+                f"unknown learning_rate_schedule {self.learning_rate_schedule!r}; "
+                f"valid: {', '.join(LEARNING_RATE_SCHEDULES)}"
+            )
+        check_integer(
+            "learning_rate_steps",
+            self.learning_rate_steps,
+            low=int(self.learning_rate_schedule != "constant"),
+        )
         for name in ("look_ahead", "seed"):
             check_integer(name, getattr(self, name), low=0)
         if not self.hidden_sizes:

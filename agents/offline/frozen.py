@@ -5,6 +5,7 @@ Shape letters: D action, P proprioception, O objects; `...` any leading dimensio
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -24,6 +25,7 @@ class FrozenModel(tf.Module):
     model: ClassVar[str]  # its name in bundles and on the command line
     config_type: ClassVar[type[OfflineConfig]]
     networks_type: ClassVar[type[OfflineNetworks]]
+    directory: pathlib.Path | None = None  # of the bundle that it was read from
 
     def __init__(self, networks: OfflineNetworks, description: Mapping[str, object]):
         """Wraps networks whose variables are not trainable; `bundle.load` makes them.

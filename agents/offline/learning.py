@@ -11,7 +11,9 @@ import sonnet as snt
 import tensorflow as tf
 from acme.utils import counting, loggers
 
+from agents.offline.config import OfflineConfig
 from agents.offline.model import Batch, OfflineModel
+from agents.offline.schedule import CosineAdam
 
 # Means over the valid steps of a data set, likelihoods and KLs in nats a step: `elbo`
 # (the model's objective), what `OfflineModel.metrics` gives, and `steps`, their number.
@@ -63,7 +65,7 @@ class OfflineLearner(acme.Learner):
         self._counter = counter or counting.Counter()
         self._logger = logger or loggers.NoOpLogger()
         self._variables = model.networks.trainable_variables
-        self._optimizer = snt.optimizers.Adam(self._config.learning_rate)
+        self._optimizer = _make_optimizer(self._config)
         # Makes the moments, so that a checkpoint can be restored before the first step.
         self._optimizer.apply(
             [tf.zeros_like(v) for v in self._variables], self._variables
@@ -206,3 +208,9 @@ class OfflineLearner(acme.Learner):
             "elbo": tf.reduce_sum(terms.objective),
             **terms.sums,
         }
+
+
+def _make_optimizer(config: OfflineConfig) -> snt.optimizers.Adam:
+    if config.learning_rate_schedule == "cosine":
+        return CosineAdam(config.learning_rate, config.learning_rate_steps)
+    return snt.optimizers.Adam(config.learning_rate)

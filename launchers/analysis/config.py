@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
 
 from environments import factory, scene, stacking
 
@@ -27,6 +28,9 @@ class AnalysisConfig:
       object_set: of the rollouts and of table 1, as of `environments.make`.
       task, domain_randomization, max_action_delay: of table 1; as RL has them.
       table1_episodes: episodes an agent; 0 for no table.
+      ceiling_episodes: episodes a row of the ceiling; 0 for none. Needs a data set.
+      skill_steps: control steps that skills are held, a row each of the ceiling and
+        of table 1's HeLMS with a fresh high level.
       processes: that run episodes.
       seed: of every draw.
     """
@@ -44,6 +48,8 @@ class AnalysisConfig:
     domain_randomization: bool = True
     max_action_delay: int = 2
     table1_episodes: int = 200
+    ceiling_episodes: int = 0
+    skill_steps: tuple[int, ...] = (1, 5, 10)
     processes: int = dataclasses.field(
         default_factory=lambda: len(os.sched_getaffinity(0))
     )
@@ -63,6 +69,7 @@ class AnalysisConfig:
             ("episodes", 1),
             ("dataset_episodes", 1),
             ("table1_episodes", 0),
+            ("ceiling_episodes", 0),
             ("processes", 1),
             ("seed", 0),
         ):
@@ -70,6 +77,18 @@ class AnalysisConfig:
                 raise ValueError(
                     f"{name} is {getattr(self, name)}; valid: whole numbers from {low}"
                 )
+        check_skill_steps(self.skill_steps)
+        if self.ceiling_episodes and self.dataset is None:
+            raise ValueError("ceiling_episodes needs a dataset to distil on")
         out = pathlib.Path(self.out)
         if out.exists() and not out.is_dir():
             raise ValueError(f"{out} is not a directory")
+
+
+def check_skill_steps(skill_steps: Sequence[int]) -> None:
+    """Raises ValueError unless all are whole numbers from 1, each once."""
+    if not skill_steps or len(set(skill_steps)) < len(skill_steps):
+        raise ValueError("skill_steps must name a number of steps, each once")
+    for steps in skill_steps:
+        if steps < 1:
+            raise ValueError(f"skill_steps is {steps}; valid: whole numbers from 1")

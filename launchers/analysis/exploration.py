@@ -26,8 +26,8 @@ from launchers import files
 from launchers.analysis import explorers, models
 from launchers.experiment import derive_seed
 
-EPISODES_FILE = "table1_episodes.csv"
-_RUN_FILE = "table1_run.json"
+TABLE1 = "table1"
+EPISODES_FILE = f"{TABLE1}_episodes.csv"
 _REWARDS = ("dense", "staged_sparse", "sparse")
 METRICS = (
     *_REWARDS,
@@ -60,13 +60,20 @@ class Agent:
     """An agent of the table; picklable.
 
     Attributes:
-      model: one of `explorers.TITLES`.
+      model: one of `explorers.TITLES` or `explorers.DISTILLED`.
       bundle: directory of the frozen model (for a fresh policy: that its observations
         are normalised by).
+      skill_steps: control steps that a skill is held.
     """
 
     model: str
     bundle: str
+    skill_steps: int = 1
+
+    @property
+    def name(self) -> str:
+        """In files."""
+        return explorers.name(self.model, self.skill_steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +114,7 @@ def run(job: Job) -> dict[str, float | int | str]:
     parts["objects"] = continuous_poses(parts["objects"])
     positions = parts["objects"][:, :, :3]
     return {
-        "agent": job.agent.model,
+        "agent": job.agent.name,
         "episode": job.episode,
         "seed": seed,
         "steps": len(covered) - 1,
@@ -143,6 +150,7 @@ def collect(
     agents: Sequence[Agent],
     episodes: int,
     run_jobs: Callable[[Iterable[Job]], Iterable[dict]],
+    table: str = TABLE1,
 ) -> dict[str, dict[str, np.ndarray]]:
     """Runs the episodes that `out` does not hold yet.
 
@@ -152,25 +160,26 @@ def collect(
       agents: in the order of the table.
       episodes: of each agent.
       run_jobs: `run` of many jobs, in any order.
+      table: that begins the names of the files.
 
     Returns:
-      model -> metric -> [episodes].
+      agent's name -> metric -> [episodes].
     """
-    path = out / EPISODES_FILE
+    path = out / f"{table}_episodes.csv"
     done = _repaired(path)
     missing = [
         Job(setting, agent, episode)
         for episode in range(episodes)  # agents advance together
         for agent in agents
-        if (agent.model, episode) not in done
+        if (agent.name, episode) not in done
     ]
     for row in run_jobs(missing):
         _append(path, row)
         done[row["agent"], row["episode"]] = row
     return {
-        agent.model: {
+        agent.name: {
             metric: np.array(
-                [float(done[agent.model, e][metric]) for e in range(episodes)]
+                [float(done[agent.name, e][metric]) for e in range(episodes)]
             )
             for metric in METRICS
         }
@@ -178,9 +187,14 @@ def collect(
     }
 
 
-def check(out: pathlib.Path, setting: Setting, checksums: dict[str, str]) -> None:
+def check(
+    out: pathlib.Path,
+    setting: Setting,
+    checksums: dict[str, str],
+    table: str = TABLE1,
+) -> None:
     """Raises ValueError if `out` holds episodes of another setting or other agents."""
-    path = out / _RUN_FILE
+    path = _run_file(out, table)
     if not path.exists():
         return
     found = files.read_json(path)
@@ -188,25 +202,34 @@ def check(out: pathlib.Path, setting: Setting, checksums: dict[str, str]) -> Non
         was = found.get("setting", {}).get(name)
         if was != now:
             raise ValueError(
-                f"{out} holds episodes of table 1 with {name} {was!r}, not {now!r}; "
+                f"{out} holds episodes of {table} with {name} {was!r}, not {now!r}; "
                 "give another --out"
             )
     for agent, now in checksums.items():
         if found.get("agents", {}).get(agent, now) != now:
             raise ValueError(
-                f"{out} holds episodes of table 1 of another bundle of {agent}; give "
+                f"{out} holds episodes of {table} of another bundle of {agent}; give "
                 "another --out"
             )
 
 
-def record(out: pathlib.Path, setting: Setting, checksums: dict[str, str]) -> None:
+def record(
+    out: pathlib.Path,
+    setting: Setting,
+    checksums: dict[str, str],
+    table: str = TABLE1,
+) -> None:
     """Notes whose episodes `out` holds, for `check`."""
-    path = out / _RUN_FILE
+    path = _run_file(out, table)
     before = files.read_json(path).get("agents", {}) if path.exists() else {}
     files.write_json(
         path,
         {"setting": dataclasses.asdict(setting), "agents": {**before, **checksums}},
     )
+
+
+def _run_file(out: pathlib.Path, table: str) -> pathlib.Path:
+    return out / f"{table}_run.json"
 
 
 @functools.lru_cache(maxsize=1)
@@ -222,7 +245,8 @@ def _environment(setting: Setting) -> RgbStacking:
 
 @functools.cache
 def _actor(agent: Agent) -> explorers.Actor:
-    return explorers.Actor(explorers.make(agent.model, models.load(agent.bundle)))
+    explorer = explorers.make(agent.model, models.load(agent.bundle))
+    return explorers.Actor(explorer, agent.skill_steps)
 
 
 def _covered(environment: RgbStacking) -> dict[str, np.ndarray]:

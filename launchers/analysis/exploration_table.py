@@ -91,7 +91,7 @@ class Table:
         for model, row in source.items():
             if not ratios or model != explorers.FRESH:
                 texts = [_cell(row[metric], between) for metric in _COLUMNS]
-                cells.append([explorers.TITLES[model], *texts])
+                cells.append([explorers.title(model), *texts])
         return cells
 
     def to_markdown(self) -> str:

@@ -1,7 +1,10 @@
 """How each agent acts at the start of RL, before it has learned anything there.
 
-Actions are drawn with the noise that RL would act with. Networks that RL would start
-from scratch are drawn anew for each episode. Shape letters: D action, Z latent.
+Agents act as RL begins: a low level that stays frozen by its mean, a policy over
+actions (BC's, a fresh one) with the noise that RL gives it. Networks that RL would
+start from scratch are drawn anew for each episode.
+
+Shape letters: D action, K skills, Z latent.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
+from agents.helms_cat import distillation
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.mpo import networks as mpo_networks
@@ -35,28 +39,58 @@ TITLES: Mapping[str, str] = {
     "hierarchical_bc": "Hierarchical BC",
     FRESH: "MPO, fresh",
 }
+# HeLMS with its high level distilled from the posterior: the likeliest skill or a draw,
+# and z's mean or a draw.
+DISTILLED: Mapping[str, str] = {
+    "distilled_greedy": "likeliest skill, z's mean",
+    "distilled_sampled": "drawn skill, z's mean",
+    "distilled_greedy_drawn": "likeliest skill, drawn z",
+    "distilled_sampled_drawn": "drawn skill, drawn z",
+}
+# Agents whose skills can be held for several steps.
+HOLDING = ("helms", *DISTILLED)
+_HELD = "_held_"
+
+
+def name(model: str, skill_steps: int) -> str:
+    """Of an agent in files: the model, and how long its skills are held if not 1."""
+    return model if skill_steps == 1 else f"{model}{_HELD}{skill_steps}"
+
+
+def title(name: str) -> str:
+    """Of an agent in tables, by its name in files."""
+    model, _, steps = name.partition(_HELD)
+    held = f", skills held {steps} steps" if steps else ""
+    return {**TITLES, **DISTILLED}[model] + held
 
 
 @dataclasses.dataclass(frozen=True)
 class Explorer:
     """An agent at the start of RL.
 
+    Pure but for variables; seeds are int32 [2].
+
     Attributes:
-      begin: of an episode's seed: draws what is fresh; returns the first latent [1, Z].
-      decide: of an observation, the last latent [1, Z] and a seed int32 [2]: the
-        action [1, D], to be clipped, and the next latent. Pure but for variables.
+      begin: of an episode's seed: draws what is fresh; returns the latent before the
+        first [1, ...], a skill or z.
+      choose: of an observation, the last latent and a seed: the next latent.
+      act: of an observation, the latent and a seed: the action [1, D], to be clipped.
     """
 
     begin: Callable[[int], tf.Tensor]
-    decide: Callable[[Observation, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+    choose: Callable[[Observation, tf.Tensor, tf.Tensor], tf.Tensor]
+    act: Callable[[Observation, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 class Actor:
-    """Runs an explorer in an environment, one compiled call a step."""
+    """Runs an explorer in an environment; holds its latent for some steps."""
 
-    def __init__(self, explorer: Explorer) -> None:
+    def __init__(self, explorer: Explorer, skill_steps: int = 1) -> None:
+        """`skill_steps` are the control steps between two choices of a latent."""
         self._begin = explorer.begin
-        self._decide = tf.function(explorer.decide)
+        self._choose = tf.function(explorer.choose)
+        self._act = tf.function(explorer.act)
+        self._skill_steps = skill_steps
         self._latent = tf.zeros([1, 0])
         self._seed, self._step = 0, 0
 
@@ -67,11 +101,11 @@ class Actor:
 
     def act(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
         """The action [D] in [-1, 1] for grouped observations [P], [O]."""
-        action, self._latent = self._decide(
-            {key: tf.constant(value[None]) for key, value in observation.items()},
-            self._latent,
-            tf.constant([self._seed, self._step], tf.int32),
-        )
+        batch = {key: tf.constant(value[None]) for key, value in observation.items()}
+        seeds = tf.random.experimental.stateless_split([self._seed, self._step], 2)
+        if self._step % self._skill_steps == 0:
+            self._latent = self._choose(batch, self._latent, seeds[0])
+        action = self._act(batch, self._latent, seeds[1])
         self._step += 1
         return np.clip(action[0].numpy(), -1.0, 1.0)
 
@@ -80,7 +114,7 @@ def make(model: str, bundle) -> Explorer:
     """The explorer of a model.
 
     Args:
-      model: one of `TITLES`.
+      model: one of `TITLES` or `DISTILLED`.
       bundle: the frozen model; for `FRESH` any, for its observation statistics.
     """
     makers = {
@@ -91,11 +125,32 @@ def make(model: str, bundle) -> Explorer:
         "hierarchical_bc": _hierarchical_bc,
         FRESH: _fresh_mpo,
     }
+    if model in DISTILLED:
+        greedy, drawn = "_greedy" in model, model.endswith("_drawn")
+        return _distilled(bundle, greedy, sample_latent=drawn)
     return makers[model](bundle)
 
 
+def _distilled(skills, greedy: bool, sample_latent: bool) -> Explorer:
+    """The distilled high level of the bundle."""
+    high_level = distillation.make_high_level(skills, seed=0)
+    distillation.restore(skills, high_level)
+
+    def choose(observation, skill, seed):
+        del skill
+        logits = high_level(observation)
+        if greedy:
+            return tf.argmax(logits, axis=-1, output_type=tf.int32)
+        return _draw(logits, seed)
+
+    def act(observation, skill, seed):
+        return skills.decode(skill, observation, seed if sample_latent else None)
+
+    return Explorer(_no_skill, choose, act)
+
+
 def _helms(skills) -> Explorer:
-    """HeLMS-cat's new high level, the mid level's z, the low level's noise."""
+    """HeLMS-cat's new high level, the mid level's z."""
     # The smallest critic: it is not used, and the policy's weights are drawn before it.
     config = HelmsCatConfig(critic_hidden_sizes=(1,), critic_rnn_size=0)
     builder = HelmsCatBuilder(config, skills)
@@ -107,17 +162,16 @@ def _helms(skills) -> Explorer:
 
     def begin(seed: int) -> tf.Tensor:
         mpo_networks.copy_variables(fresh(seed), high_level)
-        return tf.zeros([1, 0])
+        return _no_skill(seed)
 
-    def decide(observation, latent, seed):
-        seeds = tf.random.experimental.stateless_split(seed, 2)
-        skill = tf.random.stateless_categorical(
-            high_level(observation), 1, seeds[0], tf.int32
-        )[:, 0]
-        action = skills.decode(skill, observation, seed=seeds[1], action_noise=True)
-        return action, latent
+    def choose(observation, skill, seed):
+        del skill
+        return _draw(high_level(observation), seed)
 
-    return Explorer(begin, decide)
+    def act(observation, skill, seed):
+        return skills.decode(skill, observation, seed)
+
+    return Explorer(begin, choose, act)
 
 
 def _helms_prior(skills) -> Explorer:
@@ -128,57 +182,58 @@ def _helms_prior(skills) -> Explorer:
     """
 
     def begin(seed: int) -> tf.Tensor:
-        drawn = tf.random.stateless_uniform(
+        return tf.random.stateless_uniform(
             [1], [seed, -1], maxval=skills.num_skills, dtype=tf.int32
         )
-        return tf.one_hot(drawn, skills.num_skills)
 
-    def decide(observation, latent, seed):
-        seeds = tf.random.experimental.stateless_split(seed, 2)
-        logits = tf.math.log(latent @ skills.transition_matrix())
-        skill = tf.random.stateless_categorical(logits, 1, seeds[0], tf.int32)[:, 0]
-        action = skills.decode(skill, observation, seed=seeds[1], action_noise=True)
-        return action, tf.one_hot(skill, skills.num_skills)
+    def choose(observation, skill, seed):
+        del observation
+        rows = tf.gather(skills.transition_matrix(), skill)  # [1, K]
+        return _draw(tf.math.log(rows), seed)
 
-    return Explorer(begin, decide)
+    def act(observation, skill, seed):
+        return skills.decode(skill, observation, seed)
+
+    return Explorer(begin, choose, act)
 
 
 def _npmp(skills) -> Explorer:
-    """z from the prior, the low level's noise."""
+    """z from the prior; RL's new policy is near N(0, I), where this one wanders."""
 
     def begin(seed: int) -> tf.Tensor:
         # The stationary distribution; step -1 of the episode's draws.
         return tf.random.stateless_normal([1, skills.latent_dim], [seed, -1])
 
-    def decide(observation, latent, seed):
-        seeds = tf.random.experimental.stateless_split(seed, 2)
-        next_latent = skills.sample_prior(latent, seeds[0])
-        action = skills.low_level(latent, observation)
-        return _noisy(action, skills.action_stddev, seeds[1]), next_latent
+    def choose(observation, latent, seed):
+        del observation
+        return skills.sample_prior(latent, seed)
 
-    return Explorer(begin, decide)
+    def act(observation, latent, seed):
+        del seed
+        return skills.low_level(latent, observation)
+
+    return Explorer(begin, choose, act)
 
 
 def _bc(policy) -> Explorer:
     """The behaviour clone with its noise."""
 
-    def decide(observation, latent, seed):
-        return policy.sample(observation, seed), latent
+    def act(observation, latent, seed):
+        del latent
+        return policy.sample(observation, seed)
 
-    return Explorer(lambda seed: tf.zeros([1, 0]), decide)
+    return Explorer(_no_skill, _keep, act)
 
 
 def _hierarchical_bc(policy) -> Explorer:
-    """z from its high level, the low level's noise."""
+    """The clone with its noise: z's mean, as `agents.bc.builder.FineTunedPolicy`."""
 
-    def decide(observation, latent, seed):
-        seeds = tf.random.experimental.stateless_split(seed, 2)
-        mean, stddev = policy.latent(observation)
-        drawn = mean + stddev * tf.random.stateless_normal(tf.shape(mean), seeds[0])
-        action = policy.low_level(drawn, observation)
-        return _noisy(action, policy.action_stddev, seeds[1]), latent
+    def act(observation, latent, seed):
+        del latent
+        mean, _ = policy.latent(observation)
+        return _noisy(policy.low_level(mean, observation), policy.action_stddev, seed)
 
-    return Explorer(lambda seed: tf.zeros([1, 0]), decide)
+    return Explorer(_no_skill, _keep, act)
 
 
 def _fresh_mpo(bundle) -> Explorer:
@@ -193,12 +248,30 @@ def _fresh_mpo(bundle) -> Explorer:
 
     def begin(seed: int) -> tf.Tensor:
         mpo_networks.copy_variables(fresh(seed), policy)
-        return tf.zeros([1, 0])
+        return _no_skill(seed)
 
-    def decide(observation, latent, seed):
-        return _noisy(*policy(observation), seed), latent
+    def act(observation, latent, seed):
+        del latent
+        return _noisy(*policy(observation), seed)
 
-    return Explorer(begin, decide)
+    return Explorer(begin, _keep, act)
+
+
+def _no_skill(seed: int) -> tf.Tensor:
+    """What comes before the first skill, which does not depend on it."""
+    del seed
+    return tf.zeros([1], tf.int32)
+
+
+def _keep(observation: Observation, latent: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """The choice of agents that have no latent."""
+    del observation, seed
+    return latent
+
+
+def _draw(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Draws int32 [1] of logits [1, K]."""
+    return tf.random.stateless_categorical(logits, 1, seed, tf.int32)[:, 0]
 
 
 def _noisy(mean: tf.Tensor, stddev: tf.Tensor | float, seed: tf.Tensor) -> tf.Tensor:

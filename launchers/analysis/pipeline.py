@@ -7,9 +7,11 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from agents.helms_cat.distillation import DistillationConfig
 from datasets import code_version
 from launchers import files
 from launchers.analysis import (
+    ceiling,
     data_sections,
     exploration,
     exploration_table,
@@ -67,12 +69,13 @@ class Analysis:
         if "helms" in directories:
             directories[explorers.PRIOR] = directories["helms"]
         self._agents = [
-            exploration.Agent(model, directories[model])
+            exploration.Agent(model, directories[model], steps)
             for model in explorers.TITLES
             if model in directories
+            for steps in (config.skill_steps if model in explorers.HOLDING else (1,))
         ]
         self._checksums = {
-            agent.model: str(models.load(agent.bundle).description["checksum"])
+            agent.name: str(models.load(agent.bundle).description["checksum"])
             for agent in self._agents
         }
         if config.table1_episodes:
@@ -80,6 +83,11 @@ class Analysis:
         self._data = None
         if config.dataset is not None:
             self._data = labelled.held_out(config.dataset, config.dataset_episodes)
+        if config.ceiling_episodes:
+            if "helms" not in self._bundles:
+                raise ValueError("ceiling_episodes needs a bundle of helms")
+            ceiling.check(self._out, self._setting)
+            ceiling.check_dataset(config.dataset)
 
     def run(self) -> str:
         """Does everything and returns lines for a terminal."""
@@ -94,6 +102,8 @@ class Analysis:
                     npmp, self._data, self._out, self._config.seed
                 )
                 parts.append(("npmp", found))
+            if self._config.ceiling_episodes:
+                parts.append(("ceiling", self._ceiling(workers)))
             if self._config.table1_episodes:
                 parts.append(("table1", self._table1(workers)))
         parts.append(("provenance", self._provenance()))
@@ -138,6 +148,23 @@ class Analysis:
         )
         return [*parts, ("latents", shown)]
 
+    def _ceiling(self, workers: Workers) -> Result:
+        config = self._config
+        directory, skills = self._bundles["helms"]
+        settings = ceiling.CeilingConfig(
+            self._setting,
+            config.ceiling_episodes,
+            config.skill_steps,
+            distillation=DistillationConfig(seed=config.seed),
+        )
+        said = ceiling.distil(skills, config.dataset, settings.distillation)
+        run_jobs = functools.partial(workers.run, exploration.run, title="ceiling")
+        rows = ceiling.measure(self._out, directory, skills, settings, run_jobs)
+        result = ceiling.show(said, rows, settings)
+        head, *cells = ceiling.table(rows)
+        result.lines += ["", ceiling.agreement_line(said), *text_table(head, cells)]
+        return result
+
     def _table1(self, workers: Workers) -> Result:
         config, out = self._config, self._out
         exploration.record(out, self._setting, self._checksums)
@@ -159,7 +186,7 @@ class Analysis:
             f"{config.table1_episodes} episodes of each agent at the start of RL: "
             f"{config.task}, object set {config.object_set}, {randomized} domain "
             f"randomisation, action delays of 0 to {config.max_action_delay} steps. "
-            "All agents have the same seeds and act with their noise. What RL would "
+            "All agents have the same seeds and act as RL begins. What RL would "
             "start from scratch is drawn anew for each episode: HeLMS's high level, "
             "and the whole of the fresh MPO policy."
         )

@@ -112,6 +112,7 @@ def test_table_1_goes_on_after_a_kill(bundle, tmp_path):
             "--episodes=1",
             "--steps=1",
             f"--table1_episodes={episodes}",
+            "--skill_steps=1",
             "--processes=1",
         )
 
@@ -153,6 +154,9 @@ def test_table_1_goes_on_after_a_kill(bundle, tmp_path):
         ({"steps": 401}, "steps is 401; valid: 1 to 400"),
         ({"table1_episodes": -1}, "table1_episodes is -1; valid: whole numbers from 0"),
         ({"processes": 0}, "processes is 0"),
+        ({"skill_steps": (1, 0)}, "skill_steps is 0; valid: whole numbers from 1"),
+        ({"skill_steps": (5, 5)}, "each once"),
+        ({"ceiling_episodes": 1}, "needs a dataset"),
         ({"seed": -1}, "seed is -1"),
         ({"dataset_episodes": 0}, "dataset_episodes is 0"),
         ({"latent": "both"}, "valid: sampled, mean"),

@@ -209,7 +209,7 @@ def test_patience_ends_a_training_that_does_not_get_better(tmp_path):
 
 def _record(**changes):
     run = {"model": "helms", "config": CONFIG.to_dict()}
-    run["data"] = skill_record._fingerprint({"dataset": "fake"})
+    run["data"] = skill_record.fingerprint({"dataset": "fake"})
     return json.dumps({**run, **changes})
 
 
@@ -230,6 +230,18 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path, change, message):
     with pytest.raises(ValueError, match=message) as error:
         _training(tmp_path, **change)
     assert "\n" not in str(error.value)
+
+
+def test_a_record_older_than_a_setting_is_of_its_default(tmp_path):
+    config = CONFIG.to_dict()
+    del config["learning_rate_schedule"]
+    (tmp_path / "run.json").write_text(_record(config=config))
+    _training(tmp_path)
+    cosine = dataclasses.replace(
+        CONFIG, learning_rate_schedule="cosine", learning_rate_steps=4
+    )
+    with pytest.raises(ValueError, match="learning_rate_schedule constant, not cosine"):
+        _training(tmp_path, cosine)
 
 
 def test_workdirs_of_other_programs_are_refused(tmp_path):

@@ -151,6 +151,8 @@ def test_agents_for_vision_train(agent, bundle, tmp_path):
         (("--object_set=9",), ("9", "5")),
         (("--object_set=some",), ("some", "random")),
         (("--skills=/nowhere",), ("/nowhere",)),
+        (("--high_level=distilled",), ("no distilled high level", "benchmarks.ceil")),
+        (("--agent=mpo", "--high_level=new"), ("agent mpo has no high_level",)),
         (("--sequence_period=10",), ("sequence_period",)),
         (("--max_actor_steps=0",), ("never ends",)),
         (("--num_actors=3",), ("single_process", "local_mp")),

@@ -140,6 +140,7 @@ def test_killed_and_continued_equals_one_in_one_go_bit_for_bit(
         (["--variant=continuous", "--num_skills=3"], "num_skills must be 1, got 3"),
         (["--variant=other"], "unknown variant 'other'; valid: full, discrete, conti"),
         (["--hidden_sizes=a,b"], "hidden_sizes must be integers, got a,b"),
+        (["--learning_rate_schedule=step"], "'step'; valid: constant, cosine"),
         (["--patience=-1"], "patience must be at least 0, got -1"),
         ([], "does not exist"),
     ],

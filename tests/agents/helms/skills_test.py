@@ -87,18 +87,6 @@ def test_decode_without_batch_and_with_two_leading_dims(bundle):
     assert many.shape == (1, 2, 3)
 
 
-def test_action_noise_is_added_and_clipped(bundle):
-    loaded = skills.load(bundle)
-    observation, choice = _observation(2000), tf.zeros([2000], tf.int32)
-    seed = tf.constant([5, 6])
-    calm = loaded.decode(choice, observation, seed)
-    noisy = loaded.decode(choice, observation, seed, action_noise=True)
-    assert np.abs(noisy).max() <= 1.0
-    np.testing.assert_allclose(np.std(noisy - calm), 0.1, rtol=0.1)
-    with pytest.raises(ValueError, match="seed"):
-        loaded.decode(choice, observation, action_noise=True)
-
-
 def test_transition_matrix_and_posterior_are_distributions(bundle):
     loaded = skills.load(bundle)
     matrix = loaded.transition_matrix()

@@ -117,7 +117,12 @@ def test_gradient_clipping_bounds_the_first_step_only_in_size():
     np.testing.assert_allclose(norm, 0.1 * 1e-3, rtol=1e-4)  # (1 - beta1) g
 
 
-@pytest.mark.parametrize("name", MODELS)
+COSINE = dataclasses.replace(
+    HELMS, learning_rate_schedule="cosine", learning_rate_steps=6
+)
+
+
+@pytest.mark.parametrize("name", [*MODELS, COSINE])
 def test_a_run_that_stops_and_resumes_equals_one_that_does_not(tmp_path, name):
     def checkpointer(learner):
         return savers.Checkpointer(
@@ -137,6 +142,23 @@ def test_a_run_that_stops_and_resumes_equals_one_that_does_not(tmp_path, name):
     for _ in range(3):
         second.step()
     _assert_equal(_weights(whole), _weights(second))
+
+
+def test_the_schedule_of_the_config_is_followed():
+    learner, constant = _learner(COSINE), _learner(HELMS)
+    rates = []
+    for _ in range(7):
+        learner.step()
+        constant.step()
+        rates.append(float(learner.checkpointables["optimizer"].learning_rate))
+    steps = np.minimum(np.arange(7) / 6, 1.0)
+    expected = 3e-3 * (0.55 + 0.45 * np.cos(np.pi * steps))
+    np.testing.assert_allclose(rates, expected, rtol=1e-5)
+    assert constant.checkpointables["optimizer"].learning_rate == 3e-3
+    with pytest.raises(ValueError, match="valid: constant, cosine"):
+        dataclasses.replace(HELMS, learning_rate_schedule="linear")
+    with pytest.raises(ValueError, match="learning_rate_steps must be an integer of"):
+        dataclasses.replace(HELMS, learning_rate_schedule="cosine")
 
 
 def test_batches_that_do_not_fit_are_refused():

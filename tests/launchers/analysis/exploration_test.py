@@ -24,11 +24,11 @@ OBSERVATION = {
 
 def _row(job):
     """A made-up episode; the fresh policy never succeeds nor holds anything."""
-    rng = np.random.default_rng([job.episode, len(job.agent.model)])
+    rng = np.random.default_rng([job.episode, len(job.agent.name)])
     row = {metric: float(rng.uniform(0.1, 1.0)) for metric in METRICS}
     if job.agent.model == "mpo":
         row |= {"held": 0.0, "sparse": 0.0}
-    keys = {"agent": job.agent.model, "episode": job.episode, "seed": 7, "steps": 400}
+    keys = {"agent": job.agent.name, "episode": job.episode, "seed": 7, "steps": 400}
     return keys | row
 
 
@@ -40,7 +40,7 @@ class Runner:
         self._most = most
 
     def __call__(self, jobs):
-        for job in sorted(jobs, key=lambda j: (j.agent.model, -j.episode)):
+        for job in sorted(jobs, key=lambda j: (j.agent.name, -j.episode)):
             if len(self.jobs) == self._most:
                 raise KeyboardInterrupt
             self.jobs.append(job)
@@ -134,7 +134,7 @@ class FakeBundle:
     action_dim = controller.ACTION_SIZE
     proprio_dim = observations.GROUP_SIZES["proprio"]
     object_dim = observations.GROUP_SIZES["objects"]
-    action_stddev = 0.0
+    action_stddev = 0.25
 
     def observation_statistics(self):
         return {
@@ -142,9 +142,9 @@ class FakeBundle:
             for key, size in observations.GROUP_SIZES.items()
         }
 
-    def decode(self, skill, observation, seed=None, action_noise=False):
+    def decode(self, skill, observation, seed=None):
         del observation
-        assert seed is not None and action_noise
+        assert seed is not None
         return tf.tile(0.1 * tf.cast(skill, tf.float32)[:, None], [1, self.action_dim])
 
     def transition_matrix(self):
@@ -164,7 +164,7 @@ class FakeBundle:
 
     def latent(self, observation):
         mean = tf.zeros([1, self.latent_dim])
-        return mean, 0.25 * tf.ones_like(mean)
+        return mean, 5.0 * tf.ones_like(mean)
 
 
 def _actions(model, seed=0, steps=3, actor=None):
@@ -189,6 +189,42 @@ def test_a_fresh_high_level_takes_every_skill_about_as_often():
     found = np.round(10 * _actions("helms", steps=300)[:, 0])
     shares = [np.mean(found == k) for k in range(3)]
     assert min(shares) > 0.2, shares
+
+
+@pytest.mark.parametrize("skill_steps", [1, 3])
+def test_a_skill_is_held_and_z_is_drawn_at_every_step(skill_steps):
+    chosen, seeds = [], []
+
+    def choose(observation, skill, seed):
+        del observation, seed
+        chosen.append(int(skill[0]))
+        return skill + 1
+
+    def act(observation, skill, seed):
+        seeds.append(tuple(seed.numpy()))
+        return tf.tile(0.01 * tf.cast(skill, tf.float32)[:, None], [1, 5])
+
+    tf.config.run_functions_eagerly(True)  # or only the traces would be counted
+    try:
+        explorer = explorers.Explorer(lambda _: tf.zeros([1], tf.int32), choose, act)
+        actor = explorers.Actor(explorer, skill_steps)
+        for _ in range(2):  # an episode starts with a new choice, wherever one ended
+            found = _actions("", steps=8, actor=actor)[:, 0]
+            expected = 1 + np.arange(8) // skill_steps
+            np.testing.assert_array_equal(np.round(100 * found), expected)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert len(chosen) == 2 * -(-8 // skill_steps)
+    assert len(set(seeds)) == 8 and len(seeds) == 16  # the same in both episodes
+
+
+def test_a_held_agent_is_another_row(tmp_path):
+    held = (Agent("helms", "skills"), Agent("helms", "skills", 10))
+    found = exploration.collect(tmp_path, SETTING, held, 1, Runner())
+    assert list(found) == ["helms", "helms_held_10"]
+    title = "HeLMS, fresh high level, skills held 10 steps"
+    assert explorers.title("helms_held_10") == title
+    assert explorers.title("distilled_greedy") == "likeliest skill, z's mean"
 
 
 def test_the_fresh_high_level_is_the_one_that_rl_starts_with():
@@ -224,8 +260,8 @@ def test_actions_are_clipped():
     np.testing.assert_array_equal(_actions("bc"), 1.0)
 
 
-def test_hierarchical_bc_draws_its_latent():
-    found = _actions("hierarchical_bc", steps=400)[:, 0]
+def test_hierarchical_bc_has_the_noise_of_its_action_alone():
+    found = _actions("hierarchical_bc", steps=400)
     assert found.std() == pytest.approx(0.25, rel=0.15)
 
 
@@ -241,8 +277,7 @@ def test_a_fresh_mpo_policy_has_other_weights_in_every_episode():
 
     def act(seed):
         latent = explorer.begin(seed)
-        action, _ = explorer.decide(observation, latent, tf.constant([0, 0]))
-        return action.numpy()
+        return explorer.act(observation, latent, tf.constant([0, 0])).numpy()
 
     first, other = act(1), act(2)
     assert (first != other).all()  # of equal noise

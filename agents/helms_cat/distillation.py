@@ -1,0 +1,297 @@
+"""Distils HeLMS-cat's high level from the posterior and keeps it in the bundle.
+
+The posterior q(y_t | x_{1:t}) sees frames ahead and the past; pi(y | x_t), which RL
+trains, sees x_t alone. The distilled pi is the best start of it that the data give, and
+its success is what the frozen skills allow to a policy that uses them as the data do.
+
+Shape letters: B batch, T time, L look-ahead, K skills, P proprioception, O objects.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import zipfile
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import sonnet as snt
+import tensorflow as tf
+
+from agents.helms.skills import Skills
+from agents.helms_cat.config import HelmsCatConfig
+from agents.mpo import networks as mpo_networks
+from agents.offline import bundle
+from agents.offline.model import Batch
+from agents.offline.schedule import CosineAdam
+
+DIRECTORY = "high_level"  # in the bundle's
+DESCRIPTION = "high_level.json"
+WEIGHTS = "weights.npz"
+
+
+@dataclasses.dataclass(frozen=True)
+class DistillationConfig:
+    """Settings of a distillation; the network has the sizes of `HelmsCatConfig`."""
+
+    steps: int = 6000
+    batch_size: int = 32  # windows
+    learning_rate: float = 5e-4  # of Adam, by a cosine to a tenth over `steps`
+    seed: int = 0  # of initial weights; whoever gives the batches orders them by it
+
+    def __post_init__(self):
+        """Raises ValueError for a value that is not valid."""
+        for name, low in (("steps", 1), ("batch_size", 1), ("seed", 0)):
+            if getattr(self, name) < low:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}; valid: whole numbers from {low}"
+                )
+        if not self.learning_rate > 0:
+            raise ValueError(
+                f"learning_rate must be positive, got {self.learning_rate}"
+            )
+
+
+def make_high_level(
+    skills: Skills,
+    seed: int,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> mpo_networks.CategoricalPolicy:
+    """Makes the high level that HeLMS-cat starts with by default.
+
+    Args:
+      skills: whose statistics normalise the observations.
+      seed: of the weights.
+      shapes: of the observations that it reads; None: "proprio" [P] and "objects" [O].
+        Skills of several tasks need one more, which tells the task.
+    """
+    shapes = shapes or {
+        "proprio": (skills.proprio_dim,),
+        "objects": (skills.object_dim,),
+    }
+    config = HelmsCatConfig()
+    high_level = mpo_networks.CategoricalPolicy(
+        mpo_networks.InputRepresentation(
+            shapes, tuple(shapes), skills.observation_statistics(), config.input_size
+        ),
+        config.policy_hidden_sizes,
+        skills.num_skills,
+    )
+    tf.random.set_seed(seed)  # Sonnet draws from the global generator
+    high_level({key: tf.zeros([1, *shape]) for key, shape in shapes.items()})
+    return high_level
+
+
+class Distillation:
+    """Minimises the cross-entropy of pi(y | x_t) to q(y_t | x_{1:t}) on windows."""
+
+    def __init__(
+        self,
+        skills: Skills,
+        config: DistillationConfig,
+        high_level: mpo_networks.CategoricalPolicy | None = None,
+        keys: tuple[str, ...] = ("proprio", "objects"),
+    ):
+        """Sets up.
+
+        Args:
+          skills: the frozen posterior.
+          config: of the training.
+          high_level: maps observations `keys` to logits, its variables made; None:
+            a new one.
+          keys: of batches, [B, T or more, n]: the observations of the high level.
+        """
+        self._skills, self._keys = skills, keys
+        self.high_level = high_level or make_high_level(skills, config.seed)
+        self._variables = self.high_level.trainable_variables
+        self._optimizer = CosineAdam(config.learning_rate, config.steps)
+        # Makes the moments outside the compiled function.
+        self._optimizer.apply(
+            [tf.zeros_like(v) for v in self._variables], self._variables
+        )
+        self._optimizer.step.assign(0)
+        self._step = tf.function(self._train, autograph=False)
+        self._sums = tf.function(self._evaluation_sums, autograph=False)
+
+    def step(self, batch: Batch) -> float:
+        """Takes one step and returns the cross-entropy of the batch, nats.
+
+        Raises:
+          FloatingPointError: it is not finite.
+        """
+        loss = float(self._step(self._tensors(batch)))
+        if not np.isfinite(loss):
+            raise FloatingPointError(f"the cross-entropy of the distillation is {loss}")
+        return loss
+
+    def evaluate(self, batches: Iterable[Batch]) -> dict[str, float]:
+        """Means over the valid steps of one finite pass.
+
+        Returns:
+          `agreement`: share of steps at which the likeliest skills are the same;
+          `cross_entropy` and `posterior_entropy` [nats]: the latter is the least that
+          the former can be.
+
+        Raises:
+          ValueError: there is no valid step.
+          FloatingPointError: a mean is not finite.
+        """
+        total: dict[str, float] = {}
+        for batch in batches:
+            for key, value in self._sums(self._tensors(batch)).items():
+                total[key] = total.get(key, 0.0) + float(value)
+        steps = total.pop("steps", 0.0)
+        if not steps:
+            raise ValueError("no valid step to evaluate on")
+        means = {key: value / steps for key, value in total.items()}
+        if not np.isfinite(list(means.values())).all():
+            raise FloatingPointError(
+                f"the held-out cross-entropy is not finite: {means}"
+            )
+        return means
+
+    def _tensors(self, batch: Batch) -> dict[str, tf.Tensor]:
+        keys = {"proprio", "objects", "mask", *self._keys}
+        return {key: tf.convert_to_tensor(batch[key], tf.float32) for key in keys}
+
+    def _train(self, batch: Batch) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            logits, target, mask = self._outputs(batch)
+            losses = tf.nn.softmax_cross_entropy_with_logits(target, logits)  # [B, T]
+            loss = tf.reduce_sum(mask * losses) / tf.maximum(tf.reduce_sum(mask), 1.0)
+        self._optimizer.apply(tape.gradient(loss, self._variables), self._variables)
+        return loss
+
+    def _evaluation_sums(self, batch: Batch) -> dict[str, tf.Tensor]:
+        logits, target, mask = self._outputs(batch)
+        same = tf.equal(tf.argmax(logits, axis=-1), tf.argmax(target, axis=-1))
+        values = {
+            "steps": tf.ones_like(mask),
+            "agreement": tf.cast(same, tf.float32),
+            "cross_entropy": tf.nn.softmax_cross_entropy_with_logits(target, logits),
+            "posterior_entropy": -tf.reduce_sum(tf.math.xlogy(target, target), axis=-1),
+        }
+        return {key: tf.reduce_sum(mask * value) for key, value in values.items()}
+
+    def _outputs(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Logits [B, T, K], the posterior [B, T, K] and the mask [B, T]."""
+        mask = batch["mask"]
+        target = self._skills.posterior(batch["proprio"], batch["objects"])
+        window = mask.shape[1]
+        logits = self.high_level({key: batch[key][:, :window] for key in self._keys})
+        return logits, target, mask
+
+
+def save(
+    skills: Skills,
+    high_level: mpo_networks.CategoricalPolicy,
+    description: Mapping[str, Any],
+) -> None:
+    """Writes a distilled high level into the directory of its bundle.
+
+    Args:
+      skills: read from that bundle.
+      high_level: distilled from them.
+      description: what the caller knows of it (JSON values).
+
+    Raises:
+      ValueError: a weight is not finite.
+    """
+    weights = _named(high_level)
+    if not all(np.isfinite(value).all() for value in weights.values()):
+        raise ValueError("a weight of the distilled high level is not finite")
+    _write(skills, weights, description)
+
+
+def describe(skills: Skills, **entries: Any) -> None:
+    """Adds entries to the description of the distilled high level in a bundle."""
+    description, weights = _read(skills)
+    _write(skills, weights, {**description, **entries})
+
+
+def read_description(skills: Skills) -> dict[str, Any] | None:
+    """What a bundle says of its distilled high level; None if it has none.
+
+    Raises:
+      ValueError: in one line, why that cannot be used.
+    """
+    return _read(skills)[0] if (_directory(skills) / DESCRIPTION).exists() else None
+
+
+def restore(skills: Skills, *high_levels: mpo_networks.CategoricalPolicy) -> None:
+    """Assigns the distilled weights of a bundle to high levels.
+
+    Raises:
+      ValueError: in one line, why there are none that fit.
+    """
+    _, weights = _read(skills)
+    for high_level in high_levels:
+        shapes = {name: tuple(v.shape) for name, v in _variables(high_level).items()}
+        if shapes != {name: value.shape for name, value in weights.items()}:
+            raise ValueError(
+                f"the distilled high level at {_directory(skills)} has other "
+                "observations or sizes than the agent's; use high_level new, or the "
+                "agent's default networks"
+            )
+        for name, variable in _variables(high_level).items():
+            variable.assign(weights[name])
+
+
+def _read(skills: Skills) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    directory = _directory(skills)
+    if not (directory / DESCRIPTION).is_file():
+        raise ValueError(
+            f"the skills at {skills.directory} have no distilled high level; "
+            "launchers.analyse_skills --dataset=DIR and benchmarks.ceiling make one"
+        )
+    try:
+        found = json.loads((directory / DESCRIPTION).read_text())
+        with np.load(directory / WEIGHTS, allow_pickle=False) as archive:
+            weights = {name: archive[name] for name in archive.files}
+        said = found["checksum"], found["skills"]
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as e:
+        raise ValueError(
+            f"the distilled high level at {directory} is not readable: {e}"
+        ) from e
+    skills_checksum = skills.description["checksum"]
+    if said != (bundle.checksum({"skills": said[1]}, weights), skills_checksum):
+        raise ValueError(
+            f"the distilled high level at {directory} is damaged, or of other skills: "
+            "remove it"
+        )
+    return found, weights
+
+
+def _write(
+    skills: Skills, weights: Mapping[str, np.ndarray], description: Mapping[str, Any]
+) -> None:
+    checksum = skills.description["checksum"]
+    content = {
+        **description,
+        "skills": checksum,
+        "checksum": bundle.checksum({"skills": checksum}, weights),
+    }
+    with bundle.replaced(_directory(skills)) as aside:
+        np.savez(aside / WEIGHTS, **weights)
+        text = json.dumps(content, indent=2, allow_nan=False)
+        (aside / DESCRIPTION).write_text(text + "\n")
+
+
+def _directory(skills: Skills) -> pathlib.Path:
+    if skills.directory is None:
+        raise ValueError("a distilled high level belongs to skills of a bundle")
+    return pathlib.Path(skills.directory) / DIRECTORY
+
+
+def _named(high_level: snt.Module) -> dict[str, np.ndarray]:
+    return {name: v.numpy() for name, v in _variables(high_level).items()}
+
+
+def _variables(high_level: snt.Module) -> dict[str, tf.Variable]:
+    """By their order, which is that of the network's parts, and their own names."""
+    return {
+        f"{i:02d}_{v.name.split('/')[-1].removesuffix(':0')}": v
+        for i, v in enumerate(high_level.variables)
+    }

@@ -1,0 +1,105 @@
+"""What can RL over frozen skills reach where it uses them as the data do?
+
+    python -m benchmarks.ceiling --skills=WORKDIR/skills --dataset=DIR
+
+Distils a categorical high level without look-ahead from the bundle's posterior, keeps
+it in the bundle (for `launchers.train_agent --high_level=distilled`), and lets it act:
+greedily and by draws, with skills held for each of --skill_steps. The last line is one
+JSON object: `greedy_1`, `sampled_5` and so on have `success`, `low`, `high` (95 %
+Wilson interval) and `return` (staged-sparse).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import pathlib
+import tempfile
+from collections.abc import Sequence
+
+from absl import flags
+
+from agents.helms_cat.distillation import DistillationConfig
+from environments import factory, scene
+from launchers import command
+from launchers.analysis import ceiling, exploration, models, workers
+from launchers.analysis.config import LATENTS
+from launchers.dataset_report import table as text_table
+
+_SKILLS = flags.DEFINE_string(
+    "skills", None, "Directory of the bundle of helms.", required=True
+)
+_DATASET = flags.DEFINE_string(
+    "dataset", None, "Data set to distil on, of one task.", required=True
+)
+_EPISODES = flags.DEFINE_integer("episodes", 100, "Episodes of each way to act.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the distillation and the episodes.")
+_SKILL_STEPS = command.define_skill_steps()
+_LATENT = flags.DEFINE_string("latent", "mean", f"z: {' or '.join(LATENTS)}.")
+_OBJECT_SET = command.define_object_set()
+_TASK = flags.DEFINE_string("task", "stack_red_blue", "Gives reward and success.")
+_DOMAIN_RANDOMIZATION = flags.DEFINE_bool(
+    "domain_randomization", True, "Draw the physics anew for each episode, as RL does."
+)
+_MAX_ACTION_DELAY = flags.DEFINE_integer(
+    "max_action_delay", 2, "Control steps, at most 2, as RL has it."
+)
+_STEPS = flags.DEFINE_integer("steps", 6000, "Steps of the distillation.")
+_PROCESSES = flags.DEFINE_integer("processes", 1, "Processes that run episodes.")
+_OUT = flags.DEFINE_string(
+    "out", None, "Directory that keeps the episodes, to continue from."
+)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Distils, runs the episodes and prints the table."""
+    del argv
+    with command.bad_input():
+        scene.one_of("latent", _LATENT.value, LATENTS)
+        if _PROCESSES.value < 1:
+            raise ValueError(f"--processes is {_PROCESSES.value}; valid: 1 or more")
+        factory.validate(
+            _TASK.value, "staged_sparse", _OBJECT_SET.value, _MAX_ACTION_DELAY.value
+        )
+        config = ceiling.CeilingConfig(
+            setting=exploration.Setting(
+                task=_TASK.value,
+                object_set=_OBJECT_SET.value,
+                domain_randomization=_DOMAIN_RANDOMIZATION.value,
+                max_action_delay=_MAX_ACTION_DELAY.value,
+                seed=_SEED.value,
+            ),
+            episodes=_EPISODES.value,
+            skill_steps=command.skill_steps(_SKILL_STEPS),
+            sample_latent=_LATENT.value == "sampled",
+            distillation=DistillationConfig(steps=_STEPS.value, seed=_SEED.value),
+        )
+        skills = models.load(_SKILLS.value)
+        if models.name(skills) != "helms":
+            raise ValueError(
+                f"{_SKILLS.value} is a bundle of {models.name(skills)}, not of helms"
+            )
+        if _OUT.value:
+            ceiling.check(pathlib.Path(_OUT.value), config.setting)
+        ceiling.check_dataset(_DATASET.value)
+        said = ceiling.distil(skills, _DATASET.value, config.distillation)
+        print(ceiling.agreement_line(said))
+    with tempfile.TemporaryDirectory() as temporary:
+        out = pathlib.Path(_OUT.value or temporary)
+        out.mkdir(parents=True, exist_ok=True)
+        with command.bad_input(), workers.Workers(_PROCESSES.value) as pool:
+            run_jobs = functools.partial(pool.run, exploration.run, title="ceiling")
+            rows = ceiling.measure(out, _SKILLS.value, skills, config, run_jobs)
+    head, *cells = ceiling.table(rows)
+    print("\n".join(text_table(head, cells)))
+    keys = ("success", "low", "high", "return")
+    result = {
+        f"{row['high_level']}_{row['skill_steps']}": {key: row[key] for key in keys}
+        for row in rows
+    }
+    result |= {"agreement": said["agreement"], "cross_entropy": said["cross_entropy"]}
+    print(json.dumps({**result, "episodes": config.episodes}))
+
+
+if __name__ == "__main__":
+    command.run(main)

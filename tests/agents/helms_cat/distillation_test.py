@@ -1,0 +1,165 @@
+"""The distilled high level: against posteriors in closed form, and kept in a bundle."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from agents import bundles
+from agents.helms_cat import distillation
+from agents.helms_cat.builder import HelmsCatBuilder
+from agents.helms_cat.config import HelmsCatConfig
+from agents.helms_cat.distillation import Distillation, DistillationConfig
+from agents.helms_mix.builder import HelmsMixBuilder
+from agents.helms_mix.config import HelmsMixConfig
+from agents.offline.networks import unit_statistics
+from environments import wrappers
+from tests.offline_models import DIMS
+from tests.untrained_skills import save_skills
+
+WINDOW, STICK = 4, 0.8
+
+
+class KnownSkills:
+    """q(y_t | y_{t-1}, x_t) that depends on the sign of a feature one step ahead.
+
+    Where the feature at t+1 is positive the skill goes to 0, else to 1, each with
+    probability 0.8, whatever y_{t-1} was: q(y_t | x_{1:t}) is that alone.
+    """
+
+    num_skills, proprio_dim, object_dim = 2, DIMS.proprio, DIMS.objects
+
+    def observation_statistics(self):
+        return unit_statistics(DIMS)
+
+    def posterior(self, proprio, objects):
+        del objects
+        first = tf.where(proprio[:, 1:, 0] > 0, STICK, 1.0 - STICK)
+        return tf.stack([first, 1.0 - first], axis=-1)
+
+
+def _batch(seed, size=32):
+    """The sign one step ahead is that of the object's feature now, in 3 of 4 steps."""
+    rng = np.random.default_rng(seed)
+    proprio = rng.normal(size=(size, WINDOW + 1, DIMS.proprio))
+    objects = rng.normal(size=(size, WINDOW + 1, DIMS.objects))
+    shown = np.where(rng.random((size, WINDOW)) < 0.75, 1.0, -1.0)
+    proprio[:, 1:, 0] = np.abs(proprio[:, 1:, 0]) * np.sign(objects[:, :-1, 0]) * shown
+    # Now tells nothing of the next step.
+    mask = np.ones((size, WINDOW))
+    mask[: size // 4, -1] = 0.0
+    proprio[: size // 4, -1, 0] *= -1.0  # what is masked says the opposite
+    batch = {"proprio": proprio, "objects": objects, "mask": mask}
+    return {key: value.astype(np.float32) for key, value in batch.items()}
+
+
+def _distilled(seed=0, steps=150):
+    config = DistillationConfig(steps=steps, learning_rate=1e-3, seed=seed)
+    made = Distillation(KnownSkills(), config)
+    for number in range(steps):
+        made.step(_batch(number))
+    return made
+
+
+def test_it_learns_the_posterior_s_mean_given_the_present():
+    made = _distilled()
+    held_out = [_batch(seed) for seed in (1000, 1001, 1002, 1003)]
+    found = made.evaluate(held_out)
+    # E[q(y_t = 0) | x_t] = 0.75 * 0.8 + 0.25 * 0.2 where the object's feature is
+    # positive, which gives the least cross-entropy and the share of agreement.
+    mean = 0.75 * STICK + 0.25 * (1 - STICK)
+    entropy = -mean * np.log(mean) - (1 - mean) * np.log(1 - mean)
+    floor = -STICK * np.log(STICK) - (1 - STICK) * np.log(1 - STICK)
+    assert found["posterior_entropy"] == pytest.approx(floor, rel=1e-4)
+    assert found["cross_entropy"] == pytest.approx(entropy, abs=0.04)
+    assert found["agreement"] == pytest.approx(0.75, abs=0.08)
+    observation = {"proprio": tf.zeros([2, 3]), "objects": [[1.5, 0.0], [-1.5, 0.0]]}
+    shares = tf.nn.softmax(made.high_level(observation)).numpy()
+    np.testing.assert_allclose(shares[:, 0], [mean, 1 - mean], atol=0.12)
+
+
+def test_equal_seeds_give_equal_weights():
+    first, second, other = (_distilled(seed, steps=3) for seed in (0, 0, 1))
+    weights = [
+        np.concatenate([v.numpy().ravel() for v in m.high_level.variables])
+        for m in (first, second, other)
+    ]
+    np.testing.assert_array_equal(weights[0], weights[1])
+    assert (weights[0] != weights[2]).any()
+
+
+def test_what_is_not_finite_raises():
+    batch = _batch(0)
+    batch["proprio"][0, 0] = np.nan
+    with pytest.raises(FloatingPointError, match="cross-entropy"):
+        Distillation(KnownSkills(), DistillationConfig(steps=1)).step(batch)
+    with pytest.raises(ValueError, match="steps is 0"):
+        DistillationConfig(steps=0)
+
+
+@pytest.fixture(name="skills")
+def _skills(tmp_path):
+    return bundles.load(save_skills(tmp_path / "skills"))
+
+
+def _weights(high_level):
+    return [v.numpy() for v in high_level.variables]
+
+
+def _kept(skills, seed=3):
+    high_level = distillation.make_high_level(skills, seed)
+    distillation.save(skills, high_level, {"agreement": 0.7})
+    return high_level
+
+
+def test_agents_start_from_what_the_bundle_keeps(skills):
+    expected = _weights(_kept(skills))
+    spec = wrappers.environment_spec()
+    small = {"critic_hidden_sizes": (1,), "critic_rnn_size": 0}
+    cat = HelmsCatConfig(high_level="distilled", **small)
+    networks = HelmsCatBuilder(cat, skills).make_networks(spec, seed=0)
+    starts = [networks.policy, networks.target_policy]
+    mix = HelmsMixConfig(high_level="distilled", **small)
+    networks = HelmsMixBuilder(mix, skills).make_networks(spec, seed=0)
+    starts += [networks.policy.high_level, networks.target_policy.high_level]
+    for start in starts:
+        for ours, theirs in zip(_weights(start), expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    new = HelmsCatBuilder(HelmsCatConfig(**small), skills).make_networks(spec, seed=0)
+    assert any(
+        (ours != theirs).any()
+        for ours, theirs in zip(_weights(new.policy), expected, strict=True)
+    )
+    with pytest.raises(ValueError, match="other observations or sizes"):
+        wide = HelmsCatConfig(high_level="distilled", input_size=8, **small)
+        HelmsCatBuilder(wide, skills).make_networks(spec, seed=0)
+    with pytest.raises(ValueError, match="high_level must be one of new, distilled"):
+        HelmsCatConfig(high_level="old")
+    with pytest.raises(ValueError, match="reads proprio and objects"):
+        HelmsCatConfig(high_level="distilled", policy_keys=("proprio",))
+
+
+def test_the_bundle_stays_the_bundle_it_was(skills):
+    before = skills.description
+    _kept(skills)
+    distillation.describe(skills, ceiling=[{"success": 0.5}])
+    loaded = bundles.load(skills.directory)
+    assert loaded.description == before
+    found = distillation.read_description(loaded)
+    assert found["agreement"] == 0.7 and found["ceiling"] == [{"success": 0.5}]
+
+
+def test_a_high_level_that_does_not_belong_is_refused(skills, tmp_path):
+    assert distillation.read_description(skills) is None
+    with pytest.raises(ValueError, match="have no distilled high level"):
+        distillation.restore(skills)
+    _kept(skills)
+    path = skills.directory / distillation.DIRECTORY / distillation.DESCRIPTION
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps({**said, "skills": "others"}))
+    with pytest.raises(ValueError, match="of other skills"):
+        distillation.restore(skills)
+    path.write_text("{")
+    with pytest.raises(ValueError, match="not readable"):
+        distillation.read_description(skills)
