@@ -250,8 +250,9 @@ class ScriptedExpert:
         committed = np.linalg.norm(over[:2]) < 0.03 and over[2] > -0.06
         if bottom.level_top() is not None or committed:
             return None
-        if self._is_pushing(bottom):
-            return self._push(bottom)
+        direction = self._push_direction(bottom)
+        if direction is not None:
+            return self._push(bottom, direction)
         others = [p for i, p in enumerate(placed) if i != self._bottom]
         if bottom.flat_on() is not None:
             topple = grasping.topple(bottom, others)
@@ -274,18 +275,30 @@ class ScriptedExpert:
         velocity = _GAIN * np.append(self._level(climb) * away, climb)
         return velocity, 0.0, _CLOSE, _GO_BEHIND
 
-    def _is_pushing(self, bottom: Placed) -> bool:
-        """Closed fingers, low beside the object: what `_go_behind` leads to."""
-        view = self._view
-        distance = np.linalg.norm((bottom.position - view.pinch)[:2])
-        low = view.pinch[2] < bottom.top - 0.003
-        return bool(view.finger > _SHUT and low and 0.02 < distance < 0.11)
+    def _push_direction(self, bottom: Placed) -> np.ndarray | None:
+        """Unit [2] for closed fingers low beside the object, as `_go_behind` ends.
 
-    def _push(self, bottom: Placed) -> _Command:
-        away = (bottom.position - self._view.pinch)[:2]
+        Away from the tool; once the object tilts, the way it tilts. None where the
+        tool is not there, or on the side to which the object falls by itself.
+        """
+        view = self._view
+        away = (bottom.position - view.pinch)[:2]
+        low = view.pinch[2] < bottom.top - 0.003
+        if view.finger < _SHUT or not low or np.linalg.norm(away) > 0.11:
+            return None
+        direction = away
+        if bottom.flat_on() is None:
+            down = bottom.normals()[bottom.normals()[:, 2].argmin(), :2]
+            direction = -down
+        norm = float(np.linalg.norm(direction))
+        if norm < 1e-3 or direction @ away < -0.02 * norm:
+            return None
+        return direction / norm
+
+    def _push(self, bottom: Placed, direction: np.ndarray) -> _Command:
         speed = _PUSH_SPEED * controller.MAX_LINEAR_VELOCITY
         climb = _GAIN * (bottom.top - _PUSH_BELOW - self._view.pinch[2])
-        velocity = np.append(speed * away / np.linalg.norm(away), max(climb, -0.02))
+        velocity = np.append(speed * direction, max(climb, -0.02))
         return velocity, 0.0, _CLOSE, _PUSH
 
     @staticmethod
