@@ -18,6 +18,8 @@ _WRIST_MARGIN = 0.08  # rad kept from the wrist's limits
 _MIN_EDGE = 0.008  # m, of an outline's edges that count as sides
 _REACH = 0.04  # m between the tool that pushes and what it pushes or passes by
 _MAX_TURN = 1.65  # rad; more is not to be had by one push
+_FALL = 0.05  # m from where an object stands to where it falls
+_FALL_ROOM = 0.025  # m around there
 _PUSH_BELOW = 0.008  # m below the top, where the fingertips push
 
 
@@ -113,7 +115,8 @@ class Topple:
 def topple(subject: Placed, others: Sequence[Placed]) -> Topple | None:
     """How to turn an object that lies flat onto a face on which it can carry.
 
-    Returns None where it leans, or there is no room for the tool behind it.
+    Returns None where it leans, or there is no room for the tool behind it or for it to
+    fall.
     """
     face = subject.flat_on()
     if face is None:
@@ -132,6 +135,9 @@ def topple(subject: Placed, others: Sequence[Placed]) -> Topple | None:
         start = subject.position[:2] - direction * (behind.max() + _REACH)
         inside = np.abs(start - scene_lib.WORKSPACE_CENTRE[:2]) < half
         room = np.linalg.norm(cloud - start, axis=1).min()
-        if inside.all() and room > _REACH:
+        # Where it comes to lie, there must be nothing.
+        ahead = subject.position[:2] + direction * _FALL
+        clear = np.linalg.norm(cloud - ahead, axis=1).min() > _FALL_ROOM
+        if inside.all() and room > _REACH and clear:
             return Topple(int(new), start, direction, subject.top - _PUSH_BELOW)
     return None

@@ -282,14 +282,15 @@ class ScriptedExpert:
         tool is not there, or on the side to which the object falls by itself.
         """
         view = self._view
-        away = (bottom.position - view.pinch)[:2]
-        low = view.pinch[2] < bottom.top - 0.003
-        if view.finger < _SHUT or not low or np.linalg.norm(away) > 0.11:
-            return None
-        direction = away
+        away = direction = (bottom.position - view.pinch)[:2]
+        low = bottom.top - 0.003
         if bottom.flat_on() is None:
-            down = bottom.normals()[bottom.normals()[:, 2].argmin(), :2]
-            direction = -down
+            normals = bottom.normals()
+            direction = -normals[normals[:, 2].argmin(), :2]
+            low = bottom.top + 0.015  # it sinks under the tool
+        at_work = view.finger > _SHUT and view.pinch[2] < low
+        if not at_work or np.linalg.norm(away) > 0.11:
+            return None
         norm = float(np.linalg.norm(direction))
         if norm < 1e-3 or direction @ away < -0.02 * norm:
             return None
