@@ -25,9 +25,10 @@ from acme import specs
 from agents import bundles
 from agents.builder import AgentBuilder
 from agents.mpo.config import MPOConfig
+from agents.mpo.demonstrations import Episode, check_fits
 from agents.offline.frozen import FrozenModel
 from agents.rl_agents import AGENTS
-from launchers import files
+from launchers import demonstrations, files
 
 LAUNCHES = (
     "single_process",
@@ -105,6 +106,8 @@ class RunConfig:
     domain_randomization: bool = True  # appendix D
     max_action_delay: int = 2  # control steps; appendix D
     cameras: tuple[str, ...] = ()  # whose images agents see; none: state alone
+    # Directory of a data set, of which each batch has `demonstration_share`.
+    demonstrations: str | None = None
     agent_config: MPOConfig | None = None  # None: the agent's defaults for these
     budget: Budget = dataclasses.field(default_factory=Budget)
 
@@ -121,6 +124,11 @@ class RunConfig:
                 f"agent {self.agent} has a {config_type.__name__}, not a "
                 f"{type(self.agent_config).__name__}"
             )
+        if self.demonstrations is not None:
+            if self.cameras:
+                raise ValueError("demonstrations have no images; valid: on state")
+            if not self.agent_config.demonstration_share:
+                raise ValueError("demonstrations need a demonstration_share above 0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +182,16 @@ def make_environment(config: RunConfig, seed: int) -> dm_env.Environment:
 def make_builder(config: RunConfig) -> AgentBuilder:
     """The builder of the agent over its frozen model."""
     check_agent(config.agent)
-    return AGENTS[config.agent].builder(config.agent_config, load_frozen(config))
+    builder = AGENTS[config.agent].builder(config.agent_config, load_frozen(config))
+    if config.demonstrations is not None:
+        builder.demonstrate(functools.partial(_load_demonstrations, config))
+    return builder
+
+
+def _load_demonstrations(config: RunConfig) -> list[Episode]:
+    return demonstrations.load(
+        config.demonstrations, config.task, config.reward, config.object_set
+    )
 
 
 def load_frozen(config: RunConfig) -> FrozenModel | None:
@@ -205,6 +222,8 @@ def make_experiment(config: RunConfig) -> Experiment:
     builder = make_builder(config)
     builder.make_networks(spec, config.seed)
     environment.close()
+    if config.demonstrations is not None:
+        check_fits(spec, _load_demonstrations(config)[0])
     return Experiment(
         workdir=config.workdir,
         builder_factory=functools.partial(make_builder, config),
@@ -251,7 +270,7 @@ def record(config: RunConfig) -> bool:
 
 
 def load_config(workdir: str, skills: str | None = None) -> RunConfig:
-    """Reads back what `record` wrote.
+    """Reads back what `record` wrote, to evaluate it: without demonstrations.
 
     Args:
       workdir: of a run.
@@ -309,6 +328,8 @@ def _describe(config: RunConfig) -> dict[str, Any]:
         "domain_randomization": config.domain_randomization,
         "max_action_delay": config.max_action_delay,
         "seed": config.seed,
+        "demonstrations": config.demonstrations
+        and os.path.abspath(config.demonstrations),
         "agent_config": dataclasses.asdict(config.agent_config),
         "budget": dataclasses.asdict(config.budget),
     }

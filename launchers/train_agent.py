@@ -121,6 +121,12 @@ _SCALE = flags.DEFINE_string(
     "Settings where no flag gives one: paper (1500 actors) or laptop (two cores; "
     "docs/agents.md has the table).",
 )
+_DEMONSTRATIONS = flags.DEFINE_string(
+    "demonstrations",
+    None,
+    "Directory of a data set of this task, reward and object set, of which each batch "
+    "has demonstration_share (0.5 with it, if not given).",
+)
 _TARGET_UPDATE_PERIOD = flags.DEFINE_integer(
     "target_update_period",
     None,
@@ -171,6 +177,7 @@ _SETTINGS = settings.Settings(
         "samples_per_insert": "How often a sequence is sampled; 0: no limit.",
         "min_replay_size": "Sequences in replay before learning starts.",
         "max_replay_size": "Sequences in replay; the oldest go first.",
+        "demonstration_share": "Share of each batch that demonstrations have.",
         "policy_hidden_sizes": "Units of the policy's hidden layers.",
         "critic_hidden_sizes": "Units of the critic's hidden layers.",
         "critic_rnn_size": "LSTM units of the critic; 0: no RNN.",
@@ -201,7 +208,11 @@ def _agent_config(cameras: Sequence[str]) -> MPOConfig:
     agent = AGENTS[_AGENT.value]
     values = scales.settings(_SCALE.value, _AGENT.value)
     values.update(agent.default_settings(experiment.image_keys(cameras)))
+    if _DEMONSTRATIONS.value:
+        values["demonstration_share"] = 0.5  # RLPD
     values.update(_SETTINGS.given(_AGENT.value))
+    if values.get("demonstration_share") and not _DEMONSTRATIONS.value:
+        raise ValueError("--demonstration_share needs --demonstrations")
     if _TARGET_UPDATE_PERIOD.value is not None:
         for target in ("policy", "critic"):
             values[f"target_{target}_update_period"] = _TARGET_UPDATE_PERIOD.value
@@ -242,6 +253,7 @@ def _config():
         domain_randomization=_DOMAIN_RANDOMIZATION.value,
         max_action_delay=_MAX_ACTION_DELAY.value,
         cameras=cameras,
+        demonstrations=_DEMONSTRATIONS.value,
         agent_config=_agent_config(cameras),
         budget=experiment.Budget(
             max_actor_steps=_MAX_ACTOR_STEPS.value or None,

@@ -71,6 +71,11 @@ class Skills(FrozenLatentModel):
         transitions = tf.nn.softmax(self._networks.posterior_logits(*features))
         return elbo.skill_marginals(transitions)[:, 1:]
 
+    def likeliest(self, proprio: tf.Tensor, objects: tf.Tensor) -> tf.Tensor:
+        """The likeliest skill of `posterior`, int32 [B, T]."""
+        posterior = self.posterior(proprio, objects)
+        return tf.argmax(posterior, axis=-1, output_type=tf.int32)
+
 
 def load(
     directory: str | os.PathLike[str],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dm_env
 import numpy as np
 from acme import specs
@@ -11,6 +13,7 @@ from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_cat.networks import SkillDecoder, SkillPolicy
 from agents.mpo import networks as mpo_networks
 from agents.mpo.builder import MPOBuilder, check_fits
+from agents.mpo.demonstrations import Episode, by_windows
 from agents.mpo.networks import MPONetworks
 from agents.mpo.policy_loss import CategoricalPolicyLoss
 
@@ -31,6 +34,10 @@ class HelmsCatBuilder(MPOBuilder[MPONetworks]):
         return dm_env.specs.DiscreteArray(
             self._skills.num_skills, dtype=np.int32, name="skill"
         )
+
+    def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
+        """The likeliest skill of q(y_t | x_{1:t}); see `MPOBuilder`."""
+        return by_windows(episodes, self._skills.look_ahead, self._skills.likeliest)
 
     def make_policy_loss(self, networks: MPONetworks) -> CategoricalPolicyLoss:
         """All K skills are evaluated."""

@@ -5,8 +5,10 @@ Shape letters: R rows of a batch, K skills, Z latent.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from acme import specs
 
@@ -14,6 +16,7 @@ from agents.helms.skills import Skills
 from agents.helms_cat import distillation
 from agents.helms_mix import networks as mix_networks
 from agents.helms_mix.config import HelmsMixConfig
+from agents.mpo.demonstrations import Episode, by_windows
 from agents.mpo.gaussian import LatentMPOBuilder
 from agents.mpo.networks import CategoricalPolicy, MPONetworks
 from agents.mpo.rows import Rows
@@ -74,6 +77,17 @@ class HelmsMixBuilder(LatentMPOBuilder):
         """See `MPOBuilder`."""
         del networks
         return MixturePolicyLoss(self._config)
+
+    def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
+        """The mean of q(z | y, x) at the likeliest y; see `MPOBuilder`."""
+
+        def latent(proprio: tf.Tensor, objects: tf.Tensor) -> tf.Tensor:
+            skill = self._skills.likeliest(proprio, objects)
+            acting = slice(skill.shape[1])
+            observation = {"proprio": proprio[:, acting], "objects": objects[:, acting]}
+            return self._skills.mid_level_of(skill, observation)[0]
+
+        return by_windows(episodes, self._skills.look_ahead, latent)
 
     def prior(self, data: Any, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
         """The frozen posteriors q(z|y, x): mean and stddev [R, K, Z]."""

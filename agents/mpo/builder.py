@@ -21,6 +21,7 @@ from agents.mpo import sequences
 from agents.mpo.acting import LatentActor, PolicyRunner, VariableClient
 from agents.mpo.adder import InterruptibleClient, Waiting
 from agents.mpo.config import MPOConfig
+from agents.mpo.demonstrations import Demonstrations, Episode
 from agents.mpo.learning import MPOLearner, checkpoint_steps, restore_policy
 from agents.mpo.networks import InputRepresentation, Statistics
 from agents.mpo.policy_loss import PolicyLoss
@@ -42,6 +43,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         """
         self._config = config
         self._statistics = statistics or {}
+        self._load_demonstrations: Callable[[], Sequence[Episode]] | None = None
 
     @property
     def config(self) -> MPOConfig:
@@ -53,6 +55,17 @@ class MPOBuilder(AgentBuilder[Networks]):
         self, environment_spec: specs.EnvironmentSpec
     ) -> dm_env.specs.Array:
         """Spec of what RL acts on, which replay stores in place of the action."""
+
+    def demonstrate(self, load: Callable[[], Sequence[Episode]]) -> None:
+        """See `AgentBuilder`; a batch has `demonstration_share` of them."""
+        # A row of theirs is a control step.
+        if getattr(self._config, "skill_steps", 1) != 1:
+            raise ValueError("demonstrations need skill_steps 1")
+        self._load_demonstrations = load
+
+    @abc.abstractmethod
+    def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
+        """What RL would have acted on in demonstrations, [n, ...] of each."""
 
     @abc.abstractmethod
     def make_policy_loss(self, networks: Networks) -> PolicyLoss:
@@ -104,16 +117,31 @@ class MPOBuilder(AgentBuilder[Networks]):
         """Batches of sequences [B, T, ...].
 
         One stream, so that what is fetched ahead stays within `error_buffer`.
+
+        Raises:
+          ValueError: there are no demonstrations to take a share of.
         """
-        config = self._config
+        config, demonstrations = self._config, None
+        if config.num_demonstrations:
+            if self._load_demonstrations is None:
+                raise ValueError("demonstration_share needs demonstrations")
+            episodes = self._load_demonstrations()
+            demonstrations = Demonstrations(
+                episodes,
+                self.demonstrated(episodes),
+                config.sequence_length,
+                config.sequence_period,
+            )
         dataset = reverb.TrajectoryDataset.from_table_signature(
             server_address=replay_client.server_address,
             table=TABLE,
-            max_in_flight_samples_per_worker=max(2, config.batch_size),
+            max_in_flight_samples_per_worker=max(2, config.replay_batch_size),
             num_workers_per_iterator=1,
         )
-        dataset = dataset.batch(config.batch_size, drop_remainder=True)
+        dataset = dataset.batch(config.replay_batch_size, drop_remainder=True)
         dataset = dataset.map(sequences.joined)
+        if demonstrations is not None:
+            dataset = demonstrations.mixed_into(dataset, config.num_demonstrations)
         return iter(dataset.prefetch(config.prefetch_batches))
 
     def make_adder(
@@ -191,7 +219,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         if not config.samples_per_insert:
             return actor_steps
         paid = inserts - config.min_replay_size
-        return int(paid * config.samples_per_insert / config.batch_size)
+        return int(paid * config.samples_per_insert / config.replay_batch_size)
 
 
 def error_buffer(config: MPOConfig) -> float:
@@ -203,7 +231,7 @@ def error_buffer(config: MPOConfig) -> float:
     takes both parts cannot block itself. Acme's 10 % of the minimal size if that is
     wider.
     """
-    ahead = (config.prefetch_batches + 4) * config.batch_size
+    ahead = (config.prefetch_batches + 4) * config.replay_batch_size
     spi = config.samples_per_insert or 1.0
     return max(0.1 * config.min_replay_size * spi, ahead + 8 * max(1.0, spi))
 

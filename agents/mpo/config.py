@@ -67,6 +67,8 @@ class MPOConfig:
     # How often a sequence is sampled on average; 0: no limit. Acme.
     samples_per_insert: float = 32.0
     prefetch_batches: int = 2  # ours
+    # Share of a batch's sequences that are demonstrations, the rest are replay's.
+    demonstration_share: float = 0.0
 
     # Acting.
     variable_update_period: int = 400  # actor steps between fetches, one episode; ours
@@ -124,6 +126,15 @@ class MPOConfig:
                 "n_step must be from 1 to sequence_length - 1 = "
                 f"{self.sequence_length - 1}, got {self.n_step}"
             )
+        if not 0.0 <= self.demonstration_share < 1.0:
+            raise ValueError(
+                f"demonstration_share must be in [0, 1), got {self.demonstration_share}"
+            )
+        if self.demonstration_share and not self.num_demonstrations:
+            raise ValueError(
+                f"a demonstration_share of {self.demonstration_share} is less than one "
+                f"sequence of a batch of {self.batch_size}"
+            )
         if self.max_replay_size < self.min_replay_size:
             raise ValueError(
                 f"max_replay_size ({self.max_replay_size}) is under min_replay_size "
@@ -132,6 +143,16 @@ class MPOConfig:
         check_not_negative(self, "samples_per_insert", "critic_warmup_steps")
         if self.policy_learning_rate is not None:
             check_positive(self, "policy_learning_rate")
+
+    @property
+    def num_demonstrations(self) -> int:
+        """Sequences of a batch that are demonstrations."""
+        return int(self.demonstration_share * self.batch_size)
+
+    @property
+    def replay_batch_size(self) -> int:
+        """Sequences of a batch that replay gives."""
+        return self.batch_size - self.num_demonstrations
 
     @property
     def burn_in_steps(self) -> int:

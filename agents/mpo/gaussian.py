@@ -25,6 +25,7 @@ from agents.distributions import Gaussian, PolicyNetwork
 from agents.mpo import networks as mpo_networks
 from agents.mpo.builder import MPOBuilder, check_fits
 from agents.mpo.config import SampledMPOConfig
+from agents.mpo.demonstrations import Episode
 from agents.mpo.rows import Rows
 from agents.mpo.sampled import GaussianPolicyLoss, SampledPolicyLoss
 from agents.offline.frozen import FrozenLatentModel
@@ -116,6 +117,10 @@ class ContinuousMPOBuilder(MPOBuilder[mpo_networks.MPONetworks], abc.ABC):
         del observation
         return latent
 
+    def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
+        """The action; see `MPOBuilder`."""
+        return [episode.action for episode in episodes]
+
     def prior(self, data: Any, rows: Rows) -> Any:
         """What the policy is kept near in rows of a batch of sequences; nothing."""
         del data, rows
@@ -157,6 +162,10 @@ class ContinuousMPOBuilder(MPOBuilder[mpo_networks.MPONetworks], abc.ABC):
 
 class LatentMPOBuilder(ContinuousMPOBuilder, abc.ABC):
     """Makes an agent whose RL action is the latent z of a frozen model."""
+
+    @abc.abstractmethod
+    def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
+        """The mean of the frozen model's posterior over z; see `MPOBuilder`."""
 
     def __init__(self, config: SampledMPOConfig, skills: FrozenLatentModel):
         """New networks normalise their observations by the skills' statistics."""

@@ -6,12 +6,15 @@ Shape letters: B batch, T time, R rows of a batch, Z latent.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from agents.distributions import Gaussian
 from agents.mpo.config import GaussianMPOConfig, check_not_negative
+from agents.mpo.demonstrations import Episode, by_windows
 from agents.mpo.gaussian import GaussianMPOBuilder, LatentMPOBuilder
 from agents.mpo.networks import MPONetworks
 from agents.mpo.rows import Rows
@@ -39,6 +42,14 @@ class NpmpBuilder(LatentMPOBuilder, GaussianMPOBuilder):
         """With the KL to the prior."""
         size = networks.critic.action_size
         return GaussianPolicyLoss(self._config, size, self._config.eta_z)
+
+    def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
+        """The encoder's mean z; see `MPOBuilder`."""
+        return by_windows(
+            episodes,
+            self._skills.look_ahead,
+            lambda *windows: self._skills.encode(*windows)[0],
+        )
 
     def prior(self, data: Any, rows: Rows) -> Gaussian:
         """p(z_t | z_{t-1}) [R, Z], with the z_{t-1} that was acted on.

@@ -1,0 +1,173 @@
+"""Demonstrations in the batches of replay (RLPD, https://arxiv.org/abs/2302.02948).
+
+Episodes of a data set become sequences as `sequences.BlockSequenceAdder` writes them:
+of the same rows, final observation and padding. In place of the environment's action
+they hold what RL acts on, which the agent's builder reads from the frozen model.
+
+Shape letters: B batch, T time (of a sequence), F rows of all episodes, S sequences,
+L look-ahead, n control steps of an episode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import reverb
+import tensorflow as tf
+from acme import specs
+from acme.adders.reverb import base
+
+from agents.mpo import sequences
+
+_EPISODES_A_CALL = 16  # of the frozen model; its look-ahead input is 200 MB
+
+
+class Episode(NamedTuple):
+    """One demonstration."""
+
+    observation: Mapping[str, np.ndarray]  # name -> [n+1, ...]
+    action: np.ndarray  # the environment's [n, D]
+    reward: np.ndarray  # got after the action [n]
+    discount: np.ndarray  # [n]
+
+
+def check_fits(environment_spec: specs.EnvironmentSpec, episode: Episode) -> None:
+    """Raises ValueError unless an environment has a demonstration's observations."""
+
+    def shapes(observation: Mapping[str, Any], leading: int) -> dict[str, list[int]]:
+        return {k: [*v.shape[leading:]] for k, v in sorted(observation.items())}
+
+    mine = shapes(episode.observation, 1) | {"action": [*episode.action.shape[1:]]}
+    theirs = shapes(environment_spec.observations, 0)
+    theirs |= {"action": [*environment_spec.actions.shape]}
+    if mine != theirs:
+        raise ValueError(
+            f"the demonstrations have the shapes {mine}, the environment {theirs}"
+        )
+
+
+def by_windows(
+    episodes: Sequence[Episode],
+    look_ahead: int,
+    function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+) -> list[np.ndarray]:
+    """What a frozen model says of whole episodes, [n, ...] of each.
+
+    Args:
+      episodes: with "proprio" and "objects".
+      look_ahead: L.
+      function: maps both, [B, T+L, ...], to [B, T, ...]. Frames after an episode's last
+        repeat it.
+    """
+    results: list[np.ndarray] = []
+    for first in range(0, len(episodes), _EPISODES_A_CALL):
+        some = episodes[first : first + _EPISODES_A_CALL]
+        reach = np.arange(max(len(e.reward) for e in some) + look_ahead)
+        windows = (
+            tf.stack([e.observation[k][np.minimum(reach, len(e.reward))] for e in some])
+            for k in ("proprio", "objects")
+        )
+        values = function(*windows).numpy()
+        results += [v[: len(e.reward)] for v, e in zip(values, some, strict=True)]
+    return results
+
+
+class Demonstrations:
+    """Sequences of all episodes, in memory; rows that they share are there once."""
+
+    def __init__(
+        self,
+        episodes: Sequence[Episode],
+        latents: Sequence[np.ndarray],
+        sequence_length: int,
+        period: int,
+    ):
+        """Lays out the rows.
+
+        Args:
+          episodes: one or more.
+          latents: what RL acts on, [n, ...] of each episode.
+          sequence_length: T.
+          period: rows between the starts of sequences.
+        """
+        self._length = sequence_length
+        counts = [
+            sequences.sequences_of_episode(len(e.reward), sequence_length, period)
+            for e in episodes
+        ]
+        sizes = [(count - 1) * period + sequence_length for count in counts]
+        firsts = np.cumsum([0, *sizes])
+
+        def rows(parts: Sequence[np.ndarray]) -> tf.Tensor:
+            """All episodes' parts [n or n+1, ...] as [F, ...], zeros after each."""
+            shape, dtype = parts[0].shape[1:], parts[0].dtype
+            values = np.zeros((firsts[-1], *shape), dtype)
+            for first, part in zip(firsts, parts):  # noqa: B905
+                values[first : first + len(part)] = part
+            with tf.device("CPU:0"):
+                return tf.convert_to_tensor(values)
+
+        self._rows = base.Trajectory(
+            observation={
+                key: rows([e.observation[key] for e in episodes])
+                for key in episodes[0].observation
+            },
+            action=rows(latents),
+            reward=rows([e.reward for e in episodes]),
+            discount=rows([e.discount for e in episodes]),
+            start_of_episode=rows([np.ones(1, bool) for _ in episodes]),
+            extras={"valid": rows([np.ones_like(e.reward) for e in episodes])},
+        )
+        starts = [
+            first + period * np.arange(count)
+            for first, count in zip(firsts, counts)  # noqa: B905
+        ]
+        self._starts = np.concatenate(starts)
+
+    @property
+    def num_sequences(self) -> int:
+        """S."""
+        return len(self._starts)
+
+    def sequences(self, numbers: tf.Tensor) -> base.Trajectory:
+        """The sequences [B, T, ...] of these numbers [B], from 0 to S - 1."""
+        starts = tf.gather(self._starts, numbers)[:, None]
+        index = starts + tf.range(self._length, dtype=starts.dtype)
+        return tf.nest.map_structure(lambda x: tf.gather(x, index), self._rows)
+
+    def mixed_into(self, replay: tf.data.Dataset, count: int) -> tf.data.Dataset:
+        """Adds `count` sequences to each batch of replay.
+
+        They are drawn uniformly, with replacement, by the number of the batch.
+
+        Args:
+          replay: of `reverb.ReplaySample`s; their `info` stays that of replay.
+          count: after those of replay.
+        """
+        data_spec = replay.element_spec.data
+
+        def draw(batch: tf.Tensor) -> base.Trajectory:
+            numbers = tf.random.stateless_uniform(
+                [count],
+                seed=tf.stack([tf.constant(0, tf.int64), batch]),
+                maxval=self.num_sequences,
+                dtype=tf.int32,
+            )
+            return tf.nest.map_structure(
+                lambda x, spec: tf.cast(x, spec.dtype),
+                self.sequences(numbers),
+                data_spec,
+            )
+
+        def join(
+            sample: reverb.ReplaySample, drawn: base.Trajectory
+        ) -> reverb.ReplaySample:
+            data = tf.nest.map_structure(
+                lambda x, y: tf.concat([x, y], axis=0), sample.data, drawn
+            )
+            return sample._replace(data=data)
+
+        draws = tf.data.Dataset.range(np.iinfo(np.int64).max).map(draw)
+        return tf.data.Dataset.zip((replay, draws)).map(join)

@@ -1,0 +1,61 @@
+"""Demonstrations for RL: the episodes of a data set of the run's own task."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agents.mpo.demonstrations import Episode
+from datasets import loader
+
+
+def load(
+    directory: str, task: str, reward: str, object_set: int | str
+) -> list[Episode]:
+    """Reads all episodes; a second call for the same data set costs little.
+
+    Args:
+      directory: of the data set.
+      task: of the run, as the two below.
+      reward: a transition's reward must mean the same in both.
+      object_set: number or random.
+
+    Raises:
+      ValueError: in one line, if it cannot be read or is of something else.
+    """
+    _check(directory, task, reward, object_set)
+    data = loader.load(directory)
+    if data.reward is None or data.discount is None:
+        raise ValueError(f"data set {directory} lacks rewards or discounts")
+    values = {
+        key: getattr(data, key).numpy()
+        for key in ("proprio", "objects", "action", "reward", "discount")
+    }
+    for key in ("reward", "discount"):
+        if not np.isfinite(values[key]).all():
+            raise ValueError(f"data set {directory}: {key} not finite")
+    episodes = []
+    for end, length in zip(np.cumsum(data.lengths), data.lengths, strict=True):
+        part = {key: value[end - length : end] for key, value in values.items()}
+        episodes.append(
+            Episode(
+                {key: part[key] for key in ("proprio", "objects")},
+                *(part[key][:-1] for key in ("action", "reward", "discount")),
+            )
+        )
+    return episodes
+
+
+def _check(directory: str, task: str, reward: str, object_set: int | str) -> None:
+    """Raises ValueError unless the manifest says what the run does."""
+    there = loader.manifest(directory).get("settings")
+    if there is None:
+        raise ValueError(
+            f"data set {directory} has no manifest.json that says its task and reward"
+        )
+    run = {"task": task, "reward": reward, "object_set": object_set}
+    for name, value in run.items():
+        if there.get(name) != value:
+            raise ValueError(
+                f"data set {directory} has {name} {there.get(name)!r}, the run "
+                f"{value!r}"
+            )

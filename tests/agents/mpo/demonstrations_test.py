@@ -1,0 +1,206 @@
+"""Demonstrations against what a real adder writes, and what frozen models say."""
+
+import dm_env
+import numpy as np
+import pytest
+import reverb
+import tensorflow as tf
+import tree
+from acme import specs
+
+from agents import bundles
+from agents.mpo import demonstrations, sequences
+from agents.mpo.adder import InterruptibleClient
+from agents.mpo.builder import TABLE
+from agents.mpo.demonstrations import Demonstrations, Episode
+from agents.rl_agents import AGENTS
+from tests import fakes, offline_models
+
+_SIZES = {"proprio": 3, "objects": 2}
+_SPEC = specs.EnvironmentSpec(
+    observations={k: specs.Array((n,), np.float32, k) for k, n in _SIZES.items()},
+    actions=specs.BoundedArray((2,), np.float32, -1.0, 1.0, "action"),
+    rewards=specs.Array((), np.float32, "reward"),
+    discounts=specs.BoundedArray((), np.float32, 0.0, 1.0, "discount"),
+)
+_SMALL = {
+    **fakes.TINY_NETWORKS,
+    "batch_size": 8,
+    "sequence_length": 5,
+    "sequence_period": 4,
+    "min_replay_size": 1,
+    "samples_per_insert": 0.0,
+}
+
+
+def _episode(steps, seed):
+    rng = np.random.default_rng(seed)
+    discount = np.ones(steps, np.float32)
+    discount[-1] = seed % 2
+    return Episode(
+        {
+            key: rng.normal(size=(steps + 1, size)).astype(np.float32)
+            for key, size in _SIZES.items()
+        },
+        rng.uniform(-1, 1, (steps, 2)).astype(np.float32),
+        rng.normal(size=steps).astype(np.float32),
+        discount,
+    )
+
+
+def _episodes(lengths):
+    return [_episode(steps, seed) for seed, steps in enumerate(lengths)]
+
+
+def _write(adder, episode):
+    """Acts an episode as an actor would."""
+
+    def observation(t):
+        return {key: value[t] for key, value in episode.observation.items()}
+
+    adder.add_first(dm_env.restart(observation(0)))
+    steps = len(episode.reward)
+    for t in range(steps):
+        kind = dm_env.StepType.LAST if t == steps - 1 else dm_env.StepType.MID
+        step = dm_env.TimeStep(
+            kind, episode.reward[t], episode.discount[t], observation(t + 1)
+        )
+        adder.add(episode.action[t], step, extras={"valid": np.float32(1.0)})
+
+
+@pytest.mark.parametrize(("length", "period"), [(10, 5), (6, 4), (5, 3), (2, 1)])
+def test_sequences_are_those_of_the_adder(length, period):
+    episodes = _episodes([1, 2, length - 1, length, length + 1, 23])
+    valid = {"valid": specs.Array((), np.float32, "valid")}
+    table = reverb.Table(
+        TABLE,
+        sampler=reverb.selectors.Fifo(),
+        remover=reverb.selectors.Fifo(),
+        max_size=1000,
+        max_times_sampled=1,
+        rate_limiter=reverb.rate_limiters.MinSize(1),
+        signature=sequences.signature(_SPEC, valid, length, period),
+    )
+    server = reverb.Server([table], port=None)
+    client = reverb.Client(f"localhost:{server.port}")
+    adder = sequences.BlockSequenceAdder(
+        InterruptibleClient(client, lambda: False), TABLE, length, period
+    )
+    for episode in episodes:
+        _write(adder, episode)
+    count = client.server_info()[TABLE].current_size
+    dataset = reverb.TrajectoryDataset.from_table_signature(
+        client.server_address, TABLE, 1
+    )
+    expected = next(iter(dataset.batch(count).map(sequences.joined))).data
+    server.stop()
+
+    made = Demonstrations(episodes, [e.action for e in episodes], length, period)
+    assert made.num_sequences == count
+    actual = made.sequences(tf.range(count))
+    tree.assert_same_structure(actual, expected)
+    for a, b in zip(tree.flatten(actual), tree.flatten(expected), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_batch_has_its_share_drawn_uniformly():
+    episodes = _episodes([6, 9])
+    made = Demonstrations(episodes, [e.action for e in episodes], 5, 4)
+    ones = tree.map_structure(
+        tf.ones_like, reverb.ReplaySample((), made.sequences(tf.range(3)))
+    )
+    replay = tf.data.Dataset.from_tensors(ones).repeat()
+    counts = np.zeros(made.num_sequences)
+    every = made.sequences(tf.range(made.num_sequences)).reward.numpy()
+    batches = list(replay.apply(lambda d: made.mixed_into(d, 2)).take(600))
+    for batch in batches:
+        reward = batch.data.reward.numpy()
+        assert reward.shape == (5, 5) and (reward[:3] == 1).all()
+        for row in reward[3:]:
+            (number,) = np.flatnonzero((every == row).all(axis=1))
+            counts[number] += 1
+    np.testing.assert_allclose(counts / 1200, 1 / len(every), atol=0.05)
+    again = next(iter(made.mixed_into(replay, 2)))
+    np.testing.assert_array_equal(again.data.reward, batches[0].data.reward)
+
+
+def _window(episode, look_ahead):
+    """One episode's frames, its last repeated."""
+    return [
+        tf.constant(np.concatenate([frames, *[frames[-1:]] * (look_ahead - 1)])[None])
+        for frames in (episode.observation["proprio"], episode.observation["objects"])
+    ]
+
+
+def _expected(name, model, episode):
+    if model is None or name == "bc":
+        return episode.action
+    window = _window(episode, model.look_ahead)
+    if name == "npmp":
+        return model.encode(*window)[0][0]
+    skill = np.argmax(model.posterior(*window)[0], axis=-1)
+    if name == "helms_cat":
+        return skill
+    mean, _ = model.mid_level({k: v[:-1] for k, v in episode.observation.items()})
+    return mean.numpy()[np.arange(len(skill)), skill]
+
+
+@pytest.mark.parametrize("name", ["helms_cat", "helms_mix", "npmp", "bc", "mpo"])
+def test_agents_learn_from_both(name, tmp_path):
+    agent, model = AGENTS[name], None
+    if agent.model is not None:
+        networks = offline_models.make_model(agent.model).networks
+        bundles.save(tmp_path / "b", networks, {"proprio": ["a"], "objects": ["b"]})
+        model = bundles.load(tmp_path / "b")
+    config = agent.config_type(**_SMALL, demonstration_share=0.4)
+    assert (config.num_demonstrations, config.replay_batch_size) == (3, 5)
+    builder = agent.builder(config, model)
+    episodes = _episodes([7, 1, 12])
+    latents = builder.demonstrated(episodes)
+    for latent, episode in zip(latents, episodes, strict=True):
+        np.testing.assert_allclose(
+            latent, _expected(name, model, episode), rtol=1e-5, atol=1e-6
+        )
+
+    server = reverb.Server(builder.make_replay_tables(_SPEC), port=None)
+    client = reverb.Client(f"localhost:{server.port}")
+    spec = builder.latent_spec(_SPEC)
+    zero = _episode(9, 0)._replace(action=np.zeros((9, *spec.shape), spec.dtype))
+    _write(builder.make_adder(client), zero)
+    with pytest.raises(ValueError, match="share needs demonstrations"):
+        builder.make_dataset_iterator(client)
+    builder.demonstrate(lambda: episodes)
+    dataset = builder.make_dataset_iterator(client)
+    batch = next(dataset).data
+    assert batch.action.shape == (8, 5, *spec.shape)
+    assert batch.action.dtype == spec.dtype and not batch.action[:5].numpy().any()
+    stored = Demonstrations(episodes, latents, 5, 4)
+    stored = stored.sequences(tf.range(stored.num_sequences))
+    for row in range(5, 8):
+        same = (stored.reward == batch.reward[row]).numpy().all(axis=1)
+        (number,) = np.flatnonzero(same)
+        np.testing.assert_array_equal(batch.action[row], stored.action[number])
+    learner = builder.make_learner(builder.make_networks(_SPEC, seed=0), dataset)
+    learner.step()
+    server.stop()
+
+
+def test_demonstrations_of_other_dimensions():
+    demonstrations.check_fits(_SPEC, _episode(3, 0))
+    narrow = _episode(3, 0)._replace(action=np.zeros((3, 4), np.float32))
+    with pytest.raises(ValueError, match=r"'action': \[4\].*'action': \[2\]"):
+        demonstrations.check_fits(_SPEC, narrow)
+
+
+def test_replay_is_sampled_less_often_a_learner_step():
+    agent = AGENTS["mpo"]
+    settings = {"samples_per_insert": 4.0, "min_replay_size": 10, "batch_size": 8}
+    due = [
+        agent.builder(
+            agent.config_type(**settings, demonstration_share=share), None
+        ).learner_steps_due(5000)
+        for share in (0.0, 0.5)
+    ]
+    # 1000 sequences, less 4 on their way and 10 at first, each sampled 4 times.
+    assert due == [986 * 4 // 8, 986 * 4 // 4]

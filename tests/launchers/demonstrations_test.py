@@ -1,0 +1,84 @@
+"""Demonstrations read from a data set, and data sets that are refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from agents.mpo.config import GaussianMPOConfig
+from datasets import paths
+from environments import observations
+from launchers import demonstrations, experiment
+from tests import dataset_files
+
+_RUN = ("stack_red_blue", "dense", 4)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Three episodes of a data set, whose manifest says what they are of."""
+    directory = tmp_path_factory.mktemp("demonstrations") / "data"
+    examples = dataset_files.examples(3)
+    dataset_files.write(directory, examples)
+    path = directory / paths.MANIFEST
+    manifest = json.loads(path.read_text())
+    names = ("task", "reward", "object_set")
+    manifest["settings"] = dict(zip(names, _RUN, strict=True))
+    path.write_text(json.dumps(manifest))
+    return directory, examples
+
+
+def test_episodes_are_those_of_the_data_set(data):
+    directory, examples = data
+    episodes = demonstrations.load(str(directory), *_RUN)
+    assert len(episodes) == len(examples)
+    for episode, example in zip(episodes, examples, strict=True):
+        steps = example["steps"]
+        grouped = observations.group(steps["observation"])
+        for key in ("proprio", "objects"):
+            np.testing.assert_array_equal(episode.observation[key], grouped[key])
+        for key in ("action", "reward", "discount"):
+            np.testing.assert_array_equal(getattr(episode, key), steps[key][:-1])
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (("pyramid", "dense", 4), "task 'stack_red_blue', the run 'pyramid'"),
+        (("stack_red_blue", "sparse", 4), "reward 'dense', the run 'sparse'"),
+        (("stack_red_blue", "dense", "random"), "object_set 4, the run 'random'"),
+    ],
+)
+def test_data_of_something_else(run, message, data):
+    with pytest.raises(ValueError, match=message):
+        demonstrations.load(str(data[0]), *run)
+
+
+def test_data_that_does_not_say(tmp_path):
+    with pytest.raises(ValueError, match="does not exist"):
+        demonstrations.load(str(tmp_path / "none"), *_RUN)
+    plain = dataset_files.write_plain(tmp_path / "plain", dataset_files.examples(2))
+    with pytest.raises(ValueError, match=r"no manifest.json that says its task"):
+        demonstrations.load(str(plain), *_RUN)
+    settings = dict(zip(("task", "reward", "object_set"), _RUN, strict=True))
+    (plain / paths.MANIFEST).write_text(json.dumps({"settings": settings}))
+    with pytest.raises(ValueError, match="lacks rewards or discounts"):
+        demonstrations.load(str(plain), *_RUN)
+
+
+def test_what_does_not_go_together(tmp_path):
+    run = {"skills": None, "workdir": str(tmp_path), "agent": "mpo"}
+    with pytest.raises(ValueError, match="a demonstration_share above 0"):
+        experiment.RunConfig(**run, demonstrations="data")
+    config = GaussianMPOConfig(demonstration_share=0.5)
+    with pytest.raises(ValueError, match="demonstrations have no images"):
+        experiment.RunConfig(
+            **run,
+            agent_config=config,
+            demonstrations="data",
+            cameras=("basket_front_left",),
+        )
+    with pytest.raises(ValueError, match="less than one sequence of a batch of 8"):
+        GaussianMPOConfig(batch_size=8, demonstration_share=0.1)
+    with pytest.raises(ValueError, match=r"demonstration_share must be in \[0, 1\)"):
+        GaussianMPOConfig(demonstration_share=1.0)
