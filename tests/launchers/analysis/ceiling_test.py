@@ -139,7 +139,7 @@ def test_the_benchmark_s_last_line_is_its_numbers(skills, dataset, tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=580,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
