@@ -32,6 +32,12 @@ def block_length(sequence_length: int, period: int) -> int:
     return math.gcd(sequence_length, period)
 
 
+def sequences_of_episode(steps: int, sequence_length: int, period: int) -> int:
+    """How many sequences `BlockSequenceAdder` makes of an episode of so many steps."""
+    rows = steps + 1  # the final observation has one
+    return 1 + max(0, math.ceil((rows - sequence_length) / period))
+
+
 def signature(
     environment_spec: specs.EnvironmentSpec,
     extras_spec: types.NestedSpec,
