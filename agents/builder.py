@@ -28,18 +28,43 @@ class Decision(NamedTuple):
 
     latent: tf.Tensor  # what replay stores, [M, ...]
     action: tf.Tensor  # what the environment takes, [M, D]
+    held: tf.Tensor | None = None  # what lasts `skill_steps`, [M, ...]; None: latent
+
+
+class Held(NamedTuple):
+    """What M environments hold of earlier decisions, and which of them decide anew."""
+
+    held: tf.Tensor  # [M, ...] of the step before
+    anew: tf.Tensor  # bool [M]
+
+
+def hold(new: tf.Tensor, held: Held | None) -> tf.Tensor:
+    """What is held from this step on: `new` [M, ...] in rows that decide anew."""
+    if held is None:
+        return new
+    anew = tf.reshape(held.anew, [-1] + [1] * (new.shape.rank - 1))
+    return tf.where(anew, new, held.held)
 
 
 class Policy(tf.Module, abc.ABC):
-    """A policy as actors run it: one compiled call from observations to decisions."""
+    """A policy as actors run it: one compiled call from observations to decisions.
+
+    Attributes:
+      skill_steps: control steps that a decision lasts.
+    """
+
+    skill_steps: int = 1
 
     @abc.abstractmethod
-    def __call__(self, observation: Observation, seed: tf.Tensor) -> Decision:
+    def __call__(
+        self, observation: Observation, seed: tf.Tensor, held: Held | None = None
+    ) -> Decision:
         """Decides on M observations.
 
         Args:
           observation: name -> [M, size].
           seed: int32 [2]; equal seeds give equal decisions.
+          held: for a policy whose decisions last; None decides anew in all rows.
         """
 
     @property
@@ -164,3 +189,7 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
     @abc.abstractmethod
     def learner_steps_due(self, actor_steps: int) -> int:
         """Learner steps that `actor_steps` steps of acting pay for in one process."""
+
+    @abc.abstractmethod
+    def steps_stored(self, episode_steps: int) -> int:
+        """Steps that a whole episode counts for in `learner_steps_due`."""

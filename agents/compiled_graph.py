@@ -294,6 +294,7 @@ _OPS: Mapping[str, Callable[..., Any]] = {
     "Neg": jnp.negative,
     "RealDiv": jnp.divide,
     "Rsqrt": jax.lax.rsqrt,
+    "SelectV2": jnp.where,
     "Sigmoid": jax.nn.sigmoid,
     "Softplus": jax.nn.softplus,
     "SquaredDifference": lambda x, y: jnp.square(x - y),

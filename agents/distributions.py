@@ -12,6 +12,7 @@ from typing import NamedTuple
 import sonnet as snt
 import tensorflow as tf
 
+from agents.builder import Held, hold
 from agents.losses import gaussian
 
 
@@ -115,10 +116,23 @@ class PolicyNetwork(snt.Module, abc.ABC):
     def __call__(self, observation: Mapping[str, tf.Tensor]) -> Gaussian | Mixture:
         """The distribution [..., D]."""
 
-    def draw(self, observation: Mapping[str, tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
-        """One draw [..., D], for acting; seed is int32 [2]."""
-        return self(observation).sample(1, seed)[0]
+    def draw(
+        self,
+        observation: Mapping[str, tf.Tensor],
+        seed: tf.Tensor,
+        held: Held | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """One draw [..., D], for acting, and what is held if not the draw itself.
 
-    def mode(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The likeliest [..., D], for acting."""
-        return self(observation).mode()
+        Args:
+          observation: name -> [..., n].
+          seed: int32 [2].
+          held: of M rows whose decisions last; they then are the leading dimension.
+        """
+        return hold(self(observation).sample(1, seed)[0], held), None
+
+    def mode(
+        self, observation: Mapping[str, tf.Tensor], held: Held | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """The likeliest [..., D] in place of a draw; see `draw`."""
+        return hold(self(observation).mode(), held), None

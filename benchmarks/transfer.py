@@ -15,6 +15,7 @@ last line's JSON are of all runs. With --draw nothing is run.
 from __future__ import annotations
 
 import collections
+import dataclasses
 import json
 import os
 import pathlib
@@ -51,6 +52,12 @@ _OBJECT_SET = command.define_object_set()
 _SCALE = flags.DEFINE_string(
     "scale", "laptop", f"Settings of the agents: {' or '.join(scales.SCALES)}."
 )
+_SKILL_STEPS = flags.DEFINE_integer(
+    "skill_steps", None, "Of the agents that hold skills; see train_agent."
+)
+_SKILL_PRIOR = flags.DEFINE_string(
+    "skill_prior", None, "Of helms_cat and helms_mix; see train_agent."
+)
 _JOBS = flags.DEFINE_integer(
     "jobs", None, "Runs at a time; one a core by default.", lower_bound=1
 )
@@ -75,6 +82,8 @@ def _start(
     agent: str, seed: int, paths: Mapping[str, str], core: int
 ) -> subprocess.Popen:
     model = AGENTS[agent].model
+    own = {field.name for field in dataclasses.fields(AGENTS[agent].config_type)}
+    skill = {"skill_steps": _SKILL_STEPS.value, "skill_prior": _SKILL_PRIOR.value}
     return training.start(
         pathlib.Path(_OUT.value) / "runs" / f"{agent}_{seed}.log",
         core,
@@ -89,6 +98,7 @@ def _start(
         # An agent that needs no model gets observation statistics: the same for all.
         skills=paths[model] if model else paths.get("helms"),
         scale=_SCALE.value,
+        **{name: value for name, value in skill.items() if name in own},
     )
 
 

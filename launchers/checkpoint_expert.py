@@ -15,7 +15,7 @@ import numpy as np
 from acme import specs
 
 import environments
-from agents.mpo.acting import PolicyRunner
+from agents.mpo.acting import LatentActor, PolicyRunner
 from environments import observations, wrappers
 from launchers import experiment
 
@@ -42,19 +42,18 @@ class CheckpointExpert:
             specs.make_environment_spec(grouped), config.seed
         )
         self.learner_steps = builder.restore_policy(networks, workdir)
-        self._runner = PolicyRunner(builder.make_policy(networks), seed=0)
+        self._actor = LatentActor(PolicyRunner(builder.make_policy(networks), seed=0))
         self.phase = -1
         self.reset(0)
 
     def reset(self, seed: int) -> None:
         """Begins an episode."""
-        self._runner.restart(experiment.derive_seed(seed, "expert"))
+        self._actor.restart(experiment.derive_seed(seed, "expert"))
 
     def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
         """Returns an action, float32 [D] in [-1, 1]."""
         grouped = observations.group(timestep.observation)
-        _, action = self._runner.decide(0, grouped)
-        self.intended = np.clip(action, -1.0, 1.0)
+        self.intended = np.clip(self._actor.select_action(grouped), -1.0, 1.0)
         return self.intended
 
 

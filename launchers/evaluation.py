@@ -78,7 +78,7 @@ def run_episodes(
 
     Args:
       environment: success is its `success()` at the end of an episode, if it has one.
-      actor: only asked for actions.
+      actor: told the beginning of episodes, and asked for actions.
       episodes: how many, 1 or more.
       seed: episode i is drawn from (seed, i) where the environment can be told so.
       stopped: asked after every step; True ends the evaluation.
@@ -96,6 +96,7 @@ def run_episodes(
         if seed_episode is not None:
             seed_episode(derive_seed(seed, "evaluation", episode))
         timestep = environment.reset()
+        actor.observe_first(timestep)
         if on_step is not None:
             on_step(environment, timestep)
         total = 0.0

@@ -41,17 +41,20 @@ LAUNCHES = (
 
 _CONFIG = "config.json"
 _FORMAT = {"format": "helms-agent", "version": 1}
-# A checkpoint of a run that differs in one of these is of another model or task.
+# A checkpoint of a run that differs in one of these is of another model or task; the
+# agent's with what they are where a run's record has none.
 _IDENTITY = ("agent", "task", "reward", "object_set", "cameras")
-_AGENT_IDENTITY = (
-    "policy_hidden_sizes",
-    "critic_hidden_sizes",
-    "input_size",
-    "critic_rnn_size",
-    "policy_keys",
-    "critic_keys",
-    "components",
-)
+_AGENT_IDENTITY = {
+    "policy_hidden_sizes": None,
+    "critic_hidden_sizes": None,
+    "input_size": None,
+    "critic_rnn_size": None,
+    "policy_keys": None,
+    "critic_keys": None,
+    "components": None,
+    "skill_steps": 1,
+    "skill_prior": "uniform",
+}
 
 BuilderFactory = Callable[[], AgentBuilder]
 EnvironmentFactory = Callable[[int], dm_env.Environment]  # of a seed
@@ -112,7 +115,7 @@ class RunConfig:
     budget: Budget = dataclasses.field(default_factory=Budget)
 
     def __post_init__(self):
-        """Raises ValueError for an agent that there is not, or another's settings."""
+        """Raises ValueError for an agent that there is not, or settings not its own."""
         check_agent(self.agent)
         agent = AGENTS[self.agent]
         config_type = agent.config_type
@@ -129,6 +132,7 @@ class RunConfig:
                 raise ValueError("demonstrations have no images; valid: on state")
             if not self.agent_config.demonstration_share:
                 raise ValueError("demonstrations need a demonstration_share above 0")
+        check_skill_steps(self.agent_config.skill_steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,6 +156,17 @@ def check_agent(agent: str) -> None:
     """Raises ValueError unless there is such an agent."""
     if agent not in AGENTS:
         raise ValueError(f"unknown agent {agent!r}; valid: {', '.join(AGENTS)}")
+
+
+def check_skill_steps(steps: int) -> None:
+    """Raises ValueError unless a decision may last so many control steps."""
+    from environments.stacking import EPISODE_STEPS
+
+    if not 1 <= steps < EPISODE_STEPS:
+        raise ValueError(
+            f"skill_steps must be from 1 to {EPISODE_STEPS - 1}, fewer than an "
+            f"episode's control steps, got {steps}"
+        )
 
 
 def check_launch(launch: str) -> None:
@@ -344,8 +359,8 @@ def _differences(old: dict[str, Any], new: dict[str, Any]):
     was = old.get("skills", {}).get("checksum")
     if was != new["skills"]["checksum"]:
         yield "skills of checksum", str(was)[:12], str(new["skills"]["checksum"])[:12]
-    for key in _AGENT_IDENTITY:
-        was, now = (c.get("agent_config", {}).get(key) for c in (old, new))
+    for key, absent in _AGENT_IDENTITY.items():
+        was, now = (c.get("agent_config", {}).get(key, absent) for c in (old, new))
         if was != now:
             yield key, was, now
 

@@ -83,7 +83,7 @@ class _Run:
                 workdir, "learner", "learner_steps", time_delta=1.0
             ),
         )
-        # Environment steps that replay holds, and those of the episode that runs.
+        # Steps that replay's episodes count for, and those of the episode that runs.
         self._replay_steps = found.replay_steps if found is not None else 0
         self._episode_steps = 0
         # What the learner had done beyond what this replay paid for, under the settings
@@ -144,7 +144,8 @@ class _Run:
                 result = self._loop.run_episode()
                 self._logger.write(result)
                 actor_steps = int(result["actor_steps"])
-                self._replay_steps += int(result["episode_length"])
+                episode_steps = int(result["episode_length"])
+                self._replay_steps += self._builder.steps_stored(episode_steps)
                 if time.monotonic() >= self._next_snapshot:
                     self._save()
         except Stopped:

@@ -30,8 +30,8 @@ class Snapshot:
 
     Attributes:
       counts: of the run's counter.
-      replay_steps: environment steps whose sequences replay has received; 0 where
-        replay is not kept.
+      replay_steps: environment steps whose sequences replay has received, as
+        `AgentBuilder.steps_stored` counts them; 0 where replay is not kept.
       learner_steps_paid: learner steps that these had paid for.
       learner_credit: learner steps that were due beside these.
       replay: directory of its checkpoint under `checkpoints/replay`, or None.

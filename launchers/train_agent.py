@@ -147,7 +147,11 @@ _SETTINGS = settings.Settings(
         "dual_learning_rate": "Of temperatures and multipliers.",
         "discount": "Discount of a control step.",
         "n_step": "Rows of rewards in the critic's target; 1: TD(0).",
-        "eta_y": "Weight of the KL of the skills' probabilities to the uniform.",
+        "skill_steps": "Control steps that a skill (of npmp: a latent) is held, from 1 "
+        "to 399; replay then holds decisions.",
+        "skill_prior": "What eta_y keeps the skills' probabilities near: uniform, or "
+        "transition, the bundle's p(y_t | y_{t-1}) given the last decision's skill.",
+        "eta_y": "Weight of the KL of the skills' probabilities to their prior.",
         "eta_z": "Weight of the KL to what is frozen: of each component to its skill's "
         "posterior, or of NPMP's policy to its prior.",
         "eta_clone": "Weight of the KL of a fine-tuned policy to the frozen clone.",
@@ -172,8 +176,8 @@ _SETTINGS = settings.Settings(
         "sample_latent": "Whether a skill's z is drawn, or its mean.",
         "evaluation": "In evaluation, draw as in training (sampled) or take the "
         "likeliest (greedy).",
-        "sequence_length": "Control steps of a sequence in replay.",
-        "sequence_period": "Control steps between the starts of sequences.",
+        "sequence_length": "Decisions of a sequence in replay.",
+        "sequence_period": "Decisions between the starts of sequences.",
         "samples_per_insert": "How often a sequence is sampled; 0: no limit.",
         "min_replay_size": "Sequences in replay before learning starts.",
         "max_replay_size": "Sequences in replay; the oldest go first.",
@@ -213,6 +217,8 @@ def _agent_config(cameras: Sequence[str]) -> MPOConfig:
     values.update(_SETTINGS.given(_AGENT.value))
     if values.get("demonstration_share") and not _DEMONSTRATIONS.value:
         raise ValueError("--demonstration_share needs --demonstrations")
+    # Here with the most that it may be, which the agent's own check does not know.
+    experiment.check_skill_steps(values.get("skill_steps", 1))
     if _TARGET_UPDATE_PERIOD.value is not None:
         for target in ("policy", "critic"):
             values[f"target_{target}_update_period"] = _TARGET_UPDATE_PERIOD.value

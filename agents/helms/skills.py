@@ -65,6 +65,10 @@ class Skills(FrozenLatentModel):
         """p(y_t | y_{t-1}) as [K, K], a row for each y_{t-1}."""
         return tf.nn.softmax(self._networks.prior_logits)
 
+    def transition_log_probs(self) -> tf.Tensor:
+        """The logarithm of `transition_matrix`, exact where that underflows."""
+        return tf.nn.log_softmax(self._networks.prior_logits)
+
     def posterior(self, proprio: tf.Tensor, objects: tf.Tensor) -> tf.Tensor:
         """q(y_t | x_{1:t}) of raw windows [B, T+L, P], [B, T+L, O]: [B, T, K]."""
         features = self._networks.normalize(proprio, objects)

@@ -8,6 +8,7 @@ import dm_env
 import numpy as np
 from acme import specs
 
+from agents.helms.transition_prior import TransitionPrior
 from agents.helms_cat import distillation
 from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_cat.networks import SkillDecoder, SkillPolicy
@@ -22,9 +23,15 @@ class HelmsCatBuilder(MPOBuilder[MPONetworks]):
     """Makes HeLMS-cat over one frozen skill bundle."""
 
     def __init__(self, config: HelmsCatConfig, skills: SkillDecoder):
-        """New networks normalise their observations by the skills' statistics."""
+        """New networks normalise their observations by the skills' statistics.
+
+        Raises:
+          ValueError: the skills lack the transition prior that the config asks for.
+        """
         super().__init__(config, skills.observation_statistics())
         self._skills = skills
+        transition = config.skill_prior == "transition"
+        self._skill_prior = TransitionPrior(skills) if transition else None
 
     def latent_spec(
         self, environment_spec: specs.EnvironmentSpec
@@ -66,6 +73,7 @@ class HelmsCatBuilder(MPOBuilder[MPONetworks]):
         )
         if config.high_level == "distilled":
             distillation.restore(self._skills, policy, networks.target_policy)
+        networks.prior = self._skill_prior
         return networks
 
     def make_policy(
@@ -77,4 +85,5 @@ class HelmsCatBuilder(MPOBuilder[MPONetworks]):
             self._skills,
             greedy=evaluation and self._config.evaluation == "greedy",
             sample_latent=self._config.sample_latent,
+            skill_steps=self._config.skill_steps,
         )

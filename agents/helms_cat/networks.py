@@ -1,4 +1,4 @@
-"""HeLMS-cat's policy: a skill a step, decoded by frozen levels.
+"""HeLMS-cat's policy: a skill a decision, decoded by frozen levels at every step.
 
 Shape letters: M environments, K skills, D action, P proprioception, O objects; [...]
 any leading dimensions.
@@ -11,7 +11,7 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from agents.builder import Decision, Policy
+from agents.builder import Decision, Held, Policy, hold
 from agents.distributions import sample_categorical
 from agents.mpo import networks as mpo_networks
 
@@ -45,16 +45,29 @@ class SkillPolicy(Policy):
         skills: SkillDecoder,
         greedy: bool = False,
         sample_latent: bool = True,
+        skill_steps: int = 1,
     ):
-        """`greedy` takes the likeliest skill; `sample_latent` False takes z's mean."""
+        """Joins the levels.
+
+        Args:
+          high_level: its variables made.
+          skills: the frozen levels.
+          greedy: take the likeliest skill in place of a draw.
+          sample_latent: draw z; False takes its mean.
+          skill_steps: control steps that a skill is held.
+        """
         super().__init__(name="skill_policy")
         self._high_level = high_level
         self._skills = skills
         self._greedy = greedy
         self._sample_latent = sample_latent
+        self.skill_steps = skill_steps
 
     def __call__(
-        self, observation: Mapping[str, tf.Tensor], seed: tf.Tensor
+        self,
+        observation: Mapping[str, tf.Tensor],
+        seed: tf.Tensor,
+        held: Held | None = None,
     ) -> Decision:
         """See `Policy`."""
         logits = self._high_level(observation)  # [M, K]
@@ -65,7 +78,7 @@ class SkillPolicy(Policy):
             skill = tf.argmax(logits, axis=-1)
         else:
             skill = sample_categorical(logits, 1, skill_seed)[0]
-        skill = tf.cast(skill, tf.int32)
+        skill = hold(tf.cast(skill, tf.int32), held)
         action = self._skills.decode(
             skill, observation, seed=latent_seed if self._sample_latent else None
         )

@@ -12,7 +12,9 @@ import numpy as np
 import tensorflow as tf
 from acme import specs
 
+from agents.distributions import Mixture
 from agents.helms.skills import Skills
+from agents.helms.transition_prior import TransitionPrior
 from agents.helms_cat import distillation
 from agents.helms_mix import networks as mix_networks
 from agents.helms_mix.config import HelmsMixConfig
@@ -30,7 +32,8 @@ class HelmsMixBuilder(LatentMPOBuilder):
         """See `LatentMPOBuilder`.
 
         Raises:
-          ValueError: the skills' latents have no variance.
+          ValueError: the skills' latents have no variance, or the skills lack the
+            transition prior that the config asks for.
         """
         super().__init__(config, skills)
         if skills.config.variant == "discrete":
@@ -38,6 +41,8 @@ class HelmsMixBuilder(LatentMPOBuilder):
                 "helms_mix needs a distribution over z for each skill, and these "
                 "skills are discrete only; use helms_cat"
             )
+        transition = config.skill_prior == "transition"
+        self._skill_prior = TransitionPrior(skills) if transition else None
 
     def make_policy_network(
         self, environment_spec: specs.EnvironmentSpec, seed: int
@@ -89,6 +94,12 @@ class HelmsMixBuilder(LatentMPOBuilder):
 
         return by_windows(episodes, self._skills.look_ahead, latent)
 
-    def prior(self, data: Any, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
-        """The frozen posteriors q(z|y, x): mean and stddev [R, K, Z]."""
-        return self._skills.mid_level(rows.take(data.observation))
+    def prior(self, data: Any, rows: Rows) -> Mixture | tuple[tf.Tensor, tf.Tensor]:
+        """The frozen posteriors q(z|y, x): mean and stddev [R, K, Z].
+
+        With the transition prior a mixture of them, its logits [R, K].
+        """
+        components = self._skills.mid_level(rows.take(data.observation))
+        if self._skill_prior is None:
+            return components
+        return Mixture(self._skill_prior(data, rows), *components)

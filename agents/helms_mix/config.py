@@ -18,6 +18,10 @@ class HelmsMixConfig(RHPOConfig):
 
     components: str = "posteriors"  # one of COMPONENTS
     high_level: str = "new"  # at the start; one of HIGH_LEVELS
+    skill_steps: int = 1  # control steps that a skill is held; 1: the paper
+    # The prior of eta_y: uniform (the paper), or the bundle's transition prior
+    # p(y_t | y_{t-1}) given the skill of the last decision.
+    skill_prior: str = "uniform"
 
     def __post_init__(self):
         """See `MPOConfig`."""

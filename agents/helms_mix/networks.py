@@ -11,7 +11,7 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
-from agents.builder import Observation
+from agents.builder import Held, Observation, hold
 from agents.distributions import Mixture, PolicyNetwork, sample_categorical
 from agents.helms.networks import HelmsNetworks, MidLevel
 from agents.helms.skills import Skills
@@ -53,20 +53,31 @@ class MixturePolicy(PolicyNetwork):
         mean, stddev = self._components(observation)
         return Mixture(self._high_level(observation), mean, stddev)
 
-    def draw(self, observation: Observation, seed: tf.Tensor) -> tf.Tensor:
-        """What `Mixture.sample` draws, without the components that were not chosen."""
+    def draw(
+        self, observation: Observation, seed: tf.Tensor, held: Held | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """What `Mixture.sample` draws, without the components that were not chosen.
+
+        Returns:
+          The latent [..., Z], drawn anew from its component at every step, and the
+          component [...], which is held.
+        """
         seeds = tf.random.experimental.stateless_split(seed, 2)
         logits = self._high_level(observation)
-        skill = sample_categorical(logits, 1, seeds[0])[0]
+        drawn = sample_categorical(logits, 1, seeds[0])[0]
+        skill = hold(tf.cast(drawn, tf.int32), held)
         mean, stddev = self._components.of_skill(skill, observation)
         shape = tf.concat([[1], tf.shape(mean)], axis=0)
         noise = tf.random.stateless_normal(shape, seeds[1], dtype=mean.dtype)[0]
-        return mean + stddev * noise
+        return mean + stddev * noise, skill
 
-    def mode(self, observation: Observation) -> tf.Tensor:
-        """The mean of the likeliest component [..., Z]."""
-        skill = tf.argmax(self._high_level(observation), axis=-1)
-        return self._components.of_skill(skill, observation)[0]
+    def mode(
+        self, observation: Observation, held: Held | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The mean of the likeliest component [..., Z], and the component [...]."""
+        likeliest = tf.argmax(self._high_level(observation), axis=-1)
+        skill = hold(tf.cast(likeliest, tf.int32), held)
+        return self._components.of_skill(skill, observation)[0], skill
 
 
 class SkillComponents(Components):

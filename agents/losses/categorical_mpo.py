@@ -2,8 +2,8 @@
 
 MPO (Abdolmaleki et al., 2018, https://arxiv.org/abs/1806.06920) as the HeLMS paper uses
 it for HeLMS-cat (appendix B.1, Eq. 7 to 9), with the KL to the uniform categorical of
-Eq. 4 as one more term of policy improvement. Pure functions: the dual variables are
-inputs and belong to the learner.
+Eq. 4, or to another prior, as one more term of policy improvement. Pure functions: the
+dual variables are inputs and belong to the learner.
 
 Which gradient goes where:
   policy, trust_region, prior -> the online policy only,
@@ -25,7 +25,7 @@ class CategoricalMPOLoss(NamedTuple):
 
     policy: tf.Tensor  # cross entropy of the improved policy and the online one
     trust_region: tf.Tensor  # alpha KL(target || online)
-    prior: tf.Tensor  # eta_y KL(online || uniform)
+    prior: tf.Tensor  # eta_y KL(online || prior)
     temperature: tf.Tensor  # dual of the E-step
     alpha: tf.Tensor  # dual of the trust region
 
@@ -55,6 +55,17 @@ def kl_to_uniform(log_p: tf.Tensor) -> tf.Tensor:
     """KL(p || uniform) [...] of a categorical given by log probabilities [..., K]."""
     num_actions = tf.cast(tf.shape(log_p)[-1], log_p.dtype)
     return kl_divergence(log_p, -tf.math.log(num_actions))
+
+
+def kl_to_prior(log_p: tf.Tensor, prior_logits: tf.Tensor | None) -> tf.Tensor:
+    """KL(p || prior) [...] of log_p [..., K]; a prior of None is the uniform.
+
+    No gradient flows into `prior_logits` [..., K].
+    """
+    if prior_logits is None:
+        return kl_to_uniform(log_p)
+    log_prior = tf.nn.log_softmax(tf.stop_gradient(prior_logits))
+    return kl_divergence(log_p, log_prior)
 
 
 def entropy(log_p: tf.Tensor) -> tf.Tensor:
@@ -92,6 +103,7 @@ def categorical_mpo(
     epsilon: float,
     epsilon_policy: float,
     prior_weight: float = 0.0,
+    prior_logits: tf.Tensor | None = None,
 ) -> tuple[CategoricalMPOLoss, CategoricalMPOStats]:
     """Losses of policy improvement for a policy over K actions.
 
@@ -103,7 +115,8 @@ def categorical_mpo(
       alpha: multiplier > 0 of the trust region, scalar.
       epsilon: bound on KL(q || target) in nats.
       epsilon_policy: bound on KL(target || online) in nats.
-      prior_weight: eta_y of Eq. 4, weight of KL(online || uniform).
+      prior_weight: eta_y of Eq. 4, weight of KL(online || prior).
+      prior_logits: [..., K] of the prior; None: the uniform, as in Eq. 4.
 
     Returns:
       The loss terms and the diagnostics, per example.
@@ -138,7 +151,7 @@ def categorical_mpo(
     losses = CategoricalMPOLoss(
         policy=-tf.reduce_sum(tf.exp(log_improved) * log_online, axis=-1),
         trust_region=tf.stop_gradient(alpha) * kl_policy,
-        prior=prior_weight * kl_uniform,
+        prior=prior_weight * kl_to_prior(log_online, prior_logits),
         temperature=temperature * (epsilon + log_normaliser),
         alpha=alpha * (epsilon_policy - tf.stop_gradient(kl_policy)),
     )

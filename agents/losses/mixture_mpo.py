@@ -60,7 +60,7 @@ class MixtureMPOLoss(NamedTuple):
     trust_region_categorical: tf.Tensor  # alpha_categorical KL(target || online)
     trust_region_mean: tf.Tensor  # alpha_mean sum_y KL(target_y || online mean_y)
     trust_region_stddev: tf.Tensor  # alpha_stddev sum_y KL(target_y || online stddev_y)
-    prior_categorical: tf.Tensor  # eta_y KL(online || uniform)
+    prior_categorical: tf.Tensor  # eta_y KL(online || prior)
     prior_components: tf.Tensor  # eta_z sum_y KL(online_y || prior_y)
     temperature: tf.Tensor  # dual of the E-step
     alpha_categorical: tf.Tensor  # duals of the trust regions
@@ -104,6 +104,7 @@ def mixture_mpo(
     epsilon_mean: float,
     epsilon_stddev: float,
     categorical_prior_weight: float = 0.0,
+    categorical_prior_logits: tf.Tensor | None = None,
     prior: tuple[tf.Tensor, tf.Tensor] | None = None,
     component_prior_weight: float = 0.0,
 ) -> tuple[MixtureMPOLoss, MixtureMPOStats]:
@@ -125,7 +126,8 @@ def mixture_mpo(
       epsilon_mean: bound on sum_y KL(target_y || online mean_y) in nats (5e-3 there),
         of the whole where alpha_mean is a scalar, of each dimension where it is [D].
       epsilon_stddev: the same for the stddevs (1e-4 there).
-      categorical_prior_weight: eta_y of Eq. 5, weight of KL(online || uniform).
+      categorical_prior_weight: eta_y of Eq. 5, weight of KL(online || prior).
+      categorical_prior_logits: [..., K] of that prior; None: the uniform, as in Eq. 5.
       prior: means and stddevs of the frozen components, each [..., K, D]. None: no
         prior.
       component_prior_weight: eta_z of Eq. 5, weight of sum_y KL(online_y || prior_y).
@@ -200,7 +202,8 @@ def mixture_mpo(
         trust_region_categorical=trust_region_categorical,
         trust_region_mean=trust_region_mean,
         trust_region_stddev=trust_region_stddev,
-        prior_categorical=categorical_prior_weight * kl_uniform,
+        prior_categorical=categorical_prior_weight
+        * categorical.kl_to_prior(log_online, categorical_prior_logits),
         prior_components=component_prior_weight * kl_prior,
         temperature=improvement.temperature,
         alpha_categorical=dual_categorical,

@@ -3,6 +3,17 @@
 A call costs a processor about as much for a few observations as for one, so actors that
 share a process share their calls: each waits until all have asked.
 
+A decision may last several control steps (`Policy.skill_steps`), from the first of an
+episode on. Each actor is at a step of its own decision, so a call holds what some
+decided before and decides anew for the others. Replay gets decisions: one row has the
+observation at which it was made, its latent, and of the n steps that it lasted
+
+    reward    r_0 + gamma d_0 r_1 + ... + gamma^(n-1) d_0 ... d_{n-2} r_{n-1},
+    discount  gamma^(n-1) d_0 ... d_{n-1},
+
+so that the learner's one factor of gamma makes the target of n steps, also where an
+episode ends within a decision. For n = 1 these are the environment's own.
+
 Shape letters: M actors that share a policy, D action; [...] of one actor.
 """
 
@@ -19,8 +30,10 @@ from absl import logging
 from acme import adders, core
 from acme.tf import variable_utils
 
-from agents.builder import Policy
+from agents.builder import Decision, Held, Policy
 from agents.compiled_graph import CompiledGraph, Draws, Unsupported
+
+NO_SKILL = -1  # the skill before an episode's first decision
 
 
 class VariableClient(variable_utils.VariableClient):
@@ -57,9 +70,16 @@ class PolicyRunner:
         self._waiting = 0
         self._num_actors = num_actors
         self._rows: dict[str, np.ndarray] = {}  # name -> [M, ...]
-        self._decide: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
-        self._latents = self._actions = np.zeros([0])
+        self._anew = np.ones(num_actors, bool)
+        self._held: Held | None = None  # where decisions last
+        self._decide: Callable[[], Decision] | None = None
+        self._decision = Decision(np.zeros([0]), np.zeros([0]), np.zeros([0]))
         self._error: Exception | None = None
+
+    @property
+    def skill_steps(self) -> int:
+        """Control steps that a decision lasts."""
+        return self._policy.skill_steps
 
     def restart(self, seed: int) -> None:
         """Decides from here on as a new runner of this seed; no actor waits."""
@@ -67,12 +87,17 @@ class PolicyRunner:
             self._seed, self._num_calls, self._draws = seed, 0, None
 
     def decide(
-        self, row: int, observation: Mapping[str, np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Latent [...] and action [D] of an actor for its observation name -> [...].
+        self, row: int, observation: Mapping[str, np.ndarray], anew: bool = True
+    ) -> Decision:
+        """An actor's latent [...], action [D] and what it holds [...].
 
         Returns when all that have not left have asked. An error of the call is raised
         in every actor.
+
+        Args:
+          row: the actor's.
+          observation: name -> [...].
+          anew: whether it decides, or holds what it decided before.
         """
         with self._turn:
             if not self._rows:
@@ -81,6 +106,7 @@ class PolicyRunner:
                     self._rows[key] = np.zeros(shape, np.asarray(value).dtype)
             for key, rows in self._rows.items():
                 rows[row] = observation[key]
+            self._anew[row] = anew
             self._waiting += 1
             call = self._num_calls
             if self._waiting >= self._present:
@@ -90,50 +116,58 @@ class PolicyRunner:
             if self._error is not None:
                 raise self._error
             # Nobody writes these before all have asked again, this actor too.
-            return self._latents[row], self._actions[row]
+            return Decision(*(part[row] for part in self._decision))
 
     def _run(self) -> None:
         try:
             if self._decide is None:
                 self._decide = self._compile()
-            self._latents, self._actions = self._decide()
+            self._decision = self._decide()
+            if self._held is not None:
+                self._held.held[...] = self._decision.held
         except Exception as e:
             self._error = e
         self._waiting = 0
         self._num_calls += 1
         self._turn.notify_all()
 
-    def _compile(self) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+    def _compile(self) -> Callable[[], Decision]:
         """What decides on the rows as they are when it is called.
 
         TensorFlow does on images, and where functions run eagerly to be looked into.
         """
-        specs = {k: tf.TensorSpec(v.shape, v.dtype) for k, v in self._rows.items()}
+        specs = [_specs(self._rows), tf.TensorSpec([2], tf.int32)]
         function = tf.function(self._policy.__call__, autograph=False)
+        if self.skill_steps > 1:
+            # What it decides anew tells the shape of what is held.
+            decided = function.get_concrete_function(*specs).structured_outputs
+            held = decided.latent if decided.held is None else decided.held
+            held = np.zeros(held.shape, held.dtype.as_numpy_dtype)
+            self._held = Held(held, self._anew)
+            specs.append(_specs(self._held))
         if not tf.config.functions_run_eagerly():
             try:
-                graph = CompiledGraph(function, specs, tf.TensorSpec([2], tf.int32))
-                return self._by_graph(graph)
+                return self._by_graph(CompiledGraph(function, *specs))
             except Unsupported as e:
                 logging.info("the policy runs in TensorFlow: %s", e)
 
-        def decide() -> tuple[np.ndarray, np.ndarray]:
-            decision = function(
-                {key: tf.constant(value) for key, value in self._rows.items()},
-                tf.constant([self._seed, self._num_calls], tf.int32),
+        def decide() -> Decision:
+            rows, held = tf.nest.map_structure(
+                tf.constant, (self._rows, () if self._held is None else (self._held,))
             )
-            return decision.latent.numpy(), decision.action.numpy()
+            seed = tf.constant([self._seed, self._num_calls], tf.int32)
+            return _decision(*tf.nest.flatten(function(rows, seed, *held)))
 
         return decide
 
-    def _by_graph(
-        self, graph: CompiledGraph
-    ) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+    def _by_graph(self, graph: CompiledGraph) -> Callable[[], Decision]:
         client = self._variable_client
         # In TensorFlow's order; the seed is not read, the draws are made here.
         arguments = tf.nest.flatten((self._rows, np.zeros([2], np.int32)))
+        if self._held is not None:
+            arguments += self._held
 
-        def decide() -> tuple[np.ndarray, np.ndarray]:
+        def decide() -> Decision:
             # To look costs half of what the policy does.
             if client is None or client.changed:
                 graph.refresh_if_changed()
@@ -141,8 +175,7 @@ class PolicyRunner:
                 client.changed = False
             if self._draws is None:
                 self._draws = Draws(self._seed, graph.draws)
-            latents, actions = graph(arguments, self._draws.of_call(self._num_calls))
-            return latents, actions
+            return _decision(*graph(arguments, self._draws.of_call(self._num_calls)))
 
         return decide
 
@@ -160,6 +193,39 @@ class PolicyRunner:
                 self._run()
 
 
+def _specs(arrays: Any) -> Any:
+    return tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), arrays)
+
+
+def _decision(latents: Any, actions: Any, held: Any = None) -> Decision:
+    """In arrays; what is held is the latents if it is nothing else."""
+    latents = np.asarray(latents)
+    return Decision(
+        latents, np.asarray(actions), latents if held is None else np.asarray(held)
+    )
+
+
+class _Outcome:
+    """Reward and discount of a decision, as replay stores them: see the module."""
+
+    def __init__(self, gamma: float):
+        self._gamma = gamma
+        self._reward, self._discount, self._scale = 0.0, 1.0, 1.0
+
+    def add(self, timestep: dm_env.TimeStep) -> None:
+        """Adds what a control step led to."""
+        self._reward += self._scale * float(timestep.reward)
+        self._discount = self._scale * float(timestep.discount)
+        self._scale = self._gamma * self._discount
+
+    def of(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
+        """The last step's, with the decision's reward and discount, of its types."""
+        return timestep._replace(
+            reward=np.asarray(timestep.reward).dtype.type(self._reward),
+            discount=np.asarray(timestep.discount).dtype.type(self._discount),
+        )
+
+
 class LatentActor(core.Actor):
     """Acts by a runner and stores what was decided, with a flag in rows that are real.
 
@@ -168,17 +234,49 @@ class LatentActor(core.Actor):
     """
 
     def __init__(
-        self, runner: PolicyRunner, row: int = 0, adder: adders.Adder | None = None
+        self,
+        runner: PolicyRunner,
+        row: int = 0,
+        adder: adders.Adder | None = None,
+        gamma: float = 1.0,
+        stores_skills: bool = False,
     ):
-        """`row` is the actor's number among those of the runner."""
+        """Starts at a decision.
+
+        Args:
+          runner: of the policy.
+          row: the actor's number among those of the runner.
+          adder: of replay; None stores nothing.
+          gamma: the agent's discount, of the rewards within a decision.
+          stores_skills: whether what is held goes to replay too, as `skill`, and the
+            last decision's as `previous_skill` (`NO_SKILL` at first).
+        """
         self._runner = runner
         self._row = row
         self._adder = adder
+        self._gamma = gamma
+        self._stores_skills = stores_skills
         self._latent: np.ndarray | None = None
+        self._begin_episode()
+
+    def _begin_episode(self) -> None:
+        self._step = 0  # of the decision
+        self._outcome = _Outcome(self._gamma)
+        self._skill = self._previous_skill = np.int32(NO_SKILL)
+
+    def restart(self, seed: int) -> None:
+        """Begins an episode as a new actor of this seed that has the runner alone."""
+        self._runner.restart(seed)
+        self._begin_episode()
 
     def select_action(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """The decoded action [D] for an observation name -> [size]."""
-        self._latent, action = self._runner.decide(self._row, observation)
+        anew = self._step == 0
+        latent, action, held = self._runner.decide(self._row, observation, anew)
+        if anew:
+            self._latent = latent
+            self._skill, self._previous_skill = held, self._skill
+        self._step = (self._step + 1) % self._runner.skill_steps
         return action
 
     @property
@@ -187,19 +285,26 @@ class LatentActor(core.Actor):
         return self._latent
 
     def observe_first(self, timestep: dm_env.TimeStep) -> None:
-        """Starts an episode in replay."""
+        """Starts an episode, also in replay."""
+        self._begin_episode()
         if self._adder is not None:
             _check_finite(timestep)
             self._adder.add_first(timestep)
 
     def observe(self, action: Any, next_timestep: dm_env.TimeStep) -> None:
-        """Stores the last decision's latent; `action` is what it decoded to."""
+        """Stores the decision that has ended, if one has; `action` is decoded of it."""
         del action
-        if self._adder is not None:
-            _check_finite(next_timestep)
-            self._adder.add(
-                self._latent, next_timestep, extras={"valid": np.float32(1.0)}
-            )
+        if self._adder is None:
+            return
+        _check_finite(next_timestep)
+        self._outcome.add(next_timestep)
+        if self._step != 0 and not next_timestep.last():
+            return
+        extras = {"valid": np.float32(1.0)}
+        if self._stores_skills:
+            extras |= {"skill": self._skill, "previous_skill": self._previous_skill}
+        self._adder.add(self._latent, self._outcome.of(next_timestep), extras=extras)
+        self._outcome = _Outcome(self._gamma)
 
     def update(self, wait: bool = False) -> None:
         """Fetches variables when their time has come, the first actor for all."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -27,7 +28,6 @@ from agents.mpo.networks import InputRepresentation, Statistics
 from agents.mpo.policy_loss import PolicyLoss
 
 TABLE = "sequences"
-_EXTRAS_SPEC = {"valid": dm_env.specs.Array((), np.float32, name="valid")}
 
 
 class MPOBuilder(AgentBuilder[Networks]):
@@ -106,10 +106,24 @@ class MPOBuilder(AgentBuilder[Networks]):
                 max_size=config.max_replay_size,
                 rate_limiter=limiter,
                 signature=sequences.signature(
-                    stored, _EXTRAS_SPEC, config.sequence_length, config.sequence_period
+                    stored,
+                    self._extras_spec(),
+                    config.sequence_length,
+                    config.sequence_period,
                 ),
             )
         ]
+
+    @property
+    def _stores_skills(self) -> bool:
+        return self._config.skill_prior == "transition"
+
+    def _extras_spec(self) -> dict[str, dm_env.specs.Array]:
+        """Of what `LatentActor` stores beside a transition."""
+        types = {"valid": np.float32}
+        if self._stores_skills:
+            types |= {"skill": np.int32, "previous_skill": np.int32}
+        return {k: dm_env.specs.Array((), t, name=k) for k, t in types.items()}
 
     def make_dataset_iterator(
         self, replay_client: reverb.Client
@@ -176,7 +190,10 @@ class MPOBuilder(AgentBuilder[Networks]):
             # Never act with fresh variables where the learner resumed from old ones.
             client.update_and_wait()
         runner = PolicyRunner(policy, seed, len(adders), client)
-        return [LatentActor(runner, row, adder) for row, adder in enumerate(adders)]
+        return [
+            LatentActor(runner, row, adder, self._config.discount, self._stores_skills)
+            for row, adder in enumerate(adders)
+        ]
 
     def make_learner(
         self,
@@ -208,18 +225,35 @@ class MPOBuilder(AgentBuilder[Networks]):
     def learner_steps_due(self, actor_steps: int) -> int:
         """Learner steps that `actor_steps` of acting pay for: the ratio of the limiter.
 
-        Counts a sequence every `sequence_period` steps and holds back the few that may
-        not have reached the table, so the learner never waits for data.
+        Counts a sequence every `sequence_period` decisions and holds back the few that
+        may not have reached the table, so the learner never waits for data.
         """
         config = self._config
         in_flight = 4
-        inserts = actor_steps // config.sequence_period - in_flight
+        period = config.sequence_period * config.skill_steps
+        inserts = actor_steps // period - in_flight
         if inserts < config.min_replay_size:
             return 0
         if not config.samples_per_insert:
             return actor_steps
         paid = inserts - config.min_replay_size
         return int(paid * config.samples_per_insert / config.replay_batch_size)
+
+    def steps_stored(self, episode_steps: int) -> int:
+        """See `AgentBuilder`.
+
+        Where decisions last, an episode that is no multiple of their period makes fewer
+        sequences than its steps would: the learner must not wait for the others.
+        """
+        config = self._config
+        if config.skill_steps == 1:
+            return episode_steps
+        count = sequences.sequences_of_episode(
+            math.ceil(episode_steps / config.skill_steps),
+            config.sequence_length,
+            config.sequence_period,
+        )
+        return count * config.sequence_period * config.skill_steps
 
 
 def error_buffer(config: MPOConfig) -> float:

@@ -8,6 +8,7 @@ so.
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 IMPROVEMENT_CRITICS = ("online", "target")
 TARGET_UPDATES = ("periodic", "polyak")
@@ -15,11 +16,16 @@ EVALUATIONS = ("sampled", "greedy")
 # new: drawn from the seed; distilled: from the skills' posterior, as the bundle has it
 # (`agents.helms_cat.distillation`).
 HIGH_LEVELS = ("new", "distilled")
+SKILL_PRIORS = ("uniform", "transition")
 
 
 @dataclasses.dataclass(frozen=True)
 class MPOConfig:
     """Options of every MPO agent; a kind of action adds those of its improvement."""
+
+    # Agents over skills make these options; the others have them fixed.
+    skill_steps: ClassVar[int] = 1  # control steps that a decision lasts
+    skill_prior: ClassVar[str] = "uniform"  # what eta_y keeps the skill near
 
     # Which observations each network reads: two lists make an asymmetric actor-critic.
     policy_keys: tuple[str, ...] = ("proprio", "objects")  # Table 5
@@ -43,7 +49,7 @@ class MPOConfig:
     burn_in: bool = True
 
     # Optimisation.
-    discount: float = 0.99  # Acme
+    discount: float = 0.99  # of a control step; Acme
     n_step: int = 1  # rows of rewards in a critic's target; 1, TD(0), is the paper's
     batch_size: int = 512  # sequences; Table 5
     learning_rate: float = 2e-4  # policy and critic; Table 5
@@ -60,8 +66,8 @@ class MPOConfig:
     target_critic_update_period: int = 100  # learner steps; Acme
 
     # Replay.
-    sequence_length: int = 10  # steps; Table 5
-    sequence_period: int = 5  # steps between the starts of sequences; ours
+    sequence_length: int = 10  # decisions; Table 5
+    sequence_period: int = 5  # decisions between the starts of sequences; ours
     min_replay_size: int = 1000  # sequences before the first sample; Acme
     max_replay_size: int = 1_000_000  # sequences; Acme
     # How often a sequence is sampled on average; 0: no limit. Acme.
@@ -91,6 +97,7 @@ class MPOConfig:
             "min_replay_size",
             "prefetch_batches",
             "variable_update_period",
+            "skill_steps",
         )
         one_of("improvement_critic", self.improvement_critic, IMPROVEMENT_CRITICS)
         one_of("target_update", self.target_update, TARGET_UPDATES)
@@ -99,6 +106,7 @@ class MPOConfig:
                 f"target_update_rate must be in (0, 1], got {self.target_update_rate}"
             )
         one_of("evaluation", self.evaluation, EVALUATIONS)
+        one_of("skill_prior", self.skill_prior, SKILL_PRIORS)
         for name in ("policy_keys", "critic_keys"):
             if not getattr(self, name):
                 raise ValueError(f"{name} must name an observation, got none")
@@ -167,7 +175,7 @@ class CategoricalMPOConfig(MPOConfig):
     """Options of MPO on K actions, all of which are evaluated."""
 
     epsilon_policy: float = 0.0025  # nats, KL(target || online); Acme, categorical MPO
-    eta_y: float = 0.01  # weight of KL(online || uniform); Table 5 (vision: 0.1)
+    eta_y: float = 0.01  # weight of KL(online || prior); Table 5 (vision: 0.1)
     init_log_temperature: float = 3.0  # through softplus; Acme, categorical MPO
     init_log_alpha: float = 3.0  # through softplus; Acme, categorical MPO
 

@@ -20,7 +20,7 @@ from acme import specs
 from acme.tf import networks as acme_networks
 
 from agents import networks as shared
-from agents.builder import Decision, Observation, Policy
+from agents.builder import Decision, Held, Observation, Policy
 from agents.distributions import Gaussian, PolicyNetwork
 from agents.mpo import networks as mpo_networks
 from agents.mpo.builder import MPOBuilder, check_fits
@@ -63,6 +63,7 @@ class LatentPolicy(Policy):
         network: PolicyNetwork,
         decode: Callable[[tf.Tensor, Observation], tf.Tensor],
         greedy: bool = False,
+        skill_steps: int = 1,
     ):
         """Makes the policy.
 
@@ -70,20 +71,24 @@ class LatentPolicy(Policy):
           network: its variables made.
           decode: of latents [M, D] and observations [M, n]: the actions [M, A].
           greedy: take the mode instead of a draw.
+          skill_steps: control steps that what the network draws is held.
         """
         super().__init__(name="latent_policy")
         self._network = network
         self._decode = decode
         self._greedy = greedy
+        self.skill_steps = skill_steps
 
-    def __call__(self, observation: Observation, seed: tf.Tensor) -> Decision:
+    def __call__(
+        self, observation: Observation, seed: tf.Tensor, held: Held | None = None
+    ) -> Decision:
         """See `Policy`; actions are clipped to [-1, 1], latents are as drawn."""
         if self._greedy:
-            latent = self._network.mode(observation)
+            latent, holds = self._network.mode(observation, held)
         else:
-            latent = self._network.draw(observation, seed)
+            latent, holds = self._network.draw(observation, seed, held)
         action = tf.clip_by_value(self._decode(latent, observation), -1.0, 1.0)
-        return Decision(latent, action)
+        return Decision(latent, action, holds)
 
     @property
     def learned_variables(self) -> list[tf.Variable]:
@@ -156,8 +161,9 @@ class ContinuousMPOBuilder(MPOBuilder[mpo_networks.MPONetworks], abc.ABC):
         self, networks: mpo_networks.MPONetworks, evaluation: bool = False
     ) -> LatentPolicy:
         """Draw and decode in one call."""
-        greedy = evaluation and self._config.evaluation == "greedy"
-        return LatentPolicy(networks.policy, self.decode, greedy)
+        config = self._config
+        greedy = evaluation and config.evaluation == "greedy"
+        return LatentPolicy(networks.policy, self.decode, greedy, config.skill_steps)
 
 
 class LatentMPOBuilder(ContinuousMPOBuilder, abc.ABC):

@@ -138,10 +138,10 @@ class CategoricalPolicyLoss(PolicyLoss):
         target: tf.Tensor,
         actions: None,
         values: tf.Tensor,
-        prior: None = None,
+        prior: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """See `PolicyLoss`; outputs are logits [R, K]."""
-        del actions, prior
+        """See `PolicyLoss`; outputs and prior are logits [R, K]; no prior: uniform."""
+        del actions
         losses, stats = categorical_mpo.categorical_mpo(
             online,
             target,
@@ -151,6 +151,7 @@ class CategoricalPolicyLoss(PolicyLoss):
             epsilon=self._epsilon,
             epsilon_policy=self._epsilon_policy,
             prior_weight=self._eta_y,
+            prior_logits=prior,
         )
         return total_and_diagnostics(losses, stats)
 

@@ -21,7 +21,7 @@ class RHPOConfig(SampledMPOConfig):
     init_log_alpha_categorical: float = 1.0
     init_log_alpha_mean: float = 10.0
     init_log_alpha_stddev: float = 100.0
-    eta_y: float = 0.01  # KL(online categorical || uniform); Table 5 (vision: 0.1)
+    eta_y: float = 0.01  # KL(online categorical || prior); Table 5 (vision: 0.1)
     # KL(online component || its prior); Table 5: 0.1 for the pyramid and vision, 0.01
     # for object generalisation.
     eta_z: float = 0.01

@@ -36,10 +36,15 @@ class MixturePolicyLoss(SampledPolicyLoss):
         target: Mixture,
         actions: tf.Tensor,
         values: tf.Tensor,
-        prior: tuple[tf.Tensor, tf.Tensor] | None = None,
+        prior: Mixture | tuple[tf.Tensor, tf.Tensor] | None = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """See `PolicyLoss`; the prior is mean and stddev [R, K, D]."""
-        config = self._config
+        """See `PolicyLoss`; the prior is a mixture.
+
+        Without logits, as mean and stddev [R, K, D], that of its weights is uniform.
+        """
+        config, logits = self._config, None
+        if isinstance(prior, Mixture):
+            logits, *prior = prior
         losses, stats = mixture_mpo.mixture_mpo(
             online,
             target,
@@ -51,6 +56,7 @@ class MixturePolicyLoss(SampledPolicyLoss):
             epsilon_mean=config.epsilon_mean,
             epsilon_stddev=config.epsilon_stddev,
             categorical_prior_weight=config.eta_y,
+            categorical_prior_logits=logits,
             prior=prior,
             component_prior_weight=config.eta_z,
         )

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from acme import core
 
-from agents.builder import Decision, Policy
+from agents.builder import Decision, Held, Policy
 from agents.compiled_graph import CompiledGraph, Draws, Unsupported
 from agents.mpo.acting import PolicyRunner, VariableClient
 from agents.rl_agents import AGENTS
@@ -20,6 +20,9 @@ _CASES = [
     ("helms_mix", {"components": "scratch"}),
     ("helms_mix", {"evaluation": "greedy"}),
     ("helms_cat", {"evaluation": "greedy"}),
+    ("helms_cat", {"skill_steps": 3}),
+    ("helms_mix", {"skill_steps": 3}),
+    ("npmp", {"skill_steps": 3}),
 ]
 
 
@@ -40,13 +43,27 @@ def _observation(rows, seed=0):
     }
 
 
+def _held(policy, rows, number):
+    """What a policy is given if its decisions last: some rows hold another's draw."""
+    if policy.skill_steps == 1:
+        return ()
+    observation = {k: tf.constant(v) for k, v in _observation(rows, number).items()}
+    decision = policy(observation, tf.constant([7, number]))
+    held = decision.latent if decision.held is None else decision.held
+    return (Held(held.numpy(), np.arange(rows) % 2 == number % 2),)
+
+
 def _compiled(policy, rows):
     specs = {
         key: tf.TensorSpec([rows, *spec.shape], spec.dtype)
         for key, spec in _SPEC.observations.items()
     }
     function = tf.function(policy.__call__, autograph=False)
-    return CompiledGraph(function, specs, tf.TensorSpec([2], tf.int32))
+    held = [
+        Held(*map(tf.TensorSpec.from_tensor, map(tf.constant, held)))
+        for held in _held(policy, rows, 0)
+    ]
+    return CompiledGraph(function, specs, tf.TensorSpec([2], tf.int32), *held)
 
 
 def _recorded_draws(monkeypatch):
@@ -73,14 +90,17 @@ def test_equals_tensorflow(name, settings, monkeypatch):
     graph = _compiled(policy, _ROWS)
     kept = _recorded_draws(monkeypatch)
     for trial in range(4):
+        held = _held(policy, _ROWS, trial)
         kept.clear()
         observation, seed = _observation(_ROWS, trial), np.array([3, trial], np.int32)
         expected = policy(
             {key: tf.constant(value) for key, value in observation.items()},
             tf.constant(seed),
+            *(Held(*map(tf.constant, some)) for some in held),
         )
         draws = [kept[key].pop(0) for key in graph.draws]
-        found = graph(tf.nest.flatten((observation, seed)), draws)
+        found = graph(tf.nest.flatten((observation, seed, held)), draws)
+        expected = [part for part in expected if part is not None]
         for a, b in zip(found, expected, strict=True):
             assert a.shape == b.shape
             assert a.dtype == b.dtype

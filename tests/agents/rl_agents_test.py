@@ -258,9 +258,11 @@ def test_components_of_the_mixture(components, frozen):
     for number in range(5):
         seed = tf.constant([3, number])
         np.testing.assert_allclose(
-            networks.policy.draw(batched, seed), output.sample(1, seed)[0], rtol=1e-5
+            networks.policy.draw(batched, seed)[0], output.sample(1, seed)[0], rtol=1e-5
         )
-    np.testing.assert_allclose(networks.policy.mode(batched), output.mode(), rtol=1e-5)
+    np.testing.assert_allclose(
+        networks.policy.mode(batched)[0], output.mode(), rtol=1e-5
+    )
     trained = [v.shape for v in networks.policy.trainable_variables]
     num_high_level = 4 + 4  # input layer with its norm; one hidden layer, the head
     assert len(trained) > num_high_level if components != "frozen" else True

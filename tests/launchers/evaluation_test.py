@@ -19,6 +19,9 @@ def test_intervals():
 
 
 class _Oracle:
+    def observe_first(self, timestep):
+        assert timestep.first()
+
     def select_action(self, observation):
         symbol = int(np.argmax(observation["objects"]))
         return np.array([(-0.8, 0.0, 0.8)[symbol]], np.float32)

@@ -154,6 +154,10 @@ def test_agents_for_vision_train(agent, bundle, tmp_path):
         (("--high_level=distilled",), ("no distilled high level", "benchmarks.ceil")),
         (("--agent=mpo", "--high_level=new"), ("agent mpo has no high_level",)),
         (("--sequence_period=10",), ("sequence_period",)),
+        (("--skill_steps=0",), ("skill_steps", "1 to 399")),
+        (("--skill_steps=400",), ("skill_steps", "1 to 399")),
+        (("--agent=mpo", "--skill_steps=2"), ("agent mpo has no skill_steps",)),
+        (("--skill_prior=sticky",), ("'sticky'", "uniform, transition")),
         (("--max_actor_steps=0",), ("never ends",)),
         (("--num_actors=3",), ("single_process", "local_mp")),
         (("--scale=phone",), ("phone", "paper", "laptop")),
@@ -200,10 +204,26 @@ def test_refuses_a_checkpoint_of_another_model(bundle, tmp_path):
     rnn = HelmsCatConfig(critic_rnn_size=0)
     with pytest.raises(ValueError, match="critic_rnn_size"):
         experiment.record(_config(bundle, workdir, agent_config=rnn))
+    for holding in ({"skill_steps": 10}, {"skill_prior": "transition"}):
+        with pytest.raises(ValueError, match=next(iter(holding))):
+            settings = HelmsCatConfig(**holding)
+            experiment.record(_config(bundle, workdir, agent_config=settings))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes").write_text("mine")
     with pytest.raises(ValueError, match="not empty"):
         experiment.record(_config(bundle, tmp_path / "full"))
+
+
+def test_a_record_from_before_skills_lasted_is_of_one_step(bundle, tmp_path):
+    config = _config(bundle, tmp_path / "run")
+    experiment.record(config)
+    path = tmp_path / "run" / "config.json"
+    old = json.loads(path.read_text())
+    for name in ("skill_steps", "skill_prior"):
+        del old["agent_config"][name]
+    path.write_text(json.dumps(old))
+    assert experiment.load_config(config.workdir).agent_config == config.agent_config
+    assert experiment.record(config)
 
 
 def test_config_comes_back(bundle, tmp_path):

@@ -117,6 +117,20 @@ def test_prior_gradient():
         np.testing.assert_array_equal(g, np.zeros_like(g))
 
 
+def test_another_prior_than_the_uniform():
+    """KL((1/4, 3/4) || (4/5, 1/5)) = 1/4 ln 5/16 + 3/4 ln 15/4, eta_y 0.5."""
+    losses, stats = mpo.categorical_mpo(
+        *_tensors(_ONLINE, _TARGET, _Q, 1.0, 2.0),
+        epsilon=0.1,
+        epsilon_policy=0.0025,
+        prior_weight=0.5,
+        prior_logits=tf.constant([[np.log(4.0), 0.0]], tf.float32),
+    )
+    expected = 0.25 * np.log(5 / 16) + 0.75 * np.log(15 / 4)
+    np.testing.assert_allclose(losses.prior, [0.5 * expected], rtol=1e-5)
+    np.testing.assert_allclose(stats.kl_uniform, [0.1308120359], rtol=1e-5)
+
+
 def test_temperature_loss_reaches_the_temperature_only():
     grads = _gradients(_INPUTS, lambda losses: losses.temperature)
     for g in grads[:3] + grads[4:]:

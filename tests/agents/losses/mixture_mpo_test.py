@@ -166,6 +166,18 @@ def test_likelihood_and_categorical_by_hand():
     np.testing.assert_allclose(losses.prior_components, [0.0], atol=1e-12)
 
 
+def test_another_prior_of_the_weights_than_the_uniform():
+    tensors = _tensors(_random_inputs())
+    logits = np.random.default_rng(3).normal(size=tensors["online_logits"].shape)
+    losses, _ = _loss(tensors, categorical_prior_logits=tf.constant(logits))
+    p, q = (
+        np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)
+        for x in (tensors["online_logits"].numpy(), logits)
+    )
+    expected = ETA_Y * (p * np.log(p / q)).sum(axis=-1)
+    np.testing.assert_allclose(losses.prior_categorical, expected, rtol=1e-10)
+
+
 def test_component_divergences_by_hand():
     inputs = _by_hand()
     inputs["target_logits"] = [[40.0, -40.0]]  # no weight in the sum over components

@@ -1,0 +1,43 @@
+"""The skills' learned transition prior as what a high level is kept near.
+
+Shape letters: B batch, T time (decisions), R rows that train, K skills.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from agents.helms.skills import Skills
+from agents.mpo.acting import NO_SKILL
+from agents.mpo.rows import Rows
+
+
+class TransitionPrior:
+    """log p(y_t | y_{t-1}), with the skill of the last decision as y_{t-1}."""
+
+    def __init__(self, skills: Skills):
+        """Reads the prior; that of an episode's first decision is the uniform p(y_0).
+
+        Raises:
+          ValueError: the skills have none.
+        """
+        if skills.num_skills < 2:
+            raise ValueError(
+                "skill_prior transition needs a bundle with a transition prior, and "
+                f"this one has a single skill (variant {skills.config.variant})"
+            )
+        log_probs = skills.transition_log_probs()
+        first = tf.fill([1, skills.num_skills], -tf.math.log(float(skills.num_skills)))
+        self._log_probs = tf.concat([first, log_probs], axis=0)  # [1 + K, K]
+
+    def __call__(self, data: Any, rows: Rows) -> tf.Tensor:
+        """Log probabilities [R, K] in rows of a batch of trajectories [B, T, ...].
+
+        Within a sequence the last skill is that of the row before, also for a final
+        observation. Only a sequence's first row has to be told.
+        """
+        skill, previous = data.extras["skill"], data.extras["previous_skill"]
+        previous = tf.concat([previous[:, :1], skill[:, :-1]], axis=1)
+        return tf.gather(self._log_probs, rows.take(previous) - NO_SKILL)
