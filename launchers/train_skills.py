@@ -65,6 +65,8 @@ _SETTINGS = settings.Settings(
         "--steps.",
         "max_gradient_norm": "Clip the gradient at this norm.",
         "beta_y": "Weight of the categorical KL.",
+        "balance": "Weight of the entropy of a batch's mean use of the skills, which "
+        "keeps them in use; 0: the paper.",
         "beta_z": "Weight of the latent KL.",
         "prior_coefficient": "Of the AR(1) prior on z; 0.95 is NPMP's, 0 is N(0, I).",
         "initial_stay_probability": "Of the initial transition prior and high level; "

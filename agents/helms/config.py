@@ -27,6 +27,9 @@ class HelmsConfig(LatentConfig):
 
     # Objective (Eq. 3), beside `beta_z`.
     beta_y: float = 1.0
+    # Weight of the entropy of a batch's mean use of the skills, nats a step; 0: the
+    # paper. It keeps skills in use, which Eq. 3 alone may lose.
+    balance: float = 0.0
 
     def __post_init__(self):
         super().__post_init__()
@@ -40,7 +43,7 @@ class HelmsConfig(LatentConfig):
                 "variant continuous is a single Gaussian: num_skills must be 1, got "
                 f"{self.num_skills}"
             )
-        for name in ("beta_y", "initial_latent_spread"):
+        for name in ("beta_y", "balance", "initial_latent_spread"):
             check_number(name, getattr(self, name), positive=False)
         if not 0.0 <= self.initial_stay_probability < 1.0:
             raise ValueError(

@@ -27,7 +27,7 @@ class HelmsModel(OfflineModel):
     config_type = HelmsConfig
 
     def terms(self, batch: Batch, seed: tf.Tensor, evaluation: bool = False) -> Terms:
-        """See `OfflineModel`."""
+        """See `OfflineModel`; evaluation is of Eq. 3, without `balance`."""
         networks, config = self.networks, self.config
         has_variance = config.variant != "discrete"
         proprio, objects = networks.normalize(batch["proprio"], batch["objects"])
@@ -57,8 +57,7 @@ class HelmsModel(OfflineModel):
         if has_variance:
             sums["latent_kl"] = tf.reduce_sum(stats.latent_kl)
         if evaluation:
-            valid = batch["mask"][..., None] > 0
-            weights = tf.where(valid, stats.marginals, tf.zeros_like(stats.marginals))
+            weights = elbo.masked_marginals(stats.marginals, batch["mask"])
             actions = networks.low_level(mean, proprio[:, :, None])  # [B, T, K, D]
             squares = tf.square(batch["action"][:, :, None] - actions)
             sums.update(
@@ -68,6 +67,11 @@ class HelmsModel(OfflineModel):
             )
             if has_variance:
                 sums["latent_kl_per_dim"] = tf.einsum("btk,btkz->z", weights, latent_kl)
+        elif config.balance:
+            steps = tf.reduce_sum(batch["mask"], axis=1)  # [B]
+            use = elbo.mean_use(stats.marginals, batch["mask"])
+            entropy = -tf.reduce_sum(tf.math.xlogy(use, use))
+            bound += config.balance * entropy * steps
         return Terms(bound, sums)
 
     def metrics(self, means: Mapping[str, np.ndarray]) -> dict[str, float | list]:

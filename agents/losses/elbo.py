@@ -111,5 +111,16 @@ def helms_elbo(
     return bound, stats
 
 
+def masked_marginals(marginals: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """q(y_t | x_{1:t}) [B, T, K], 0 at steps that the mask [B, T] leaves out."""
+    return _clear(marginals, mask[..., None] > 0)
+
+
+def mean_use(marginals: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """The mean [K] of q(y_t | x_{1:t}) over the valid steps of a batch."""
+    total = tf.reduce_sum(masked_marginals(marginals, mask), axis=[0, 1])
+    return total / tf.maximum(tf.reduce_sum(mask), 1.0)
+
+
 def _clear(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
     return tf.where(valid, values, tf.zeros_like(values))

@@ -47,6 +47,29 @@ def test_learning_raises_the_bound_and_uses_both_skills():
     assert 0 <= after["active_latents"] <= 2
 
 
+def test_balance_adds_the_entropy_of_the_mean_use_to_the_training_objective_alone():
+    batch = dict(two_modes(0, CONFIG))
+    # A window that ends early: its later steps are no use of any skill.
+    batch["mask"] = batch["mask"] * tf.sequence_mask(
+        [1] + [CONFIG.window] * (len(batch["mask"]) - 1), CONFIG.window, tf.float32
+    )
+    plain = make_model(CONFIG)
+    balanced = make_model(dataclasses.replace(CONFIG, balance=0.7))
+    use = np.array(
+        plain.terms(batch, SEED, evaluation=True).sums["skill_use"]
+    ) / np.sum(batch["mask"])
+    entropy = -np.sum(use * np.log(use))
+    difference = (
+        balanced.terms(batch, SEED).objective - plain.terms(batch, SEED).objective
+    )
+    expected = 0.7 * entropy * np.sum(batch["mask"], axis=1)
+    np.testing.assert_allclose(difference, expected, rtol=1e-3)
+    np.testing.assert_array_equal(
+        balanced.terms(batch, SEED, evaluation=True).objective,
+        plain.terms(batch, SEED, evaluation=True).objective,
+    )
+
+
 def test_continuous_only_trains_as_a_single_gaussian():
     config = dataclasses.replace(CONFIG, variant="continuous", num_skills=1)
     learner = _learner(config)
