@@ -1,7 +1,7 @@
 """Reads a data set once, checks it, and keeps what learners need in memory.
 
-Kept are the grouped observations, one action a frame, rewards and discounts, float32:
-2,000 episodes of 400 steps are 0.93 GB (and twice that while they are read).
+Kept are the grouped observations, two actions a frame, rewards and discounts, float32:
+2,000 episodes of 400 steps are 0.95 GB (and twice that while they are read).
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class Episodes:
       action: [F, D] float32, the label: what the expert intended (`expert_action`)
         where the data set has it, else what was executed; zero in an episode's last
         frame.
+      executed_action: [F, D] float32, what led to the next frame and its reward: the
+        data set's `action`; zero in an episode's last frame.
       reward: [F] float32, got after the action; None where a data set has none.
       discount: [F] float32, the same.
       lengths: [E] frames of each episode, one more than its actions.
@@ -41,6 +43,7 @@ class Episodes:
     proprio: tf.Tensor
     objects: tf.Tensor
     action: tf.Tensor
+    executed_action: tf.Tensor
     lengths: np.ndarray
     combinations: tuple[tuple[str, int], ...]
     reward: tf.Tensor | None = None
@@ -94,18 +97,19 @@ def _check_format(builder: tfds.core.DatasetBuilder, name: str) -> None:
             raise ValueError(f"data set {name} lacks its file {file.name}")
     try:
         steps = builder.info.features["steps"].feature
-        observation, action = steps["observation"], steps[_label(builder)]
-        available = dict(observation.items())
+        actions = {key: steps[key] for key in (_label(builder), "action")}
+        available = dict(steps["observation"].items())
     except (KeyError, AttributeError, TypeError) as e:
         raise ValueError(
             f"data set {name} is not RLDS: an example has no steps with observation "
             "and action"
         ) from e
-    if tuple(action.shape) != (schema.ACTION_SIZE,):
-        raise ValueError(
-            f"data set {name}: {_label(builder)} has shape {list(action.shape)}; "
-            f"valid: [{schema.ACTION_SIZE}]"
-        )
+    for key, action in actions.items():
+        if tuple(action.shape) != (schema.ACTION_SIZE,):
+            raise ValueError(
+                f"data set {name}: {key} has shape {list(action.shape)}; "
+                f"valid: [{schema.ACTION_SIZE}]"
+            )
     keys = [key for names in observations.GROUPS.values() for key in names]
     missing = [key for key in keys if key not in available]
     if missing:
@@ -132,16 +136,19 @@ def _read(builder: tfds.core.DatasetBuilder, name: str) -> Episodes:
         index = int(metadata.get("episode_index", position))
         steps = example["steps"]
         arrays = observations.group(steps["observation"])
-        arrays["action"] = np.asarray(steps[label], np.float32)
+        actions = {"action": label, "executed_action": "action"}
+        for key, source in actions.items():
+            arrays[key] = np.asarray(steps[source], np.float32)
         for key, values in arrays.items():
             if not np.isfinite(values).all():
                 raise ValueError(f"data set {name}: episode {index}: {key} not finite")
-        largest = np.abs(arrays["action"]).max(initial=0.0)
-        if largest > 1.0 + _TOLERANCE:
-            raise ValueError(
-                f"data set {name}: episode {index}: an {label} of {largest:.4g} is "
-                "outside [-1, 1]"
-            )
+        for key, source in actions.items():
+            largest = np.abs(arrays[key]).max(initial=0.0)
+            if largest > 1.0 + _TOLERANCE:
+                raise ValueError(
+                    f"data set {name}: episode {index}: an {source} of {largest:.4g} "
+                    "is outside [-1, 1]"
+                )
         for key in ("reward", "discount"):
             if key in steps:
                 arrays[key] = np.asarray(steps[key], np.float32)

@@ -26,9 +26,10 @@ def load(
     data = loader.load(directory)
     if data.reward is None or data.discount is None:
         raise ValueError(f"data set {directory} lacks rewards or discounts")
+    # The executed action is what led to the reward, and what RL would have stored.
+    transition = ("executed_action", "reward", "discount")
     values = {
-        key: getattr(data, key).numpy()
-        for key in ("proprio", "objects", "action", "reward", "discount")
+        key: getattr(data, key).numpy() for key in ("proprio", "objects", *transition)
     }
     for key in ("reward", "discount"):
         if not np.isfinite(values[key]).all():
@@ -39,7 +40,7 @@ def load(
         episodes.append(
             Episode(
                 {key: part[key] for key in ("proprio", "objects")},
-                *(part[key][:-1] for key in ("action", "reward", "discount")),
+                *(part[key][:-1] for key in transition),
             )
         )
     return episodes

@@ -290,17 +290,17 @@ def test_without_the_expert_action_the_label_is_the_executed_one(tmp_path):
         ("expert_action", dataset_files.write),
         ("action", dataset_files.write_plain),
     ):
-        expected = np.concatenate([e["steps"][name] for e in episodes])
-        found = loader.load(write(tmp_path / name, episodes)).action
-        np.testing.assert_array_equal(found, expected, err_msg=name)
+        found = loader.load(write(tmp_path / name, episodes))
+        for key, values in ((name, found.action), ("action", found.executed_action)):
+            expected = np.concatenate([e["steps"][key] for e in episodes])
+            np.testing.assert_array_equal(values, expected, err_msg=key)
 
 
 @pytest.mark.parametrize("name", ["action", "expert_action"])
 def test_an_action_that_is_out_of_range(tmp_path, name):
     episodes = dataset_files.examples(2)
     episodes[1]["steps"][name][4, 2] = -1.5
-    write = dataset_files.write_plain if name == "action" else dataset_files.write
-    data = write(tmp_path / "data", episodes)
+    data = dataset_files.write(tmp_path / "data", episodes)
     with pytest.raises(ValueError, match=f"episode 1: an {name} of 1.5 is outside"):
         loader.load(data)
 

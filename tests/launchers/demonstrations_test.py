@@ -29,6 +29,7 @@ def data(tmp_path_factory):
 
 
 def test_episodes_are_those_of_the_data_set(data):
+    """With what was executed, which here is not what the expert intended."""
     directory, examples = data
     episodes = demonstrations.load(str(directory), *_RUN)
     assert len(episodes) == len(examples)
