@@ -101,11 +101,7 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
 
     @abc.abstractmethod
     def demonstrate(self, load: Callable[[], Sequence[Any]]) -> None:
-        """Mixes the demonstrations that `load` reads into the learner's batches.
-
-        Raises:
-          ValueError: the agent's settings do not allow it.
-        """
+        """Mixes the demonstrations that `load` reads into the learner's batches."""
 
     @abc.abstractmethod
     def make_dataset_iterator(self, replay_client: reverb.Client) -> Iterator[Any]:

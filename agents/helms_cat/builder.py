@@ -46,6 +46,8 @@ class HelmsCatBuilder(MPOBuilder[MPONetworks]):
         """The likeliest skill of q(y_t | x_{1:t}); see `MPOBuilder`."""
         return by_windows(episodes, self._skills.look_ahead, self._skills.likeliest)
 
+    demonstrated_skills = demonstrated
+
     def make_policy_loss(self, networks: MPONetworks) -> CategoricalPolicyLoss:
         """All K skills are evaluated."""
         del networks

@@ -94,6 +94,10 @@ class HelmsMixBuilder(LatentMPOBuilder):
 
         return by_windows(episodes, self._skills.look_ahead, latent)
 
+    def demonstrated_skills(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
+        """The likeliest y; see `MPOBuilder`."""
+        return by_windows(episodes, self._skills.look_ahead, self._skills.likeliest)
+
     def prior(self, data: Any, rows: Rows) -> Mixture | tuple[tf.Tensor, tf.Tensor]:
         """The frozen posteriors q(z|y, x): mean and stddev [R, K, Z].
 

@@ -205,25 +205,19 @@ def _decision(latents: Any, actions: Any, held: Any = None) -> Decision:
     )
 
 
-class _Outcome:
+class Outcome:
     """Reward and discount of a decision, as replay stores them: see the module."""
 
     def __init__(self, gamma: float):
-        self._gamma = gamma
-        self._reward, self._discount, self._scale = 0.0, 1.0, 1.0
+        """Starts a decision; `gamma` is the agent's discount."""
+        self._gamma, self._scale = gamma, 1.0
+        self.reward, self.discount = 0.0, 1.0
 
-    def add(self, timestep: dm_env.TimeStep) -> None:
+    def add(self, reward: float, discount: float) -> None:
         """Adds what a control step led to."""
-        self._reward += self._scale * float(timestep.reward)
-        self._discount = self._scale * float(timestep.discount)
-        self._scale = self._gamma * self._discount
-
-    def of(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
-        """The last step's, with the decision's reward and discount, of its types."""
-        return timestep._replace(
-            reward=np.asarray(timestep.reward).dtype.type(self._reward),
-            discount=np.asarray(timestep.discount).dtype.type(self._discount),
-        )
+        self.reward += self._scale * reward
+        self.discount = self._scale * discount
+        self._scale = self._gamma * self.discount
 
 
 class LatentActor(core.Actor):
@@ -261,7 +255,7 @@ class LatentActor(core.Actor):
 
     def _begin_episode(self) -> None:
         self._step = 0  # of the decision
-        self._outcome = _Outcome(self._gamma)
+        self._outcome = Outcome(self._gamma)
         self._skill = self._previous_skill = np.int32(NO_SKILL)
 
     def restart(self, seed: int) -> None:
@@ -297,14 +291,19 @@ class LatentActor(core.Actor):
         if self._adder is None:
             return
         _check_finite(next_timestep)
-        self._outcome.add(next_timestep)
+        reward, discount = next_timestep.reward, next_timestep.discount
+        self._outcome.add(float(reward), float(discount))
         if self._step != 0 and not next_timestep.last():
             return
         extras = {"valid": np.float32(1.0)}
         if self._stores_skills:
             extras |= {"skill": self._skill, "previous_skill": self._previous_skill}
-        self._adder.add(self._latent, self._outcome.of(next_timestep), extras=extras)
-        self._outcome = _Outcome(self._gamma)
+        decided = next_timestep._replace(
+            reward=np.asarray(reward).dtype.type(self._outcome.reward),
+            discount=np.asarray(discount).dtype.type(self._outcome.discount),
+        )
+        self._adder.add(self._latent, decided, extras=extras)
+        self._outcome = Outcome(self._gamma)
 
     def update(self, wait: bool = False) -> None:
         """Fetches variables when their time has come, the first actor for all."""

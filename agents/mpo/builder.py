@@ -22,7 +22,7 @@ from agents.mpo import sequences
 from agents.mpo.acting import LatentActor, PolicyRunner, VariableClient
 from agents.mpo.adder import InterruptibleClient, Waiting
 from agents.mpo.config import MPOConfig
-from agents.mpo.demonstrations import Demonstrations, Episode
+from agents.mpo.demonstrations import Demonstrations, Episode, decisions
 from agents.mpo.learning import MPOLearner, checkpoint_steps, restore_policy
 from agents.mpo.networks import InputRepresentation, Statistics
 from agents.mpo.policy_loss import PolicyLoss
@@ -58,14 +58,15 @@ class MPOBuilder(AgentBuilder[Networks]):
 
     def demonstrate(self, load: Callable[[], Sequence[Episode]]) -> None:
         """See `AgentBuilder`; a batch has `demonstration_share` of them."""
-        # A row of theirs is a control step.
-        if getattr(self._config, "skill_steps", 1) != 1:
-            raise ValueError("demonstrations need skill_steps 1")
         self._load_demonstrations = load
 
     @abc.abstractmethod
     def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
         """What RL would have acted on in demonstrations, [n, ...] of each."""
+
+    def demonstrated_skills(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
+        """The skill at each step of demonstrations, int32 [n], where there are any."""
+        raise NotImplementedError
 
     @abc.abstractmethod
     def make_policy_loss(self, networks: Networks) -> PolicyLoss:
@@ -139,13 +140,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         if config.num_demonstrations:
             if self._load_demonstrations is None:
                 raise ValueError("demonstration_share needs demonstrations")
-            episodes = self._load_demonstrations()
-            demonstrations = Demonstrations(
-                episodes,
-                self.demonstrated(episodes),
-                config.sequence_length,
-                config.sequence_period,
-            )
+            demonstrations = self._demonstrations(self._load_demonstrations())
         dataset = reverb.TrajectoryDataset.from_table_signature(
             server_address=replay_client.server_address,
             table=TABLE,
@@ -157,6 +152,21 @@ class MPOBuilder(AgentBuilder[Networks]):
         if demonstrations is not None:
             dataset = demonstrations.mixed_into(dataset, config.num_demonstrations)
         return iter(dataset.prefetch(config.prefetch_batches))
+
+    def _demonstrations(self, episodes: Sequence[Episode]) -> Demonstrations:
+        """As actors would have stored them."""
+        config, skills = self._config, None
+        steps = config.skill_steps
+        latents = [latent[::steps] for latent in self.demonstrated(episodes)]
+        if self._stores_skills:
+            skills = [skill[::steps] for skill in self.demonstrated_skills(episodes)]
+        return Demonstrations(
+            [decisions(e, steps, config.discount) for e in episodes],
+            latents,
+            config.sequence_length,
+            config.sequence_period,
+            skills,
+        )
 
     def make_adder(
         self,

@@ -2,10 +2,12 @@
 
 Episodes of a data set become sequences as `sequences.BlockSequenceAdder` writes them:
 of the same rows, final observation and padding. In place of the environment's action
-they hold what RL acts on, which the agent's builder reads from the frozen model.
+they hold what RL acts on, which the agent's builder reads from the frozen model. Where
+decisions last several control steps, rows are decisions as `acting.LatentActor` stores
+them.
 
 Shape letters: B batch, T time (of a sequence), F rows of all episodes, S sequences,
-L look-ahead, n control steps of an episode.
+L look-ahead, n control steps of an episode (or decisions, where they last).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from acme import specs
 from acme.adders.reverb import base
 
 from agents.mpo import sequences
+from agents.mpo.acting import NO_SKILL, Outcome
 
 _EPISODES_A_CALL = 16  # of the frozen model; its look-ahead input is 200 MB
 
@@ -31,6 +34,36 @@ class Episode(NamedTuple):
     action: np.ndarray  # the environment's [n, D]
     reward: np.ndarray  # got after the action [n]
     discount: np.ndarray  # [n]
+
+
+def decisions(episode: Episode, skill_steps: int, gamma: float) -> Episode:
+    """An episode as decisions that last, the first from its first step on.
+
+    Args:
+      episode: of n control steps.
+      skill_steps: control steps that a decision lasts; the last one may be shorter.
+      gamma: the agent's discount, of the rewards within a decision.
+
+    Returns:
+      Observation and action of each decision's first step, the final observation, and
+      rewards and discounts as actors store them.
+    """
+    reward, discount = [], []
+    for first in range(0, len(episode.reward), skill_steps):
+        lasts, outcome = slice(first, first + skill_steps), Outcome(gamma)
+        for step in zip(episode.reward[lasts], episode.discount[lasts], strict=True):
+            outcome.add(*map(float, step))
+        reward.append(outcome.reward)
+        discount.append(outcome.discount)
+    return Episode(
+        {
+            key: np.concatenate([value[:-1:skill_steps], value[-1:]])
+            for key, value in episode.observation.items()
+        },
+        episode.action[::skill_steps],
+        np.array(reward, episode.reward.dtype),
+        np.array(discount, episode.discount.dtype),
+    )
 
 
 def check_fits(environment_spec: specs.EnvironmentSpec, episode: Episode) -> None:
@@ -83,6 +116,7 @@ class Demonstrations:
         latents: Sequence[np.ndarray],
         sequence_length: int,
         period: int,
+        skills: Sequence[np.ndarray] | None = None,
     ):
         """Lays out the rows.
 
@@ -91,6 +125,8 @@ class Demonstrations:
           latents: what RL acts on, [n, ...] of each episode.
           sequence_length: T.
           period: rows between the starts of sequences.
+          skills: the skill, int32 [n] of each episode, where replay stores it and the
+            one before.
         """
         self._length = sequence_length
         counts = [
@@ -109,6 +145,10 @@ class Demonstrations:
             with tf.device("CPU:0"):
                 return tf.convert_to_tensor(values)
 
+        extras = {"valid": rows([np.ones_like(e.reward) for e in episodes])}
+        if skills is not None:
+            before = [np.insert(skill[:-1], 0, NO_SKILL) for skill in skills]
+            extras |= {"skill": rows(skills), "previous_skill": rows(before)}
         self._rows = base.Trajectory(
             observation={
                 key: rows([e.observation[key] for e in episodes])
@@ -118,7 +158,7 @@ class Demonstrations:
             reward=rows([e.reward for e in episodes]),
             discount=rows([e.discount for e in episodes]),
             start_of_episode=rows([np.ones(1, bool) for _ in episodes]),
-            extras={"valid": rows([np.ones_like(e.reward) for e in episodes])},
+            extras=extras,
         )
         starts = [
             first + period * np.arange(count)

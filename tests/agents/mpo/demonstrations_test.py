@@ -9,10 +9,12 @@ import tree
 from acme import specs
 
 from agents import bundles
+from agents.builder import Decision, Policy, hold
 from agents.mpo import demonstrations, sequences
+from agents.mpo.acting import LatentActor, PolicyRunner
 from agents.mpo.adder import InterruptibleClient
 from agents.mpo.builder import TABLE
-from agents.mpo.demonstrations import Demonstrations, Episode
+from agents.mpo.demonstrations import Demonstrations, Episode, decisions
 from agents.rl_agents import AGENTS
 from tests import fakes, offline_models
 
@@ -35,7 +37,7 @@ _SMALL = {
 
 def _episode(steps, seed):
     rng = np.random.default_rng(seed)
-    discount = np.ones(steps, np.float32)
+    discount = rng.uniform(0.5, 1.0, steps).astype(np.float32)
     discount[-1] = seed % 2
     return Episode(
         {
@@ -52,26 +54,47 @@ def _episodes(lengths):
     return [_episode(steps, seed) for seed, steps in enumerate(lengths)]
 
 
-def _write(adder, episode):
-    """Acts an episode as an actor would."""
+class _Seen(Policy):
+    """Holds a skill, of which and of every step's observation is the latent."""
+
+    learned_variables = ()
+
+    def __init__(self, skill_steps):
+        super().__init__()
+        self.skill_steps = skill_steps
+
+    def __call__(self, observation, seed, held=None):
+        del seed
+        skill = tf.argmax(observation["proprio"], axis=-1, output_type=tf.int32)
+        skill = hold(skill, held)
+        latent = observation["objects"] + tf.cast(skill, tf.float32)[:, None]
+        return Decision(latent, latent + 0.0, skill)
+
+
+def _act(actor, episode):
+    """Lets an actor live through an episode."""
 
     def observation(t):
         return {key: value[t] for key, value in episode.observation.items()}
 
-    adder.add_first(dm_env.restart(observation(0)))
+    actor.observe_first(dm_env.restart(observation(0)))
     steps = len(episode.reward)
     for t in range(steps):
         kind = dm_env.StepType.LAST if t == steps - 1 else dm_env.StepType.MID
         step = dm_env.TimeStep(
             kind, episode.reward[t], episode.discount[t], observation(t + 1)
         )
-        adder.add(episode.action[t], step, extras={"valid": np.float32(1.0)})
+        actor.observe(actor.select_action(observation(t)), step)
 
 
+@pytest.mark.parametrize("skill_steps", [1, 3])
 @pytest.mark.parametrize(("length", "period"), [(10, 5), (6, 4), (5, 3), (2, 1)])
-def test_sequences_are_those_of_the_adder(length, period):
-    episodes = _episodes([1, 2, length - 1, length, length + 1, 23])
-    valid = {"valid": specs.Array((), np.float32, "valid")}
+def test_sequences_are_those_of_an_actor_and_its_adder(length, period, skill_steps):
+    """All lengths around a sequence's, some of which end within a decision."""
+    at_edge = (length + np.arange(-1, 2)) * skill_steps
+    episodes = _episodes([1, 2, *at_edge, at_edge[-1] + 1, 23])
+    types = {"valid": np.float32, "skill": np.int32, "previous_skill": np.int32}
+    extras = {key: specs.Array((), dtype, key) for key, dtype in types.items()}
     table = reverb.Table(
         TABLE,
         sampler=reverb.selectors.Fifo(),
@@ -79,23 +102,37 @@ def test_sequences_are_those_of_the_adder(length, period):
         max_size=1000,
         max_times_sampled=1,
         rate_limiter=reverb.rate_limiters.MinSize(1),
-        signature=sequences.signature(_SPEC, valid, length, period),
+        signature=sequences.signature(_SPEC, extras, length, period),
     )
     server = reverb.Server([table], port=None)
     client = reverb.Client(f"localhost:{server.port}")
     adder = sequences.BlockSequenceAdder(
         InterruptibleClient(client, lambda: False), TABLE, length, period
     )
+    runner = PolicyRunner(_Seen(skill_steps), seed=0)
+    actor = LatentActor(runner, 0, adder, gamma=0.9, stores_skills=True)
     for episode in episodes:
-        _write(adder, episode)
+        _act(actor, episode)
     count = client.server_info()[TABLE].current_size
+    # No more than there are: a sampler that waits for another holds the server up.
     dataset = reverb.TrajectoryDataset.from_table_signature(
-        client.server_address, TABLE, 1
+        client.server_address, TABLE, 1, max_samples=count
     )
     expected = next(iter(dataset.batch(count).map(sequences.joined))).data
+    del actor, adder  # the server waits for their stream too
     server.stop()
 
-    made = Demonstrations(episodes, [e.action for e in episodes], length, period)
+    first = slice(None, -1, skill_steps)  # the final observation decides nothing
+    seen = [{k: v[first] for k, v in e.observation.items()} for e in episodes]
+    skills = [np.argmax(s["proprio"], axis=-1).astype(np.int32) for s in seen]
+    latents = [s["objects"] + y[:, None] for s, y in zip(seen, skills, strict=True)]
+    made = Demonstrations(
+        [decisions(episode, skill_steps, 0.9) for episode in episodes],
+        [latent.astype(np.float32) for latent in latents],
+        length,
+        period,
+        skills,
+    )
     assert made.num_sequences == count
     actual = made.sequences(tf.range(count))
     tree.assert_same_structure(actual, expected)
@@ -146,14 +183,24 @@ def _expected(name, model, episode):
     return mean.numpy()[np.arange(len(skill)), skill]
 
 
-@pytest.mark.parametrize("name", ["helms_cat", "helms_mix", "npmp", "bc", "mpo"])
-def test_agents_learn_from_both(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("helms_cat", {}),
+        ("helms_cat", {"skill_steps": 3, "skill_prior": "transition"}),
+        ("helms_mix", {"skill_steps": 3, "skill_prior": "transition"}),
+        ("npmp", {"skill_steps": 3}),
+        ("bc", {}),
+        ("mpo", {}),
+    ],
+)
+def test_agents_learn_from_both(name, settings, tmp_path):
     agent, model = AGENTS[name], None
     if agent.model is not None:
         networks = offline_models.make_model(agent.model).networks
         bundles.save(tmp_path / "b", networks, {"proprio": ["a"], "objects": ["b"]})
         model = bundles.load(tmp_path / "b")
-    config = agent.config_type(**_SMALL, demonstration_share=0.4)
+    config = agent.config_type(**_SMALL, **settings, demonstration_share=0.4)
     assert (config.num_demonstrations, config.replay_batch_size) == (3, 5)
     builder = agent.builder(config, model)
     episodes = _episodes([7, 1, 12])
@@ -162,25 +209,40 @@ def test_agents_learn_from_both(name, tmp_path):
         np.testing.assert_allclose(
             latent, _expected(name, model, episode), rtol=1e-5, atol=1e-6
         )
+    skills = None
+    if config.skill_prior == "transition":
+        skills = builder.demonstrated_skills(episodes)
+        for skill, episode in zip(skills, episodes, strict=True):
+            np.testing.assert_array_equal(skill, _expected("helms_cat", model, episode))
+        skills = [skill[:: config.skill_steps] for skill in skills]
 
     server = reverb.Server(builder.make_replay_tables(_SPEC), port=None)
     client = reverb.Client(f"localhost:{server.port}")
     spec = builder.latent_spec(_SPEC)
-    zero = _episode(9, 0)._replace(action=np.zeros((9, *spec.shape), spec.dtype))
-    _write(builder.make_adder(client), zero)
+    policy = builder.make_policy(builder.make_networks(_SPEC, seed=0))
+    _act(builder.make_actor(policy, 0, builder.make_adder(client)), _episode(27, 9))
     with pytest.raises(ValueError, match="share needs demonstrations"):
         builder.make_dataset_iterator(client)
     builder.demonstrate(lambda: episodes)
     dataset = builder.make_dataset_iterator(client)
     batch = next(dataset).data
     assert batch.action.shape == (8, 5, *spec.shape)
-    assert batch.action.dtype == spec.dtype and not batch.action[:5].numpy().any()
-    stored = Demonstrations(episodes, latents, 5, 4)
+    assert batch.action.dtype == spec.dtype
+    stored = Demonstrations(
+        [decisions(e, config.skill_steps, config.discount) for e in episodes],
+        [latent[:: config.skill_steps] for latent in latents],
+        5,
+        4,
+        skills,
+    )
     stored = stored.sequences(tf.range(stored.num_sequences))
-    for row in range(5, 8):
+    for row in range(8):
         same = (stored.reward == batch.reward[row]).numpy().all(axis=1)
-        (number,) = np.flatnonzero(same)
-        np.testing.assert_array_equal(batch.action[row], stored.action[number])
+        numbers = np.flatnonzero(same)
+        assert len(numbers) == (row >= 5)
+        for number in numbers:
+            for a, b in zip(tree.flatten(batch), tree.flatten(stored), strict=True):
+                np.testing.assert_array_equal(a[row], b[number])
     learner = builder.make_learner(builder.make_networks(_SPEC, seed=0), dataset)
     learner.step()
     server.stop()
