@@ -19,6 +19,7 @@ from tests.offline_models import DIMS
 from tests.untrained_skills import save_skills
 
 WINDOW, STICK = 4, 0.8
+SEEN = ("proprio", "objects")
 
 
 class KnownSkills:
@@ -77,6 +78,27 @@ def test_it_learns_the_posterior_s_mean_given_the_present():
     observation = {"proprio": tf.zeros([2, 3]), "objects": [[1.5, 0.0], [-1.5, 0.0]]}
     shares = tf.nn.softmax(made.high_level(observation)).numpy()
     np.testing.assert_allclose(shares[:, 0], [mean, 1 - mean], atol=0.12)
+
+
+def test_masked_steps_train_nothing():
+    batch, other = _batch(0), _batch(0)
+    masked = batch["mask"] == 0
+    assert masked.any() and not masked.all()
+    # What the two networks read at masked steps alone: the present and the frame ahead.
+    other["objects"][:, :-1][masked] += 5.0
+    other["proprio"][:, 1:, 0][masked] *= -1.0
+    losses, weights = [], []
+    for data in (batch, other):
+        made = Distillation(KnownSkills(), DistillationConfig(learning_rate=1e-2))
+        logits = made.high_level({k: data[k][:, :WINDOW] for k in SEEN}).numpy()
+        losses.append(made.step(data))
+        weights.append(_weights(made.high_level))
+    for ours, theirs in zip(*weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    first = np.where(batch["proprio"][:, 1:, 0] > 0, STICK, 1.0 - STICK)
+    logs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    each = -(first * logs[..., 0] + (1.0 - first) * logs[..., 1])
+    np.testing.assert_allclose(losses, 2 * [each[~masked].mean()], rtol=1e-5)
 
 
 def test_equal_seeds_give_equal_weights():
