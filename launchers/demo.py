@@ -24,7 +24,9 @@ from launchers import command, files
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "Directory of the results.")
 _EPISODES = flags.DEFINE_integer("episodes", 40, "Expert episodes to collect.")
-_SKILL_STEPS = flags.DEFINE_integer("skill_steps", 800, "Learner steps of the skills.")
+_SKILL_LEARNER_STEPS = flags.DEFINE_integer(
+    "skill_learner_steps", 800, "Learner steps of the skills."
+)
 _SKILL_BATCH_SIZE = flags.DEFINE_integer("skill_batch_size", 32, "Their batch size.")
 _ROLLOUT_STEPS = flags.DEFINE_integer(
     "rollout_steps", 150, "Control steps of each skill's rollout."
@@ -71,7 +73,7 @@ def _steps(root: pathlib.Path) -> list[_Step]:
             (
                 f"--dataset={data}",
                 f"--workdir={skills}",
-                f"--steps={_SKILL_STEPS.value}",
+                f"--steps={_SKILL_LEARNER_STEPS.value}",
                 f"--batch_size={_SKILL_BATCH_SIZE.value}",
                 "--learning_rate=0.0005",
                 f"--seed={_SEED.value}",
