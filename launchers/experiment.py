@@ -54,6 +54,7 @@ _AGENT_IDENTITY = {
     "components": None,
     "skill_steps": 1,
     "skill_prior": "uniform",
+    "high_level": "new",  # read at the start alone: a resumed run cannot change it
 }
 
 BuilderFactory = Callable[[], AgentBuilder]

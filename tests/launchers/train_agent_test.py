@@ -204,9 +204,13 @@ def test_refuses_a_checkpoint_of_another_model(bundle, tmp_path):
     rnn = HelmsCatConfig(critic_rnn_size=0)
     with pytest.raises(ValueError, match="critic_rnn_size"):
         experiment.record(_config(bundle, workdir, agent_config=rnn))
-    for holding in ({"skill_steps": 10}, {"skill_prior": "transition"}):
-        with pytest.raises(ValueError, match=next(iter(holding))):
-            settings = HelmsCatConfig(**holding)
+    for name, value in (
+        ("skill_steps", 10),
+        ("skill_prior", "transition"),
+        ("high_level", "distilled"),
+    ):
+        with pytest.raises(ValueError, match=f"{name} .* and not {value!r}"):
+            settings = HelmsCatConfig(**{name: value})
             experiment.record(_config(bundle, workdir, agent_config=settings))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes").write_text("mine")
@@ -214,12 +218,12 @@ def test_refuses_a_checkpoint_of_another_model(bundle, tmp_path):
         experiment.record(_config(bundle, tmp_path / "full"))
 
 
-def test_a_record_from_before_skills_lasted_is_of_one_step(bundle, tmp_path):
+def test_a_record_from_before_an_option_has_its_default(bundle, tmp_path):
     config = _config(bundle, tmp_path / "run")
     experiment.record(config)
     path = tmp_path / "run" / "config.json"
     old = json.loads(path.read_text())
-    for name in ("skill_steps", "skill_prior"):
+    for name in ("skill_steps", "skill_prior", "high_level"):
         del old["agent_config"][name]
     path.write_text(json.dumps(old))
     assert experiment.load_config(config.workdir).agent_config == config.agent_config
