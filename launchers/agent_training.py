@@ -158,7 +158,7 @@ def describe(summary: dict[str, Any]) -> str:
 
     return "\n".join(
         [
-            "return, fresh high level: "
+            "return at the start: "
             + of(summary["zero_shot_return"], summary["zero_shot_success"]),
             f"return now: {of(summary['return'], summary['success'])}",
             f"actor steps: {summary['actor_steps']:,} "
