@@ -65,10 +65,12 @@ def _items(make_adder, signature, episodes):
     for steps in episodes:
         _episode(adder, steps, rng)
     count = client.server_info()[_TABLE].current_size
+    # No more than there are: a sampler that waits for another holds the server up.
     dataset = reverb.TrajectoryDataset.from_table_signature(
-        f"localhost:{server.port}", _TABLE, 1
+        f"localhost:{server.port}", _TABLE, 1, max_samples=count
     )
-    found = list(dataset.take(count))
+    found = list(dataset)
+    del adder  # the server waits for its stream too
     server.stop()
     return found
 

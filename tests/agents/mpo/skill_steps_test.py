@@ -441,4 +441,5 @@ def test_the_learner_never_counts_on_sequences_that_are_not_there(
             assert builder.learner_steps_due(stored) == max(0, found - 4 - 1)
     sample = next(builder.make_dataset_iterator(client)).data
     assert sample.action.shape == (1, length)
+    del actor  # the server waits for its adder's stream
     server.stop()
