@@ -44,8 +44,7 @@ class TwoTargets(base.Task):
     def initialize_episode(self, physics: point_mass.Physics) -> None:
         """Draws start and targets; the mass is at rest."""
         start, *targets = self._apart(3)
-        with physics.reset_context():
-            physics.data.qpos[:], physics.data.qvel[:] = start, 0.0
+        physics.data.qpos[:] = start
         self.targets = np.stack(targets)
         self.stage = int(self.random.randint(2)) if self._free else 0
         self._reward = 0.0

@@ -40,10 +40,10 @@ def test_the_ratio_is_a_lower_bound():
 
 
 def test_the_data_never_go_from_a_to_b():
-    data = small_transfer.collect(episodes=8, seed=3)
+    data = small_transfer.collect(episodes=12, seed=3)
     places = [[0.0, 0.0], [0.2, 0.2]]
     seen = set()
-    for e in range(8):
+    for e in range(12):
         proprio, objects = data["proprio"][e, :-1], data["objects"][e, :-1]
         ways = [objects[:, :2], objects[:, 2:4], *(p - proprio[:, :2] for p in places)]
         forces = np.clip(10.0 * np.stack(ways, axis=1), -1.0, 1.0)  # [T, goals, D]
