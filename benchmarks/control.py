@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import reverb
@@ -29,15 +29,14 @@ import sonnet as snt
 import tensorflow as tf
 import tqdm
 from absl import flags
-from acme import EnvironmentLoop, core, datasets, specs
+from acme import core, datasets, specs
 from acme.adders import reverb as acme_adders
 from acme.agents.tf import actors
 from acme.tf import networks as acme_networks
-from acme.utils import loggers
 
 from agents.mpo.adder import InterruptibleClient
-from benchmarks import acme_mpo, curves, small_tasks
-from launchers import acting, command, files
+from benchmarks import acme_mpo, curves, one_process, small_tasks
+from launchers import command, files
 
 _AGENTS = ("acme", *small_tasks.AGENTS)
 _TASK = flags.DEFINE_string(
@@ -63,46 +62,11 @@ def returns(
     else:
         environment = small_tasks.make_grouped(task, seed)
         spec = specs.make_environment_spec(environment)
-        server, actor = _ours(agent, task, spec, seed)
-    loop = EnvironmentLoop(environment, actor, logger=loggers.NoOpLogger())
-    done = 0
-    while done < steps:
-        result = loop.run_episode()
-        done += result["episode_length"]
+        builder = small_tasks.make_builder(agent, task, spec)
+        server, actor = one_process.make(builder, spec, seed)
+    for done, result in one_process.episodes(environment, actor, steps):
         yield done, float(result["episode_return"])
     server.stop()
-
-
-def _learning(
-    actor: core.Actor, learner: core.Learner, due: Callable[[int], int]
-) -> core.Actor:
-    """The actor, each of whose steps is followed by the learner steps then due.
-
-    `due` maps environment steps to the learner steps they pay for.
-    """
-    acted = learned = 0
-
-    def learn() -> None:
-        nonlocal acted, learned
-        acted += 1
-        while learned < due(acted):
-            learner.step()
-            learned += 1
-
-    return acting.Hooked(actor, learn)
-
-
-def _ours(
-    agent: str, task: str, spec: specs.EnvironmentSpec, seed: int
-) -> tuple[reverb.Server, core.Actor]:
-    builder = small_tasks.make_builder(agent, task, spec)
-    server = reverb.Server(builder.make_replay_tables(spec, limit_rate=False))
-    client = reverb.Client(f"localhost:{server.port}")
-    networks = builder.make_networks(spec, seed)
-    learner = builder.make_learner(networks, builder.make_dataset_iterator(client))
-    policy = builder.make_policy(networks)
-    actor = builder.make_actor(policy, seed, builder.make_adder(client))
-    return server, _learning(actor, learner, builder.learner_steps_due)
 
 
 def _acme(spec: specs.EnvironmentSpec, seed: int) -> tuple[reverb.Server, core.Actor]:
@@ -144,7 +108,7 @@ def _acme(spec: specs.EnvironmentSpec, seed: int) -> tuple[reverb.Server, core.A
             // small_tasks.STEPS_A_LEARNER_STEP
         )
 
-    return server, _learning(actor, learner, due)
+    return server, one_process.learning(actor, learner, due)
 
 
 def run(out: pathlib.Path, agent: str, task: str, steps: int, seed: int) -> np.ndarray:
