@@ -110,7 +110,9 @@ def read_description(directory: str | os.PathLike[str]) -> dict[str, Any]:
     """
     directory = pathlib.Path(directory)
     if not directory.is_dir():
-        raise ValueError(f"no skills at {directory}: no such directory")
+        beside = sorted(p.parent.name for p in directory.parent.glob(f"*/{DESCRIPTION}"))
+        valid = f"; beside it: {', '.join(beside)}" if beside else ""
+        raise ValueError(f"no skills at {directory}: no such directory{valid}")
     try:
         description = json.loads((directory / DESCRIPTION).read_text())
     except FileNotFoundError:
