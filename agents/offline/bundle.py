@@ -110,8 +110,9 @@ def read_description(directory: str | os.PathLike[str]) -> dict[str, Any]:
     """
     directory = pathlib.Path(directory)
     if not directory.is_dir():
-        beside = sorted(p.parent.name for p in directory.parent.glob(f"*/{DESCRIPTION}"))
-        valid = f"; beside it: {', '.join(beside)}" if beside else ""
+        bundles = directory.parent.glob(f"*/{DESCRIPTION}")
+        beside = ", ".join(sorted(path.parent.name for path in bundles))
+        valid = f"; beside it: {beside}" if beside else ""
         raise ValueError(f"no skills at {directory}: no such directory{valid}")
     try:
         description = json.loads((directory / DESCRIPTION).read_text())

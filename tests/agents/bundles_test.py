@@ -205,8 +205,10 @@ def test_weights_of_another_architecture_are_refused(bundle, tmp_path):
 
 
 def test_missing_bundle_and_what_does_not_fit(bundle):
-    with pytest.raises(ValueError, match="no such directory"):
+    with pytest.raises(ValueError, match="no such directory$"):
         bundles.load(bundle / "nothing")
+    with pytest.raises(ValueError, match=f"beside it: {bundle.name}$"):
+        bundles.load(bundle.with_name("nothing"))
     bundles.load(bundle, proprio_dim=6, object_dim=4, action_dim=3, model="helms")
     with pytest.raises(ValueError, match="6 proprio values, the environment has 7"):
         bundles.load(bundle, proprio_dim=7)
