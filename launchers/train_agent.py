@@ -152,6 +152,7 @@ _SETTINGS = settings.Settings(
         "skill_prior": "What eta_y keeps the skills' probabilities near: uniform, or "
         "transition, the bundle's p(y_t | y_{t-1}) given the last decision's skill.",
         "eta_y": "Weight of the KL of the skills' probabilities to their prior.",
+        "eta_y_half_life": "Learner steps that halve eta_y; 0: it is constant.",
         "eta_z": "Weight of the KL to what is frozen: of each component to its skill's "
         "posterior, or of NPMP's policy to its prior.",
         "eta_clone": "Weight of the KL of a fine-tuned policy to the frozen clone.",

@@ -176,6 +176,7 @@ class CategoricalMPOConfig(MPOConfig):
 
     epsilon_policy: float = 0.0025  # nats, KL(target || online); Acme, categorical MPO
     eta_y: float = 0.01  # weight of KL(online || prior); Table 5 (vision: 0.1)
+    eta_y_half_life: int = 0  # learner steps that halve eta_y; 0: it is constant
     init_log_temperature: float = 3.0  # through softplus; Acme, categorical MPO
     init_log_alpha: float = 3.0  # through softplus; Acme, categorical MPO
 
@@ -183,7 +184,7 @@ class CategoricalMPOConfig(MPOConfig):
         """See `MPOConfig`."""
         super().__post_init__()
         check_positive(self, "epsilon_policy")
-        check_not_negative(self, "eta_y")
+        check_not_negative(self, "eta_y", "eta_y_half_life")
 
 
 @dataclasses.dataclass(frozen=True)

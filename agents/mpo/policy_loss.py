@@ -78,7 +78,7 @@ class PolicyLoss(tf.Module, abc.ABC):
         """Current values of the dual variables, scalars by name."""
 
     def project(self) -> None:
-        """Keeps the dual variables in the range where softplus has a gradient."""
+        """Ends a step: keeps the duals in the range where softplus has a gradient."""
         for variable in self.trainable_variables:
             variable.assign(tf.maximum(variable, _MIN_LOG_DUAL))
 
@@ -96,6 +96,31 @@ def positive(log_dual: tf.Variable) -> tf.Tensor:
     return tf.nn.softplus(log_dual) + _DUAL_FLOOR
 
 
+class PriorWeight(tf.Module):
+    """eta_y: constant, or halved every `half_life` learner steps.
+
+    A large one keeps skills in use until the critic knows them; held, it keeps the
+    policy from ever deciding, because the E-step's bound leaves it no more strength.
+    """
+
+    def __init__(self, initial: float, half_life: int):
+        """`half_life` in learner steps; 0: constant."""
+        super().__init__(name="prior_weight")
+        self._decay = 0.5 ** (1.0 / half_life) if half_life else 1.0
+        self._initial = initial
+        if half_life:
+            self._value = tf.Variable(initial, trainable=False, name="eta_y")
+
+    def __call__(self) -> tf.Tensor | float:
+        """The weight now."""
+        return self._value if self._decay < 1.0 else self._initial
+
+    def end_step(self) -> None:
+        """Counts a learner step."""
+        if self._decay < 1.0:
+            self._value.assign(self._value * self._decay)
+
+
 class CategoricalPolicyLoss(PolicyLoss):
     """K actions, all evaluated."""
 
@@ -103,7 +128,7 @@ class CategoricalPolicyLoss(PolicyLoss):
         super().__init__(name="categorical_policy_loss")
         self._epsilon = config.epsilon
         self._epsilon_policy = config.epsilon_policy
-        self._eta_y = config.eta_y
+        self._eta_y = PriorWeight(config.eta_y, config.eta_y_half_life)
         self._log_temperature = tf.Variable(
             config.init_log_temperature, dtype=tf.float32, name="log_temperature"
         )
@@ -150,10 +175,15 @@ class CategoricalPolicyLoss(PolicyLoss):
             positive(self._log_alpha),
             epsilon=self._epsilon,
             epsilon_policy=self._epsilon_policy,
-            prior_weight=self._eta_y,
+            prior_weight=self._eta_y(),
             prior_logits=prior,
         )
         return total_and_diagnostics(losses, stats)
+
+    def project(self) -> None:
+        """See `PolicyLoss`."""
+        super().project()
+        self._eta_y.end_step()
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:
         """The temperature and the trust region's multiplier."""

@@ -22,6 +22,7 @@ class RHPOConfig(SampledMPOConfig):
     init_log_alpha_mean: float = 10.0
     init_log_alpha_stddev: float = 100.0
     eta_y: float = 0.01  # KL(online categorical || prior); Table 5 (vision: 0.1)
+    eta_y_half_life: int = 0  # learner steps that halve eta_y; 0: it is constant
     # KL(online component || its prior); Table 5: 0.1 for the pyramid and vision, 0.01
     # for object generalisation.
     eta_z: float = 0.01
@@ -30,4 +31,4 @@ class RHPOConfig(SampledMPOConfig):
         """See `MPOConfig`."""
         super().__post_init__()
         check_positive(self, "epsilon_categorical")
-        check_not_negative(self, "eta_y", "eta_z")
+        check_not_negative(self, "eta_y", "eta_y_half_life", "eta_z")

@@ -11,7 +11,11 @@ import tensorflow as tf
 
 from agents.distributions import Mixture
 from agents.losses import mixture_mpo
-from agents.mpo.policy_loss import positive, total_and_diagnostics
+from agents.mpo.policy_loss import (
+    PriorWeight,
+    positive,
+    total_and_diagnostics,
+)
 from agents.mpo.sampled import SampledPolicyLoss, dual
 from agents.rhpo.config import RHPOConfig
 
@@ -22,6 +26,7 @@ class MixturePolicyLoss(SampledPolicyLoss):
     def __init__(self, config: RHPOConfig):
         """Makes the duals."""
         super().__init__(config, name="mixture_policy_loss")
+        self._eta_y = PriorWeight(config.eta_y, config.eta_y_half_life)
         self._log_alphas = {
             "alpha_categorical": dual(
                 "alpha_categorical", config.init_log_alpha_categorical
@@ -55,12 +60,17 @@ class MixturePolicyLoss(SampledPolicyLoss):
             epsilon_categorical=config.epsilon_categorical,
             epsilon_mean=config.epsilon_mean,
             epsilon_stddev=config.epsilon_stddev,
-            categorical_prior_weight=config.eta_y,
+            categorical_prior_weight=self._eta_y(),
             categorical_prior_logits=logits,
             prior=prior,
             component_prior_weight=config.eta_z,
         )
         return total_and_diagnostics(losses, stats)
+
+    def project(self) -> None:
+        """See `PolicyLoss`."""
+        super().project()
+        self._eta_y.end_step()
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:
         """The temperature and the three multipliers."""
