@@ -33,6 +33,8 @@ class Row:
 
 
 _CLONES = ("bc", "hierarchical_bc")
+_HELD = ("helms_cat", "helms_mix", "npmp")
+_OTHERS = tuple(name for name in AGENTS if name not in _HELD)
 
 # A later row wins.
 LAPTOP = (
@@ -40,16 +42,17 @@ LAPTOP = (
     Row("critic_rnn_size", 0, "a state has three frames already"),
     Row("samples_per_insert", 64.0, "one actor: 80 learner steps an episode"),
     Row("min_replay_size", 400, "five episodes"),
+    Row("skill_steps", 5, "random skills meet ten times the reward", _HELD),
+    Row("samples_per_insert", 128.0, "32 learner steps an episode", _HELD),
+    Row("min_replay_size", 160, "ten episodes", _HELD),
     Row("max_replay_size", 100_000, "1,250 episodes, 0.6 GB"),
-    # Place of the held skills' rows: skill_steps 10, and with it an eighth of the
-    # sequences an episode: samples_per_insert 512, min_replay_size 40.
     Row("learning_rate", 5e-4, "fewer learner steps"),
     Row("policy_learning_rate", 2e-4, "the critic leads"),
     Row("critic_warmup_steps", 500, "a new critic's values mislead the policy"),
     Row("critic_warmup_steps", 2000, "they undo a clone", _CLONES),
     Row("target_update", "polyak", "smooth at few learner steps"),
     Row("target_update_rate", 0.02, "a period of 50, smoothed"),
-    Row("n_step", 5, "a sparse reward spreads in fewer learner steps"),
+    Row("n_step", 5, "a decision of a held skill is as long", _OTHERS),
     Row("epsilon", 0.05, "the improved policy stays nearer: exploration lasts"),
     # softplus(1) = 1.3 is near a return's spread: from 10 the temperature takes 1,000
     # learner steps down to it, and at softplus(-2) the policy has decided within 2,000.
@@ -57,7 +60,8 @@ LAPTOP = (
     Row("init_log_alpha", 1.0, "a multiplier moves by 0.01 a learner step"),
     Row("init_log_alpha_mean", 3.0, "a multiplier moves by 0.01 a learner step"),
     Row("init_log_alpha_stddev", 30.0, "from 1000 it never gets down"),
-    Row("eta_y", 0.1, "keeps skills in use until there is reward"),
+    Row("eta_y", 0.3, "keeps skills in use until there is reward"),
+    Row("eta_y_half_life", 2500, "and then lets the policy decide"),
     Row("eta_z", 0.1, "components stay skills", ("helms_mix",)),
     Row("eta_clone", 0.3, "holds the clone while the critic is poor"),
 )

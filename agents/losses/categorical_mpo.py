@@ -102,7 +102,7 @@ def categorical_mpo(
     *,
     epsilon: float,
     epsilon_policy: float,
-    prior_weight: float = 0.0,
+    prior_weight: float | tf.Tensor = 0.0,
     prior_logits: tf.Tensor | None = None,
 ) -> tuple[CategoricalMPOLoss, CategoricalMPOStats]:
     """Losses of policy improvement for a policy over K actions.
@@ -115,7 +115,8 @@ def categorical_mpo(
       alpha: multiplier > 0 of the trust region, scalar.
       epsilon: bound on KL(q || target) in nats.
       epsilon_policy: bound on KL(target || online) in nats.
-      prior_weight: eta_y of Eq. 4, weight of KL(online || prior).
+      prior_weight: eta_y of Eq. 4, weight of KL(online || prior); a scalar tensor is
+        not checked.
       prior_logits: [..., K] of the prior; None: the uniform, as in Eq. 4.
 
     Returns:
@@ -131,7 +132,8 @@ def categorical_mpo(
             "online_logits, target_logits and q_values must have one shape, got "
             f"{online_logits.shape}, {target_logits.shape} and {q_values.shape}"
         )
-    if epsilon <= 0 or epsilon_policy <= 0 or prior_weight < 0:
+    negative = not tf.is_tensor(prior_weight) and prior_weight < 0
+    if epsilon <= 0 or epsilon_policy <= 0 or negative:
         raise ValueError(
             "epsilon and epsilon_policy must be positive, prior_weight not negative, "
             f"got {epsilon}, {epsilon_policy} and {prior_weight}"

@@ -103,7 +103,7 @@ def mixture_mpo(
     epsilon_categorical: float,
     epsilon_mean: float,
     epsilon_stddev: float,
-    categorical_prior_weight: float = 0.0,
+    categorical_prior_weight: float | tf.Tensor = 0.0,
     categorical_prior_logits: tf.Tensor | None = None,
     prior: tuple[tf.Tensor, tf.Tensor] | None = None,
     component_prior_weight: float = 0.0,

@@ -100,11 +100,16 @@ def check_samples(shape: tf.TensorShape, actions: tf.Tensor, q_values: tf.Tensor
         )
 
 
-def check_scalars(positive: dict[str, float | None], weights: dict[str, float]):
-    """Raises ValueError, naming it, for a bound not positive or a negative weight."""
+def check_scalars(
+    positive: dict[str, float | None], weights: dict[str, float | tf.Tensor]
+):
+    """Raises ValueError, naming it, for a bound not positive or a negative weight.
+
+    A weight that is a tensor is not checked.
+    """
     for name, value in positive.items():
         if value is not None and value <= 0:
             raise ValueError(f"{name} must be positive, got {value}")
     for name, value in weights.items():
-        if value < 0:
+        if not tf.is_tensor(value) and value < 0:
             raise ValueError(f"{name} must not be negative, got {value}")

@@ -15,16 +15,24 @@ LOGITS = tf.constant([[0.3, -1.0, 2.0]])
 
 def categorical(**settings):
     loss = CategoricalPolicyLoss(CategoricalMPOConfig(**settings))
-    return loss, lambda: loss(LOGITS, LOGITS, None, tf.zeros([1, 3]))[1]["loss_prior"]
+
+    @tf.function  # as the learner's step
+    def prior():
+        return loss(LOGITS, LOGITS, None, tf.zeros([1, 3]))[1]["loss_prior"]
+
+    return loss, prior
 
 
 def mixture(**settings):
     loss = MixturePolicyLoss(RHPOConfig(eta_z=0.0, **settings))
     policy = Mixture(LOGITS, tf.zeros([1, 3, 2]), tf.ones([1, 3, 2]))
     actions, values = tf.zeros([4, 1, 2]), tf.zeros([4, 1])
-    return loss, lambda: loss(policy, policy, actions, values)[1][
-        "loss_prior_categorical"
-    ]
+
+    @tf.function
+    def prior():
+        return loss(policy, policy, actions, values)[1]["loss_prior_categorical"]
+
+    return loss, prior
 
 
 def kl_to_uniform():
