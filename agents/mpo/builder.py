@@ -120,7 +120,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         return self._config.skill_prior == "transition"
 
     def _extras_spec(self) -> dict[str, dm_env.specs.Array]:
-        """Of what `LatentActor` stores beside a transition."""
+        """Returns the specs of what `LatentActor` stores beside a transition."""
         types = {"valid": np.float32}
         if self._stores_skills:
             types |= {"skill": np.int32, "previous_skill": np.int32}

@@ -53,12 +53,12 @@ _HELD = "_held_"
 
 
 def name(model: str, skill_steps: int) -> str:
-    """Of an agent in files: the model, and how long its skills are held if not 1."""
+    """Names an agent in files: its model, and `skill_steps` where it is not 1."""
     return model if skill_steps == 1 else f"{model}{_HELD}{skill_steps}"
 
 
 def title(name: str) -> str:
-    """Of an agent in tables, by its name in files."""
+    """Names an agent in tables, from its name in files."""
     model, _, steps = name.partition(_HELD)
     held = f", skills held {steps} steps" if steps else ""
     return {**TITLES, **DISTILLED}[model] + held
