@@ -112,7 +112,6 @@ def test_every_step_of_an_episode_counts_the_same(directory, episodes):
 
 
 def test_draws_are_uniform_over_the_steps(directory, episodes):
-    """Returns the share of many draws that each step of an episode has."""
     places = {
         frame.tobytes(): t for e in episodes for t, frame in enumerate(e["proprio"])
     }
