@@ -34,16 +34,14 @@ class Row:
 
 _CLONES = ("bc", "hierarchical_bc")
 _HELD = ("helms_cat", "helms_mix", "npmp")
-_OTHERS = tuple(name for name in AGENTS if name not in _HELD)
 
 # A later row wins.
 LAPTOP = (
     Row("batch_size", 64, "an eighth of the work a learner step"),
     Row("critic_rnn_size", 0, "a state has three frames already"),
-    Row("samples_per_insert", 64.0, "one actor: 80 learner steps an episode"),
+    Row("samples_per_insert", 64.0, "80 learner steps an episode, 16 of held skills"),
     Row("min_replay_size", 400, "five episodes"),
     Row("skill_steps", 5, "random skills meet ten times the reward", _HELD),
-    Row("samples_per_insert", 128.0, "32 learner steps an episode", _HELD),
     Row("min_replay_size", 160, "ten episodes", _HELD),
     Row("max_replay_size", 100_000, "1,250 episodes, 0.6 GB"),
     Row("learning_rate", 5e-4, "fewer learner steps"),
@@ -52,7 +50,7 @@ LAPTOP = (
     Row("critic_warmup_steps", 2000, "they undo a clone", _CLONES),
     Row("target_update", "polyak", "smooth at few learner steps"),
     Row("target_update_rate", 0.02, "a period of 50, smoothed"),
-    Row("n_step", 5, "a decision of a held skill is as long", _OTHERS),
+    Row("n_step", 5, "a sparse reward spreads in fewer learner steps"),
     Row("epsilon", 0.05, "the improved policy stays nearer: exploration lasts"),
     # softplus(1) = 1.3 is near a return's spread: from 10 the temperature takes 1,000
     # learner steps down to it, and at softplus(-2) the policy has decided within 2,000.
