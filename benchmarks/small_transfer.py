@@ -20,36 +20,27 @@ again, so the same command continues. The figure and the last line's JSON are of
 
 from __future__ import annotations
 
-import itertools
 import json
 import pathlib
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import tqdm
 from absl import flags
-from acme import specs
 
-from agents import rl_agents
-from agents.builder import AgentBuilder
 from agents.helms import skills as helms_skills
-from agents.helms.config import HelmsConfig
-from agents.helms.model import HelmsModel
 from agents.offline import bundle
-from agents.offline.learning import OfflineLearner
-from agents.offline.model import Batch
-from agents.offline.networks import Dims
-from benchmarks import curves, one_process, two_targets
-from launchers import command, files
+from benchmarks import curves, small_transfer_runs
+from launchers import command
 
-_AGENTS = ("helms_cat", "helms_mix", "mpo")
+_AGENTS = small_transfer_runs.AGENTS
 _SEEDS = flags.DEFINE_integer("seeds", 5, "Runs of each agent.", lower_bound=1)
 _STEPS = flags.DEFINE_integer(
     "steps", 150_000, "Environment steps a run.", lower_bound=1000
 )
-_AGENT_NAMES = flags.DEFINE_list("agents", list(_AGENTS), f"Of {', '.join(_AGENTS)}.")
+_AGENT_NAMES = flags.DEFINE_list(
+    "agents",
+    list(small_transfer_runs.AGENTS),
+    f"Of {', '.join(_AGENTS)}.",
+)
 _SKILL_STEPS = flags.DEFINE_integer(
     "skill_steps", 20, "Control steps that HeLMS holds a skill.", lower_bound=1
 )
@@ -60,210 +51,6 @@ _SKILL_TRAINING_STEPS = flags.DEFINE_integer(
     "skill_training_steps", 2000, "Learner steps of the skills.", lower_bound=1
 )
 _OUT = flags.DEFINE_string("out", "runs/small_transfer", "Directory of the results.")
-
-WINDOW, SUCCESS = 20, 0.9  # episodes, and the share of them that solves the task
-
-_DATA_STEPS = 100  # control steps of an episode of the data
-_ARRIVED = 0.03  # m from the goal: the controller turns to another
-_GAIN = 10.0  # of the controller: full force from 0.1 m
-_NOISE = 0.3  # standard deviation beside the intended action
-_PLACES = ((0.0, 0.0), (0.2, 0.2))  # goals beside A and B: the centre and a corner
-_NEXT = ((2, 3), (0, 2, 3), (0, 1, 3), (0, 1, 2))  # goals that may follow each
-_SKILLS = HelmsConfig(
-    num_skills=4,
-    latent_dim=2,
-    look_ahead=8,
-    hidden_sizes=(64, 64),
-    window=15,
-    batch_size=32,
-    learning_rate=3e-3,
-    beta_z=0.01,
-    initial_stay_probability=0.8,
-)
-_STEPS_A_LEARNER_STEP = 4  # of the environment
-_RL = {
-    "input_size": 64,
-    "policy_hidden_sizes": (64, 64),
-    "critic_hidden_sizes": (64, 64),
-    "critic_rnn_size": 0,
-    "learning_rate": 1e-3,
-    "target_update": "polyak",
-    "target_update_rate": 0.02,
-}
-# Bounds and duals: at Acme's every agent would take hours.
-_CATEGORICAL = {
-    "epsilon_policy": 0.01,
-    "init_log_temperature": 0.0,
-    "init_log_alpha": 1.0,
-}
-_CONTINUOUS = {
-    "epsilon_mean": 0.1,
-    "epsilon_stddev": 0.01,
-    "init_log_temperature": 0.0,
-    "init_log_alpha_mean": 1.0,
-    "init_log_alpha_stddev": 1.0,
-}
-_COLUMNS = ("environment_steps", "return", "success", "cpu_seconds")
-
-
-def collect(episodes: int, seed: int) -> dict[str, np.ndarray]:
-    """Episodes of a controller that goes from goal to goal, but never from A to B.
-
-    Returns:
-      `proprio` [E, T+1, P] and `objects` [E, T+1, O]; `action` [E, T, D], as intended:
-      what was executed has noise beside it. All float32.
-    """
-    environment = two_targets.make(seed, free=True)
-    rng = np.random.default_rng(seed)
-    data: dict[str, list] = {"proprio": [], "objects": [], "action": []}
-    for _ in range(episodes):
-        goal = int(rng.integers(len(_NEXT)))
-        observations, actions = [environment.reset().observation], []
-        for _ in range(_DATA_STEPS):
-            way = _way(observations[-1], goal)
-            if np.linalg.norm(way) < _ARRIVED:
-                goal = int(rng.choice(_NEXT[goal]))
-                way = _way(observations[-1], goal)
-            actions.append(np.clip(_GAIN * way, -1.0, 1.0))
-            executed = actions[-1] + _NOISE * rng.normal(size=2)
-            timestep = environment.step(executed.astype(np.float32))
-            observations.append(timestep.observation)
-        data["action"].append(actions)
-        for key in ("proprio", "objects"):
-            data[key].append([observation[key] for observation in observations])
-    return {key: np.asarray(value, np.float32) for key, value in data.items()}
-
-
-def _way(observation: Mapping[str, np.ndarray], goal: int) -> np.ndarray:
-    """The vector [2] to a goal: A, B, then `_PLACES`."""
-    if goal < 2:
-        return observation["objects"][2 * goal : 2 * goal + 2]
-    return np.subtract(_PLACES[goal - 2], observation["proprio"][:2])
-
-
-def windows(
-    data: dict[str, np.ndarray], config: HelmsConfig, skip: int = 0
-) -> Iterator[Batch]:
-    """Endless batches of windows, as of `datasets.loader.windows`, less `skip`."""
-    episodes, steps = data["action"].shape[:2]
-    acting, frames = config.window, config.window + config.look_ahead
-    for batch in itertools.count(skip):
-        rng = np.random.default_rng([config.seed, batch])
-        episode = rng.integers(episodes, size=(config.batch_size, 1))
-        start = rng.integers(steps + 2 - frames, size=(config.batch_size, 1))
-        reach = start + np.arange(frames)
-        yield {
-            "proprio": data["proprio"][episode, reach],
-            "objects": data["objects"][episode, reach],
-            "action": data["action"][episode, reach[:, :acting]],
-            "mask": np.ones((config.batch_size, acting), np.float32),
-        }
-
-
-def train_skills(directory: pathlib.Path, episodes: int, steps: int) -> None:
-    """Collects, trains and writes a bundle."""
-    data, config = collect(episodes, seed=0), _SKILLS
-    statistics = {
-        key: (data[key].mean(axis=(0, 1)), data[key].std(axis=(0, 1)))
-        for key in ("proprio", "objects")
-    }
-    dims = Dims(**{key: value.shape[-1] for key, value in data.items()})
-    networks = HelmsModel.networks_type(config, dims, statistics)
-    learner = OfflineLearner(
-        HelmsModel(networks), lambda skip: windows(data, config, skip)
-    )
-    for _ in tqdm.trange(steps, desc="skills", unit="step"):
-        learner.step()
-    held_out = itertools.islice(windows(collect(20, seed=1), config), 10)
-    evaluation = learner.evaluate(held_out)
-    names = {key: (key,) for key in statistics}
-    bundle.save(directory, networks, names, training=evaluation)
-
-
-def make_builder(
-    agent: str, skills: helms_skills.Skills, skill_steps: int
-) -> AgentBuilder:
-    """One of `_AGENTS`, with rows of `skill_steps` if it is HeLMS.
-
-    All take a learner step every `_STEPS_A_LEARNER_STEP` environment steps.
-    """
-    kind = rl_agents.AGENTS[agent]
-    settings: dict[str, Any] = dict(_RL)
-    if agent == "mpo":
-        settings |= {"sequence_length": 10, "n_step": 5, "init_stddev": 0.5}
-    else:
-        settings |= {"sequence_length": 5, "skill_steps": skill_steps}
-    settings |= _CATEGORICAL if agent == "helms_cat" else _CONTINUOUS
-    period = settings["sequence_length"] - 1
-    rows = period * settings.get("skill_steps", 1)  # environment steps a sequence
-    batch_size = 256 // period
-    config = kind.config_type(
-        **settings,
-        sequence_period=period,
-        batch_size=batch_size,
-        min_replay_size=max(1, 2000 // rows),
-        samples_per_insert=batch_size * rows / _STEPS_A_LEARNER_STEP,
-    )
-    return kind.builder(config, skills)
-
-
-def run(
-    out: pathlib.Path, agent: str, seed: int, steps: int, skill_steps: int
-) -> np.ndarray:
-    """Rows of `_COLUMNS` of a run's episodes, made now or read."""
-    held = "" if agent == "mpo" else f"_{skill_steps}"
-    path = out / f"{agent}{held}_{steps}_{seed}.csv"
-    if not path.exists():
-        environment = two_targets.make(seed)
-        builder = make_builder(agent, helms_skills.load(out / "skills"), skill_steps)
-        spec = specs.make_environment_spec(environment)
-        begin = time.process_time()
-        server, actor = one_process.make(builder, spec, seed)
-        rows = []
-        with tqdm.tqdm(total=steps, desc=path.stem, unit="step") as bar:
-            for done, result in one_process.episodes(environment, actor, steps):
-                success = int(result["success"])
-                seconds = round(time.process_time() - begin, 2)
-                rows.append((done, float(result["episode_return"]), success, seconds))
-                last = np.mean([row[2] for row in rows[-WINDOW:]])
-                bar.set_postfix({"success": f"{last:.0%}"}, refresh=False)
-                bar.update(done - bar.n)
-        server.stop()
-        files.write_csv(path, _COLUMNS, rows)
-    return curves.read(path)
-
-
-def steps_to_solve(curve: np.ndarray) -> int | None:
-    """The first step whose last `WINDOW` episodes had `SUCCESS`; None: there is none.
-
-    Args:
-      curve: rows of `_COLUMNS`.
-    """
-    if len(curve) < WINDOW:
-        return None
-    running = np.convolve(curve[:, 2], np.ones(WINDOW), mode="valid")
-    solved = np.flatnonzero(running >= SUCCESS * WINDOW - 1e-9)
-    return int(curve[solved[0] + WINDOW - 1, 0]) if solved.size else None
-
-
-def summary(runs: Mapping[str, Sequence[np.ndarray]], steps: int) -> dict[str, Any]:
-    """Steps to solve of each agent's runs, and how many times those MPO's mean is.
-
-    A run of MPO that did not solve the task counts as `steps`; an agent of which one
-    did not has no `mpo_ratio`. `cpu_seconds` are of the longest run.
-    """
-    solved = {a: [steps_to_solve(c) for c in found] for a, found in runs.items()}
-    result: dict[str, Any] = {}
-    for agent, found in solved.items():
-        result[agent] = {
-            "steps_to_solve": found,
-            "solved": len(found) - found.count(None),
-            "cpu_seconds": max(float(curve[-1, 3]) for curve in runs[agent]),
-        }
-        if agent != "mpo" and "mpo" in solved and None not in found:
-            mpo = np.mean([steps if s is None else s for s in solved["mpo"]])
-            result[agent]["mpo_ratio"] = float(mpo / np.mean(found))
-    return result
 
 
 def main(argv: list[str]) -> None:
@@ -280,15 +67,19 @@ def main(argv: list[str]) -> None:
         if skills.exists():
             helms_skills.load(skills)
     if not skills.exists():
-        train_skills(skills, _EPISODES.value, _SKILL_TRAINING_STEPS.value)
+        small_transfer_runs.train_skills(
+            skills, _EPISODES.value, _SKILL_TRAINING_STEPS.value
+        )
     told = bundle.read_description(skills)["training"]
     print("skills:", *(f"{key} {told[key]}" for key in ("action_mse", "skill_use")))
     runs: dict[str, list[np.ndarray]] = {agent: [] for agent in _AGENT_NAMES.value}
     for seed in range(_SEEDS.value):  # agents advance together
         for agent, found in runs.items():
-            found.append(run(out, agent, seed, steps, _SKILL_STEPS.value))
+            found.append(
+                small_transfer_runs.run(out, agent, seed, steps, _SKILL_STEPS.value)
+            )
     curves.draw(out / "small_transfer.png", runs, steps, "touch A, then B")
-    result = summary(runs, steps)
+    result = small_transfer_runs.summary(runs, steps)
     for agent, entry in result.items():
         print(agent, *(f"{key} {value}" for key, value in entry.items()), sep="; ")
     print(json.dumps({"steps": steps, "seeds": _SEEDS.value, **result}))

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import clonability
+from benchmarks import clone_runs
 from datasets import paths, schema
 from environments import rewards, tasks
 from environments.sensors import INWARD_GRASP, NO_GRASP
@@ -36,8 +36,8 @@ _ON_BLUE = _BLUE + [0.0, 0.0, 0.04]
 def test_the_furthest_stage_of_a_state(stage, pinch, red, grasp):
     objects = {"red": red, "green": [0.7, -0.1, 0.07], "blue": _BLUE}
     state = rewards.State(pinch, objects, finger=0.0, grasp=grasp)
-    found = clonability.furthest_stage(tasks.TASKS["stack_red_blue"], state)
-    assert clonability.STAGES[found] == stage
+    found = clone_runs.furthest_stage(tasks.TASKS["stack_red_blue"], state)
+    assert clone_runs.STAGES[found] == stage
 
 
 def _run(*arguments):
@@ -73,7 +73,7 @@ def test_a_clone_of_several_tasks_is_trained_and_run(tmp_path):
     assert 0 <= result["low"] <= result["success"] <= result["high"] <= 1
     assert (result["episodes"], result["steps"]) == (2, 3)
     assert 0 <= result["return"] <= 400
-    assert list(result["stages"]) == list(clonability.STAGES)
+    assert list(result["stages"]) == list(clone_runs.STAGES)
     assert sum(result["stages"].values()) == 2
     told = [(c["task"], c["object_set"]) for c in result["combinations"]]
     assert told == [settings.combination(i) for i in range(2)]
@@ -83,13 +83,13 @@ def test_a_clone_of_several_tasks_is_trained_and_run(tmp_path):
 def test_a_data_set_that_does_not_say_how_it_came_about_is_refused(tmp_path):
     data = dataset_files.write(tmp_path / "data", dataset_files.examples(2))
     with pytest.raises(ValueError, match="lacks the settings in its manifest.json"):
-        clonability.read_settings(data)
+        clone_runs.read_settings(data)
     told = {"task": "pyramid", "reward": "dense", "object_set": 4, "expert": "random"}
     told |= {"domain_randomization": False, "max_action_delay": 0, "episodes": 2}
     manifest = paths.read_manifest(data) | {"settings": told}
     paths.write_json(data / paths.MANIFEST, manifest)
     with pytest.raises(ValueError, match="task 'pyramid' has no context; valid: stack"):
-        clonability.read_settings(data)
+        clone_runs.read_settings(data)
 
 
 def test_bad_input_gets_one_line_and_exit_2():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agents.helms.config import HelmsConfig
-from benchmarks import small_transfer, two_targets
+from benchmarks import small_transfer_runs, two_targets
 
 
 def _curve(successes):
@@ -18,7 +18,7 @@ def _curve(successes):
 
 
 def test_steps_to_solve():
-    solve = small_transfer.steps_to_solve
+    solve = small_transfer_runs.steps_to_solve
     assert solve(_curve([1] * 19)) is None
     assert solve(_curve([1] * 20)) == 2000
     assert solve(_curve([0, 0] + [1] * 18)) == 2000
@@ -32,7 +32,7 @@ def test_the_ratio_is_a_lower_bound():
         "helms_mix": [_curve([1] * 20), _curve([0] * 20)],
         "mpo": [_curve([0] * 20 + [1] * 18), _curve([0] * 40)],
     }
-    found = small_transfer.summary(runs, steps=10_000)
+    found = small_transfer_runs.summary(runs, steps=10_000)
     assert found["mpo"]["steps_to_solve"] == [3800, None]
     assert found["mpo"]["solved"] == 1 and found["mpo"]["cpu_seconds"] == 39
     assert found["helms_cat"]["mpo_ratio"] == pytest.approx((3800 + 10_000) / 4000)
@@ -40,7 +40,7 @@ def test_the_ratio_is_a_lower_bound():
 
 
 def test_the_data_never_go_from_a_to_b():
-    data = small_transfer.collect(episodes=12, seed=3)
+    data = small_transfer_runs.collect(episodes=12, seed=3)
     places = [[0.0, 0.0], [0.2, 0.2]]
     seen = set()
     for e in range(12):
@@ -60,7 +60,7 @@ def test_windows_are_aligned_and_can_be_skipped():
     number = (100.0 * np.arange(3)[:, None] + frames)[..., None]  # [E, T+1, 1]
     data = {"proprio": number, "objects": -number, "action": number[:, :-1] + 0.5}
     config = HelmsConfig(window=4, look_ahead=2, batch_size=64)
-    batches = list(itertools.islice(small_transfer.windows(data, config), 3))
+    batches = list(itertools.islice(small_transfer_runs.windows(data, config), 3))
     starts = set()
     for batch in batches:
         first = batch["proprio"][:, :1]
@@ -72,7 +72,7 @@ def test_windows_are_aligned_and_can_be_skipped():
         assert batch["mask"].shape == (64, 4) and batch["mask"].all()
         starts |= set(np.ravel(first))
     assert starts == {100 * e + s for e in range(3) for s in range(3)}
-    skipped = next(small_transfer.windows(data, config, skip=2))
+    skipped = next(small_transfer_runs.windows(data, config, skip=2))
     np.testing.assert_array_equal(skipped["proprio"], batches[2]["proprio"])
 
 
@@ -82,7 +82,7 @@ def test_agents_take_as_many_learner_steps(agent):
         config = HelmsConfig()
         observation_statistics = dict
 
-    builder = small_transfer.make_builder(agent, Skills(), skill_steps=20)
+    builder = small_transfer_runs.make_builder(agent, Skills(), skill_steps=20)
     config = builder.config
     assert config.batch_size * (config.sequence_length - 1) in (252, 256)
     due = [builder.learner_steps_due(steps) for steps in (20_000, 60_000)]

@@ -1,0 +1,208 @@
+"""The parts of `benchmarks.clonability`: a clone's training, episodes, outcomes."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+import environments
+from agents import bundles
+from agents.bc.config import BcConfig
+from datasets import loader, recipes, schema
+from environments import observations, rewards, tasks
+from launchers import evaluation, experiment, skill_training
+from launchers.analysis.workers import Workers
+
+# The stages of a stack; of `tasks.Task.stages`, the first is a reach and a grasp.
+STAGES = ("none", "reach", "grasp", "lift", "hover", "stack", "leave")
+_EVALUATE_EVERY = 500  # learner steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One episode of the clone; picklable.
+
+    Attributes:
+      bundle: directory of the clone.
+      settings: of the data set.
+      index: of the episode, which decides its task and object set.
+      seed: of the environment and of the draws of actions.
+      sampled: whether actions are drawn.
+    """
+
+    bundle: str
+    settings: schema.Settings
+    index: int
+    seed: int
+    sampled: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What happened in an episode: `stage`, the furthest, indexes `STAGES`."""
+
+    index: int
+    success: bool
+    episode_return: float
+    stage: int
+
+
+def furthest_stage(task: tasks.Task, state: rewards.State) -> int:
+    """Returns the index in `STAGES` of the latest stage that a state has reached."""
+    values = [rewards.reach(state, task.pair[0]), *task.stages(state)]
+    reached = np.flatnonzero(rewards.sparsify(values))
+    return int(reached[-1]) + 1 if reached.size else 0
+
+
+def run_episode(job: Job) -> Outcome:
+    """Runs a job; the process keeps the environment and the compiled clone."""
+    environment, act = _runner(job.bundle, job.settings)
+    combination = task, object_set = job.settings.combination(job.index)
+    environment.seed_episode(job.seed)
+    environment.set_task(task)
+    environment.set_objects(object_set)
+    told = recipes.context(combination)
+    timestep, episode_return, stage = environment.reset(), 0.0, 0
+    for step in itertools.count():
+        if timestep.last():
+            break
+        observation = dict(timestep.observation)
+        if _has_context(job.settings):
+            observation["objects"] = np.append(observation["objects"], told)
+        seed = tf.constant([job.seed, step], tf.int32)
+        action = act(observation, seed, tf.constant(job.sampled))
+        timestep = environment.step(action.numpy())
+        episode_return += float(timestep.reward)
+        stage = max(stage, furthest_stage(environment.task, environment.state()))
+    return Outcome(job.index, environment.success(), episode_return, stage)
+
+
+@functools.lru_cache(maxsize=1)
+def _runner(bundle: str, settings: schema.Settings):
+    clone = bundles.load(bundle, model="bc")
+    task, object_set = settings.combination(0)
+    environment = environments.make(
+        task=task,
+        reward="staged_sparse",
+        object_set=object_set,
+        domain_randomization=settings.domain_randomization,
+        max_action_delay=settings.max_action_delay,
+        seed=0,
+        grouped=True,
+    )
+
+    @tf.function
+    def act(observation, seed, sampled):
+        if sampled:
+            return clone.sample(observation, seed)
+        return clone.mean(observation)
+
+    return environment, act
+
+
+def _has_context(settings: schema.Settings) -> bool:
+    return len(settings.combinations) > 1
+
+
+class _ContextData:
+    """`datasets.loader` with the context of each episode, for the training."""
+
+    load = staticmethod(loader.load)
+    manifest = staticmethod(loader.manifest)
+    windows = staticmethod(functools.partial(loader.windows, context=True))
+    statistics = staticmethod(functools.partial(loader.statistics, context=True))
+
+
+def read_settings(dataset: str) -> schema.Settings:
+    """Returns how a data set was collected.
+
+    Raises:
+      ValueError: there is none, its manifest does not say, or a task is no stack.
+    """
+    loader.load(dataset)
+    told = loader.manifest(dataset).get("settings")
+    if not isinstance(told, dict):
+        raise ValueError(f"data set {dataset} lacks the settings in its manifest.json")
+    try:
+        settings = schema.Settings(**told)
+    except TypeError as e:
+        raise ValueError(f"data set {dataset} has other settings: {e}") from e
+    for combination in settings.combinations:
+        recipes.context(combination)
+    return settings
+
+
+def train(
+    dataset: str, settings: schema.Settings, config: BcConfig, steps: int, workdir: str
+) -> skill_training.SkillTraining:
+    """Returns the training, not yet run; raises ValueError for what does not fit."""
+    names = dict(observations.GROUPS)
+    if _has_context(settings):
+        names["objects"] = (*names["objects"], "context")
+    return skill_training.SkillTraining(
+        "bc",
+        config,
+        skill_training.TrainingOptions(steps=steps, evaluate_every=_EVALUATE_EVERY),
+        _ContextData() if _has_context(settings) else loader,
+        dataset,
+        workdir,
+        observation_names=names,
+    )
+
+
+def evaluate(
+    bundle: str,
+    settings: schema.Settings,
+    episodes: int,
+    seed: int,
+    sampled: bool,
+    processes: int,
+) -> list[Outcome]:
+    """Runs the clone's episodes; returns their outcomes by index."""
+    jobs = [
+        # 31 bits: apart from the data set's, which have 63.
+        Job(
+            bundle, settings, i, experiment.derive_seed(seed, "clonability", i), sampled
+        )
+        for i in range(episodes)
+    ]
+    with Workers(min(processes, episodes)) as workers:
+        outcomes = list(workers.run(run_episode, jobs, "clone"))
+    return sorted(outcomes, key=lambda o: o.index)
+
+
+def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Success with its 95 % Wilson interval, mean return, counts of furthest stages."""
+    successes = sum(o.success for o in outcomes)
+    low, high = evaluation.wilson_interval(successes, len(outcomes))
+    returns = [o.episode_return for o in outcomes]
+    counts = np.bincount([o.stage for o in outcomes], minlength=len(STAGES))
+    return {
+        "success": successes / len(outcomes),
+        "low": low,
+        "high": high,
+        "return": float(np.mean(returns)),
+        "return_interval": evaluation.mean_interval(returns),
+        "episodes": len(outcomes),
+        "stages": dict(zip(STAGES, counts.tolist(), strict=True)),
+    }
+
+
+def by_combination(
+    outcomes: Sequence[Outcome], settings: schema.Settings
+) -> list[dict[str, Any]]:
+    """Returns the summary of each task and object set that has an episode."""
+    groups = collections.defaultdict(list)
+    for outcome in outcomes:
+        groups[settings.combination(outcome.index)].append(outcome)
+    return [
+        {"task": task, "object_set": object_set, **summary(group)}
+        for (task, object_set), group in groups.items()
+    ]
