@@ -128,44 +128,92 @@ def test_agents_for_vision_train(agent, bundle, tmp_path):
     assert json.loads((workdir / "summary.json").read_text())["learner_steps"] > 0
 
 
+_REFUSALS = [
+    (("--agent=sac",), ("'sac'", "helms_cat")),
+    (("--agent=npmp",), ("of model 'helms', not 'npmp'",)),
+    (("--agent=mpo", "--eta_y=1"), ("agent mpo has no eta_y", "num_samples")),
+    (("--agent=bc", "--observations=vision"), ("on state", "asymmetric_mpo")),
+    (("--observations=sound",), ("sound", "vision")),
+    (
+        ("--agent=mpo", "--observations=vision", "--cameras=top"),
+        ("top", "basket_front_left"),
+    ),
+    (("--agent=asymmetric_mpo", "--observations=state"), ("needs images",)),
+    (("--launch=cloud",), ("cloud", "local_mp")),
+    (("--launch=ray", "--ray_address=127.0.0.1:1"), ("no Ray cluster", ":1")),
+    (("--launch=ray", "--ray_address=here"), ("auto or HOST:PORT", "here")),
+    (("--ray_address=auto",), ("--launch=ray",)),
+    (("--launch=vertex_ai",), ("xmanager", "docs/cluster.md")),
+    (("--task=juggle",), ("juggle", "stack_red_blue")),
+    (("--reward=huge",), ("huge", "staged_sparse")),
+    (("--object_set=9",), ("9", "5")),
+    (("--object_set=some",), ("some", "random")),
+    (("--skills=/nowhere",), ("/nowhere",)),
+    (("--high_level=distilled",), ("no distilled high level", "benchmarks.ceil")),
+    (("--agent=mpo", "--high_level=new"), ("agent mpo has no high_level",)),
+    (("--sequence_period=10",), ("sequence_period",)),
+    (("--skill_steps=0",), ("skill_steps", "1 to 399")),
+    (("--skill_steps=400",), ("skill_steps", "1 to 399")),
+    (("--agent=mpo", "--skill_steps=2"), ("agent mpo has no skill_steps",)),
+    (("--skill_prior=sticky",), ("'sticky'", "uniform, transition")),
+    (("--max_actor_steps=0",), ("never ends",)),
+    (("--num_actors=3",), ("single_process", "local_mp")),
+    (("--scale=phone",), ("phone", "paper", "laptop")),
+]
+
+# Each refusal in a fork of one process, because to import TensorFlow takes seconds.
+_FORKS = """if True:
+    import json, os, sys
+    from launchers import agent_training, command, train_agent
+
+    directory, cases = sys.argv[1], json.loads(sys.argv[2])
+    for number, case in enumerate(cases):
+        if os.fork() == 0:
+            for stream, name in ((1, "out"), (2, "err")):
+                path = os.path.join(directory, f"{number}.{name}")
+                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
+            sys.argv = ["train_agent", *case]
+            code = 0
+            try:
+                command.run(train_agent.main)
+            except SystemExit as end:
+                code = end.code
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        code = os.waitstatus_to_exitcode(os.wait()[1])
+        with open(os.path.join(directory, f"{number}.code"), "w") as file:
+            file.write(str(code))
+"""
+
+
+@pytest.fixture(scope="module")
+def refusals(bundle, tmp_path_factory):
+    """What each of `_REFUSALS` came to, as of `subprocess.run`."""
+    directory = tmp_path_factory.mktemp("refusals")
+    cases = [
+        [f"--skills={bundle}", f"--workdir={directory}/w{number}", *flags]
+        for number, (flags, _) in enumerate(_REFUSALS)
+    ]
+    command = [sys.executable, "-c", _FORKS, str(directory), json.dumps(cases)]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+    def text(number, name):
+        return (directory / f"{number}.{name}").read_text()
+
+    return [
+        subprocess.CompletedProcess(
+            case, int(text(n, "code")), text(n, "out"), text(n, "err")
+        )
+        for n, case in enumerate(cases)
+    ]
+
+
 @pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        (("--agent=sac",), ("'sac'", "helms_cat")),
-        (("--agent=npmp",), ("of model 'helms', not 'npmp'",)),
-        (("--agent=mpo", "--eta_y=1"), ("agent mpo has no eta_y", "num_samples")),
-        (("--agent=bc", "--observations=vision"), ("on state", "asymmetric_mpo")),
-        (("--observations=sound",), ("sound", "vision")),
-        (
-            ("--agent=mpo", "--observations=vision", "--cameras=top"),
-            ("top", "basket_front_left"),
-        ),
-        (("--agent=asymmetric_mpo", "--observations=state"), ("needs images",)),
-        (("--launch=cloud",), ("cloud", "local_mp")),
-        (("--launch=ray", "--ray_address=127.0.0.1:1"), ("no Ray cluster", ":1")),
-        (("--launch=ray", "--ray_address=here"), ("auto or HOST:PORT", "here")),
-        (("--ray_address=auto",), ("--launch=ray",)),
-        (("--launch=vertex_ai",), ("xmanager", "docs/cluster.md")),
-        (("--task=juggle",), ("juggle", "stack_red_blue")),
-        (("--reward=huge",), ("huge", "staged_sparse")),
-        (("--object_set=9",), ("9", "5")),
-        (("--object_set=some",), ("some", "random")),
-        (("--skills=/nowhere",), ("/nowhere",)),
-        (("--high_level=distilled",), ("no distilled high level", "benchmarks.ceil")),
-        (("--agent=mpo", "--high_level=new"), ("agent mpo has no high_level",)),
-        (("--sequence_period=10",), ("sequence_period",)),
-        (("--skill_steps=0",), ("skill_steps", "1 to 399")),
-        (("--skill_steps=400",), ("skill_steps", "1 to 399")),
-        (("--agent=mpo", "--skill_steps=2"), ("agent mpo has no skill_steps",)),
-        (("--skill_prior=sticky",), ("'sticky'", "uniform, transition")),
-        (("--max_actor_steps=0",), ("never ends",)),
-        (("--num_actors=3",), ("single_process", "local_mp")),
-        (("--scale=phone",), ("phone", "paper", "laptop")),
-    ],
+    "number", range(len(_REFUSALS)), ids=lambda n: " ".join(_REFUSALS[n][0])
 )
-def test_refuses(flags, words, bundle, tmp_path):
-    done = _run("train_agent", f"--skills={bundle}", f"--workdir={tmp_path}/w", *flags)
-    _one_line(done, *words)
+def test_refuses(number, refusals):
+    _one_line(refusals[number], *_REFUSALS[number][1])
 
 
 def test_flags_win_over_the_scale():
