@@ -166,6 +166,15 @@ def test_equal_seeds_give_equal_networks():
     assert _equal(_values(first.policy), _values(first.target_policy))
 
 
+@pytest.fixture
+def eagerly():
+    """For many learners of one step each: to compile a step takes seconds."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("eagerly")
 def test_rows_of_the_burn_in_only_warm_the_state():
     """Rewards of rows that the sequence before has trained teach nothing here."""
 
@@ -192,6 +201,7 @@ def test_rows_of_the_burn_in_only_warm_the_state():
         )
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_padding_teaches_nothing():
     """Rows after the final observation may hold anything."""
 
