@@ -41,7 +41,7 @@ LAPTOP = (
     Row("critic_rnn_size", 0, "a state has three frames already"),
     Row("samples_per_insert", 64.0, "80 learner steps an episode, 16 of held skills"),
     Row("min_replay_size", 400, "five episodes"),
-    Row("skill_steps", 5, "random skills meet ten times the reward", _HELD),
+    Row("skill_steps", 5, "what a skill does takes longer than a step", _HELD),
     Row("min_replay_size", 160, "ten episodes", _HELD),
     Row("max_replay_size", 100_000, "1,250 episodes, 0.6 GB"),
     Row("learning_rate", 5e-4, "fewer learner steps"),
