@@ -179,6 +179,16 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
         """
 
     @abc.abstractmethod
+    def save_policy(self, networks: Networks, directory: str, steps: int) -> None:
+        """Writes a checkpoint that `restore_policy` reads, and no learner goes on from.
+
+        Args:
+          networks: whose online policy is written.
+          directory: to write below.
+          steps: of the learner that made it.
+        """
+
+    @abc.abstractmethod
     def checkpoint_steps(self, directory: str) -> int | None:
         """The learner steps of the newest checkpoint there; None if there is none."""
 

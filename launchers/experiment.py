@@ -15,6 +15,7 @@ import functools
 import json
 import os
 import pathlib
+import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from agents import bundles
 from agents.builder import AgentBuilder
 from agents.mpo.config import MPOConfig
 from agents.mpo.demonstrations import Episode, check_fits
+from agents.offline.bundle import replaced
 from agents.offline.frozen import FrozenModel
 from agents.rl_agents import AGENTS
 from launchers import demonstrations, files
@@ -40,6 +42,7 @@ LAUNCHES = (
 )
 
 _CONFIG = "config.json"
+_BUNDLE = "skills"  # the bundle's name in an exported run
 _FORMAT = {"format": "helms-agent", "version": 1}
 # A checkpoint of a run that differs in one of these is of another model or task; the
 # agent's with what they are where a run's record has none.
@@ -272,6 +275,11 @@ def record(config: RunConfig) -> bool:
         old = files.read_json(root / _CONFIG)
         if old.get("format") != _FORMAT["format"]:
             raise ValueError(f"{root / _CONFIG} is not the record of an agent")
+        if old.get("policy_only"):
+            raise ValueError(
+                f"workdir {root} was exported: it has a policy alone and cannot go on; "
+                "give another --workdir"
+            )
         for name, was, now in _differences(old, new):
             raise ValueError(
                 f"workdir {root} holds another run, with {name} {was!r} and not "
@@ -309,7 +317,7 @@ def load_config(workdir: str, skills: str | None = None) -> RunConfig:
             if key in known
         }
         config = RunConfig(
-            skills=skills or found["skills"]["path"],
+            skills=skills or _found_skills(path.parent, found["skills"]["path"]),
             workdir=str(workdir),
             agent_config=config_type(**agent_config),
             **{
@@ -327,6 +335,45 @@ def load_config(workdir: str, skills: str | None = None) -> RunConfig:
             f"the skills at {config.skills} are not those that {workdir} was run with"
         )
     return config
+
+
+def _found_skills(workdir: pathlib.Path, path: str | None) -> str | None:
+    """A bundle's directory; a relative path in a record counts from its directory."""
+    return path and os.path.normpath(workdir / path)
+
+
+def export(config: RunConfig, out: pathlib.Path, copy_skills: bool) -> int:
+    """Writes what it takes to evaluate an agent: its settings, policy and bundle.
+
+    Args:
+      config: of the run (`load_config`).
+      out: directory to make; `load_config` and `evaluate` take it as a run's.
+      copy_skills: whether the bundle of skills is copied into `out`, which otherwise
+        refers to it by a relative path.
+
+    Returns:
+      The learner steps of the policy.
+
+    Raises:
+      ValueError: `out` exists, or there is no checkpoint.
+    """
+    if out.exists():
+        raise ValueError(f"{out} exists; give another directory")
+    made = make_experiment(config)
+    builder = made.builder_factory()
+    networks = builder.make_networks(made.environment_spec, made.seed)
+    learner_steps = builder.restore_policy(networks, config.workdir)
+    description = _describe(config)
+    with replaced(out) as aside:
+        builder.save_policy(networks, str(aside), learner_steps)
+        if config.skills is not None:
+            path = _BUNDLE if copy_skills else os.path.relpath(config.skills, out)
+            if copy_skills:
+                shutil.copytree(config.skills, aside / path)
+            description["skills"]["path"] = path
+        description |= {"demonstrations": None, "policy_only": True}
+        files.write_json(aside / _CONFIG, description)
+    return learner_steps
 
 
 def _describe(config: RunConfig) -> dict[str, Any]:

@@ -23,7 +23,12 @@ from agents.mpo.acting import LatentActor, PolicyRunner, VariableClient
 from agents.mpo.adder import InterruptibleClient, Waiting
 from agents.mpo.config import MPOConfig
 from agents.mpo.demonstrations import Demonstrations, Episode, decisions
-from agents.mpo.learning import MPOLearner, checkpoint_steps, restore_policy
+from agents.mpo.learning import (
+    MPOLearner,
+    checkpoint_steps,
+    restore_policy,
+    save_policy,
+)
 from agents.mpo.networks import InputRepresentation, Statistics
 from agents.mpo.policy_loss import PolicyLoss
 
@@ -227,6 +232,10 @@ class MPOBuilder(AgentBuilder[Networks]):
     def restore_policy(self, networks: Networks, directory: str) -> int:
         """See `AgentBuilder`."""
         return restore_policy(networks.policy, directory)
+
+    def save_policy(self, networks: Networks, directory: str, steps: int) -> None:
+        """See `AgentBuilder`."""
+        save_policy(networks.policy, directory, steps)
 
     def checkpoint_steps(self, directory: str) -> int | None:
         """See `AgentBuilder`."""

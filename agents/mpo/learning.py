@@ -396,3 +396,10 @@ def restore_policy(policy: snt.Module, directory: str) -> int:
     except (AssertionError, ValueError) as e:
         raise ValueError(f"{newest} is the checkpoint of another model") from e
     return int(num_steps)
+
+
+def save_policy(policy: snt.Module, directory: str, steps: int) -> None:
+    """Writes a checkpoint of a policy alone, which `restore_policy` reads."""
+    num_steps = tf.Variable(steps, dtype=tf.int64, trainable=False)
+    prefix = os.path.join(directory, "checkpoints", CHECKPOINT_NAME, "ckpt")
+    tf.train.Checkpoint(policy=policy, num_steps=num_steps).save(prefix)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from agents.helms.config import HelmsConfig
 from agents.helms_cat.config import HelmsCatConfig
 from agents.offline.networks import Dims, unit_statistics
 from environments import observations
-from launchers import agent_training, experiment, run_logs
+from launchers import agent_evaluation, agent_training, experiment, run_logs
 from launchers.experiment import Budget
 from tests import fakes
 
@@ -82,11 +83,35 @@ def test_trains_evaluates_and_resumes(bundle, tmp_path):
     assert result["episodes"] == 1
     assert result["learner_steps"] == summary["learner_steps"]
 
+    _check_export(workdir, tmp_path, result)
+
     done = _run("train_agent", *flags, "--max_actor_steps=800", "--eval_episodes=0")
     assert done.returncode == 0, done.stderr
     again = json.loads((workdir / "summary.json").read_text())
     assert again["resumed"] and again["actor_steps"] == 800
     assert again["learner_steps"] > summary["learner_steps"]
+
+
+def _check_export(workdir, tmp_path, result):
+    """An exported run is evaluated as its run, wherever it is, and never goes on."""
+    config = experiment.load_config(str(workdir))
+    experiment.export(config, tmp_path / "exported", copy_skills=True)
+    moved = (tmp_path / "exported").rename(tmp_path / "moved")
+    shutil.copytree(config.skills, tmp_path / "beside")
+    config = experiment.load_config(str(workdir), str(tmp_path / "beside"))
+    linked = tmp_path / "linked"
+    experiment.export(config, linked, copy_skills=False)
+    for path in moved, linked:
+        exported = experiment.load_config(str(path))
+        assert pathlib.Path(exported.skills).parent in (moved, tmp_path)
+        again = agent_evaluation.evaluate(exported, episodes=1)
+        assert all(
+            again[key] == result[key] for key in ("return_mean", "learner_steps")
+        )
+    with pytest.raises(ValueError, match="exported: it has a policy alone"):
+        experiment.record(exported)
+    with pytest.raises(ValueError, match="exists"):
+        experiment.export(config, linked, copy_skills=False)
 
 
 @pytest.mark.slow
@@ -164,7 +189,7 @@ _REFUSALS = [
 # Each refusal in a fork of one process, because to import TensorFlow takes seconds.
 _FORKS = """if True:
     import json, os, sys
-    from launchers import agent_training, command, train_agent
+    from launchers import agent_evaluation, agent_training, command, train_agent
 
     directory, cases = sys.argv[1], json.loads(sys.argv[2])
     for number, case in enumerate(cases):

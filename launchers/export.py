@@ -1,0 +1,42 @@
+"""Makes a trained agent one small directory that can be given away.
+
+python -m launchers.export --workdir=DIR --out=DIR
+
+It has the run's settings, its policy and its skill bundle. `launchers.evaluate` and
+`launchers.collect --expert=checkpoint:` take it as they take the run's own directory;
+no training goes on from it.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+from absl import flags
+
+from launchers import command
+
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Directory of a train_agent run.", required=True
+)
+_OUT = flags.DEFINE_string("out", None, "Directory to make.", required=True)
+_SKILLS = flags.DEFINE_string(
+    "skills", None, "Refer to the bundle here, relative to --out, and copy none."
+)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Exports, and prints what was made."""
+    del argv
+    from launchers import experiment
+
+    out = pathlib.Path(_OUT.value)
+    with command.bad_input():
+        config = experiment.load_config(_WORKDIR.value, _SKILLS.value)
+        steps = experiment.export(config, out, copy_skills=not _SKILLS.value)
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    print(f"{config.agent} of {steps} learner steps: {out}, {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    command.run(main)
