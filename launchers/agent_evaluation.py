@@ -12,7 +12,7 @@ from acme import core
 from launchers import evaluation, recording
 from launchers.experiment import Experiment, RunConfig, derive_seed, make_experiment
 
-VIDEO_SUFFIXES = (".mp4", ".gif")
+VIDEO_SUFFIXES = (".mp4", ".gif", ".png")
 
 
 def evaluate(
@@ -29,7 +29,7 @@ def evaluate(
       episodes: how many.
       seed: of the episodes and of the policy's draws.
       fresh: evaluate a new high level over the skills, and no checkpoint.
-      video: file (.mp4 or .gif) of the first episode.
+      video: file of the first episode (.mp4, .gif, or .png of eight images).
 
     Returns:
       The scalars of `evaluation.Evaluation`, `learner_steps` of the checkpoint and, if

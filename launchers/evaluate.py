@@ -25,7 +25,7 @@ _FRESH = flags.DEFINE_bool(
     "fresh", False, "Evaluate a new high level over the skills, not the checkpoint."
 )
 _VIDEO = flags.DEFINE_string(
-    "video", None, "Write the first episode here, .mp4 or .gif."
+    "video", None, "Write the first episode here: .mp4, .gif, or .png of eight images."
 )
 
 

@@ -1,4 +1,4 @@
-"""Video of an evaluation's first episode."""
+"""Video, or pictures, of an evaluation's first episode."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from launchers import files
 _FRAME_EVERY = 2  # control steps of 0.05 s
 _FRAMES_PER_SECOND = 10  # so that a video takes as long as the episode
 _HEIGHT, _WIDTH = 240, 320
+_ROWS, _COLUMNS = 2, 4  # of the pictures in a .png
 
 
 def path(workdir: str, actor_steps: int) -> pathlib.Path:
@@ -44,9 +45,21 @@ class Recorder:
         self._steps += 1
 
     def write(self, path: pathlib.Path) -> dict[str, str | None]:
-        """Writes the file aside, then renames it."""
+        """Writes the file aside, then renames it: a video, or .png of some images."""
         if self._error or not self._frames:
             return {"video": None, "video_error": self._error or "no images"}
         with files.aside(path) as aside:
-            imageio.mimwrite(aside, self._frames, fps=_FRAMES_PER_SECOND)
+            if path.suffix == ".png":
+                imageio.imwrite(aside, _sheet(self._frames))
+            else:
+                imageio.mimwrite(aside, self._frames, fps=_FRAMES_PER_SECOND)
         return {"video": str(path)}
+
+
+def _sheet(frames: list[np.ndarray]) -> np.ndarray:
+    """Images from the first to the last, row by row on one."""
+    chosen = np.linspace(0, len(frames) - 1, _ROWS * _COLUMNS).round().astype(int)
+    images = np.stack([frames[i] for i in chosen])
+    height, width, channels = images.shape[1:]
+    grid = images.reshape(_ROWS, _COLUMNS, height, width, channels)
+    return grid.swapaxes(1, 2).reshape(_ROWS * height, _COLUMNS * width, channels)
