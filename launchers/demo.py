@@ -3,8 +3,10 @@
 python -m launchers.demo
 
 Runs the commands that a user would run, one after another, prints each, and ends with a
-table and a picture. A step that is already done in the work directory is not repeated;
-an interrupted one is continued.
+table and a picture. Episodes, skills and their report are made from nothing. RL reuses
+skills of `pretrained/`, made by the same commands from more episodes: those of a few
+minutes are too coarse to stack with. A step that is already done in the work directory
+is not repeated; an interrupted one is continued.
 """
 
 from __future__ import annotations
@@ -31,14 +33,17 @@ _SKILL_BATCH_SIZE = flags.DEFINE_integer("skill_batch_size", 32, "Their batch si
 _ROLLOUT_STEPS = flags.DEFINE_integer(
     "rollout_steps", 150, "Control steps of each skill's rollout."
 )
-_RL_SECONDS = flags.DEFINE_float("rl_seconds", 120.0, "Length of the RL run.")
+_RL_STEPS = flags.DEFINE_integer("rl_steps", 60_000, "Actor steps of the RL run.")
 _EVAL_EPISODES = flags.DEFINE_integer(
-    "eval_episodes", 6, "Episodes of the evaluations before and after RL."
+    "eval_episodes", 10, "Episodes of the evaluations before and after RL."
 )
 _BENCHMARK_SECONDS = flags.DEFINE_float(
     "benchmark_seconds", 10.0, "Length of the environment's benchmark."
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of everything.")
+
+
+_PRETRAINED = pathlib.Path(__file__).resolve().parents[1] / "pretrained"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +55,14 @@ class _Step:
     arguments: tuple[str, ...]
     done: pathlib.Path  # what it leaves when it is complete
 
+    @property
+    def prints_result(self) -> bool:
+        """Whether its last line is the result, which is kept as `done`."""
+        return self.module in ("launchers.evaluate", "benchmarks.environment")
+
 
 def _steps(root: pathlib.Path) -> list[_Step]:
-    data, skills, agent = root / "data", root / "skills", root / "agent"
+    data, skills = root / "data", root / "skills"
     return [
         _Step(
             "1. A scripted expert stacks red on blue: episodes become a data set.",
@@ -94,27 +104,36 @@ def _steps(root: pathlib.Path) -> list[_Step]:
             root / "analysis" / "report.html",
         ),
         _Step(
-            "4. RL reuses the skills: HeLMS-cat, a new high level by MPO over Reverb.",
+            "4. RL reuses skills: HeLMS-cat, a new high level by MPO over Reverb.",
             "launchers.train_agent",
             (
                 "--agent=helms_cat",
-                f"--skills={skills / 'skills'}",
+                f"--skills={_PRETRAINED / 'helms_red_on_blue'}",
                 "--task=stack_red_blue",
-                "--reward=dense",
+                "--reward=staged_sparse",
                 "--object_set=4",
-                f"--workdir={agent}",
-                "--launch=single_process",
-                f"--run_seconds={_RL_SECONDS.value}",
+                "--scale=laptop",
+                f"--workdir={root / 'agent'}",
+                f"--max_actor_steps={_RL_STEPS.value}",
                 f"--eval_episodes={_EVAL_EPISODES.value}",
                 "--eval_every=1000000",
-                "--batch_size=32",
-                "--min_replay_size=200",
                 f"--seed={_SEED.value}",
             ),
-            agent / "summary.json",
+            root / "agent" / "summary.json",
         ),
         _Step(
-            "5. How fast the simulation runs.",
+            "5. The same RL after longer: the pretrained agent stacks.",
+            "launchers.evaluate",
+            (
+                f"--workdir={_PRETRAINED / 'helms_cat_red_on_blue'}",
+                f"--episodes={_EVAL_EPISODES.value}",
+                f"--video={root / 'stacking.png'}",
+                f"--seed={_SEED.value}",
+            ),
+            root / "pretrained.json",
+        ),
+        _Step(
+            "6. How fast the simulation runs.",
             "benchmarks.environment",
             (f"--seconds={_BENCHMARK_SECONDS.value}",),
             root / "environment.json",
@@ -130,7 +149,7 @@ def _run(step: _Step) -> None:
     arguments = ["-m", step.module, *step.arguments]
     print("$ python " + shlex.join(arguments), flush=True)
     begin = time.monotonic()
-    if step.module.startswith("benchmarks."):
+    if step.prints_result:
         result = subprocess.run(
             [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, check=False
         )
@@ -153,19 +172,20 @@ def _table(root: pathlib.Path, seconds: float) -> dict[str, str]:
     data = _read(root / "data" / "manifest.json")
     skills = _read(root / "skills" / "summary.json")
     agent = _read(root / "agent" / "summary.json")
+    pretrained = _read(root / "pretrained.json")
     speed = _read(root / "environment.json")
 
-    def result(prefix: str) -> str:
-        mean = agent["zero_shot_return" if prefix else "return"]
-        success = agent["zero_shot_success" if prefix else "success"]
-        if mean is None:
+    def result(returns: float | None, success: float, count: int) -> str:
+        if returns is None:
             return "not evaluated"
-        count = agent["eval_episodes"]
-        return f"{mean:.1f} of 400 (success {success:.0%} of {count} episodes)"
+        return f"{returns:.1f} of 400 (success {success:.0%} of {count} episodes)"
 
-    picture = root / "analysis" / "skill_rollouts.png"
-    if not picture.exists():
-        picture = root / "analysis" / "skills.png"
+    pictures = (
+        root / "stacking.png",
+        root / "analysis" / "skill_rollouts.png",
+        root / "analysis" / "skills.png",
+    )
+    count = agent["eval_episodes"]
     use = "  ".join(f"{share:.0%}" for share in skills["skill_use"])
     return {
         "expert success": f"{data['success_rate']:.0%} of {data['episodes']} episodes",
@@ -174,14 +194,21 @@ def _table(root: pathlib.Path, seconds: float) -> dict[str, str]:
         "held-out ELBO, nats a step": f"{skills['elbo_before']:.2f} -> "
         f"{skills['elbo_after']:.2f} in {skills['steps']} steps",
         "use of each skill": use,
-        "zero-shot return": result("zero_shot_"),
-        "return after RL": result(""),
+        "return before RL": result(
+            agent["zero_shot_return"], agent["zero_shot_success"], count
+        ),
+        "return after RL": result(agent["return"], agent["success"], count),
         "RL": f"{agent['actor_steps']} actor steps, {agent['learner_steps']} learner "
         f"steps in {agent['seconds']:.0f} s",
+        "pretrained agent": result(
+            pretrained["return_mean"],
+            pretrained["success_rate"],
+            pretrained["episodes"],
+        ),
         "control steps a second": f"{speed['steps_per_second']:.0f} on one core with "
         f"resets; {data['collection']['control_steps_per_second']:.0f} collecting "
         f"with {data['collection']['processes']} processes",
-        "picture": str(picture),
+        "picture": str(next(path for path in pictures if path.exists())),
         "time": f"{seconds:.0f} s this time",
     }
 
@@ -195,7 +222,7 @@ def main(argv: Sequence[str]) -> None:
         if root.exists() and not root.is_dir():
             raise ValueError(f"{root} is not a directory; give another --workdir")
         root.mkdir(parents=True, exist_ok=True)
-    print(f"The HeLMS pipeline, small, in {root}: about 10 minutes on 2 cores.")
+    print(f"The HeLMS pipeline, small, in {root}: about 15 minutes on 2 cores.")
     try:
         for step in _steps(root):
             _run(step)
