@@ -9,8 +9,10 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
+from scipy import stats
 
-from launchers import evaluation, figures
+from launchers import figures
 
 Runs = Mapping[str, Sequence[np.ndarray]]  # agent -> a curve for each seed
 
@@ -22,48 +24,83 @@ def read(path: pathlib.Path) -> np.ndarray:
     return np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
 
 
-def summary(runs: Runs, steps: int, since: float = 0.8) -> dict[str, object]:
-    """Mean return, with its interval over seeds, of the last fifth of the steps.
+def seeds_interval(values: Sequence[float]) -> float:
+    """Half the width of the 95 % interval of a mean over few runs; 0 for one run.
 
-    `since` is the part of the steps that is left out.
+    Student's: the normal one of three runs would be less than half as wide.
     """
+    if len(values) < 2:
+        return 0.0
+    scale = float(np.std(values, ddof=1)) / np.sqrt(len(values))
+    return float(stats.t.ppf(0.975, len(values) - 1)) * scale
+
+
+def mean_of_runs(
+    curves: Sequence[np.ndarray], steps: int, since: float = 0.8
+) -> dict[str, object]:
+    """The runs' means over the episodes after a part of the steps, and their mean.
+
+    Args:
+      curves: of one agent; the second column is averaged.
+      steps: of a run.
+      since: the part of the steps that is left out.
+
+    Returns:
+      `mean`, `low`, `high` (95 % interval over the runs) and `runs`.
+    """
+    means = [float(c[c[:, 0] > since * steps, 1].mean()) for c in curves]
+    mean, half = float(np.mean(means)), seeds_interval(means)
+    return {
+        "mean": mean,
+        "low": mean - half,
+        "high": mean + half,
+        "runs": [round(value, 4) for value in means],
+    }
+
+
+def summary(runs: Runs, steps: int, since: float = 0.8) -> dict[str, object]:
+    """`mean_of_runs` of each agent's returns, the mean as `return`."""
     found: dict[str, object] = {}
     for agent, curves in runs.items():
-        last = [float(c[c[:, 0] > since * steps, 1].mean()) for c in curves]
-        half = evaluation.mean_interval(last)
-        found[agent] = {
-            "return": float(np.mean(last)),
-            "low": float(np.mean(last)) - half,
-            "high": float(np.mean(last)) + half,
-            "runs": [round(value, 2) for value in last],
-        }
+        entry = mean_of_runs(curves, steps, since)
+        found[agent] = {"return": entry.pop("mean"), **entry}
     return found
 
 
 def draw(path: pathlib.Path, runs: Runs, steps: int, title: str) -> None:
     """Mean over the seeds, with its 95 % interval, of the returns in bins of steps."""
-    figure = figures.make(5.0, 3.2)
-    axes = figure.add_subplot()
-    edges = np.linspace(0, steps, _BINS + 1)
-    for agent, curves in runs.items():
-        centres, means, halves = [], [], []
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
-            inside = [c[(c[:, 0] > low) & (c[:, 0] <= high), 1] for c in curves]
-            values = [float(v.mean()) for v in inside if len(v)]
-            if values:
-                centres.append((low + high) / 2)
-                means.append(np.mean(values))
-                halves.append(evaluation.mean_interval(values))
-        means, halves = np.asarray(means), np.asarray(halves)
-        (line,) = axes.plot(centres, means, label=agent)
-        axes.fill_between(
-            centres,
-            means - halves,
-            means + halves,
-            color=line.get_color(),
-            alpha=0.2,
-            linewidth=0,
-        )
-    axes.set(xlabel="environment steps", ylabel="return of an episode", title=title)
-    axes.legend(frameon=False)
+    draw_panels(path, {title: runs}, steps)
+
+
+def draw_panels(path: pathlib.Path, panels: Mapping[str, Runs], steps: int) -> None:
+    """`draw` side by side, by title; an agent has one colour in all."""
+    figure = figures.make(0.8 + 4.2 * len(panels), 3.2)
+    agents = list(dict.fromkeys(agent for runs in panels.values() for agent in runs))
+    for i, (title, runs) in enumerate(panels.items()):
+        axes = figure.add_subplot(1, len(panels), i + 1)
+        for agent, curves in runs.items():
+            _draw_agent(axes, curves, steps, agent, f"C{agents.index(agent)}")
+        axes.set(xlabel="environment steps", title=title)
+        if i == 0:
+            axes.set_ylabel("return of an episode")
+            axes.legend(frameon=False)
     figures.save(path, figure, dpi=150)
+
+
+def _draw_agent(
+    axes: Axes, curves: Sequence[np.ndarray], steps: int, label: str, color: str
+) -> None:
+    edges = np.linspace(0, steps, _BINS + 1)
+    centres, means, halves = [], [], []
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        inside = [c[(c[:, 0] > low) & (c[:, 0] <= high), 1] for c in curves]
+        values = [float(v.mean()) for v in inside if len(v)]
+        if values:
+            centres.append((low + high) / 2)
+            means.append(np.mean(values))
+            halves.append(seeds_interval(values))
+    means, halves = np.asarray(means), np.asarray(halves)
+    axes.plot(centres, means, label=label, color=color)
+    axes.fill_between(
+        centres, means - halves, means + halves, color=color, alpha=0.2, linewidth=0
+    )

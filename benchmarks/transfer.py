@@ -2,14 +2,19 @@
 
     python -m benchmarks.transfer --skills=HELMS,BC,NPMP --seeds=3 --steps=60000
 
-Every run is `launchers.train_agent` in one process, --jobs of them at a time, each on a
-core of its own; all agents have the settings of --scale, by default laptop: the paper's
-are for 1500 actors. Returns are those of the episodes
-that the agents act and learn in, so nothing is spent on evaluations.
+Conditions are the object sets of --object_set with the rewards of --reward: the
+paper's figure 4 is `--object_set=1,2,3,5`, its figure 7 `--object_set=4
+--reward=dense,staged_sparse,sparse`. Every run is `launchers.train_agent` in one process,
+--jobs of them at a time, each on a core of its own; all agents have the settings of
+--scale, by default laptop: the paper's are for 1500 actors. Returns are those of the
+episodes that the agents act and learn in, so nothing is spent on evaluations.
 
-Each run ends as a CSV of episodes, AGENT_SEED.csv in --out. Runs that are there are not
-made again, unfinished ones go on, and more --steps continue them. The figure and the
-last line's JSON are of all runs. With --draw nothing is run.
+Each run ends as a CSV of episodes, CONDITION/AGENT_SEED.csv in --out. Runs that are
+there are not made again, unfinished ones go on, and more --steps continue them. The
+figure has a panel a condition. The last line is one JSON object: an entry an agent with
+`success` and `return` of the last fifth of the steps and `area`, the mean return of all
+of them; `low` and `high` have the ends of their 95 % intervals over the seeds. Where
+there are several conditions, the entries are by condition. With --draw nothing is run.
 """
 
 from __future__ import annotations
@@ -23,7 +28,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tqdm
@@ -32,6 +38,7 @@ from absl import flags
 from agents import bundles, scales
 from agents.rl_agents import AGENTS
 from benchmarks import curves, training
+from environments import factory
 from launchers import command, experiment, files, run_logs
 
 _SKILLS = flags.DEFINE_list("skills", [], "Directories of the bundles, one a model.")
@@ -45,10 +52,10 @@ _STEPS = flags.DEFINE_integer(
     "steps", 60_000, "Environment steps a run.", lower_bound=1000
 )
 _TASK = flags.DEFINE_string("task", "stack_red_blue", "Task of the environment.")
-_REWARD = flags.DEFINE_string(
-    "reward", "staged_sparse", "Reward: dense, staged_sparse or sparse."
+_REWARD = flags.DEFINE_list(
+    "reward", ["staged_sparse"], "Rewards: dense, staged_sparse or sparse."
 )
-_OBJECT_SET = command.define_object_set()
+_OBJECT_SET = flags.DEFINE_list("object_set", ["4"], "Object sets: 1 to 5, or random.")
 _SCALE = flags.DEFINE_string(
     "scale", "laptop", f"Settings of the agents: {' or '.join(scales.SCALES)}."
 )
@@ -67,6 +74,116 @@ _DRAW = flags.DEFINE_bool("draw", False, "Only draw and print what is there.")
 _POLL_SECONDS = 2.0
 
 
+@dataclasses.dataclass(frozen=True)
+class _Condition:
+    """An object set and a reward."""
+
+    object_set: str
+    reward: str
+
+    def __str__(self) -> str:
+        return f"set_{self.object_set}_{self.reward}"
+
+    @property
+    def title(self) -> str:
+        """Of a panel."""
+        return f"set {self.object_set}, {self.reward.replace('_', '-')}"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """A run of an agent."""
+
+    condition: _Condition
+    agent: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.agent}_{self.seed}"
+
+    @property
+    def _root(self) -> pathlib.Path:
+        return pathlib.Path(_OUT.value) / str(self.condition)
+
+    @property
+    def csv(self) -> pathlib.Path:
+        """Of the episodes."""
+        return self._root / f"{self}.csv"
+
+    @property
+    def workdir(self) -> pathlib.Path:
+        """Of train_agent."""
+        return self._root / "runs" / str(self)
+
+    @property
+    def log(self) -> pathlib.Path:
+        """Of what it prints."""
+        return self._root / "runs" / f"{self}.log"
+
+    def complete(self) -> bool:
+        """Whether it has come as far as is asked; one that has not is continued."""
+        return self.csv.exists() and curves.read(self.csv)[-1, 0] >= _STEPS.value
+
+    def rows(self) -> list[dict[str, str]]:
+        """Its episodes so far."""
+        return run_logs.actor_rows(str(self.workdir))
+
+    def keep(self) -> None:
+        """Writes the episodes of a run that has ended."""
+        names = ("actor_steps", "episode_return", "success")
+        rows = (
+            (int(row[names[0]]), round(row[names[1]], 4), int(row[names[2]]))
+            for row in self.rows()
+        )
+        files.write_csv(self.csv, names, rows)
+
+    def start(self, paths: Mapping[str, str], core: int) -> subprocess.Popen:
+        """Starts or continues it; `paths` are the bundles by model."""
+        kind = AGENTS[self.agent]
+        own = {field.name for field in dataclasses.fields(kind.config_type)}
+        skill = {"skill_steps": _SKILL_STEPS.value, "skill_prior": _SKILL_PRIOR.value}
+        return training.start(
+            self.log,
+            core,
+            agent=self.agent,
+            workdir=self.workdir,
+            task=_TASK.value,
+            reward=self.condition.reward,
+            object_set=self.condition.object_set,
+            seed=self.seed,
+            max_actor_steps=_STEPS.value,
+            eval_episodes=0,
+            # An agent that needs no model gets the same observation statistics.
+            skills=paths[kind.model] if kind.model else paths.get("helms"),
+            scale=_SCALE.value,
+            **{name: value for name, value in skill.items() if name in own},
+        )
+
+
+def _conditions() -> list[_Condition]:
+    """Those asked for; raises ValueError for one that there is not."""
+    found = [
+        _Condition(object_set, reward)
+        for object_set in _OBJECT_SET.value
+        for reward in _REWARD.value
+    ]
+    for condition in found:
+        number = condition.object_set
+        object_set = int(number) if number.isdecimal() else number
+        factory.validate(_TASK.value, condition.reward, object_set, 0)
+    return found
+
+
+def _runs(conditions: Sequence[_Condition]) -> list[_Run]:
+    """All, those of a seed together."""
+    return [
+        _Run(condition, agent, seed)
+        for seed in range(_SEEDS.value)
+        for condition in conditions
+        for agent in _AGENT_NAMES.value
+    ]
+
+
 def _bundles() -> dict[str, str]:
     """The directories by model; raises ValueError for two of one model."""
     found: dict[str, str] = {}
@@ -78,86 +195,36 @@ def _bundles() -> dict[str, str]:
     return found
 
 
-def _start(
-    agent: str, seed: int, paths: Mapping[str, str], core: int
-) -> subprocess.Popen:
-    model = AGENTS[agent].model
-    own = {field.name for field in dataclasses.fields(AGENTS[agent].config_type)}
-    skill = {"skill_steps": _SKILL_STEPS.value, "skill_prior": _SKILL_PRIOR.value}
-    return training.start(
-        pathlib.Path(_OUT.value) / "runs" / f"{agent}_{seed}.log",
-        core,
-        agent=agent,
-        workdir=_workdir(agent, seed),
-        task=_TASK.value,
-        reward=_REWARD.value,
-        object_set=_OBJECT_SET.value,
-        seed=seed,
-        max_actor_steps=_STEPS.value,
-        eval_episodes=0,
-        # An agent that needs no model gets observation statistics: the same for all.
-        skills=paths[model] if model else paths.get("helms"),
-        scale=_SCALE.value,
-        **{name: value for name, value in skill.items() if name in own},
-    )
-
-
-def _workdir(agent: str, seed: int) -> pathlib.Path:
-    return pathlib.Path(_OUT.value) / "runs" / f"{agent}_{seed}"
-
-
-def _csv(agent: str, seed: int) -> pathlib.Path:
-    return pathlib.Path(_OUT.value) / f"{agent}_{seed}.csv"
-
-
-def _complete(agent: str, seed: int) -> bool:
-    """Whether a run has come as far as is asked; one that has not is continued."""
-    path = _csv(agent, seed)
-    return path.exists() and curves.read(path)[-1, 0] >= _STEPS.value
-
-
-def _keep(agent: str, seed: int) -> None:
-    """Writes the episodes of a run that has ended."""
-    rows = (
-        (int(row["actor_steps"]), round(row["episode_return"], 4), int(row["success"]))
-        for row in run_logs.actor_rows(str(_workdir(agent, seed)))
-    )
-    names = ("actor_steps", "episode_return", "success")
-    files.write_csv(_csv(agent, seed), names, rows)
-
-
-def _run_all(paths: Mapping[str, str]) -> None:
+def _run_all(runs: Sequence[_Run], paths: Mapping[str, str]) -> None:
     """Runs what is not there yet; raises RuntimeError if a run fails."""
-    waiting = collections.deque(
-        (agent, seed)
-        for seed in range(_SEEDS.value)  # agents advance together
-        for agent in _AGENT_NAMES.value
-        if not _complete(agent, seed)
-    )
+    incomplete = [run for run in runs if not run.complete()]
+    waiting = collections.deque(incomplete)
     cores = sorted(os.sched_getaffinity(0))
     jobs = _JOBS.value or len(cores)
     free = collections.deque(cores[i % len(cores)] for i in range(jobs))
-    running: dict[tuple[str, int], tuple[subprocess.Popen, int]] = {}
+    running: dict[_Run, tuple[subprocess.Popen, int]] = {}
     total = _STEPS.value * len(waiting)
     bar = tqdm.tqdm(total=total, unit="step", desc="environment steps")
     try:
         while waiting or running:
             while waiting and free:
-                key, core = waiting.popleft(), free.popleft()
-                running[key] = _start(*key, paths, core), core
+                run, core = waiting.popleft(), free.popleft()
+                running[run] = run.start(paths, core), core
             time.sleep(_POLL_SECONDS)
-            for key, (process, core) in list(running.items()):
+            for run, (process, core) in list(running.items()):
                 if process.poll() is None:
                     continue
-                del running[key]
+                del running[run]
                 free.append(core)
                 if process.returncode:
                     raise RuntimeError(
-                        f"{key[0]} of seed {key[1]} ended with {process.returncode}; "
-                        f"see {_OUT.value}/runs/{key[0]}_{key[1]}.log"
+                        f"{run.agent} of seed {run.seed} on {run.condition.title} "
+                        f"ended with {process.returncode}; see {run.log}"
                     )
-                _keep(*key)
-            _show(bar)
+                run.keep()
+            rows = (run.rows() for run in incomplete)
+            done = sum(int(r[-1]["actor_steps"]) for r in rows if r)
+            bar.update(min(done, total) - bar.n)
     finally:
         bar.close()
         for process, _ in running.values():
@@ -166,26 +233,40 @@ def _run_all(paths: Mapping[str, str]) -> None:
             process.wait()
 
 
-def _show(bar: tqdm.tqdm) -> None:
-    """Steps of the runs that this call makes."""
-    done = 0
-    for path in (pathlib.Path(_OUT.value) / "runs").glob("*/"):
-        rows = run_logs.actor_rows(str(path))
-        done += int(rows[-1]["actor_steps"]) if rows else 0
-    bar.update(min(done, bar.total) - bar.n)
-
-
-def _results() -> tuple[dict[str, list[np.ndarray]], dict[str, list[np.ndarray]]]:
-    """Curves of return and of success of the runs that are there."""
-    returns, successes = {}, {}
+def _results(
+    runs: Sequence[_Run], condition: _Condition
+) -> tuple[dict[str, list[np.ndarray]], dict[str, dict[str, Any]]]:
+    """Curves of return by agent, and the figures, of the runs that are there."""
+    steps = _STEPS.value
+    returns, entries = {}, {}
     for agent in _AGENT_NAMES.value:
-        for seed in range(_SEEDS.value):
-            if not _csv(agent, seed).exists():
-                continue
-            rows = curves.read(_csv(agent, seed))
-            returns.setdefault(agent, []).append(rows[:, [0, 1]])
-            successes.setdefault(agent, []).append(rows[:, [0, 2]])
-    return returns, successes
+        rows = [
+            curves.read(run.csv)
+            for run in runs
+            if (run.condition, run.agent) == (condition, agent) and run.csv.exists()
+        ]
+        if not rows:
+            continue
+        returns[agent] = [r[:, [0, 1]] for r in rows]
+        means = {
+            "success": curves.mean_of_runs([r[:, [0, 2]] for r in rows], steps),
+            "return": curves.mean_of_runs(returns[agent], steps),
+            "area": curves.mean_of_runs(returns[agent], steps, since=0.0),
+        }
+        entries[agent] = {name: entry["mean"] for name, entry in means.items()}
+        for key in ("low", "high", "runs"):
+            entries[agent][key] = {name: entry[key] for name, entry in means.items()}
+    return returns, entries
+
+
+def _print(condition: _Condition, entries: Mapping[str, dict[str, Any]]) -> None:
+    print(condition.title)
+    for agent, entry in entries.items():
+        cells = (
+            f"{name} {entry[name]:.2f} ({low:.2f} to {entry['high'][name]:.2f})"
+            for name, low in entry["low"].items()
+        )
+        print(f"  {agent:18s}" + "; ".join(cells))
 
 
 def main(argv: list[str]) -> None:
@@ -195,7 +276,7 @@ def main(argv: list[str]) -> None:
         for agent in _AGENT_NAMES.value:
             experiment.check_agent(agent)
         scales.check_scale(_SCALE.value)
-        paths = _bundles()
+        conditions, paths = _conditions(), _bundles()
         if not _DRAW.value:
             for agent in _AGENT_NAMES.value:
                 model = AGENTS[agent].model
@@ -203,26 +284,22 @@ def main(argv: list[str]) -> None:
                     raise ValueError(
                         f"agent {agent} needs a bundle of {model} in --skills"
                     )
-            pathlib.Path(_OUT.value).mkdir(parents=True, exist_ok=True)
+    runs = _runs(conditions)
     if not _DRAW.value:
         try:
-            _run_all(paths)
+            _run_all(runs, paths)
         except RuntimeError as e:
             print(f"error: {e}", file=sys.stderr)
             raise SystemExit(1) from None
-    returns, successes = _results()
+    panels, entries = {}, {}
+    for condition in conditions:
+        panels[condition.title], found = _results(runs, condition)
+        entries[str(condition)] = found
+        _print(condition, found)
     steps = _STEPS.value
-    title = f"{_TASK.value}, set {_OBJECT_SET.value}, {_REWARD.value}"
-    curves.draw(pathlib.Path(_OUT.value) / "transfer.png", returns, steps, title)
-    result = {
-        "task": _TASK.value,
-        "reward": _REWARD.value,
-        "object_set": _OBJECT_SET.value,
-        "steps": steps,
-        **curves.summary(returns, steps),
-        "success": curves.summary(successes, steps),
-    }
-    print(json.dumps(result))
+    curves.draw_panels(pathlib.Path(_OUT.value) / "transfer.png", panels, steps)
+    only = next(iter(entries.values())) if len(entries) == 1 else entries
+    print(json.dumps({"task": _TASK.value, "steps": steps, **only}))
 
 
 if __name__ == "__main__":

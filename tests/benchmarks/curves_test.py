@@ -19,9 +19,9 @@ def test_summary_is_of_the_last_fifth_over_seeds():
     runs = {"a": [_curve([0] * 8 + [1, 3]), _curve([9] * 8 + [3, 5])]}
     found = curves.summary(runs, steps=100)["a"]
     assert found["runs"] == [2.0, 4.0] and found["return"] == 3.0
-    # Deviation sqrt(2) over 2 values: 1.96 * 1
-    assert found["low"] == pytest.approx(3.0 - 1.95996, abs=1e-4)
-    assert found["high"] == pytest.approx(3.0 + 1.95996, abs=1e-4)
+    # Deviation sqrt(2) over 2 values, and Student's 12.706 of one degree of freedom.
+    assert found["low"] == pytest.approx(3.0 - 12.7062, abs=1e-4)
+    assert found["high"] == pytest.approx(3.0 + 12.7062, abs=1e-4)
 
 
 def test_draw_takes_runs_of_unequal_lengths(tmp_path):
@@ -68,16 +68,39 @@ def test_transfer_refuses_an_agent_without_its_bundle(tmp_path):
     assert "needs a bundle of helms" in done.stderr.strip().splitlines()[-1]
 
 
-def test_transfer_draws_what_is_there(tmp_path):
-    for seed, value in ((0, 2.0), (1, 4.0)):
+def _write_runs(directory, values):
+    directory.mkdir()
+    for seed, value in enumerate(values):
         rows = ["actor_steps,episode_return,success"]
-        rows += [f"{400 * (i + 1)},{value},{seed}" for i in range(10)]
-        (tmp_path / f"mpo_{seed}.csv").write_text("\n".join(rows) + "\n")
-    done = _run("--draw", "--agents=mpo", "--steps=4000", f"--out={tmp_path}")
+        rows += [f"{400 * (i + 1)},{value * (i >= 8)},{seed}" for i in range(10)]
+        (directory / f"mpo_{seed}.csv").write_text("\n".join(rows) + "\n")
+
+
+def test_transfer_draws_what_is_there(tmp_path):
+    _write_runs(tmp_path / "set_4_staged_sparse", [2.0, 4.0])
+    flags = ("--draw", "--agents=mpo", "--steps=4000", f"--out={tmp_path}")
+    done = _run(*flags)
     assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout.strip().splitlines()[-1])
-    assert result["mpo"]["return"] == 3.0 and result["success"]["mpo"]["return"] == 0.5
+    entry = json.loads(done.stdout.strip().splitlines()[-1])["mpo"]
+    assert entry["return"] == 3.0 and entry["success"] == 0.5
+    assert entry["area"] == pytest.approx(0.6)
+    assert entry["runs"]["area"] == [0.4, 0.8]
+    assert entry["low"]["area"] == pytest.approx(0.6 - 12.7062 * 0.2, abs=1e-4)
     assert (tmp_path / "transfer.png").exists()
+    _write_runs(tmp_path / "set_1_staged_sparse", [1.0])
+    done = _run(*flags, "--object_set=4,1,2")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    assert found["set_4_staged_sparse"]["mpo"] == entry
+    assert found["set_1_staged_sparse"]["mpo"]["return"] == 1.0
+    assert found["set_2_staged_sparse"] == {}
+
+
+def test_transfer_refuses_a_condition_that_there_is_not(tmp_path):
+    for flag, word in (("--object_set=4,9", "9"), ("--reward=dens", "dens")):
+        done = _run("--draw", flag, f"--out={tmp_path}")
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert word in done.stderr.strip().splitlines()[-1]
 
 
 def test_a_curve_is_read_as_it_was_written(tmp_path):
