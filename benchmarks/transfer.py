@@ -4,10 +4,11 @@
 
 Conditions are the object sets of --object_set with the rewards of --reward: the
 paper's figure 4 is `--object_set=1,2,3,5`, its figure 7 `--object_set=4
---reward=dense,staged_sparse,sparse`. Every run is `launchers.train_agent` in one process,
---jobs of them at a time, each on a core of its own; all agents have the settings of
---scale, by default laptop: the paper's are for 1500 actors. Returns are those of the
-episodes that the agents act and learn in, so nothing is spent on evaluations.
+--reward=dense,staged_sparse,sparse`. Every run is `launchers.train_agent` in one
+process, --jobs of them at a time, each on a core of its own; all agents have the
+settings of --scale, by default laptop: the paper's are for 1500 actors. Returns are
+those of the episodes that the agents act and learn in, so nothing is spent on
+evaluations.
 
 Each run ends as a CSV of episodes, CONDITION/AGENT_SEED.csv in --out. Runs that are
 there are not made again, unfinished ones go on, and more --steps continue them. The
