@@ -24,7 +24,8 @@ class Agent:
 
     Attributes:
       config_type: of its settings.
-      builder: of its settings and the frozen model (None where it was given none).
+      builder: of its settings and the frozen model (None where it was given none); of
+        agents with a high level also of `context`.
       model: the frozen model it needs, by its name in `agents.bundles`; None for an
         agent that needs none and takes any, for its observation statistics.
       vision: its settings where the policy sees images in place of the objects' state;
@@ -34,7 +35,7 @@ class Agent:
     """
 
     config_type: type[MPOConfig]
-    builder: Callable[[MPOConfig, FrozenModel | None], AgentBuilder]
+    builder: Callable[..., AgentBuilder]
     model: str | None
     vision: Mapping[str, Any] | None = None
     asymmetric: bool = False

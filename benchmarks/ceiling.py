@@ -7,10 +7,15 @@ it in the bundle (for `launchers.train_agent --high_level=distilled`), and lets 
 greedily and by draws, with skills held for each of --skill_steps. The last line is one
 JSON object: `greedy_1`, `sampled_5` and so on have `success`, `low`, `high` (95 %
 Wilson interval) and `return` (staged-sparse).
+
+Where the data set has several tasks or object sets, the high level reads which
+(`datasets.recipes.context`), the episodes have them in turns, and each entry has
+`by_task` and `by_object_set` too.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import pathlib
@@ -29,15 +34,17 @@ from launchers.dataset_report import table as text_table
 _SKILLS = flags.DEFINE_string(
     "skills", None, "Directory of the bundle of helms.", required=True
 )
-_DATASET = flags.DEFINE_string(
-    "dataset", None, "Data set to distil on, of one task.", required=True
-)
+_DATASET = flags.DEFINE_string("dataset", None, "Data set to distil on.", required=True)
 _EPISODES = flags.DEFINE_integer("episodes", 100, "Episodes of each way to act.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the distillation and the episodes.")
 _SKILL_STEPS = command.define_skill_steps()
 _LATENT = flags.DEFINE_string("latent", "mean", f"z: {' or '.join(LATENTS)}.")
 _OBJECT_SET = command.define_object_set()
-_TASK = flags.DEFINE_string("task", "stack_red_blue", "Gives reward and success.")
+_TASK = flags.DEFINE_string(
+    "task",
+    "stack_red_blue",
+    "Gives reward and success; as object_set, not for a data set of several.",
+)
 _DOMAIN_RANDOMIZATION = flags.DEFINE_bool(
     "domain_randomization", True, "Draw the physics anew for each episode, as RL does."
 )
@@ -79,9 +86,16 @@ def main(argv: Sequence[str]) -> None:
             raise ValueError(
                 f"{_SKILLS.value} is a bundle of {models.name(skills)}, not of helms"
             )
+        setting = ceiling.in_turns(config.setting, _DATASET.value)
+        if setting.combinations and (_TASK.present or _OBJECT_SET.present):
+            raise ValueError(
+                f"data set {_DATASET.value} has {len(setting.combinations)} tasks and "
+                "object sets, which the episodes have in turns; leave out --task and "
+                "--object_set"
+            )
+        config = dataclasses.replace(config, setting=setting)
         if _OUT.value:
             ceiling.check(pathlib.Path(_OUT.value), config.setting)
-        ceiling.check_dataset(_DATASET.value)
         said = ceiling.distil(skills, _DATASET.value, config.distillation)
         print(ceiling.agreement_line(said))
     with tempfile.TemporaryDirectory() as temporary:
@@ -90,11 +104,13 @@ def main(argv: Sequence[str]) -> None:
         with command.bad_input(), workers.Workers(_PROCESSES.value) as pool:
             run_jobs = functools.partial(pool.run, exploration.run, title="ceiling")
             rows = ceiling.measure(out, _SKILLS.value, skills, config, run_jobs)
-    head, *cells = ceiling.table(rows)
-    print("\n".join(text_table(head, cells)))
-    keys = ("success", "low", "high", "return")
+    for head, *cells in ceiling.tables(rows):
+        print("\n".join(text_table(head, cells)))
+    keys = ("success", "low", "high", "return", "by_task", "by_object_set")
     result = {
-        f"{row['high_level']}_{row['skill_steps']}": {key: row[key] for key in keys}
+        f"{row['high_level']}_{row['skill_steps']}": {
+            key: row[key] for key in keys if key in row
+        }
         for row in rows
     }
     result |= {"agreement": said["agreement"], "cross_entropy": said["cross_entropy"]}

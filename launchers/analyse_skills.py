@@ -57,7 +57,10 @@ _CEILING_EPISODES = flags.DEFINE_integer(
 )
 _SKILL_STEPS = command.define_skill_steps()
 _TASK = flags.DEFINE_string(
-    "task", _DEFAULTS.task, "Of table 1 and the ceiling: gives the rewards."
+    "task",
+    _DEFAULTS.task,
+    "Of table 1 and the ceiling: gives the rewards. The ceiling of a data set of "
+    "several tasks or object sets has those in turns.",
 )
 _DOMAIN_RANDOMIZATION = flags.DEFINE_bool(
     "domain_randomization",

@@ -25,11 +25,13 @@ from acme import specs
 
 from agents import bundles
 from agents.builder import AgentBuilder
+from agents.helms_cat import distillation
 from agents.mpo.config import MPOConfig
 from agents.mpo.demonstrations import Episode, check_fits
 from agents.offline.bundle import replaced
 from agents.offline.frozen import FrozenModel
 from agents.rl_agents import AGENTS
+from datasets import recipes
 from launchers import demonstrations, files
 
 LAUNCHES = (
@@ -201,7 +203,11 @@ def make_environment(config: RunConfig, seed: int) -> dm_env.Environment:
 def make_builder(config: RunConfig) -> AgentBuilder:
     """The builder of the agent over its frozen model."""
     check_agent(config.agent)
-    builder = AGENTS[config.agent].builder(config.agent_config, load_frozen(config))
+    frozen, options = load_frozen(config), {}
+    distilled = getattr(config.agent_config, "high_level", "new") == "distilled"
+    if distilled and distillation.reads_context(frozen):
+        options["context"] = recipes.context((config.task, config.object_set))
+    builder = AGENTS[config.agent].builder(config.agent_config, frozen, **options)
     if config.demonstrations is not None:
         builder.demonstrate(functools.partial(_load_demonstrations, config))
     return builder

@@ -3,6 +3,7 @@
 They are built from the schema alone, with no environment.
 """
 
+import itertools
 import json
 
 import numpy as np
@@ -10,7 +11,7 @@ import tensorflow_datasets as tfds
 from dm_env import specs
 from tensorflow_datasets.core import example_serializer
 
-from datasets import builder, paths, schema, statistics
+from datasets import builder, paths, recipes, schema, statistics
 from environments import controller, observations, scene
 
 PER_SHARD, STEPS = 2, 12
@@ -28,6 +29,15 @@ _ACTION_SPEC = specs.Array((schema.ACTION_SIZE,), np.float32)
 def examples(count, camera=False):
     """Returns episodes 0 to count - 1 as dictionaries of arrays [STEPS + 1, ...]."""
     return [_example(index, camera) for index in range(count)]
+
+
+def all_pairs(count):
+    """Returns `examples` with the tasks and object sets of all_pairs_stacking."""
+    combinations = itertools.cycle(recipes.RECIPES["all_pairs_stacking"])
+    episodes = examples(count)
+    for example, (task, object_set) in zip(episodes, combinations, strict=False):
+        example["episode_metadata"] |= {"task": task, "object_set": object_set}
+    return episodes
 
 
 def _example(index, camera):

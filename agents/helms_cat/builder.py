@@ -22,14 +22,24 @@ from agents.mpo.policy_loss import CategoricalPolicyLoss
 class HelmsCatBuilder(MPOBuilder[MPONetworks]):
     """Makes HeLMS-cat over one frozen skill bundle."""
 
-    def __init__(self, config: HelmsCatConfig, skills: SkillDecoder):
+    def __init__(
+        self,
+        config: HelmsCatConfig,
+        skills: SkillDecoder,
+        context: np.ndarray | None = None,
+    ):
         """New networks normalise their observations by the skills' statistics.
+
+        Args:
+          config: of the agent.
+          skills: that it acts by.
+          context: of task and objects, for a distilled high level that reads one.
 
         Raises:
           ValueError: the skills lack the transition prior that the config asks for.
         """
         super().__init__(config, skills.observation_statistics())
-        self._skills = skills
+        self._skills, self._context = skills, context
         transition = config.skill_prior == "transition"
         self._skill_prior = TransitionPrior(skills) if transition else None
 
@@ -74,7 +84,8 @@ class HelmsCatBuilder(MPOBuilder[MPONetworks]):
             policy, critic, environment_spec.observations, seed
         )
         if config.high_level == "distilled":
-            distillation.restore(self._skills, policy, networks.target_policy)
+            policies = policy, networks.target_policy
+            distillation.restore(self._skills, *policies, context=self._context)
         networks.prior = self._skill_prior
         return networks
 

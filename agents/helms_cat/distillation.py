@@ -4,7 +4,12 @@ The posterior q(y_t | x_{1:t}) sees frames ahead and the past; pi(y | x_t), whic
 trains, sees x_t alone. The distilled pi is the best start of it that the data give, and
 its success is what the frozen skills allow to a policy that uses them as the data do.
 
-Shape letters: B batch, T time, L look-ahead, K skills, P proprioception, O objects.
+Skills of several tasks and object sets need a high level that is told which: it reads a
+context besides. RL has one task and object set a run, so that its high level takes the
+context into a bias (`restore`).
+
+Shape letters: B batch, T time, L look-ahead, K skills, P proprioception, O objects,
+C context.
 """
 
 from __future__ import annotations
@@ -30,6 +35,8 @@ from agents.offline.schedule import CosineAdam
 DIRECTORY = "high_level"  # in the bundle's
 DESCRIPTION = "high_level.json"
 WEIGHTS = "weights.npz"
+CONTEXT = "context"  # observation of a high level of several tasks
+CONTEXT_SIZE = "context_size"  # in the description; absent: 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,22 +62,19 @@ class DistillationConfig:
 
 
 def make_high_level(
-    skills: Skills,
-    seed: int,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    skills: Skills, seed: int | None, context_size: int = 0
 ) -> mpo_networks.CategoricalPolicy:
     """Makes the high level that HeLMS-cat starts with by default.
 
     Args:
       skills: whose statistics normalise the observations.
-      seed: of the weights.
-      shapes: of the observations that it reads; None: "proprio" [P] and "objects" [O].
-        Skills of several tasks need one more, which tells the task.
+      seed: of the weights; None for weights that are assigned anyway.
+      context_size: C of the observation "context" that it reads beside "proprio" [P]
+        and "objects" [O]; 0: it reads none.
     """
-    shapes = shapes or {
-        "proprio": (skills.proprio_dim,),
-        "objects": (skills.object_dim,),
-    }
+    shapes = {"proprio": (skills.proprio_dim,), "objects": (skills.object_dim,)}
+    if context_size:
+        shapes[CONTEXT] = (context_size,)
     config = HelmsCatConfig()
     high_level = mpo_networks.CategoricalPolicy(
         mpo_networks.InputRepresentation(
@@ -79,7 +83,8 @@ def make_high_level(
         config.policy_hidden_sizes,
         skills.num_skills,
     )
-    tf.random.set_seed(seed)  # Sonnet draws from the global generator
+    if seed is not None:
+        tf.random.set_seed(seed)  # Sonnet draws from the global generator
     high_level({key: tf.zeros([1, *shape]) for key, shape in shapes.items()})
     return high_level
 
@@ -88,23 +93,19 @@ class Distillation:
     """Minimises the cross-entropy of pi(y | x_t) to q(y_t | x_{1:t}) on windows."""
 
     def __init__(
-        self,
-        skills: Skills,
-        config: DistillationConfig,
-        high_level: mpo_networks.CategoricalPolicy | None = None,
-        keys: tuple[str, ...] = ("proprio", "objects"),
+        self, skills: Skills, config: DistillationConfig, context_size: int = 0
     ):
         """Sets up.
 
         Args:
-          skills: the frozen posterior.
+          skills: the frozen posterior, which reads no context.
           config: of the training.
-          high_level: maps observations `keys` to logits, its variables made; None:
-            a new one.
-          keys: of batches, [B, T or more, n]: the observations of the high level.
+          context_size: C, where batches have "context" [B, T or more, C], which the
+            high level is to read.
         """
-        self._skills, self._keys = skills, keys
-        self.high_level = high_level or make_high_level(skills, config.seed)
+        self._skills = skills
+        self._keys = ("proprio", "objects", CONTEXT)[: 3 if context_size else 2]
+        self.high_level = make_high_level(skills, config.seed, context_size)
         self._variables = self.high_level.trainable_variables
         self._optimizer = CosineAdam(config.learning_rate, config.steps)
         # Makes the moments outside the compiled function.
@@ -153,7 +154,7 @@ class Distillation:
         return means
 
     def _tensors(self, batch: Batch) -> dict[str, tf.Tensor]:
-        keys = {"proprio", "objects", "mask", *self._keys}
+        keys = (*self._keys, "mask")
         return {key: tf.convert_to_tensor(batch[key], tf.float32) for key in keys}
 
     def _train(self, batch: Batch) -> tf.Tensor:
@@ -194,7 +195,8 @@ def save(
     Args:
       skills: read from that bundle.
       high_level: distilled from them.
-      description: what the caller knows of it (JSON values).
+      description: what the caller knows of it (JSON values); `CONTEXT_SIZE` if it
+        reads a context.
 
     Raises:
       ValueError: a weight is not finite.
@@ -220,23 +222,67 @@ def read_description(skills: Skills) -> dict[str, Any] | None:
     return _read(skills)[0] if (_directory(skills) / DESCRIPTION).exists() else None
 
 
-def restore(skills: Skills, *high_levels: mpo_networks.CategoricalPolicy) -> None:
-    """Assigns the distilled weights of a bundle to high levels.
+def reads_context(skills: Skills) -> bool:
+    """Whether the distilled high level of a bundle, if it has one, reads a context.
 
     Raises:
-      ValueError: in one line, why there are none that fit.
+      ValueError: in one line, why that cannot be used.
     """
-    _, weights = _read(skills)
+    return bool((read_description(skills) or {}).get(CONTEXT_SIZE))
+
+
+def load(skills: Skills) -> mpo_networks.CategoricalPolicy:
+    """The distilled high level of a bundle, which may read a context.
+
+    Raises:
+      ValueError: in one line, why there is none.
+    """
+    description, weights = _read(skills)
+    high_level = make_high_level(skills, None, description.get(CONTEXT_SIZE, 0))
+    variables = _variables(high_level)
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+    if shapes != {name: value.shape for name, value in weights.items()}:
+        raise ValueError(
+            f"the distilled high level at {_directory(skills)} is of another version; "
+            "remove it"
+        )
+    for name, variable in variables.items():
+        variable.assign(weights[name])
+    return high_level
+
+
+def restore(
+    skills: Skills,
+    *high_levels: mpo_networks.CategoricalPolicy,
+    context: np.ndarray | None = None,
+) -> None:
+    """Assigns the distilled weights of a bundle to high levels that read no context.
+
+    Args:
+      skills: of the bundle.
+      high_levels: with variables; they read "proprio" and "objects".
+      context: [C], what a distilled high level that reads a context shall read always.
+
+    Raises:
+      ValueError: in one line, why there are no weights that fit.
+    """
+    distilled, constants = load(skills), {}
+    if reads_context(skills):
+        if context is None:
+            raise ValueError(
+                f"the distilled high level at {_directory(skills)} is of several "
+                "tasks, and it is not said which to start from"
+            )
+        constants[CONTEXT] = context
     for high_level in high_levels:
-        shapes = {name: tuple(v.shape) for name, v in _variables(high_level).items()}
-        if shapes != {name: value.shape for name, value in weights.items()}:
+        try:
+            high_level.fold(distilled, constants)
+        except ValueError:
             raise ValueError(
                 f"the distilled high level at {_directory(skills)} has other "
                 "observations or sizes than the agent's; use high_level new, or the "
                 "agent's default networks"
-            )
-        for name, variable in _variables(high_level).items():
-            variable.assign(weights[name])
+            ) from None
 
 
 def _read(skills: Skills) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

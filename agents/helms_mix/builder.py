@@ -28,14 +28,20 @@ from agents.rhpo.policy_loss import MixturePolicyLoss
 class HelmsMixBuilder(LatentMPOBuilder):
     """Makes HeLMS-mix over one frozen bundle."""
 
-    def __init__(self, config: HelmsMixConfig, skills: Skills):
-        """See `LatentMPOBuilder`.
+    def __init__(
+        self,
+        config: HelmsMixConfig,
+        skills: Skills,
+        context: np.ndarray | None = None,
+    ):
+        """See `LatentMPOBuilder`, and `HelmsCatBuilder` for `context`.
 
         Raises:
           ValueError: the skills' latents have no variance, or the skills lack the
             transition prior that the config asks for.
         """
         super().__init__(config, skills)
+        self._context = context
         if skills.config.variant == "discrete":
             raise ValueError(
                 "helms_mix needs a distribution over z for each skill, and these "
@@ -75,7 +81,8 @@ class HelmsMixBuilder(LatentMPOBuilder):
         networks = super().make_networks(environment_spec, seed)
         if self._config.high_level == "distilled":
             policies = networks.policy, networks.target_policy
-            distillation.restore(self._skills, *(p.high_level for p in policies))
+            high_levels = (policy.high_level for policy in policies)
+            distillation.restore(self._skills, *high_levels, context=self._context)
         return networks
 
     def make_policy_loss(self, networks: MPONetworks) -> MixturePolicyLoss:

@@ -84,6 +84,31 @@ class InputRepresentation(snt.Module):
         parts = [self._parts[key](observation[key]) for key in self._keys]
         return self._layer(tf.concat(parts, axis=-1))
 
+    def fold(
+        self, wider: InputRepresentation, constants: Mapping[str, np.ndarray]
+    ) -> None:
+        """See `CategoricalPolicy.fold`; reads vectors alone."""
+        if {*self._keys, *constants} != set(wider._keys):
+            raise ValueError(f"{wider._keys} are not {self._keys} and {[*constants]}")
+        linear = wider._linear
+        sizes = [len(wider._parts[key].statistics()[0]) for key in wider._keys]
+        rows = dict(zip(wider._keys, tf.split(linear.w, sizes), strict=True))
+        # The bias comes before the layer norm, as what is constant does.
+        bias = linear.b + sum(
+            tf.linalg.matvec(rows[key], wider._parts[key](value), transpose_a=True)
+            for key, value in constants.items()
+        )
+        weights = tf.concat([rows[key] for key in self._keys], axis=0)
+        values = {linear.w.ref(): weights, linear.b.ref(): bias}
+        _assign(wider._layer, self._layer, values)
+        for key in self._keys:
+            _assign(wider._parts[key], self._parts[key])
+
+    @property
+    def _linear(self) -> snt.Linear:
+        [linear] = (m for m in self._layer.submodules if isinstance(m, snt.Linear))
+        return linear
+
 
 class _Image(snt.Module):
     """A ResNet on uint8 images: blocks {2, 2, 2}, channels {32, 64, 128} (Table 5)."""
@@ -122,6 +147,26 @@ class CategoricalPolicy(snt.Module):
     def __call__(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Logits [..., K]."""
         return self._head(self._torso(self._representation(observation))).logits
+
+    def fold(
+        self, wider: CategoricalPolicy, constants: Mapping[str, np.ndarray]
+    ) -> None:
+        """Assigns the weights of a policy that reads constants besides.
+
+        A constant input shifts the bias of the first layer, so both then give the same
+        logits where `wider` reads the constants.
+
+        Args:
+          wider: reads the observations of this policy, in any order, and `constants`;
+            the variables of both exist.
+          constants: name -> [n]; none to copy a policy.
+
+        Raises:
+          ValueError: `wider` has other observations or sizes.
+        """
+        self._representation.fold(wider._representation, constants)
+        _assign(wider._torso, self._torso)
+        _assign(wider._head, self._head)
 
 
 class SequenceCritic(snt.Module, abc.ABC):
@@ -290,6 +335,20 @@ def copy_variables(source: snt.Module, destination: snt.Module) -> None:
     """Assigns every variable of `source` to its counterpart in `destination`."""
     for src, dst in zip(source.variables, destination.variables):  # noqa: B905
         dst.assign(src)
+
+
+def _assign(
+    source: snt.Module,
+    destination: snt.Module,
+    values: Mapping[Any, tf.Tensor] | None = None,
+) -> None:
+    """As `copy_variables`, with other `values` for some variables of `source`.
+
+    Raises:
+      ValueError: numbers or shapes of variables differ.
+    """
+    for src, dst in zip(source.variables, destination.variables, strict=True):
+        dst.assign((values or {}).get(src.ref(), src))
 
 
 def move_variables(source: snt.Module, destination: snt.Module, rate: float) -> None:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tqdm
 
 from agents.helms.skills import Skills
 from agents.helms_cat import distillation
 from agents.helms_cat.distillation import Distillation, DistillationConfig
 from datasets import loader, recipes
+from environments import objects
 from launchers import evaluation, files, skill_record
 from launchers.analysis import exploration, intervals
 from launchers.analysis.config import check_skill_steps
@@ -27,6 +29,8 @@ from launchers.analysis.result import Result
 
 _TABLE = "ceiling"
 _CHOICES = ("greedy", "sampled")
+# Of a row, in the order of a combination; what stands before a name in tables.
+_GROUPS = {"by_task": "", "by_object_set": "set "}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,16 +60,30 @@ class CeilingConfig:
         check_skill_steps(self.skill_steps)
 
 
-def check_dataset(dataset: str) -> None:
-    """Raises ValueError for a data set that a high level without a task cannot fit."""
-    loader.load(dataset)
-    recipe = loader.manifest(dataset).get("settings", {}).get("dataset")
-    tasks = {task for task, _ in recipes.RECIPES.get(recipe, ())}
-    if len(tasks) > 1:
-        raise ValueError(
-            f"data set {dataset} has {len(tasks)} tasks, and the distilled high level "
-            "does not see which; give a data set of one task"
-        )
+def combinations(dataset: str) -> tuple[recipes.Combination, ...] | None:
+    """The tasks and object sets of a data set, which the high level is to be told.
+
+    Returns:
+      Each once, in the order of the episodes; None where all have one.
+
+    Raises:
+      ValueError: the data set cannot be used, or a task of several is no stack.
+    """
+    found = tuple(dict.fromkeys(loader.load(dataset).combinations))
+    if len(found) == 1:
+        return None
+    for combination in found:
+        recipes.context(combination)
+    # Episodes store "random" as 0.
+    return tuple((task, number or objects.RANDOM) for task, number in found)
+
+
+def in_turns(setting: Setting, dataset: str) -> Setting:
+    """The setting, with the data set's tasks and object sets where it has several."""
+    found = combinations(dataset)
+    if found is None:
+        return setting
+    return dataclasses.replace(setting, task=None, object_set=None, combinations=found)
 
 
 def distil(
@@ -75,6 +93,8 @@ def distil(
     show_progress: bool = True,
 ) -> dict[str, Any]:
     """Distils the high level into the bundle, unless it has that of these settings.
+
+    Where the data set has several tasks or object sets, the high level reads which.
 
     Returns:
       What the bundle says of it: the settings, and on held-out windows `agreement`,
@@ -88,21 +108,32 @@ def distil(
         **dataclasses.asdict(config),
         "data": skill_record.fingerprint(loader.manifest(dataset)),
     }
+    context_size = recipes.CONTEXT_SIZE if combinations(dataset) else 0
+    said = {"settings": settings, distillation.CONTEXT_SIZE: context_size}
     found = distillation.read_description(skills)
-    if found is not None and found.get("settings") == settings:
+    if found is not None and said == {
+        "settings": found.get("settings"),
+        distillation.CONTEXT_SIZE: found.get(distillation.CONTEXT_SIZE, 0),
+    }:
         return found
 
-    def windows(split: str) -> Iterable[dict]:
-        return loader.windows(
+    def windows(split: str) -> Iterator[dict]:
+        for batch in loader.windows(
             dataset,
             split=split,
             batch_size=config.batch_size,
             window=skills.config.window,
             look_ahead=skills.look_ahead,
             seed=config.seed,
-        )
+            context=bool(context_size),
+        ):
+            if context_size:
+                told = batch["objects"]
+                batch["objects"] = told[..., :-context_size]
+                batch[distillation.CONTEXT] = told[..., -context_size:]
+            yield batch
 
-    made = Distillation(skills, config)
+    made = Distillation(skills, config, context_size)
     batches = itertools.islice(windows("train"), config.steps)
     with tqdm.tqdm(
         batches,
@@ -114,8 +145,7 @@ def distil(
         for batch in bar:
             loss = made.step(batch)
             bar.set_postfix(cross_entropy=f"{loss:.3f}", refresh=False)
-    metrics = made.evaluate(windows("held_out"))
-    said = {"settings": settings, **metrics}
+    said |= made.evaluate(windows("held_out"))
     distillation.save(skills, made.high_level, said)
     return said
 
@@ -155,6 +185,8 @@ def measure(
       A row for each way to act: `high_level` (greedy or sampled), `skill_steps`,
       `episodes`, `success` with its 95 % Wilson interval `low`, `high`, and the
       staged-sparse `return` with its bootstrap interval `return_low`, `return_high`.
+      Where the setting has combinations, also `by_task` and `by_object_set`: of each
+      the `episodes`, `success`, `low` and `high`.
 
     Raises:
       ValueError: `out` holds episodes of another setting or high level.
@@ -167,48 +199,76 @@ def measure(
     results = exploration.collect(
         out, config.setting, ways, config.episodes, run_jobs, _TABLE
     )
-    rows = [row(way, results[way.name], config.setting.seed) for way in ways]
-    files.write_csv(out / "ceiling.csv", list(rows[0]), (r.values() for r in rows))
+    rows = [make_row(way, results[way.name], config.setting) for way in ways]
+    columns = [key for key in rows[0] if key not in _GROUPS]
+    cells = ([row[column] for column in columns] for row in rows)
+    files.write_csv(out / "ceiling.csv", columns, cells)
     latent = "sampled" if config.sample_latent else "mean"
-    setting = dataclasses.asdict(config.setting)
+    setting = config.setting.to_json()
     distillation.describe(
         skills, ceiling={"setting": setting, "latent": latent, "rows": rows}
     )
     return rows
 
 
-def row(way: Agent, metrics: dict, seed: int) -> dict[str, Any]:
-    """The row of one way to act from metric -> [episodes]; `seed` of the bootstrap."""
+def make_row(way: Agent, metrics: dict, setting: Setting) -> dict[str, Any]:
+    """The row of one way to act from metric -> [episodes]; see `measure`."""
     successes = metrics["success"]
-    low, high = evaluation.wilson_interval(int(successes.sum()), len(successes))
-    returns = intervals.mean(metrics["staged_sparse"], seed)
-    return {
+    returns = intervals.mean(metrics["staged_sparse"], setting.seed)
+    whole = {
         "high_level": way.model.split("_")[1],
         "skill_steps": way.skill_steps,
-        "episodes": len(successes),
-        "success": float(successes.mean()),
-        "low": low,
-        "high": high,
+        **_success(successes),
         "return": returns.value,
         "return_low": returns.low,
         "return_high": returns.high,
     }
+    if setting.combinations is None:
+        return whole
+    pairs = [setting.combination(i) for i in range(len(successes))]
+    for group, names in zip(_GROUPS, zip(*pairs, strict=True), strict=True):
+        names = np.array([str(name) for name in names])
+        whole[group] = {
+            str(name): _success(successes[names == name]) for name in np.unique(names)
+        }
+    return whole
 
 
-def table(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """The rows as cells, their heading first."""
-    cells = [["high level", "steps a skill is held", "success, %", "return"]]
-    for r in rows:
-        low, high = 100 * r["low"], 100 * r["high"]
-        cells.append(
-            [
-                r["high_level"],
-                str(r["skill_steps"]),
-                f"{100 * r['success']:.0f} [{low:.0f}, {high:.0f}]",
-                f"{r['return']:.1f} [{r['return_low']:.1f}, {r['return_high']:.1f}]",
-            ]
-        )
-    return cells
+def _success(successes: np.ndarray) -> dict[str, Any]:
+    """Of [N] flags: `episodes`, `success`, and `low`, `high` of its Wilson interval."""
+    low, high = evaluation.wilson_interval(int(successes.sum()), len(successes))
+    return {
+        "episodes": len(successes),
+        "success": float(successes.mean()),
+        "low": low,
+        "high": high,
+    }
+
+
+def tables(rows: Sequence[dict[str, Any]]) -> list[list[list[str]]]:
+    """The rows as cells, their heading first; then of each group, where there are any.
+
+    Groups are the tasks, and the object sets.
+    """
+    ways = [[r["high_level"], str(r["skill_steps"])] for r in rows]
+    heading = ["high level", "steps a skill is held"]
+    whole = [[*heading, "success, %", "return"]]
+    for way, r in zip(ways, rows, strict=True):
+        returns = f"{r['return']:.1f} [{r['return_low']:.1f}, {r['return_high']:.1f}]"
+        whole.append([*way, _cell(r), returns])
+    result = [whole]
+    for group, title in _GROUPS.items():
+        if group in rows[0]:
+            names = [f"{title}{name}" for name in rows[0][group]]
+            cells = [list(map(_cell, r[group].values())) for r in rows]
+            lines = [[*way, *line] for way, line in zip(ways, cells, strict=True)]
+            result.append([[*heading, *names], *lines])
+    return result
+
+
+def _cell(success: dict[str, Any]) -> str:
+    value, low, high = (100 * success[key] for key in ("success", "low", "high"))
+    return f"{value:.0f} [{low:.0f}, {high:.0f}]"
 
 
 def agreement_line(said: dict[str, Any]) -> str:
@@ -227,19 +287,28 @@ def show(
     result = Result(Section("The ceiling of the skills"))
     setting, latent = config.setting, "a draw" if config.sample_latent else "the mean"
     randomized = "with" if setting.domain_randomization else "without"
+    where = f"{setting.task}, object set {setting.object_set}"
+    if setting.combinations is not None:
+        where = (
+            f"the data set's {len(setting.combinations)} tasks and object sets in "
+            "turns, which the high level is told"
+        )
     result.section.text(
         "A categorical high level of RL's sizes, without look-ahead, distilled from "
-        f"the posterior. {config.episodes} episodes each of {setting.task}, object set "
-        f"{setting.object_set}, {randomized} domain randomisation, action delays of 0 "
-        f"to {setting.max_action_delay} steps; z is {latent} of the mid level at every "
-        "step, the action the low level's mean."
+        f"the posterior. {config.episodes} episodes each of {where}, {randomized} "
+        f"domain randomisation, action delays of 0 to {setting.max_action_delay} "
+        f"steps; z is {latent} of the mid level at every step, the action the low "
+        "level's mean."
     )
     result.section.text(agreement_line(said))
-    result.section.table(table(rows))
+    whole, *groups = tables(rows)
+    result.section.table(whole)
     result.section.note(
         "Success at the end of an episode with its 95 % Wilson interval; the sum of "
         "the staged-sparse reward, of at most 400, with its bootstrap interval."
     )
+    for group in groups:
+        result.section.table(group)
     keys = ("agreement", "cross_entropy", "posterior_entropy")
     result.numbers = {**{key: said[key] for key in keys}, "rows": list(rows)}
     return result

@@ -28,7 +28,8 @@ class AnalysisConfig:
       object_set: of the rollouts and of table 1, as of `environments.make`.
       task, domain_randomization, max_action_delay: of table 1; as RL has them.
       table1_episodes: episodes an agent; 0 for no table.
-      ceiling_episodes: episodes a row of the ceiling; 0 for none. Needs a data set.
+      ceiling_episodes: episodes a row of the ceiling; 0 for none. Needs a data set;
+        where that has several tasks or object sets, the episodes have those in turns.
       skill_steps: control steps that skills are held, a row each of the ceiling and
         of table 1's HeLMS with a fresh high level.
       processes: that run episodes.

@@ -13,13 +13,17 @@ import csv
 import dataclasses
 import functools
 import io
+import json
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 import environments
+from agents.helms_cat.distillation import CONTEXT
+from datasets import recipes
 from environments import contacts, observations, sensors
 from environments.stacking import RgbStacking
 from launchers import files
@@ -46,13 +50,32 @@ _KEYS = ("agent", "episode", "seed", "steps")
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """The environment of all episodes, and the seed of all draws; picklable."""
+    """The environment of all episodes, and the seed of all draws; picklable.
 
-    task: str
-    object_set: int | str
+    Attributes:
+      task, object_set, domain_randomization, max_action_delay: as of
+        `environments.make`; task and object_set are None where there are combinations.
+      seed: of all draws.
+      combinations: tasks and object sets that the episodes have in turns, of which
+        agents are told (`recipes.context`); None: all have one, and they are not.
+    """
+
+    task: str | None
+    object_set: int | str | None
     domain_randomization: bool
     max_action_delay: int
     seed: int
+    combinations: tuple[recipes.Combination, ...] | None = None
+
+    def combination(self, episode: int) -> recipes.Combination:
+        """Task and object set of an episode."""
+        if self.combinations is None:
+            return self.task, self.object_set
+        return self.combinations[episode % len(self.combinations)]
+
+    def to_json(self) -> dict[str, Any]:
+        """The attributes as JSON gives them back."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,13 +122,20 @@ def run(job: Job) -> dict[str, float | int | str]:
     environment = _environment(job.setting)
     actor = _actor(job.agent)
     seed = derive_seed(job.setting.seed, "table1", job.episode)
+    combination = task, object_set = job.setting.combination(job.episode)
+    environment.set_task(task)
+    environment.set_objects(object_set)
     environment.seed_episode(seed)
     timestep = environment.reset()
+    told = {}
+    if job.setting.combinations is not None:
+        told[CONTEXT] = recipes.context(combination)
     actor.begin(derive_seed(job.setting.seed, "table1_agent", job.episode))
     rewards = dict.fromkeys(_REWARDS, 0.0)
     covered = [_covered(environment)]
     while not timestep.last():
-        timestep = environment.step(actor.act(observations.group(timestep.observation)))
+        observation = observations.group(timestep.observation) | told
+        timestep = environment.step(actor.act(observation))
         state = environment.state()
         for kind in _REWARDS:
             rewards[kind] += float(environment.task.reward(kind, state))
@@ -198,7 +228,7 @@ def check(
     if not path.exists():
         return
     found = files.read_json(path)
-    for name, now in dataclasses.asdict(setting).items():
+    for name, now in setting.to_json().items():
         was = found.get("setting", {}).get(name)
         if was != now:
             raise ValueError(
@@ -224,7 +254,7 @@ def record(
     before = files.read_json(path).get("agents", {}) if path.exists() else {}
     files.write_json(
         path,
-        {"setting": dataclasses.asdict(setting), "agents": {**before, **checksums}},
+        {"setting": setting.to_json(), "agents": {**before, **checksums}},
     )
 
 
@@ -234,9 +264,10 @@ def _run_file(out: pathlib.Path, table: str) -> pathlib.Path:
 
 @functools.lru_cache(maxsize=1)
 def _environment(setting: Setting) -> RgbStacking:
+    task, object_set = setting.combination(0)
     return environments.make(
-        task=setting.task,
-        object_set=setting.object_set,
+        task=task,
+        object_set=object_set,
         domain_randomization=setting.domain_randomization,
         max_action_delay=setting.max_action_delay,
         seed=0,

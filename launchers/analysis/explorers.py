@@ -24,7 +24,8 @@ from agents.mpo.config import GaussianMPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
 from environments import wrappers
 
-Observation = Mapping[str, tf.Tensor]  # "proprio" [1, P], "objects" [1, O]
+# "proprio" [1, P], "objects" [1, O]; where episodes have several tasks "context" [1, C]
+Observation = Mapping[str, tf.Tensor]
 
 _SPEC = wrappers.environment_spec()
 
@@ -100,7 +101,7 @@ class Actor:
         self._seed, self._step = seed, 0
 
     def act(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The action [D] in [-1, 1] for grouped observations [P], [O]."""
+        """The action [D] in [-1, 1] for an `Observation` without its 1."""
         batch = {key: tf.constant(value[None]) for key, value in observation.items()}
         seeds = tf.random.experimental.stateless_split([self._seed, self._step], 2)
         if self._step % self._skill_steps == 0:
@@ -133,8 +134,7 @@ def make(model: str, bundle) -> Explorer:
 
 def _distilled(skills, greedy: bool, sample_latent: bool) -> Explorer:
     """The distilled high level of the bundle."""
-    high_level = distillation.make_high_level(skills, seed=0)
-    distillation.restore(skills, high_level)
+    high_level = distillation.load(skills)
 
     def choose(observation, skill, seed):
         del skill

@@ -86,8 +86,8 @@ class Analysis:
         if config.ceiling_episodes:
             if "helms" not in self._bundles:
                 raise ValueError("ceiling_episodes needs a bundle of helms")
-            ceiling.check(self._out, self._setting)
-            ceiling.check_dataset(config.dataset)
+            self._ceiling_setting = ceiling.in_turns(self._setting, config.dataset)
+            ceiling.check(self._out, self._ceiling_setting)
 
     def run(self) -> str:
         """Does everything and returns lines for a terminal."""
@@ -152,7 +152,7 @@ class Analysis:
         config = self._config
         directory, skills = self._bundles["helms"]
         settings = ceiling.CeilingConfig(
-            self._setting,
+            self._ceiling_setting,
             config.ceiling_episodes,
             config.skill_steps,
             distillation=DistillationConfig(seed=config.seed),
@@ -161,8 +161,9 @@ class Analysis:
         run_jobs = functools.partial(workers.run, exploration.run, title="ceiling")
         rows = ceiling.measure(self._out, directory, skills, settings, run_jobs)
         result = ceiling.show(said, rows, settings)
-        head, *cells = ceiling.table(rows)
-        result.lines += ["", ceiling.agreement_line(said), *text_table(head, cells)]
+        result.lines += ["", ceiling.agreement_line(said)]
+        for head, *cells in ceiling.tables(rows):
+            result.lines += text_table(head, cells)
         return result
 
     def _table1(self, workers: Workers) -> Result:

@@ -55,11 +55,7 @@ def test_a_clone_of_several_tasks_is_trained_and_run(tmp_path):
     settings = schema.Settings(
         None, "dense", None, True, 2, "fake", 3, dataset="all_pairs_stacking"
     )
-    episodes = dataset_files.examples(3)
-    for i, example in enumerate(episodes):
-        task, object_set = settings.combination(i)
-        example["episode_metadata"] |= {"task": task, "object_set": object_set}
-    data = dataset_files.write(tmp_path / "data", episodes)
+    data = dataset_files.write(tmp_path / "data", dataset_files.all_pairs(3))
     manifest = paths.read_manifest(data) | {"settings": dataclasses.asdict(settings)}
     paths.write_json(data / paths.MANIFEST, manifest)
     run = _run(

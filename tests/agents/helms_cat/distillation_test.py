@@ -80,6 +80,29 @@ def test_it_learns_the_posterior_s_mean_given_the_present():
     np.testing.assert_allclose(shares[:, 0], [mean, 1 - mean], atol=0.12)
 
 
+def test_a_context_is_read_where_there_is_one():
+    rng = np.random.default_rng(0)
+    config = DistillationConfig(steps=60, learning_rate=3e-3)
+    made = Distillation(KnownSkills(), config, context_size=2)
+
+    def batch(size=16):
+        """The sign one step ahead is what the context says; nothing else tells it."""
+        values = {
+            "proprio": rng.normal(size=(size, WINDOW + 1, DIMS.proprio)),
+            "objects": rng.normal(size=(size, WINDOW + 1, DIMS.objects)),
+            "context": np.eye(2)[rng.integers(2, size=size)],
+            "mask": np.ones((size, WINDOW)),
+        }
+        signs = 1 - 2 * values["context"][:, 1:]  # [B, 1]
+        values["proprio"][:, 1:, 0] = signs * np.abs(values["proprio"][:, 1:, 0])
+        told = values["context"][:, None].repeat(WINDOW + 1, axis=1)
+        return {**values, "context": told}
+
+    for _ in range(config.steps):
+        made.step(batch())
+    assert made.evaluate([batch(64)])["agreement"] > 0.95
+
+
 def test_masked_steps_train_nothing():
     batch, other = _batch(0), _batch(0)
     masked = batch["mask"] == 0
@@ -160,6 +183,35 @@ def test_agents_start_from_what_the_bundle_keeps(skills):
         HelmsCatConfig(high_level="old")
     with pytest.raises(ValueError, match="reads proprio and objects"):
         HelmsCatConfig(high_level="distilled", policy_keys=("proprio",))
+
+
+def test_rl_takes_the_context_into_a_bias(skills):
+    kept = distillation.make_high_level(skills, 3, context_size=4)
+    distillation.save(skills, kept, {distillation.CONTEXT_SIZE: 4})
+    assert distillation.reads_context(skills)
+    loaded = _weights(distillation.load(skills))
+    for ours, theirs in zip(loaded, _weights(kept), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    rng = np.random.default_rng(0)
+    spec = wrappers.environment_spec()
+    observation = {
+        key: rng.normal(size=(6, *spec.observations[key].shape)).astype(np.float32)
+        for key in SEEN
+    }
+    context = np.array([0.0, 1.0, 1.0, 0.0], np.float32)
+    expected = kept({**observation, "context": np.tile(context, [6, 1])}).numpy()
+    small = {"critic_hidden_sizes": (1,), "critic_rnn_size": 0}
+    small |= {"high_level": "distilled"}
+    cat = HelmsCatConfig(policy_keys=("objects", "proprio"), **small)
+    networks = HelmsCatBuilder(cat, skills, context).make_networks(spec, seed=0)
+    starts = [networks.policy, networks.target_policy]
+    mix = HelmsMixBuilder(HelmsMixConfig(**small), skills, context)
+    networks = mix.make_networks(spec, seed=0)
+    starts += [networks.policy.high_level, networks.target_policy.high_level]
+    for start in starts:
+        np.testing.assert_allclose(start(observation), expected, atol=1e-5)
+    with pytest.raises(ValueError, match="of several tasks, and it is not said which"):
+        HelmsCatBuilder(cat, skills).make_networks(spec, seed=0)
 
 
 def test_the_bundle_stays_the_bundle_it_was(skills):

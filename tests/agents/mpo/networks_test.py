@@ -56,6 +56,49 @@ def test_vectors_are_normalised():
     )
 
 
+def _policy(shapes, statistics, hidden_sizes=(4, 3), num_actions=3):
+    representation = networks.InputRepresentation(shapes, (*shapes,), statistics, 5)
+    policy = networks.CategoricalPolicy(representation, hidden_sizes, num_actions)
+    policy({key: tf.zeros([1, *shape]) for key, shape in shapes.items()})
+    for variable in policy.trainable_variables:  # biases and offsets start at 0
+        variable.assign_add(0.3 * tf.random.normal(variable.shape))
+    return policy
+
+
+def test_a_constant_observation_is_folded_into_the_bias():
+    tf.random.set_seed(0)
+    rng = np.random.default_rng(0)
+    shapes = {"proprio": (3,), "told": (4,), "objects": (2,)}
+    statistics = {
+        k: (rng.normal(size=n), rng.random(n) + 0.5) for k, (n,) in shapes.items()
+    }
+    wide = _policy(shapes, statistics)
+    narrow = _policy({key: shapes[key] for key in ("objects", "proprio")}, {})
+    told = np.array([1.0, 0.0, -2.0, 50.0], np.float32)  # the last is clipped
+    observation = {key: _observation()[key] for key in ("proprio", "objects")}
+    constant = tf.broadcast_to(told, [2, 2, 4])
+    expected = wide({**observation, "told": constant}).numpy()
+    assert np.abs(narrow(observation) - expected).max() > 0.1
+    narrow.fold(wide, {"told": told})
+    np.testing.assert_allclose(narrow(observation), expected, atol=1e-5)
+    other = wide({**observation, "told": 0.0 * constant})
+    assert np.abs(other - expected).max() > 0.01
+
+
+def test_what_does_not_fold_is_refused():
+    shapes = {"proprio": (3,), "objects": (2,)}
+    policy = _policy(shapes, {})
+    for other, constants in (
+        (_policy(shapes, {}), {"told": np.zeros(4)}),
+        (_policy({**shapes, "told": (4,)}, {}), {}),
+        (_policy({**shapes, "proprio": (4,)}, {}), {}),
+        (_policy(shapes, {}, hidden_sizes=(4,)), {}),
+        (_policy(shapes, {}, num_actions=2), {}),
+    ):
+        with pytest.raises(ValueError):
+            policy.fold(other, constants)
+
+
 class _Trained:
     """The trainable variables of a module, as `copy_variables` takes them."""
 

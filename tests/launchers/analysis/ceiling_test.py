@@ -1,6 +1,7 @@
 """The ceiling of a bundle: its episodes made up, its distillation on real files."""
 
 import csv
+import dataclasses
 import json
 import subprocess
 import sys
@@ -11,7 +12,11 @@ import pytest
 
 from agents import bundles
 from agents.helms_cat import distillation
+from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_cat.distillation import DistillationConfig
+from datasets import loader, recipes
+from environments import wrappers
+from launchers import experiment
 from launchers.analysis import ceiling, exploration, explorers
 from launchers.analysis.ceiling import CeilingConfig
 from launchers.analysis.exploration import METRICS, Setting
@@ -29,6 +34,12 @@ CONFIG = CeilingConfig(
 def _dataset(tmp_path_factory):
     directory = tmp_path_factory.mktemp("data") / "data"
     return str(dataset_files.write(directory, dataset_files.examples(20)))
+
+
+@pytest.fixture(name="all_pairs", scope="module")
+def _all_pairs(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("all_pairs") / "data"
+    return str(dataset_files.write(directory, dataset_files.all_pairs(7)))
 
 
 @pytest.fixture(name="skills")
@@ -94,8 +105,7 @@ def test_the_distilled_agents_act_by_the_kept_high_level(skills, dataset):
         "objects": rng.normal(size=skills.object_dim).astype(np.float32),
     }
     batch = {key: value[None] for key, value in observation.items()}
-    high_level = distillation.make_high_level(skills, seed=9)
-    distillation.restore(skills, high_level)
+    high_level = distillation.load(skills)
     skill = np.argmax(high_level(batch), axis=-1).astype(np.int32)
     actor = explorers.Actor(explorers.make("distilled_greedy", skills))
     actor.begin(0)
@@ -113,39 +123,136 @@ def test_the_distilled_agents_act_by_the_kept_high_level(skills, dataset):
     assert actions["distilled_greedy_drawn"] == 20
 
 
-def test_a_data_set_of_several_tasks_is_refused(dataset, monkeypatch):
-    ceiling.check_dataset(dataset)
-    settings = {"settings": {"dataset": "all_pairs_stacking"}}
-    monkeypatch.setattr(ceiling.loader, "manifest", lambda _: settings)
-    with pytest.raises(ValueError, match="has 6 tasks"):
-        ceiling.check_dataset(dataset)
+def test_episodes_have_the_tasks_of_the_data_set_in_turns(dataset, all_pairs):
+    assert ceiling.in_turns(SETTING, dataset) is SETTING
+    found = ceiling.in_turns(SETTING, all_pairs)
+    # The recipe's first 7: sets 1 to 5 of one pair, sets 1 and 2 of the next.
+    first, second = list(dict.fromkeys(task for task, _ in found.combinations))
+    told = [found.combination(i) for i in (0, 4, 5, 6, 7)]
+    assert told == [(first, 1), (first, 5), (second, 1), (second, 2), (first, 1)]
+    assert (found.task, found.object_set, found.seed) == (None, None, SETTING.seed)
 
 
-@pytest.mark.slow
-def test_the_benchmark_s_last_line_is_its_numbers(skills, dataset, tmp_path):
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "benchmarks.ceiling",
-            f"--skills={skills.directory}",
-            f"--dataset={dataset}",
-            "--episodes=1",
-            "--skill_steps=10",
-            "--steps=2",
-            f"--out={tmp_path / 'out'}",
-        ],
+def test_a_task_without_a_context_is_refused(tmp_path):
+    episodes = dataset_files.all_pairs(3)
+    episodes[1]["episode_metadata"]["task"] = "pyramid"
+    data = dataset_files.write(tmp_path / "data", episodes)
+    with pytest.raises(ValueError, match="task 'pyramid' has no context; valid: stack"):
+        ceiling.in_turns(SETTING, str(data))
+
+
+def test_the_high_level_of_several_tasks_is_told_the_episode_s(skills, all_pairs):
+    said = ceiling.distil(skills, all_pairs, CONFIG.distillation, show_progress=False)
+    assert said[distillation.CONTEXT_SIZE] == recipes.CONTEXT_SIZE
+    # By hand, on the one episode of 7 that is held out: three windows of 4 steps.
+    data = loader.load(all_pairs)
+    proprio, objects = (
+        x.numpy()[-data.lengths[-1] :] for x in (data.proprio, data.objects)
+    )
+    frames = np.minimum(np.arange(0, 12, 4)[:, None] + np.arange(5), 12)
+    target = skills.posterior(proprio[frames], objects[frames]).numpy()
+    task, object_set = recipes.RECIPES["all_pairs_stacking"][6]
+    context = recipes.context((task, object_set))
+    logits = distillation.load(skills)(
+        {
+            "proprio": proprio[frames[:, :4]],
+            "objects": objects[frames[:, :4]],
+            "context": np.broadcast_to(context, (3, 4, len(context))),
+        }
+    ).numpy()
+    logs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    expected = -(target * logs).sum(axis=-1).mean()
+    assert said["cross_entropy"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_rows_of_several_tasks_have_the_success_of_each(skills, all_pairs, tmp_path):
+    setting = ceiling.in_turns(SETTING, all_pairs)
+    config = dataclasses.replace(CONFIG, setting=setting)  # 5 episodes of 7
+    said = ceiling.distil(skills, all_pairs, config.distillation, show_progress=False)
+    directory = str(skills.directory)
+    rows = ceiling.measure(tmp_path, directory, skills, config, _run)
+    greedy = rows[0]  # succeeds with sets 1, 2 and 3 of the first pair
+    [task] = greedy["by_task"]
+    whole = {key: greedy[key] for key in ("episodes", "success", "low", "high")}
+    assert greedy["by_task"][task] == whole and whole["success"] == 0.6
+    by_set = greedy["by_object_set"]
+    assert list(by_set) == ["1", "2", "3", "4", "5"]
+    assert [entry["success"] for entry in by_set.values()] == [1, 1, 1, 0, 0]
+    # Wilson's interval of 1 in 1 goes from 1 / (1 + z^2) to 1.
+    assert by_set["1"]["episodes"] == 1
+    assert by_set["1"]["low"] == pytest.approx(1 / (1 + 1.959964**2), rel=1e-5)
+    whole, by_task, by_object_set = ceiling.tables(rows)
+    assert whole[1][2] == by_task[1][2] == "60 [23, 88]"
+    assert by_object_set[0][2:] == [f"set {i}" for i in range(1, 6)]
+    assert by_object_set[1][2].startswith("100 [21, 100")
+    section = ceiling.show(said, rows, config).section
+    assert any("7 tasks and object sets in turns" in b for b in section.blocks)
+    # It goes on, and a setting of one task is another.
+    ceiling.measure(tmp_path, directory, skills, config, lambda jobs: iter(list(jobs)))
+    with pytest.raises(ValueError, match="task None, not 'stack_red_blue'"):
+        ceiling.measure(tmp_path, directory, skills, CONFIG, _run)
+
+
+def test_rl_starts_from_the_high_level_of_its_task_and_objects(skills, all_pairs):
+    ceiling.distil(skills, all_pairs, CONFIG.distillation, show_progress=False)
+    config = experiment.RunConfig(
+        skills=str(skills.directory),
+        workdir="",
+        task="stack_green_red",
+        object_set=2,
+        agent_config=HelmsCatConfig(high_level="distilled", critic_hidden_sizes=(1,)),
+    )
+    spec = wrappers.environment_spec()
+    policy = experiment.make_builder(config).make_networks(spec, seed=0).policy
+    rng = np.random.default_rng(0)
+    observation = {
+        "proprio": rng.normal(size=(1, skills.proprio_dim)).astype(np.float32),
+        "objects": rng.normal(size=(1, skills.object_dim)).astype(np.float32),
+    }
+    context = np.zeros([1, recipes.CONTEXT_SIZE], np.float32)
+    context[0, [1, 3, 7]] = 1.0  # top green of red, green, blue; bottom red; set 2
+    expected = distillation.load(skills)({**observation, "context": context})
+    np.testing.assert_allclose(policy(observation), expected, atol=1e-5)
+    with pytest.raises(ValueError, match="'pyramid' has no context; valid: stack"):
+        experiment.make_builder(dataclasses.replace(config, task="pyramid"))
+
+
+def _benchmark(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.ceiling", *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
         timeout=580,
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("several", [False, True])
+def test_the_benchmark_s_last_line_is_its_numbers(
+    skills, dataset, all_pairs, several, tmp_path
+):
+    data = all_pairs if several else dataset
+    where = f"--skills={skills.directory}", f"--dataset={data}"
+    done = _benchmark(
+        *where,
+        "--episodes=1",
+        "--skill_steps=10",
+        "--steps=2",
+        f"--out={tmp_path / 'out'}",
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
+    groups = {"by_task", "by_object_set"} if several else set()
     for key in ("greedy_10", "sampled_10"):
-        assert set(found[key]) == {"success", "low", "high", "return"}
+        assert set(found[key]) == {"success", "low", "high", "return"} | groups
     assert found["episodes"] == 1 and 0.0 <= found["agreement"] <= 1.0
     path = tmp_path / "out" / "ceiling_episodes.csv"
     assert exploration.TABLE1 not in path.name
     assert len(path.read_text().splitlines()) == 3
+    if several:
+        done = _benchmark(*where, "--object_set=4")
+        assert done.returncode == 2
+        assert "leave out --task and --object_set" in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr

@@ -2,6 +2,7 @@
 
 import json
 
+import dm_env
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,7 +11,7 @@ from acme import specs
 import environments
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
-from environments import controller, observations, wrappers
+from environments import controller, observations, rewards, tasks, wrappers
 from launchers.analysis import exploration, exploration_table, explorers
 from launchers.analysis.exploration import METRICS, Agent, Setting
 
@@ -107,6 +108,81 @@ def test_the_table_names_what_has_no_ratio(tmp_path):
     lines = table.to_csv().splitlines()
     assert len(lines) == 1 + 2 * len(METRICS)
     assert lines[1].startswith(f"helms,dense,{value},")
+
+
+class FakeStacking:
+    """Two control steps; notes what its episode was asked for."""
+
+    def __init__(self):
+        self.asked = {}
+
+    def set_task(self, name):
+        self.asked["task"] = name
+
+    def set_objects(self, object_set):
+        self.asked["object_set"] = object_set
+
+    def seed_episode(self, seed):
+        self.asked["seed"] = seed
+
+    def reset(self):
+        self.task, self._steps = tasks.TASKS[self.asked["task"]], 0
+        return dm_env.restart(self._observation())
+
+    def step(self, action):
+        del action
+        self._steps += 1
+        make = dm_env.truncation if self._steps == 2 else dm_env.transition
+        return make(0.0, self._observation())
+
+    def state(self):
+        objects = dict.fromkeys(observations.COLORS, np.zeros(3))
+        return rewards.State(np.zeros(3), objects, finger=0.0, grasp=1)
+
+    def success(self):
+        return False
+
+    def _observation(self):
+        names = (*observations.FRAME_SIZES, observations.PREVIOUS_ACTION)
+        return {
+            name: np.zeros(observations.shape(name), observations.dtype(name))
+            for name in names
+        }
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_agents_of_several_tasks_are_told_the_episode_s(several, monkeypatch):
+    seen = []
+
+    class Recorder:
+        def begin(self, seed):
+            del seed
+
+        def act(self, observation):
+            seen.append(observation)
+            return np.zeros(controller.ACTION_SIZE)
+
+    combinations = (("stack_red_blue", 1), ("stack_blue_green", 5))
+    setting = SETTING
+    if several:
+        setting = Setting(None, None, True, 2, seed=0, combinations=combinations)
+    environment = FakeStacking()
+    monkeypatch.setattr(exploration, "_environment", lambda _: environment)
+    monkeypatch.setattr(exploration, "_actor", lambda _: Recorder())
+    poses = {key: np.zeros([3, 7]) for key in ("objects", "grasp", "held")}
+    poses |= {key: np.zeros(7) for key in ("joints", "joint_velocities")}
+    monkeypatch.setattr(exploration, "_covered", lambda _: poses)
+    exploration.run(exploration.Job(setting, AGENTS[0], episode=3))
+    task, object_set = combinations[1] if several else ("stack_red_blue", 4)
+    assert environment.asked["task"] == task
+    assert environment.asked["object_set"] == object_set
+    assert len(seen) == 2
+    for observation in seen:
+        groups = {"proprio", "objects"}
+        assert set(observation) == (groups | {"context"} if several else groups)
+        if several:  # top blue of red, green, blue; bottom green; set 5 of 5
+            hot = np.flatnonzero(observation["context"])
+            np.testing.assert_array_equal(hot, [2, 4, 10])
 
 
 def test_variance_is_over_time_and_the_mean_over_values():
