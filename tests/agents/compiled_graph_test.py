@@ -23,6 +23,7 @@ _CASES = [
     ("helms_cat", {"skill_steps": 3}),
     ("helms_mix", {"skill_steps": 3}),
     ("npmp", {"skill_steps": 3}),
+    ("mpo", {"finger": "bernoulli"}),
 ]
 
 
