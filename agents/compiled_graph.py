@@ -286,6 +286,7 @@ _OPS: Mapping[str, Callable[..., Any]] = {
     "AddV2": jnp.add,
     "BiasAdd": jnp.add,  # of vectors: the channels are the last dimension
     "Elu": jax.nn.elu,
+    "Greater": jnp.greater,
     "Identity": lambda x: x,
     "Log": jnp.log,
     "Maximum": jnp.maximum,

@@ -5,15 +5,11 @@ Shape letters: N samples, K components, D action; [...] any leading dimensions.
 
 from __future__ import annotations
 
-import abc
-from collections.abc import Mapping
 from typing import NamedTuple
 
-import sonnet as snt
 import tensorflow as tf
 
-from agents.builder import Held, hold
-from agents.losses import gaussian
+from agents.losses import bernoulli, gaussian
 
 
 class Gaussian(NamedTuple):
@@ -21,6 +17,10 @@ class Gaussian(NamedTuple):
 
     mean: tf.Tensor  # [..., D]
     stddev: tf.Tensor  # [..., D]
+
+    def log_prob(self, actions: tf.Tensor) -> tf.Tensor:
+        """Log density [(N,) ...] of actions [(N,) ..., D], nats."""
+        return gaussian.log_prob(actions, self.mean, self.stddev)
 
     def sample(self, count: int, seed: tf.Tensor) -> tf.Tensor:
         """Draws [N, ..., D]; seed is int32 [2]."""
@@ -38,6 +38,59 @@ class Gaussian(NamedTuple):
     def mode(self) -> tf.Tensor:
         """The mean [..., D]."""
         return self.mean
+
+
+class Hybrid(NamedTuple):
+    """A Gaussian over all of an action but its last component, a Bernoulli.
+
+    The last is the finger's, of which the environment reads the sign alone. D counts
+    it.
+    """
+
+    gaussian: Gaussian  # [..., D - 1]
+    logit: tf.Tensor  # [...] of the last component's +1; else it is -1
+
+    @property
+    def mean(self) -> tf.Tensor:
+        """The mean [..., D]; the last is 2p - 1, whose sign is the logit's."""
+        return self._joined(self.gaussian.mean, tf.tanh(0.5 * self.logit))
+
+    def log_prob(self, actions: tf.Tensor) -> tf.Tensor:
+        """Log likelihood [(N,) ...] of actions [(N,) ..., D], nats.
+
+        That of the last component is the probability of its sign.
+        """
+        return self.gaussian.log_prob(actions[..., :-1]) + bernoulli.log_prob(
+            actions[..., -1], self.logit
+        )
+
+    def sample(self, count: int, seed: tf.Tensor) -> tf.Tensor:
+        """Draws [N, ..., D], the last -1 or +1; seed is int32 [2]."""
+        return self.at(self.noise(count, tf.shape(self.logit), seed))
+
+    def noise(
+        self, count: int, shape: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """What `at` makes draws of: normal [N, *shape, D - 1], uniform [N, *shape]."""
+        seeds = tf.random.experimental.stateless_split(seed, 2)
+        normal = self.gaussian.noise(count, shape, seeds[0])
+        return normal, tf.random.stateless_uniform(
+            tf.concat([[count], shape], axis=0), seeds[1], dtype=self.logit.dtype
+        )
+
+    def at(self, noise: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """The draws [N, ..., D] of `noise`."""
+        normal, uniform = noise
+        last = bernoulli.sign(tf.sigmoid(self.logit) - uniform)
+        return self._joined(self.gaussian.at(normal), last)
+
+    def mode(self) -> tf.Tensor:
+        """The likeliest [..., D]."""
+        return self._joined(self.gaussian.mean, bernoulli.sign(self.logit))
+
+    @staticmethod
+    def _joined(continuous: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+        return tf.concat([continuous, last[..., None]], axis=-1)
 
 
 class Mixture(NamedTuple):
@@ -107,32 +160,3 @@ def _uniform(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def _perturbed_argmax(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
     """The largest of logits with Gumbel noise, which is a draw of the categorical."""
     return tf.argmax(logits - tf.math.log(-tf.math.log(uniform)), axis=-1)
-
-
-class PolicyNetwork(snt.Module, abc.ABC):
-    """pi(.|x) of an observation, name -> [..., n]."""
-
-    @abc.abstractmethod
-    def __call__(self, observation: Mapping[str, tf.Tensor]) -> Gaussian | Mixture:
-        """The distribution [..., D]."""
-
-    def draw(
-        self,
-        observation: Mapping[str, tf.Tensor],
-        seed: tf.Tensor,
-        held: Held | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """One draw [..., D], for acting, and what is held if not the draw itself.
-
-        Args:
-          observation: name -> [..., n].
-          seed: int32 [2].
-          held: of M rows whose decisions last; they then are the leading dimension.
-        """
-        return hold(self(observation).sample(1, seed)[0], held), None
-
-    def mode(
-        self, observation: Mapping[str, tf.Tensor], held: Held | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """The likeliest [..., D] in place of a draw; see `draw`."""
-        return hold(self(observation).mode(), held), None

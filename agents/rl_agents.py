@@ -12,7 +12,7 @@ from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_mix.builder import HelmsMixBuilder
 from agents.helms_mix.config import HelmsMixConfig
-from agents.mpo.config import GaussianMPOConfig, MPOConfig
+from agents.mpo.config import ActionMPOConfig, MPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
 from agents.npmp.builder import NpmpAgentConfig, NpmpBuilder
 from agents.offline.frozen import FrozenModel
@@ -75,9 +75,9 @@ _MIX_VISION = {"components": "scratch", "eta_y": 0.1, "eta_z": 0.1}
 AGENTS: Mapping[str, Agent] = {
     "helms_mix": Agent(HelmsMixConfig, HelmsMixBuilder, "helms", _MIX_VISION),
     "helms_cat": Agent(HelmsCatConfig, HelmsCatBuilder, "helms"),
-    "mpo": Agent(GaussianMPOConfig, _from_scratch, None, {}),
+    "mpo": Agent(ActionMPOConfig, _from_scratch, None, {}),
     "npmp": Agent(NpmpAgentConfig, NpmpBuilder, "npmp"),
     "bc": Agent(FineTuningConfig, FineTuningBuilder, "bc"),
     "hierarchical_bc": Agent(FineTuningConfig, FineTuningBuilder, "hierarchical_bc"),
-    "asymmetric_mpo": Agent(GaussianMPOConfig, _from_scratch, None, {}, True),
+    "asymmetric_mpo": Agent(ActionMPOConfig, _from_scratch, None, {}, True),
 }

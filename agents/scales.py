@@ -56,6 +56,7 @@ LAPTOP = (
     # learner steps down to it, and at softplus(-2) the policy has decided within 2,000.
     Row("init_log_temperature", 1.0, "neither random for long nor decided at once"),
     Row("init_log_alpha", 1.0, "a multiplier moves by 0.01 a learner step"),
+    Row("init_log_alpha_finger", 1.0, "a multiplier moves by 0.01 a learner step"),
     Row("init_log_alpha_mean", 3.0, "a multiplier moves by 0.01 a learner step"),
     Row("init_log_alpha_stddev", 30.0, "from 1000 it never gets down"),
     Row("eta_y", 0.3, "keeps skills in use until there is reward"),

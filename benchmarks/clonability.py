@@ -25,6 +25,7 @@ from typing import Any
 from absl import flags
 
 from agents.bc.config import BcConfig
+from agents.offline.config import FINGERS
 from benchmarks import clone_runs
 from launchers import command, dataset_report
 
@@ -36,6 +37,9 @@ _SEED = flags.DEFINE_integer(
 )
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Sequences a learner step.")
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 5e-4, "Step size of Adam.")
+_FINGER = flags.DEFINE_string(
+    "finger", "gaussian", f"The clone's finger: {', '.join(FINGERS)}."
+)
 _SAMPLED = flags.DEFINE_bool("sampled", False, "Draw actions; else take their mean.")
 _PROCESSES = flags.DEFINE_integer(
     "processes", None, "That run episodes; one a core by default.", lower_bound=1
@@ -72,6 +76,7 @@ def main(argv: list[str]) -> None:
             config = BcConfig(
                 batch_size=_BATCH_SIZE.value,
                 learning_rate=_LEARNING_RATE.value,
+                finger=_FINGER.value,
                 seed=_SEED.value,
             )
             workdir = _WORKDIR.value or stack.enter_context(
@@ -98,6 +103,7 @@ def main(argv: list[str]) -> None:
     result |= {
         "steps": trained["steps"],
         "best_step": trained["best_step"],
+        "finger": config.finger,
         "sampled": _SAMPLED.value,
         "combinations": groups,
     }

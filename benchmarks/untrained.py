@@ -17,21 +17,21 @@ def environment_dims() -> Dims:
     return Dims(action=controller.ACTION_SIZE, **observations.GROUP_SIZES)
 
 
-def frozen(model: str | None, seed: int) -> FrozenModel | None:
+def frozen(model: str | None, seed: int, **settings: object) -> FrozenModel | None:
     """A model of Table 5 sizes with weights as drawn; None for None."""
     if model is None:
         return None
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "skills")
-        save(model, seed, path)
+        save(model, seed, path, **settings)
         return bundles.load(path)
 
 
-def save(model: str, seed: int, directory: str) -> None:
+def save(model: str, seed: int, directory: str, **settings: object) -> None:
     """Writes such a model as a bundle."""
     dims = environment_dims()
     kind = MODELS[model]
     networks = kind.networks_type(
-        kind.config_type(seed=seed), dims, unit_statistics(dims)
+        kind.config_type(seed=seed, **settings), dims, unit_statistics(dims)
     )
     bundles.save(directory, networks, observations.GROUPS)

@@ -59,6 +59,7 @@ _AGENT_IDENTITY = {
     "components": None,
     "skill_steps": 1,
     "skill_prior": "uniform",
+    "finger": "gaussian",  # None of a clone: its bundle's, whose checksum is compared
     "high_level": "new",  # read at the start alone: a resumed run cannot change it
 }
 
@@ -415,7 +416,7 @@ def _differences(old: dict[str, Any], new: dict[str, Any]):
         yield "skills of checksum", str(was)[:12], str(new["skills"]["checksum"])[:12]
     for key, absent in _AGENT_IDENTITY.items():
         was, now = (c.get("agent_config", {}).get(key, absent) for c in (old, new))
-        if was != now:
+        if was != now and not (key == "finger" and None in (was, now)):
             yield key, was, now
 
 

@@ -156,6 +156,9 @@ _SETTINGS = settings.Settings(
         "eta_z": "Weight of the KL to what is frozen: of each component to its skill's "
         "posterior, or of NPMP's policy to its prior.",
         "eta_clone": "Weight of the KL of a fine-tuned policy to the frozen clone.",
+        "finger": "The action's last component, whose sign opens or closes the hand: "
+        "gaussian; or bernoulli, a draw of that sign. Of bc and hierarchical_bc the "
+        "bundle's.",
         "components": "Components of the mixture: posteriors (start as the skills and "
         "are trained), frozen, or scratch.",
         "high_level": "The high level at the start: new, or distilled from the skills' "
@@ -163,12 +166,14 @@ _SETTINGS = settings.Settings(
         "epsilon": "Bound on the E-step's KL, nats.",
         "epsilon_policy": "Bound on the policy's change, nats.",
         "epsilon_categorical": "Bound on the categorical's change, nats.",
+        "epsilon_finger": "Bound on the change of a Bernoulli finger, nats.",
         "epsilon_mean": "Bound on the means' change, nats.",
         "epsilon_stddev": "Bound on the deviations' change, nats.",
         "init_log_temperature": "Initial temperature, through softplus.",
         "init_log_alpha": "Initial multiplier of the bound epsilon_policy, through "
-        "softplus, as the three below.",
+        "softplus, as the four below.",
         "init_log_alpha_categorical": "The same of epsilon_categorical.",
+        "init_log_alpha_finger": "The same of epsilon_finger.",
         "init_log_alpha_mean": "The same of epsilon_mean.",
         "init_log_alpha_stddev": "The same of epsilon_stddev.",
         "init_stddev": "Deviation of a new policy.",

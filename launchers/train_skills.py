@@ -73,6 +73,8 @@ _SETTINGS = settings.Settings(
         "0: uniform.",
         "initial_latent_spread": "Deviation of the skills' initial latent means.",
         "hidden_sizes": "Units of the hidden layers of every network.",
+        "finger": "The action's last component, whose sign opens or closes the hand: "
+        "gaussian; or bernoulli, a draw of that sign.",
     },
 )
 _SEED = flags.DEFINE_integer(

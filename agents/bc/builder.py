@@ -12,22 +12,21 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from acme import specs
 
-from agents.bc.policy import BcPolicy
 from agents.builder import Observation
-from agents.distributions import Gaussian, PolicyNetwork
-from agents.hierarchical_bc.policy import HierarchicalBcPolicy
+from agents.distributions import Gaussian, Hybrid
 from agents.mpo.builder import check_fits
-from agents.mpo.config import GaussianMPOConfig, check_not_negative
+from agents.mpo.config import ActionMPOConfig, check_not_negative
 from agents.mpo.gaussian import GaussianMPOBuilder
-from agents.mpo.networks import MPONetworks
+from agents.mpo.networks import PolicyNetwork
 from agents.mpo.rows import Rows
-from agents.mpo.sampled import GaussianPolicyLoss
+from agents.offline.frozen import FrozenPolicy
 
 
 @dataclasses.dataclass(frozen=True)
-class FineTuningConfig(GaussianMPOConfig):
+class FineTuningConfig(ActionMPOConfig):
     """Options of a fine-tuned clone; `eta_clone` weighs the KL to the frozen clone."""
 
+    finger: str | None = None  # the clone's, which another contradicts
     eta_clone: float = 0.0  # the paper has no such KL
 
     def __post_init__(self):
@@ -37,37 +36,60 @@ class FineTuningConfig(GaussianMPOConfig):
 
 
 class FineTunedPolicy(PolicyNetwork):
-    """N(mean(x), stddev^2): all of a behaviour clone can be trained, stddev too.
+    """The clone's distribution, all of which can be trained, its deviation too.
 
-    The clone's deviation is fixed while it learns offline; here it is where each
-    dimension's starts.
+    The deviation is fixed while the clone learns offline; here it is where each
+    Gaussian dimension's starts.
     """
 
-    def __init__(self, clone: BcPolicy | HierarchicalBcPolicy):
+    def __init__(self, clone: FrozenPolicy):
         """Copies the clone's networks."""
         super().__init__(name="policy")
         self._networks = clone.trainable_networks()
-        stddev = tf.fill([clone.action_dim], float(clone.action_stddev))
+        size = clone.action_dim - (clone.finger == "bernoulli")
+        stddev = tf.fill([size], float(clone.action_stddev))
         self._raw_stddev = tf.Variable(tfp.math.softplus_inverse(stddev), name="stddev")
 
-    def __call__(self, observation: Observation) -> Gaussian:
-        """Maps raw "proprio" and "objects" to the Gaussian [..., D]."""
-        mean = self._networks.action(
+    def __call__(self, observation: Observation) -> Gaussian | Hybrid:
+        """Maps raw "proprio" and "objects" to the distribution [..., D]."""
+        found = self._networks.distribution(
             *self._networks.normalize(observation["proprio"], observation["objects"])
         )
-        stddev = tf.nn.softplus(self._raw_stddev) + tf.zeros_like(mean)
-        return Gaussian(mean, stddev)
+        if isinstance(found, Hybrid):
+            return found._replace(gaussian=self._with_stddev(found.gaussian))
+        return self._with_stddev(found)
+
+    def _with_stddev(self, gaussian: Gaussian) -> Gaussian:
+        stddev = tf.nn.softplus(self._raw_stddev) + tf.zeros_like(gaussian.mean)
+        return gaussian._replace(stddev=stddev)
 
 
 class FineTuningBuilder(GaussianMPOBuilder):
     """Makes MPO that starts from a clone: BC, or hierarchical BC whole."""
 
-    def __init__(
-        self, config: FineTuningConfig, clone: BcPolicy | HierarchicalBcPolicy
-    ):
-        """The critic normalises its observations as the clone does."""
+    def __init__(self, config: FineTuningConfig, clone: FrozenPolicy):
+        """The critic normalises its observations as the clone does.
+
+        Raises:
+          ValueError: the clone has another finger than the settings say.
+        """
+        if config.finger not in (None, clone.finger):
+            raise ValueError(
+                f"finger {config.finger} contradicts the bundle, whose finger is "
+                f"{clone.finger}; valid with it: {clone.finger}"
+            )
         super().__init__(config, clone.observation_statistics())
         self._clone = clone
+
+    @property
+    def finger(self) -> str:
+        """The clone's."""
+        return self._clone.finger
+
+    @property
+    def prior_weight(self) -> float:
+        """See `GaussianMPOBuilder`."""
+        return self._config.eta_clone
 
     def make_policy_network(
         self, environment_spec: specs.EnvironmentSpec, seed: int
@@ -77,14 +99,8 @@ class FineTuningBuilder(GaussianMPOBuilder):
         check_fits(environment_spec, self._clone)
         return FineTunedPolicy(self._clone)
 
-    def make_policy_loss(self, networks: MPONetworks) -> GaussianPolicyLoss:
-        """With the KL to the clone."""
-        size = networks.critic.action_size
-        return GaussianPolicyLoss(self._config, size, self._config.eta_clone)
-
-    def prior(self, data: Any, rows: Rows) -> Gaussian | None:
-        """The frozen clone N(mean(x), action_stddev^2 I) [R, D]; None without eta."""
+    def prior(self, data: Any, rows: Rows) -> Gaussian | Hybrid | None:
+        """The frozen clone's distribution [R, D]; None without eta."""
         if not self._config.eta_clone:
             return None
-        mean = self._clone.mean(rows.take(data.observation))
-        return Gaussian(mean, tf.fill(tf.shape(mean), float(self._clone.action_stddev)))
+        return self._clone.distribution(rows.take(data.observation))

@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from agents.bc.config import BcConfig
 from agents.bc.networks import BcNetworks
-from agents.losses import gaussian
 from agents.losses.masking import sum_valid
 from agents.offline.model import Batch, OfflineModel, Terms
 
@@ -21,13 +20,10 @@ class BcModel(OfflineModel):
         """See `OfflineModel`; draws nothing."""
         del seed
         features = self.networks.normalize(batch["proprio"], batch["objects"])
-        mean = self.networks.action(*features)  # [B, T, D]
-        log_likelihood = sum_valid(
-            gaussian.log_prob(batch["action"], mean, self.config.action_stddev),
-            batch["mask"],
-        )
+        action = self.networks.distribution(*features)  # [B, T, D]
+        log_likelihood = sum_valid(action.log_prob(batch["action"]), batch["mask"])
         sums = {"log_likelihood": tf.reduce_sum(log_likelihood)}
         if evaluation:
-            squares = tf.reduce_mean(tf.square(batch["action"] - mean), axis=-1)
+            squares = tf.reduce_mean(tf.square(batch["action"] - action.mean), axis=-1)
             sums["action_mse"] = tf.reduce_sum(sum_valid(squares, batch["mask"]))
         return Terms(log_likelihood, sums)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from agents import networks
 from agents.bc.config import BcConfig
+from agents.distributions import Gaussian, Hybrid
 from agents.offline.networks import Dims, OfflineNetworks, Statistics
 
 
@@ -25,13 +26,14 @@ class BcNetworks(OfflineNetworks):
         self._torso = networks.make_mlp(
             config.hidden_sizes, w_init=networks.FanInNormal(rng)
         )
-        self._head = networks.FixedStddevGaussianHead(
+        self._head = networks.ActionHead(
             dims.action,
-            stddev=config.action_stddev,
+            config.action_stddev,
+            config.finger,
             w_init=networks.FanInNormal(rng, 0.3),
         )
-        self.action(tf.zeros([1, dims.proprio]), tf.zeros([1, dims.objects]))
+        self.distribution(tf.zeros([1, dims.proprio]), tf.zeros([1, dims.objects]))
 
-    def action(self, proprio: tf.Tensor, objects: tf.Tensor) -> tf.Tensor:
-        """The mean action [..., D] in (-1, 1) of normalised [..., P] and [..., O]."""
-        return self._head.mean(self._torso(tf.concat([proprio, objects], axis=-1)))
+    def distribution(self, proprio: tf.Tensor, objects: tf.Tensor) -> Gaussian | Hybrid:
+        """p(a | x) [..., D] of normalised [..., P] and [..., O]."""
+        return self._head(self._torso(tf.concat([proprio, objects], axis=-1)))

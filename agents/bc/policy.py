@@ -1,27 +1,15 @@
-"""BC, frozen. Shape letters: D action; `...` any leading dimensions."""
+"""BC, frozen."""
 
 from __future__ import annotations
 
-import tensorflow as tf
-
 from agents.bc.config import BcConfig
 from agents.bc.networks import BcNetworks
-from agents.offline.frozen import FrozenModel, Observation
+from agents.offline.frozen import FrozenPolicy
 
 
-class BcPolicy(FrozenModel):
-    """The frozen policy N(mean(x), action_stddev^2 I)."""
+class BcPolicy(FrozenPolicy):
+    """The frozen policy p(a | x)."""
 
     model = "bc"
     config_type = BcConfig
     networks_type = BcNetworks
-
-    def mean(self, observation: Observation) -> tf.Tensor:
-        """The mean action [..., D] in (-1, 1)."""
-        return self._networks.action(*self._features(observation))
-
-    def sample(self, observation: Observation, seed: tf.Tensor) -> tf.Tensor:
-        """Draws an action [..., D], clipped to [-1, 1]; seed is int32 [2]."""
-        mean = self.mean(observation)
-        noise = tf.random.stateless_normal(tf.shape(mean), seed)
-        return tf.clip_by_value(mean + self.action_stddev * noise, -1.0, 1.0)

@@ -38,11 +38,9 @@ class HelmsModel(OfflineModel):
         if has_variance:
             latent += stddev * tf.random.stateless_normal(tf.shape(mean), seed)
             latent_kl = gaussian.kl_to_standard(mean, stddev)
-        action_mean = networks.low_level(latent, proprio[:, :, None])
+        action = networks.low_level.distribution(latent, proprio[:, :, None])
         bound, stats = elbo.helms_elbo(
-            log_likelihood=gaussian.log_prob(
-                batch["action"][:, :, None], action_mean, networks.low_level.stddev
-            ),
+            log_likelihood=action.log_prob(batch["action"][:, :, None]),
             latent_kl=tf.reduce_sum(latent_kl, axis=-1),
             posterior_logits=logits,
             prior_logits=networks.prior_logits,

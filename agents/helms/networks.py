@@ -173,7 +173,7 @@ class HelmsNetworks(OfflineNetworks):
         self.high_level = HighLevel(config, rng)
         self.mid_level = MidLevel(config, dims.proprio + dims.objects, rng)
         self.low_level = networks.LowLevel(
-            config.hidden_sizes, dims.action, config.action_stddev, rng
+            config.hidden_sizes, dims.action, config.action_stddev, config.finger, rng
         )
         # Linear softmax of the one-hot of y_{t-1}: a row of logits for each.
         self.prior_logits = tf.Variable(

@@ -12,7 +12,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from agents.builder import Held, Observation, hold
-from agents.distributions import Mixture, PolicyNetwork, sample_categorical
+from agents.distributions import Mixture, sample_categorical
 from agents.helms.networks import HelmsNetworks, MidLevel
 from agents.helms.skills import Skills
 from agents.mpo import networks as mpo_networks
@@ -32,7 +32,7 @@ class Components(snt.Module, abc.ABC):
         """Of one skill [...] at each observation: mean and stddev [..., Z]."""
 
 
-class MixturePolicy(PolicyNetwork):
+class MixturePolicy(mpo_networks.PolicyNetwork):
     """pi(z|x) = sum_y pi(y|x) pi(z|y, x)."""
 
     def __init__(

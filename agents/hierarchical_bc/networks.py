@@ -1,12 +1,14 @@
 """The networks of hierarchical BC: NPMP's, with a high level that sees the present.
 
-Shape letters: Z latent, P proprioception, O objects; `...` any leading dimensions.
+Shape letters: Z latent, D action, P proprioception, O objects; `...` any leading
+dimensions.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
+from agents.distributions import Gaussian, Hybrid
 from agents.npmp.networks import NpmpNetworks
 
 
@@ -24,7 +26,7 @@ class HierarchicalBcNetworks(NpmpNetworks):
         """q(z | x) of normalised [..., P] and [..., O]: mean, stddev [..., Z]."""
         return self.encoder(self.encoder.embed(tf.concat([proprio, objects], axis=-1)))
 
-    def action(self, proprio: tf.Tensor, objects: tf.Tensor) -> tf.Tensor:
-        """The action's mean [..., D] at the mean of z, of normalised inputs."""
+    def distribution(self, proprio: tf.Tensor, objects: tf.Tensor) -> Gaussian | Hybrid:
+        """p(a | z, x) [..., D] at the mean of z, of normalised inputs."""
         mean, _ = self.latent(proprio, objects)
-        return self.low_level(mean, proprio)
+        return self.low_level.distribution(mean, proprio)

@@ -1,6 +1,6 @@
 """Hierarchical BC, frozen.
 
-Shape letters: Z latent, D action; `...` any leading dimensions.
+Shape letters: Z latent; `...` any leading dimensions.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from agents.hierarchical_bc.config import HierarchicalBcConfig
 from agents.hierarchical_bc.networks import HierarchicalBcNetworks
-from agents.offline.frozen import FrozenLatentModel, Observation
+from agents.offline.frozen import FrozenLatentModel, FrozenPolicy, Observation
 
 
-class HierarchicalBcPolicy(FrozenLatentModel):
-    """The frozen high and low level: together a policy."""
+class HierarchicalBcPolicy(FrozenPolicy, FrozenLatentModel):
+    """The frozen high and low level: together a policy, at the mean of z."""
 
     model = "hierarchical_bc"
     config_type = HierarchicalBcConfig
@@ -22,7 +22,3 @@ class HierarchicalBcPolicy(FrozenLatentModel):
     def latent(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z | x): mean and standard deviation, both [..., Z]."""
         return self._networks.latent(*self._features(observation))
-
-    def mean(self, observation: Observation) -> tf.Tensor:
-        """The mean action [..., D] in (-1, 1) at the mean of z."""
-        return self._networks.action(*self._features(observation))

@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
+from agents.offline.config import FINGERS
+
 IMPROVEMENT_CRITICS = ("online", "target")
 TARGET_UPDATES = ("periodic", "polyak")
 EVALUATIONS = ("sampled", "greedy")
@@ -212,6 +214,9 @@ class SampledMPOConfig(MPOConfig):
 class GaussianMPOConfig(SampledMPOConfig):
     """Options of MPO on a Gaussian policy."""
 
+    # Agents that act on the environment's actions make it an option.
+    finger: ClassVar[str] = "gaussian"
+
     per_dim_constraining: bool = True  # a trust region a dimension; Acme
     action_penalization: bool = True  # of actions beyond [-1, 1]; Acme
     epsilon_penalty: float = 1e-3  # nats; Acme
@@ -220,6 +225,23 @@ class GaussianMPOConfig(SampledMPOConfig):
         """See `MPOConfig`."""
         super().__post_init__()
         check_positive(self, "epsilon_penalty")
+
+
+@dataclasses.dataclass(frozen=True)
+class ActionMPOConfig(GaussianMPOConfig):
+    """Options of MPO whose policy is over the environment's actions."""
+
+    finger: str | None = "gaussian"  # one of `FINGERS`; a clone may have None
+    # Of a Bernoulli finger, as of a categorical policy.
+    epsilon_finger: float = 0.0025  # nats, KL(target || online)
+    init_log_alpha_finger: float = 3.0  # through softplus
+
+    def __post_init__(self):
+        """See `MPOConfig`."""
+        super().__post_init__()
+        if self.finger is not None:
+            one_of("finger", self.finger, FINGERS)
+        check_positive(self, "epsilon_finger")
 
 
 def one_of(name: str, value: str, valid: tuple[str, ...]) -> None:

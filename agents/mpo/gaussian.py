@@ -15,23 +15,25 @@ from typing import Any
 
 import dm_env
 import numpy as np
+import sonnet as snt
 import tensorflow as tf
 from acme import specs
 from acme.tf import networks as acme_networks
 
 from agents import networks as shared
 from agents.builder import Decision, Held, Observation, Policy
-from agents.distributions import Gaussian, PolicyNetwork
+from agents.distributions import Gaussian, Hybrid
+from agents.losses import bernoulli
 from agents.mpo import networks as mpo_networks
 from agents.mpo.builder import MPOBuilder, check_fits
 from agents.mpo.config import SampledMPOConfig
 from agents.mpo.demonstrations import Episode
 from agents.mpo.rows import Rows
-from agents.mpo.sampled import GaussianPolicyLoss, SampledPolicyLoss
+from agents.mpo.sampled import GaussianPolicyLoss, HybridPolicyLoss, SampledPolicyLoss
 from agents.offline.frozen import FrozenLatentModel
 
 
-class GaussianPolicy(PolicyNetwork):
+class GaussianPolicy(mpo_networks.PolicyNetwork):
     """pi(a|x): input representation, MLP, Acme's diagonal Gaussian head."""
 
     def __init__(
@@ -51,8 +53,35 @@ class GaussianPolicy(PolicyNetwork):
 
     def __call__(self, observation: Observation) -> Gaussian:
         """Maps name -> [..., n] to the Gaussian [..., D]."""
-        found = self._head(self._torso(self._representation(observation)))
+        return self._gaussian(self._features(observation))
+
+    def _features(self, observation: Observation) -> tf.Tensor:
+        return self._torso(self._representation(observation))
+
+    def _gaussian(self, features: tf.Tensor) -> Gaussian:
+        found = self._head(features)
         return Gaussian(found.mean(), found.stddev())
+
+
+class HybridPolicy(GaussianPolicy):
+    """The same with a Bernoulli finger, whose logit is near 0 at first."""
+
+    def __init__(
+        self,
+        representation: mpo_networks.InputRepresentation,
+        hidden_sizes: Sequence[int],
+        size: int,
+        init_stddev: float,
+    ):
+        """`size` is D, with the finger."""
+        super().__init__(representation, hidden_sizes, size - 1, init_stddev)
+        w_init = snt.initializers.VarianceScaling(1e-2)
+        self._logit = shared.LeadingDims(snt.Linear(1, w_init=w_init, name="finger"))
+
+    def __call__(self, observation: Observation) -> Hybrid:
+        """Maps name -> [..., n] to the hybrid [..., D]."""
+        features = self._features(observation)
+        return Hybrid(self._gaussian(features), self._logit(features)[..., 0])
 
 
 class LatentPolicy(Policy):
@@ -60,7 +89,7 @@ class LatentPolicy(Policy):
 
     def __init__(
         self,
-        network: PolicyNetwork,
+        network: mpo_networks.PolicyNetwork,
         decode: Callable[[tf.Tensor, Observation], tf.Tensor],
         greedy: bool = False,
         skill_steps: int = 1,
@@ -106,7 +135,7 @@ class ContinuousMPOBuilder(MPOBuilder[mpo_networks.MPONetworks], abc.ABC):
     @abc.abstractmethod
     def make_policy_network(
         self, environment_spec: specs.EnvironmentSpec, seed: int
-    ) -> PolicyNetwork:
+    ) -> mpo_networks.PolicyNetwork:
         """A new policy, whose variables come later.
 
         Raises:
@@ -196,14 +225,25 @@ class LatentMPOBuilder(ContinuousMPOBuilder, abc.ABC):
 
 
 class GaussianMPOBuilder(ContinuousMPOBuilder):
-    """Makes MPO from scratch: a new Gaussian over actions."""
+    """Makes MPO from scratch: a new policy over actions."""
+
+    @property
+    def finger(self) -> str:
+        """What the last component of the policy is, one of `FINGERS`."""
+        return self._config.finger
+
+    @property
+    def prior_weight(self) -> float:
+        """Weight of the KL to `prior`."""
+        return 0.0
 
     def make_policy_network(
         self, environment_spec: specs.EnvironmentSpec, seed: int
-    ) -> PolicyNetwork:
+    ) -> mpo_networks.PolicyNetwork:
         """See `ContinuousMPOBuilder`."""
         config = self._config
-        return GaussianPolicy(
+        policy = HybridPolicy if self.finger == "bernoulli" else GaussianPolicy
+        return policy(
             self.representation(environment_spec, config.policy_keys),
             config.policy_hidden_sizes,
             self.latent_size(environment_spec),
@@ -214,4 +254,14 @@ class GaussianMPOBuilder(ContinuousMPOBuilder):
         self, networks: mpo_networks.MPONetworks
     ) -> GaussianPolicyLoss:
         """See `MPOBuilder`."""
-        return GaussianPolicyLoss(self._config, networks.critic.action_size)
+        loss = HybridPolicyLoss if self.finger == "bernoulli" else GaussianPolicyLoss
+        return loss(self._config, networks.critic.action_size, self.prior_weight)
+
+    def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
+        """The action, a Bernoulli finger by its sign; see `MPOBuilder`."""
+        actions = super().demonstrated(episodes)
+        if self.finger != "bernoulli":
+            return actions
+        return [
+            np.append(a[:, :-1], bernoulli.sign(a[:, -1:]), axis=1) for a in actions
+        ]

@@ -1,8 +1,8 @@
 """Networks of MPO agents: policy and sequence critic over named observations.
 
-Shape letters: B batch, T time, R rows of a batch, K actions (skills), F features;
-[...] any leading dimensions. Observations are dicts name -> [..., n], or [..., H, W, C]
-of images.
+Shape letters: B batch, T time, R rows of a batch, K actions (skills), F features,
+D action, M environments; [...] any leading dimensions. Observations are dicts
+name -> [..., n], or [..., H, W, C] of images.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from acme import specs
 from acme.tf import networks as acme_networks
 
 from agents import networks as shared
+from agents.builder import Held, hold
+from agents.distributions import Gaussian, Hybrid, Mixture
 from agents.mpo.rows import Rows
 
 Statistics = Mapping[str, tuple[np.ndarray, np.ndarray]]  # name -> mean, stddev [size]
@@ -127,6 +129,37 @@ class _Image(snt.Module):
         num_dims = images.shape.rank - 3
         features = self._resnet(snt.merge_leading_dims(images, num_dims))
         return snt.split_leading_dim(features, images, num_dims)
+
+
+class PolicyNetwork(snt.Module, abc.ABC):
+    """pi(.|x) of an observation, name -> [..., n]."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, observation: Mapping[str, tf.Tensor]
+    ) -> Gaussian | Hybrid | Mixture:
+        """The distribution [..., D]."""
+
+    def draw(
+        self,
+        observation: Mapping[str, tf.Tensor],
+        seed: tf.Tensor,
+        held: Held | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """One draw [..., D], for acting, and what is held if not the draw itself.
+
+        Args:
+          observation: name -> [..., n].
+          seed: int32 [2].
+          held: of M rows whose decisions last; they then are the leading dimension.
+        """
+        return hold(self(observation).sample(1, seed)[0], held), None
+
+    def mode(
+        self, observation: Mapping[str, tf.Tensor], held: Held | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """The likeliest [..., D] in place of a draw; see `draw`."""
+        return hold(self(observation).mode(), held), None
 
 
 class CategoricalPolicy(snt.Module):

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from agents.distributions import Gaussian, Mixture
-from agents.losses import gaussian_mpo
-from agents.mpo.config import GaussianMPOConfig, SampledMPOConfig
+from agents.distributions import Gaussian, Hybrid, Mixture
+from agents.losses import bernoulli_mpo, gaussian_mpo, sampled_improvement
+from agents.mpo.config import ActionMPOConfig, GaussianMPOConfig, SampledMPOConfig
 from agents.mpo.networks import ActionCritic
 from agents.mpo.policy_loss import PolicyLoss, positive, total_and_diagnostics
 from agents.mpo.rows import Rows
@@ -26,7 +26,7 @@ class SampledPolicyLoss(PolicyLoss):
         self._log_temperature = dual("temperature", config.init_log_temperature)
 
     def candidates(
-        self, output: Gaussian | Mixture, rows: Rows, seed: tf.Tensor
+        self, output: Gaussian | Hybrid | Mixture, rows: Rows, seed: tf.Tensor
     ) -> tf.Tensor:
         """See `PolicyLoss`: [N, R, D].
 
@@ -47,7 +47,9 @@ class SampledPolicyLoss(PolicyLoss):
         """See `PolicyLoss`."""
         return critic.value(features, action)
 
-    def state_value(self, values: tf.Tensor, output: Gaussian | Mixture) -> tf.Tensor:
+    def state_value(
+        self, values: tf.Tensor, output: Gaussian | Hybrid | Mixture
+    ) -> tf.Tensor:
         """The mean over the samples."""
         del output
         return tf.reduce_mean(values, axis=0)
@@ -82,28 +84,35 @@ class GaussianPolicyLoss(SampledPolicyLoss):
         prior: Gaussian | None = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
         """See `PolicyLoss`."""
-        config, penalty = self._config, {}
-        if self._log_penalty_temperature is not None:
-            penalty = {
-                "penalty_temperature": positive(self._log_penalty_temperature),
-                "epsilon_penalty": config.epsilon_penalty,
-            }
+        config = self._config
         losses, stats = gaussian_mpo.gaussian_mpo(
             *online,
             *target,
             actions,
             values,
-            positive(self._log_temperature),
-            positive(self._log_alpha_mean),
-            positive(self._log_alpha_stddev),
-            epsilon=config.epsilon,
+            alpha_mean=positive(self._log_alpha_mean),
+            alpha_stddev=positive(self._log_alpha_stddev),
             epsilon_mean=config.epsilon_mean,
             epsilon_stddev=config.epsilon_stddev,
             prior=prior,
             prior_weight=self._prior_weight,
-            **penalty,
+            **self._e_step(),
         )
         return total_and_diagnostics(losses, stats)
+
+    def _e_step(self) -> dict[str, tf.Tensor | float]:
+        """Temperatures and bounds of `sampled_improvement.improve_within_bounds`."""
+        config = self._config
+        found = {
+            "temperature": positive(self._log_temperature),
+            "epsilon": config.epsilon,
+        }
+        if self._log_penalty_temperature is not None:
+            found |= {
+                "penalty_temperature": positive(self._log_penalty_temperature),
+                "epsilon_penalty": config.epsilon_penalty,
+            }
+        return found
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:
         """The temperatures and the multipliers, those over the dimensions as means."""
@@ -115,6 +124,56 @@ class GaussianPolicyLoss(SampledPolicyLoss):
         if self._log_penalty_temperature is not None:
             found["penalty_temperature"] = positive(self._log_penalty_temperature)
         return found
+
+
+class HybridPolicyLoss(GaussianPolicyLoss):
+    """A Gaussian and a Bernoulli finger: one E-step, a trust region for each part."""
+
+    def __init__(
+        self, config: ActionMPOConfig, action_size: int, prior_weight: float = 0.0
+    ):
+        """See `GaussianPolicyLoss`; D counts the finger."""
+        super().__init__(config, action_size - 1, prior_weight)
+        self._log_alpha_finger = dual("alpha_finger", config.init_log_alpha_finger)
+
+    def __call__(
+        self,
+        online: Hybrid,
+        target: Hybrid,
+        actions: tf.Tensor,
+        values: tf.Tensor,
+        prior: Hybrid | None = None,
+    ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
+        """See `PolicyLoss`."""
+        continuous, fingers = actions[..., :-1], actions[..., -1]
+        total, found = super().__call__(
+            online.gaussian,
+            target.gaussian,
+            continuous,
+            values,
+            None if prior is None else prior.gaussian,
+        )
+        weights, _, _ = sampled_improvement.improve_within_bounds(
+            continuous, values, **self._e_step()
+        )
+        finger, of_finger = total_and_diagnostics(
+            *bernoulli_mpo.bernoulli_mpo(
+                online.logit,
+                target.logit,
+                fingers,
+                weights,
+                positive(self._log_alpha_finger),
+                epsilon=self._config.epsilon_finger,
+                prior_logit=None if prior is None else prior.logit,
+                prior_weight=self._prior_weight,
+            )
+        )
+        return total + finger, {**found, **of_finger}
+
+    def dual_values(self) -> Mapping[str, tf.Tensor]:
+        """Beside those of the Gaussian, the finger's multiplier."""
+        alpha = positive(self._log_alpha_finger)
+        return {**super().dual_values(), "alpha_finger": alpha}
 
 
 def dual(name: str, value: float, shape: list[int] | None = None) -> tf.Variable:

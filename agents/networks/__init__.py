@@ -1,8 +1,8 @@
 """Network pieces that several agents share."""
 
 from agents.networks.heads import (
+    ActionHead,
     CategoricalHead,
-    FixedStddevGaussianHead,
     bounded_stddev,
 )
 from agents.networks.initializers import FanInNormal
@@ -16,9 +16,9 @@ from agents.networks.torsos import (
 )
 
 __all__ = [
+    "ActionHead",
     "CategoricalHead",
     "FanInNormal",
-    "FixedStddevGaussianHead",
     "LeadingDims",
     "LowLevel",
     "Normalizer",

@@ -9,6 +9,7 @@ import sonnet as snt
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from agents.distributions import Gaussian, Hybrid
 from agents.networks.torsos import LeadingDims
 
 tfd = tfp.distributions
@@ -42,21 +43,31 @@ class CategoricalHead(snt.Module):
         return tfd.Categorical(logits=self._logits(features))
 
 
-class FixedStddevGaussianHead(snt.Module):
-    """Maps features [..., H] to a Gaussian [..., D]: tanh on its mean, one deviation.
+class ActionHead(snt.Module):
+    """Maps features [..., H] to p(a): tanh on the mean, one fixed deviation.
 
-    The low-level head of Table 5 (stddev 0.1, actions in [-1, 1]).
+    The low-level head of Table 5 (stddev 0.1, actions in [-1, 1]). With a Bernoulli
+    finger the same outputs give the same mean, 2p - 1 of the finger.
     """
 
     def __init__(
         self,
         size: int,
         stddev: float = 0.1,
+        finger: str = "gaussian",
         scale: float = 1e-1,
         w_init: snt.initializers.Initializer | None = None,
         name: str = "action",
     ):
-        """`scale` is the variance scale of the initial weights, unless `w_init`.
+        """Makes the layer.
+
+        Args:
+          size: D.
+          stddev: of the Gaussian components.
+          finger: gaussian; or bernoulli, which the last component then is.
+          scale: the variance scale of the initial weights, unless `w_init`.
+          w_init: of the weights.
+          name: of the module.
 
         Raises:
           ValueError: `stddev` is not positive.
@@ -64,17 +75,17 @@ class FixedStddevGaussianHead(snt.Module):
         super().__init__(name=name)
         if not stddev > 0.0:
             raise ValueError(f"stddev must be positive, got {stddev}")
-        self.stddev = stddev
+        self._stddev = stddev
+        self._is_bernoulli = finger == "bernoulli"
         self._mean = _small_linear(size, scale, "mean", w_init)
 
-    def mean(self, features: tf.Tensor) -> tf.Tensor:
-        """The mean [..., D] in (-1, 1)."""
-        return tf.tanh(self._mean(features))
+    def __call__(self, features: tf.Tensor) -> Gaussian | Hybrid:
+        """The distribution [..., D], its mean in (-1, 1)."""
+        outputs = self._mean(features)
+        if not self._is_bernoulli:
+            return self._gaussian(outputs)
+        return Hybrid(self._gaussian(outputs[..., :-1]), 2.0 * outputs[..., -1])
 
-    def __call__(self, features: tf.Tensor) -> tfd.Independent:
-        """The distribution with batch shape [...] and event shape [D]."""
-        mean = self.mean(features)
-        return tfd.Independent(
-            tfd.Normal(mean, tf.fill(tf.shape(mean), self.stddev)),
-            reinterpreted_batch_ndims=1,
-        )
+    def _gaussian(self, outputs: tf.Tensor) -> Gaussian:
+        mean = tf.tanh(outputs)
+        return Gaussian(mean, tf.fill(tf.shape(mean), self._stddev))

@@ -11,7 +11,8 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
-from agents.networks.heads import FixedStddevGaussianHead
+from agents.distributions import Gaussian, Hybrid
+from agents.networks.heads import ActionHead
 from agents.networks.initializers import FanInNormal
 from agents.networks.torsos import LeadingDims, make_mlp
 
@@ -24,9 +25,10 @@ class LowLevel(snt.Module):
         hidden_sizes: Sequence[int],
         action_dim: int,
         action_stddev: float,
+        finger: str,
         rng: np.random.Generator,
     ):
-        """Draws the initial weights from `rng`; `action_stddev` is fixed."""
+        """Draws the initial weights from `rng`; for the rest see `ActionHead`."""
         super().__init__(name="low_level")
         w_init = FanInNormal(rng)
         first, *rest = hidden_sizes
@@ -40,19 +42,18 @@ class LowLevel(snt.Module):
             snt.Linear(first, with_bias=False, w_init=w_init, name="from_latent")
         )
         self._rest = make_mlp(rest, w_init=w_init) if rest else tf.identity
-        self._head = FixedStddevGaussianHead(
-            action_dim, stddev=action_stddev, w_init=FanInNormal(rng, 0.3)
+        self._head = ActionHead(
+            action_dim, action_stddev, finger, w_init=FanInNormal(rng, 0.3)
         )
 
-    @property
-    def stddev(self) -> float:
-        """The fixed standard deviation of an action's every dimension."""
-        return self._head.stddev
-
-    def __call__(self, latent: tf.Tensor, proprio: tf.Tensor) -> tf.Tensor:
-        """Maps latent [..., Z] and proprio [..., P] to the action's mean [..., D].
+    def distribution(self, latent: tf.Tensor, proprio: tf.Tensor) -> Gaussian | Hybrid:
+        """Maps latent [..., Z] and proprio [..., P] to the distribution [..., D].
 
         The leading dimensions broadcast: [B, K, Z] goes with [B, 1, P].
         """
         hidden = self._from_latent(latent) + self._from_proprio(proprio)
-        return self._head.mean(self._rest(tf.nn.elu(hidden)))
+        return self._head(self._rest(tf.nn.elu(hidden)))
+
+    def __call__(self, latent: tf.Tensor, proprio: tf.Tensor) -> tf.Tensor:
+        """The mean [..., D] of `distribution`, in (-1, 1)."""
+        return self.distribution(latent, proprio).mean

@@ -16,9 +16,7 @@ from agents.distributions import Gaussian
 from agents.mpo.config import GaussianMPOConfig, check_not_negative
 from agents.mpo.demonstrations import Episode, by_windows
 from agents.mpo.gaussian import GaussianMPOBuilder, LatentMPOBuilder
-from agents.mpo.networks import MPONetworks
 from agents.mpo.rows import Rows
-from agents.mpo.sampled import GaussianPolicyLoss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,10 +37,10 @@ class NpmpAgentConfig(GaussianMPOConfig):
 class NpmpBuilder(LatentMPOBuilder, GaussianMPOBuilder):
     """Makes NPMP+KL over one frozen bundle (`NpmpSkills`)."""
 
-    def make_policy_loss(self, networks: MPONetworks) -> GaussianPolicyLoss:
-        """With the KL to the prior."""
-        size = networks.critic.action_size
-        return GaussianPolicyLoss(self._config, size, self._config.eta_z)
+    @property
+    def prior_weight(self) -> float:
+        """See `GaussianMPOBuilder`."""
+        return self._config.eta_z
 
     def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
         """The encoder's mean z; see `MPOBuilder`."""

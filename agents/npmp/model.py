@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from agents.losses import gaussian, latent_elbo
+from agents.losses import latent_elbo
 from agents.losses.masking import sum_valid
 from agents.npmp.config import NpmpConfig
 from agents.npmp.networks import NpmpNetworks
@@ -33,10 +33,8 @@ class NpmpModel(OfflineModel):
         proprio = proprio[:, : config.window]
         latent_kl = latent_elbo.ar1_kl(mean, stddev, latent, config.prior_coefficient)
         bound, stats = latent_elbo.latent_elbo(
-            log_likelihood=gaussian.log_prob(
-                batch["action"],
-                networks.low_level(latent, proprio),
-                networks.low_level.stddev,
+            log_likelihood=networks.low_level.distribution(latent, proprio).log_prob(
+                batch["action"]
             ),
             latent_kl=tf.reduce_sum(latent_kl, axis=-1),
             mask=batch["mask"],

@@ -83,7 +83,7 @@ class NpmpNetworks(OfflineNetworks):
         rng = np.random.default_rng(config.seed)
         self.encoder = Encoder(config, rng)
         self.low_level = networks.LowLevel(
-            config.hidden_sizes, dims.action, config.action_stddev, rng
+            config.hidden_sizes, dims.action, config.action_stddev, config.finger, rng
         )
         proprio = tf.zeros([1, config.look_ahead + 1, dims.proprio])
         objects = tf.zeros([1, config.look_ahead + 1, dims.objects])

@@ -8,6 +8,9 @@ from typing import ClassVar, TypeVar
 
 _Config = TypeVar("_Config", bound="OfflineConfig")
 
+# The last component of an action, of which the environment reads the sign alone: the
+# paper's Gaussian, or a Bernoulli over {-1, +1}.
+FINGERS = ("gaussian", "bernoulli")
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 
 
@@ -22,6 +25,7 @@ class OfflineConfig:
     # Model.
     hidden_sizes: tuple[int, ...] = (256, 256)  # of every network
     action_stddev: float = 0.1  # of the action's Gaussian, fixed
+    finger: str = "gaussian"  # one of FINGERS
 
     # Optimisation.
     window: int = 25  # T, steps of a training sequence
@@ -37,11 +41,14 @@ class OfflineConfig:
         object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
         for name in ("window", "batch_size"):
             check_integer(name, getattr(self, name), low=1)
-        if self.learning_rate_schedule not in LEARNING_RATE_SCHEDULES:
-            raise ValueError(
-                f"unknown learning_rate_schedule {self.learning_rate_schedule!r}; "
-                f"valid: {', '.join(LEARNING_RATE_SCHEDULES)}"
-            )
+        for name, valid in (
+            ("finger", FINGERS),
+            ("learning_rate_schedule", LEARNING_RATE_SCHEDULES),
+        ):
+            if getattr(self, name) not in valid:
+                raise ValueError(
+                    f"unknown {name} {getattr(self, name)!r}; valid: {', '.join(valid)}"
+                )
         check_integer(
             "learning_rate_steps",
             self.learning_rate_steps,

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
+from agents.distributions import Gaussian, Hybrid
 from agents.offline.config import OfflineConfig
 from agents.offline.networks import OfflineNetworks, Statistics
 
@@ -40,6 +41,7 @@ class FrozenModel(tf.Module):
         self.config = networks.config
         self.look_ahead = networks.config.look_ahead
         self.action_stddev = networks.config.action_stddev
+        self.finger = networks.config.finger
         self.proprio_dim = networks.dims.proprio
         self.object_dim = networks.dims.objects
         self.action_dim = networks.dims.action
@@ -60,6 +62,23 @@ class FrozenModel(tf.Module):
     def _features(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
         """Normalised "proprio" [..., P] and "objects" [..., O]."""
         return self._networks.normalize(observation["proprio"], observation["objects"])
+
+
+class FrozenPolicy(FrozenModel):
+    """Base of the frozen models that act by themselves: behaviour clones."""
+
+    def distribution(self, observation: Observation) -> Gaussian | Hybrid:
+        """p(a | x) [..., D]."""
+        return self._networks.distribution(*self._features(observation))
+
+    def mean(self, observation: Observation) -> tf.Tensor:
+        """The mean action [..., D] in (-1, 1)."""
+        return self.distribution(observation).mean
+
+    def sample(self, observation: Observation, seed: tf.Tensor) -> tf.Tensor:
+        """Draws an action [..., D], clipped to [-1, 1]; seed is int32 [2]."""
+        action = self.distribution(observation).sample(1, seed)[0]
+        return tf.clip_by_value(action, -1.0, 1.0)
 
 
 class FrozenLatentModel(FrozenModel):

@@ -122,8 +122,8 @@ def make(model: str, bundle) -> Explorer:
         "helms": _helms,
         PRIOR: _helms_prior,
         "npmp": _npmp,
-        "bc": _bc,
-        "hierarchical_bc": _hierarchical_bc,
+        "bc": _clone,
+        "hierarchical_bc": _clone,
         FRESH: _fresh_mpo,
     }
     if model in DISTILLED:
@@ -215,23 +215,12 @@ def _npmp(skills) -> Explorer:
     return Explorer(begin, choose, act)
 
 
-def _bc(policy) -> Explorer:
-    """The behaviour clone with its noise."""
+def _clone(policy) -> Explorer:
+    """A behaviour clone with its noise; of hierarchical BC, z's mean."""
 
     def act(observation, latent, seed):
         del latent
         return policy.sample(observation, seed)
-
-    return Explorer(_no_skill, _keep, act)
-
-
-def _hierarchical_bc(policy) -> Explorer:
-    """The clone with its noise: z's mean, as `agents.bc.builder.FineTunedPolicy`."""
-
-    def act(observation, latent, seed):
-        del latent
-        mean, _ = policy.latent(observation)
-        return _noisy(policy.low_level(mean, observation), policy.action_stddev, seed)
 
     return Explorer(_no_skill, _keep, act)
 
@@ -252,7 +241,7 @@ def _fresh_mpo(bundle) -> Explorer:
 
     def act(observation, latent, seed):
         del latent
-        return _noisy(*policy(observation), seed)
+        return policy(observation).sample(1, seed)[0]
 
     return Explorer(begin, _keep, act)
 
@@ -272,7 +261,3 @@ def _keep(observation: Observation, latent: tf.Tensor, seed: tf.Tensor) -> tf.Te
 def _draw(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Draws int32 [1] of logits [1, K]."""
     return tf.random.stateless_categorical(logits, 1, seed, tf.int32)[:, 0]
-
-
-def _noisy(mean: tf.Tensor, stddev: tf.Tensor | float, seed: tf.Tensor) -> tf.Tensor:
-    return mean + stddev * tf.random.stateless_normal(tf.shape(mean), seed)

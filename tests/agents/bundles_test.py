@@ -16,6 +16,7 @@ from agents.hierarchical_bc.config import HierarchicalBcConfig
 from agents.hierarchical_bc.networks import HierarchicalBcNetworks
 from agents.npmp.config import NpmpConfig
 from agents.npmp.networks import NpmpNetworks
+from agents.offline import bundle as bundle_files
 from agents.offline.networks import Dims
 
 DIMS = Dims(proprio=6, objects=4, action=3)
@@ -131,12 +132,13 @@ def test_npmp_encodes_windows_and_draws_from_its_prior(tmp_path):
     assert (white.prior_coefficient, white.prior_stddev) == (0.0, 1.0)
 
 
-def test_bc_samples_around_its_mean_and_within_bounds(tmp_path):
-    loaded, nets = _save(tmp_path / "skills", "bc")
+@pytest.mark.parametrize("model", ["bc", "hierarchical_bc"])
+def test_clones_sample_around_their_mean_and_within_bounds(tmp_path, model):
+    loaded, nets = _save(tmp_path / "skills", model)
     observation = _observation(4000)
     mean = loaded.mean(observation).numpy()
     features = nets.normalize(observation["proprio"], observation["objects"])
-    np.testing.assert_array_equal(mean, nets.action(*features))
+    np.testing.assert_array_equal(mean, nets.distribution(*features).mean)
     actions = loaded.sample(observation, tf.constant([1, 2])).numpy()
     assert np.abs(actions).max() <= 1.0
     inside = np.abs(mean) < 0.6
@@ -153,6 +155,66 @@ def test_hierarchical_bc_acts_on_the_present_alone(tmp_path):
     np.testing.assert_allclose(mean, nets.posterior(*features)[0], rtol=1e-6)
     assert loaded.low_level(mean, observation).shape == (2, 3, 3)
     assert loaded.latent(_observation())[0].shape == (2,)
+
+
+def _actions(frozen, model, observation):
+    """The mean of every model's low level or policy, [..., 3]."""
+    if model in ("bc", "hierarchical_bc"):
+        return frozen.mean(observation)
+    latent = tf.constant(_normal(*observation["proprio"].shape[:-1], 2, seed=7))
+    return frozen.low_level(latent, observation)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_finger_is_in_the_bundle(tmp_path, model):
+    """The same weights give the same mean: what differs is the distribution."""
+    made = {}
+    for finger in ("gaussian", "bernoulli"):
+        made[finger], _ = _save(tmp_path / finger, model, finger=finger)
+        assert made[finger].finger == finger
+        description = json.loads((tmp_path / finger / "skills.json").read_text())
+        assert description["config"]["finger"] == finger
+        copy = made[finger].trainable_networks()
+        assert copy.config.finger == finger
+    observation = _observation(9)
+    one, other = (_actions(frozen, model, observation) for frozen in made.values())
+    np.testing.assert_allclose(one, other, rtol=1e-6)
+    one, other = (frozen.description["checksum"] for frozen in made.values())
+    assert one != other
+
+
+@pytest.mark.parametrize("model", ["bc", "hierarchical_bc"])
+def test_clones_draw_a_bernoulli_finger(tmp_path, model):
+    loaded, _ = _save(tmp_path / "skills", model, finger="bernoulli")
+    observation = {k: tf.tile(v, [4000, 1]) for k, v in _observation(1).items()}
+    draws = loaded.sample(observation, tf.constant([1, 2])).numpy()
+    assert set(np.unique(draws[:, 2])) == {-1.0, 1.0}
+    mean = loaded.mean(observation).numpy()[0]
+    assert abs(mean[2]) < 0.9  # neither sign is all but certain
+    np.testing.assert_allclose(draws.mean(axis=0), mean, atol=0.05)
+    assert draws[:, :2].std(axis=0) == pytest.approx([0.1, 0.1], rel=0.1)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_bundles_that_say_nothing_of_the_finger_are_gaussian(tmp_path, model):
+    """As they were written before there was the setting."""
+    directory = tmp_path / "skills"
+    _, nets = _save(directory, model)
+    description = json.loads((directory / "skills.json").read_text())
+    del description["config"]["finger"]
+    weights = {v.name: v.numpy() for v in nets.variables}
+    identity = ("model", "dims", "config", "observation_names")
+    description["checksum"] = bundle_files.checksum(
+        {key: description[key] for key in identity}, weights
+    )
+    (directory / "skills.json").write_text(json.dumps(description))
+    loaded = bundles.load(directory)
+    assert loaded.finger == loaded.config.finger == "gaussian"
+
+
+def test_an_unknown_finger_is_refused():
+    with pytest.raises(ValueError, match="'thumb'; valid: gaussian, bernoulli"):
+        BcConfig(finger="thumb")
 
 
 def _edit(bundle, **changes):

@@ -23,13 +23,14 @@ _CASES = [
     ("helms_cat", {"skill_steps": 3}),
     ("helms_mix", {"skill_steps": 3}),
     ("npmp", {"skill_steps": 3}),
+    ("mpo", {"finger": "bernoulli"}),
 ]
 
 
-def _policy(name, settings):
+def _policy(name, settings, **bundle):
     made = AGENTS[name]
     builder = made.builder(
-        made.config_type(**settings), untrained.frozen(made.model, seed=1)
+        made.config_type(**settings), untrained.frozen(made.model, seed=1, **bundle)
     )
     networks = builder.make_networks(_SPEC, seed=2)
     return builder.make_policy(networks, evaluation=bool(settings))
@@ -86,7 +87,15 @@ def _recorded_draws(monkeypatch):
 
 @pytest.mark.parametrize(("name", "settings"), _CASES)
 def test_equals_tensorflow(name, settings, monkeypatch):
-    policy = _policy(name, settings)
+    _check_equal(_policy(name, settings), monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["helms_cat", "bc"])
+def test_a_bundle_with_a_bernoulli_finger_equals_tensorflow(name, monkeypatch):
+    _check_equal(_policy(name, {}, finger="bernoulli"), monkeypatch)
+
+
+def _check_equal(policy, monkeypatch):
     graph = _compiled(policy, _ROWS)
     kept = _recorded_draws(monkeypatch)
     for trial in range(4):

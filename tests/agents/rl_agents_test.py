@@ -1,5 +1,8 @@
 """Every RL agent over small frozen models, through a real Reverb server."""
 
+import dataclasses
+import types
+
 import dm_env
 import numpy as np
 import pytest
@@ -211,6 +214,95 @@ def test_a_fine_tuned_clone_starts_as_the_clone(name, frozen):
     np.testing.assert_allclose(actor.select_action(observation), expected[0], atol=1e-6)
     stddev = networks.policy(batched).stddev
     np.testing.assert_allclose(stddev, np.full((1, 2), 0.1), rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def bernoulli(tmp_path_factory):
+    """As `frozen`, of the clones, with a Bernoulli finger."""
+    root, found = tmp_path_factory.mktemp("bernoulli"), {None: None}
+    for model in ("bc", "hierarchical_bc"):
+        config = dataclasses.replace(offline_models.CONFIGS[model], finger="bernoulli")
+        networks = offline_models.make_model(config).networks
+        bundles.save(root / model, networks, _GROUPS)
+        found[model] = bundles.load(root / model)
+    return found
+
+
+def _with_finger(name, bernoulli, **overrides):
+    settings = {"finger": "bernoulli"} if name == "mpo" else {}
+    return _builder(name, bernoulli, **settings, **overrides)
+
+
+@pytest.mark.parametrize("name", ["mpo", "bc", "hierarchical_bc"])
+def test_a_bernoulli_finger_acts_and_learns(name, bernoulli):
+    clone = {} if name == "mpo" else {"eta_clone": 0.3}
+    builder = _with_finger(name, bernoulli, **clone)
+    networks = builder.make_networks(_SPEC, seed=0)
+    observation = PointTask().reset().observation
+    batched = {key: tf.constant(value[None]) for key, value in observation.items()}
+    draws = networks.policy(batched).sample(400, tf.constant([0, 1])).numpy()
+    assert set(np.unique(draws[..., 1])) == {-1.0, 1.0}
+    # What JAX makes of the policy draws both signs, too.
+    actor = builder.make_actor(builder.make_policy(networks), 3)
+    fingers = [actor.select_action(observation)[1] for _ in range(40)]
+    assert set(fingers) == {-1.0, 1.0}
+
+    sample = _sequence(builder, np.random.default_rng(0))
+    before = _values(networks.policy.trainable_variables)
+    learner = builder.make_learner(networks, iter([sample] * 3))
+    _, stats = learner.gradients(sample, tf.constant([0, 1]))
+    assert {"kl_finger", "loss_policy_finger", "alpha_finger"} <= set(stats)
+    for _ in range(3):
+        learner.step()
+    for old, new in zip(
+        before, _values(networks.policy.trainable_variables), strict=True
+    ):
+        assert not np.array_equal(old, new)
+
+
+@pytest.mark.parametrize("name", ["bc", "hierarchical_bc"])
+def test_a_clone_with_a_bernoulli_finger_starts_as_the_clone(name, bernoulli):
+    builder = _with_finger(name, bernoulli, evaluation="greedy", eta_clone=0.3)
+    networks = builder.make_networks(_SPEC, seed=0)
+    sample = _sequence(builder, np.random.default_rng(0))
+    found, clone = networks.policy(sample.data.observation), bernoulli[name]
+    np.testing.assert_allclose(
+        found.mean, clone.mean(sample.data.observation), atol=1e-6
+    )
+    assert found.gaussian.stddev.shape[-1] == 1
+    np.testing.assert_allclose(found.gaussian.stddev, 0.1, rtol=1e-5)
+    learner = builder.make_learner(networks, iter(()))
+    _, stats = learner.gradients(sample, tf.constant([0, 1]))
+    for key in ("kl_prior", "kl_prior_finger", "kl_finger"):
+        np.testing.assert_allclose(stats[key], 0.0, atol=1e-6)
+    actor = builder.make_actor(builder.make_policy(networks, evaluation=True), 0)
+    observation = PointTask().reset().observation
+    batched = {key: tf.constant(value[None]) for key, value in observation.items()}
+    action, mean = actor.select_action(observation), clone.mean(batched)[0]
+    np.testing.assert_allclose(action, [mean[0], np.sign(mean[1])], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["bc", "hierarchical_bc"])
+def test_a_finger_that_contradicts_the_bundle_is_refused(name, frozen, bernoulli):
+    message = "finger {} contradicts the bundle, whose finger is {}; valid with it: {}"
+    for models, said, own in (
+        (frozen, "bernoulli", "gaussian"),
+        (bernoulli, "gaussian", "bernoulli"),
+    ):
+        assert _builder(name, models, finger=own).finger == own
+        with pytest.raises(ValueError, match=message.format(said, own, own)):
+            _builder(name, models, finger=said)
+
+
+def test_demonstrations_have_the_sign_of_a_bernoulli_finger(bernoulli, frozen):
+    action = np.array([[0.3, 0.2], [-0.4, -0.9], [0.5, 0.0]], np.float32)
+    episode = types.SimpleNamespace(action=action)
+    (found,) = _with_finger("mpo", bernoulli).demonstrated([episode])
+    np.testing.assert_array_equal(found[:, 0], action[:, 0])
+    np.testing.assert_array_equal(found[:, 1], [1, -1, -1])
+    assert found.dtype == np.float32
+    (found,) = _builder("mpo", frozen).demonstrated([episode])
+    np.testing.assert_array_equal(found, action)
 
 
 @pytest.mark.parametrize("name", ["bc", "hierarchical_bc"])

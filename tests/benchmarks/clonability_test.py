@@ -62,12 +62,14 @@ def test_a_clone_of_several_tasks_is_trained_and_run(tmp_path):
         f"--dataset={data}",
         f"--workdir={tmp_path / 'run'}",
         *("--steps=3", "--episodes=2", "--batch_size=2", "--processes=1"),
+        *("--finger=bernoulli", "--sampled"),
     )
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
     result = json.loads(lines[-1])
     assert 0 <= result["low"] <= result["success"] <= result["high"] <= 1
     assert (result["episodes"], result["steps"]) == (2, 3)
+    assert (result["finger"], result["sampled"]) == ("bernoulli", True)
     assert 0 <= result["return"] <= 400
     assert list(result["stages"]) == list(clone_runs.STAGES)
     assert sum(result["stages"].values()) == 2

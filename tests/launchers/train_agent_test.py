@@ -1,5 +1,6 @@
 """The real mains of RL with tiny flags, and what they refuse."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -20,7 +21,7 @@ from agents.offline.networks import Dims, unit_statistics
 from environments import observations
 from launchers import agent_evaluation, agent_training, experiment, run_logs
 from launchers.experiment import Budget
-from tests import fakes
+from tests import fakes, offline_models
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TINY = (
@@ -184,6 +185,9 @@ _REFUSALS = [
     (("--max_actor_steps=0",), ("never ends",)),
     (("--num_actors=3",), ("single_process", "local_mp")),
     (("--scale=phone",), ("phone", "paper", "laptop")),
+    (("--finger=bernoulli",), ("agent helms_cat has no finger", "eta_y")),
+    (("--agent=npmp", "--finger=gaussian"), ("agent npmp has no finger", "eta_z")),
+    (("--agent=mpo", "--finger=thumb"), ("'thumb'", "gaussian, bernoulli")),
 ]
 
 # Each refusal in a fork of one process, because to import TensorFlow takes seconds.
@@ -301,6 +305,32 @@ def test_a_record_from_before_an_option_has_its_default(bundle, tmp_path):
     path.write_text(json.dumps(old))
     assert experiment.load_config(config.workdir).agent_config == config.agent_config
     assert experiment.record(config)
+
+
+def test_a_finger_is_kept_and_that_of_a_clone_is_its_bundles(tmp_path):
+    def run(agent, **settings):
+        config = _config(None, tmp_path / agent, agent=agent)
+        values = dataclasses.replace(config.agent_config, **settings)
+        return dataclasses.replace(config, agent_config=values)
+
+    experiment.record(run("mpo", finger="bernoulli"))
+    assert experiment.load_config(tmp_path / "mpo").agent_config.finger == "bernoulli"
+    with pytest.raises(ValueError, match="finger 'bernoulli' and not 'gaussian'"):
+        experiment.record(run("mpo"))
+    bundles.save(
+        tmp_path / "bundle",
+        offline_models.make_model("bc").networks,
+        {"proprio": ["a"], "objects": ["b"]},
+    )
+
+    def clone(finger):
+        config = _config(tmp_path / "bundle", tmp_path / "bc", agent="bc")
+        values = dataclasses.replace(config.agent_config, finger=finger)
+        return dataclasses.replace(config, agent_config=values)
+
+    assert not experiment.record(clone(None))
+    assert experiment.record(clone("gaussian"))
+    assert experiment.record(clone(None))
 
 
 def test_config_comes_back(bundle, tmp_path):

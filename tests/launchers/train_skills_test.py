@@ -60,10 +60,12 @@ def _evaluated_steps(workdir):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_trains_and_its_bundle_acts(dataset, tmp_path, model):
+    finger = "bernoulli" if model in ("helms", "bc") else "gaussian"
     code, out, errors = _run(
         f"--dataset={dataset}",
         f"--workdir={tmp_path}",
         f"--model={model}",
+        f"--finger={finger}",
         "--steps=6",
         "--eval_every=3",
         *TINY,
@@ -79,6 +81,7 @@ def test_every_model_trains_and_its_bundle_acts(dataset, tmp_path, model):
     loaded = bundles.load(
         tmp_path / "skills", sizes["proprio"], sizes["objects"], 5, model=model
     )
+    assert loaded.finger == finger
     assert loaded.description["training"]["best_step"] == summary["best_step"]
     assert (tmp_path / "skills.png").exists() == (model == "helms")
 
@@ -141,6 +144,7 @@ def test_killed_and_continued_equals_one_in_one_go_bit_for_bit(
         (["--variant=other"], "unknown variant 'other'; valid: full, discrete, conti"),
         (["--hidden_sizes=a,b"], "hidden_sizes must be integers, got a,b"),
         (["--learning_rate_schedule=step"], "'step'; valid: constant, cosine"),
+        (["--finger=thumb"], "unknown finger 'thumb'; valid: gaussian, bernoulli"),
         (["--patience=-1"], "patience must be at least 0, got -1"),
         ([], "does not exist"),
     ],

@@ -5,6 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -68,6 +69,30 @@ def test_balance_adds_the_entropy_of_the_mean_use_to_the_training_objective_alon
         balanced.terms(batch, SEED, evaluation=True).objective,
         plain.terms(batch, SEED, evaluation=True).objective,
     )
+
+
+def test_a_bernoulli_finger_is_weighed_by_the_marginals_of_the_skills():
+    """By hand loops over steps and skills; latents without variance need no draw."""
+    config = dataclasses.replace(CONFIG, variant="discrete", finger="bernoulli")
+    model, batch = make_model(config), two_modes(0, config)
+    nets = model.networks
+    proprio, objects = nets.normalize(batch["proprio"], batch["objects"])
+    transitions = tf.nn.softmax(nets.posterior_logits(proprio, objects)).numpy()
+    steps = config.window
+    latent, _ = nets.latent(proprio[:, :steps], objects[:, :steps])
+    mean = nets.low_level(latent, proprio[:, :steps, None]).numpy()  # [B, T, K, 2]
+    expected = 0.0
+    for b in range(config.batch_size):
+        use = np.full(2, 0.5)
+        for t in range(int(batch["mask"][b].sum())):
+            use = use @ transitions[b, t]
+            x, finger = batch["action"][b, t]
+            for k in range(2):
+                log_prob = scipy.stats.norm.logpdf(x, mean[b, t, k, 0], 0.1)
+                up = (1 + mean[b, t, k, 1]) / 2
+                expected += use[k] * (log_prob + np.log(up if finger > 0 else 1 - up))
+    found = model.terms(batch, SEED).sums["log_likelihood"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_continuous_only_trains_as_a_single_gaussian():

@@ -1,5 +1,7 @@
 """Hierarchical BC's objective against TFP."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -19,16 +21,22 @@ def test_defaults_are_those_of_npmp_without_look_ahead():
         HierarchicalBcConfig.from_dict({"look_ahead": 5})
 
 
-def test_the_objective_is_the_likelihood_less_the_kl_to_the_standard_normal():
-    config = CONFIGS["hierarchical_bc"]
+@pytest.mark.parametrize("finger", ["gaussian", "bernoulli"])
+def test_the_objective_is_the_likelihood_less_the_kl_to_the_standard_normal(finger):
+    config = dataclasses.replace(CONFIGS["hierarchical_bc"], finger=finger)
     model, batch = make_model(config), two_modes(0, config)
     nets, seed = model.networks, tf.constant([1, 2])
     terms = model.terms(batch, seed)
     proprio, objects = nets.normalize(batch["proprio"], batch["objects"])
     mean, stddev = nets.latent(proprio, objects)
     latent = mean + stddev * tf.random.stateless_normal(mean.shape, seed)
-    action = tfd.Normal(nets.low_level(latent, proprio), 0.1)
-    likelihood = tf.reduce_sum(action.log_prob(batch["action"]), axis=-1)
+    action = nets.low_level(latent, proprio)
+    parts = tfd.Normal(action, 0.1).log_prob(batch["action"])
+    if finger == "bernoulli":
+        sign = tfd.Bernoulli(probs=0.5 * (1.0 + action[..., 1]))
+        parts = [parts[..., 0], sign.log_prob(batch["action"][..., 1] > 0)]
+        parts = tf.stack(parts, axis=-1)
+    likelihood = tf.reduce_sum(parts, axis=-1)
     kl = tfd.kl_divergence(tfd.Normal(mean, stddev), tfd.Normal(0.0, 1.0))
     expected = (likelihood - 0.1 * tf.reduce_sum(kl, axis=-1)) * batch["mask"]
     np.testing.assert_allclose(

@@ -62,6 +62,6 @@ def test_heads_have_the_shapes_of_their_distributions():
     features = tf.ones([2, 3, 4])
     categorical = networks.CategoricalHead(6)(features)
     assert categorical.logits.shape == (2, 3, 6)
-    action = networks.FixedStddevGaussianHead(5)(features)
-    assert np.abs(action.mean()).max() < 1.0
-    np.testing.assert_allclose(action.stddev(), np.full((2, 3, 5), 0.1), rtol=1e-6)
+    action = networks.ActionHead(5)(features)
+    assert np.abs(action.mean).max() < 1.0
+    np.testing.assert_allclose(action.stddev, np.full((2, 3, 5), 0.1), rtol=1e-6)

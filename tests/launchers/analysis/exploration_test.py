@@ -210,7 +210,6 @@ class FakeBundle:
     action_dim = controller.ACTION_SIZE
     proprio_dim = observations.GROUP_SIZES["proprio"]
     object_dim = observations.GROUP_SIZES["objects"]
-    action_stddev = 0.25
 
     def observation_statistics(self):
         return {
@@ -238,10 +237,6 @@ class FakeBundle:
         del seed
         return 3.0 * tf.ones_like(observation["proprio"][:, : self.action_dim])
 
-    def latent(self, observation):
-        mean = tf.zeros([1, self.latent_dim])
-        return mean, 5.0 * tf.ones_like(mean)
-
 
 def _actions(model, seed=0, steps=3, actor=None):
     actor = actor or explorers.Actor(explorers.make(model, FakeBundle()))
@@ -258,7 +253,8 @@ def test_an_episode_is_a_function_of_its_seed(model):
     other = _actions(model, seed=6, actor=actor)
     np.testing.assert_array_equal(_actions(model, seed=5, actor=actor), first)
     np.testing.assert_array_equal(_actions(model, seed=5), first)
-    assert (model == "bc") == np.array_equal(other, first)
+    is_clone = model in ("bc", "hierarchical_bc")
+    assert is_clone == np.array_equal(other, first)
 
 
 def test_a_fresh_high_level_takes_every_skill_about_as_often():
@@ -334,11 +330,6 @@ def test_npmp_follows_its_prior():
 
 def test_actions_are_clipped():
     np.testing.assert_array_equal(_actions("bc"), 1.0)
-
-
-def test_hierarchical_bc_has_the_noise_of_its_action_alone():
-    found = _actions("hierarchical_bc", steps=400)
-    assert found.std() == pytest.approx(0.25, rel=0.15)
 
 
 def test_a_fresh_mpo_policy_has_acmes_deviation_about_zero():
