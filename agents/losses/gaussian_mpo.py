@@ -131,9 +131,14 @@ def gaussian_mpo(
     target_mean, target_stddev = map(tf.stop_gradient, (target_mean, target_stddev))
     actions, q_values = tf.stop_gradient(actions), tf.stop_gradient(q_values)
 
-    weights, improvement, penalty = sampled.improve_within_bounds(
-        actions, q_values, temperature, epsilon, penalty_temperature, epsilon_penalty
-    )
+    improvement = sampled.improve(q_values, temperature, epsilon)
+    weights = improvement.weights
+    none = tf.zeros_like(q_values[0])
+    penalty = sampled.Improvement(none, none, none)
+    if penalty_temperature is not None:
+        value = sampled.out_of_bounds_value(actions)
+        penalty = sampled.improve(value, penalty_temperature, epsilon_penalty)
+        weights += penalty.weights
 
     kl_mean = gaussian.kl_divergence(
         target_mean, target_stddev, online_mean, target_stddev
@@ -147,7 +152,7 @@ def gaussian_mpo(
     trust_region_stddev, dual_stddev = sampled.trust_region(
         kl_stddev, alpha_stddev, epsilon_stddev
     )
-    kl_prior = tf.zeros_like(q_values[0])
+    kl_prior = none
     if prior is not None:
         kl_prior = tf.reduce_sum(
             gaussian.kl_divergence(

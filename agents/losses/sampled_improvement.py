@@ -48,35 +48,6 @@ def improve(q_values: tf.Tensor, temperature: tf.Tensor, epsilon: float) -> Impr
     )
 
 
-def improve_within_bounds(
-    actions: tf.Tensor,
-    q_values: tf.Tensor,
-    temperature: tf.Tensor,
-    epsilon: float,
-    penalty_temperature: tf.Tensor | None = None,
-    epsilon_penalty: float | None = None,
-) -> tuple[tf.Tensor, Improvement, Improvement]:
-    """The E-step, and that of the penalty of actions out of bounds where there is one.
-
-    Args:
-      actions: [N, ..., D] that the target policy drew.
-      q_values, temperature, epsilon: see `improve`.
-      penalty_temperature: > 0, scalar; None: no penalty.
-      epsilon_penalty: bound on the penalty's KL(q || target) in nats.
-
-    Returns:
-      The weights [N, ...] of the M-step, those of both E-steps added, and the two; of
-      no penalty all is 0.
-    """
-    improvement = improve(q_values, temperature, epsilon)
-    if penalty_temperature is None:
-        none = tf.zeros_like(q_values[0])
-        return improvement.weights, improvement, Improvement(none, none, none)
-    value = out_of_bounds_value(tf.stop_gradient(actions))
-    penalty = improve(value, penalty_temperature, epsilon_penalty)
-    return improvement.weights + penalty.weights, improvement, penalty
-
-
 def out_of_bounds_value(actions: tf.Tensor) -> tf.Tensor:
     """Minus the distance [N, ...] of actions [N, ..., D] from the box [-1, 1]^D."""
     return -tf.norm(actions - tf.clip_by_value(actions, -1.0, 1.0), axis=-1)

@@ -84,35 +84,28 @@ class GaussianPolicyLoss(SampledPolicyLoss):
         prior: Gaussian | None = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
         """See `PolicyLoss`."""
-        config = self._config
+        config, penalty = self._config, {}
+        if self._log_penalty_temperature is not None:
+            penalty = {
+                "penalty_temperature": positive(self._log_penalty_temperature),
+                "epsilon_penalty": config.epsilon_penalty,
+            }
         losses, stats = gaussian_mpo.gaussian_mpo(
             *online,
             *target,
             actions,
             values,
-            alpha_mean=positive(self._log_alpha_mean),
-            alpha_stddev=positive(self._log_alpha_stddev),
+            positive(self._log_temperature),
+            positive(self._log_alpha_mean),
+            positive(self._log_alpha_stddev),
+            epsilon=config.epsilon,
             epsilon_mean=config.epsilon_mean,
             epsilon_stddev=config.epsilon_stddev,
             prior=prior,
             prior_weight=self._prior_weight,
-            **self._e_step(),
+            **penalty,
         )
         return total_and_diagnostics(losses, stats)
-
-    def _e_step(self) -> dict[str, tf.Tensor | float]:
-        """Temperatures and bounds of `sampled_improvement.improve_within_bounds`."""
-        config = self._config
-        found = {
-            "temperature": positive(self._log_temperature),
-            "epsilon": config.epsilon,
-        }
-        if self._log_penalty_temperature is not None:
-            found |= {
-                "penalty_temperature": positive(self._log_penalty_temperature),
-                "epsilon_penalty": config.epsilon_penalty,
-            }
-        return found
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:
         """The temperatures and the multipliers, those over the dimensions as means."""
@@ -153,9 +146,10 @@ class HybridPolicyLoss(GaussianPolicyLoss):
             values,
             None if prior is None else prior.gaussian,
         )
-        weights, _, _ = sampled_improvement.improve_within_bounds(
-            continuous, values, **self._e_step()
-        )
+        # Those of the values alone: a finger is never out of bounds.
+        weights = sampled_improvement.improve(
+            values, positive(self._log_temperature), self._config.epsilon
+        ).weights
         finger, of_finger = total_and_diagnostics(
             *bernoulli_mpo.bernoulli_mpo(
                 online.logit,

@@ -49,12 +49,12 @@ def test_the_policys_terms_are_the_weighted_likelihood_of_whole_actions(penalty)
     _, found = HybridPolicyLoss(config, 3)(
         _hybrid(mean, stddev, logit), target, actions, values
     )
-    weights = scipy.special.softmax(values / _softplus(0.3), axis=0)
+    of_finger = weights = scipy.special.softmax(values / _softplus(0.3), axis=0)
     x, finger = actions[..., :2].numpy(), actions[..., 2].numpy()
     if penalty:
         cost = np.linalg.norm(x - np.clip(x, -1, 1), axis=-1)
         assert cost.max() > 0.1
-        weights += scipy.special.softmax(-cost / _softplus(0.3), axis=0)
+        weights = weights + scipy.special.softmax(-cost / _softplus(0.3), axis=0)
     up = scipy.special.expit(logit)
     expected = {
         "loss_policy_mean": scipy.stats.norm.logpdf(x, mean, target.gaussian.stddev),
@@ -62,7 +62,8 @@ def test_the_policys_terms_are_the_weighted_likelihood_of_whole_actions(penalty)
         "loss_policy_finger": np.log(np.where(finger > 0, up, 1 - up))[..., None],
     }
     for name, log_prob in expected.items():
-        by_hand = -np.sum(weights * log_prob.sum(axis=-1), axis=0)
+        of_part = of_finger if name == "loss_policy_finger" else weights
+        by_hand = -np.sum(of_part * log_prob.sum(axis=-1), axis=0)
         np.testing.assert_allclose(found[name], by_hand, rtol=1e-4)
 
 
