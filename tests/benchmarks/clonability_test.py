@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ from benchmarks import clone_runs
 from datasets import paths, schema
 from environments import rewards, tasks
 from environments.sensors import INWARD_GRASP, NO_GRASP
-from tests import dataset_files
+from tests import commands, dataset_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _BLUE = np.array([0.6, 0.0, 0.07])
@@ -41,13 +39,7 @@ def test_the_furthest_stage_of_a_state(stage, pinch, red, grasp):
 
 
 def _run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.clonability", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
+    return commands.run("benchmarks.clonability", *map(str, arguments))
 
 
 @pytest.mark.slow

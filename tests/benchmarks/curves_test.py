@@ -1,14 +1,13 @@
 """Summaries of runs with literal numbers, the tasks of `control`, what is refused."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from benchmarks import catch, curves
 from launchers import files
+from tests import commands
 
 
 def _curve(values, every=10):
@@ -54,12 +53,7 @@ def test_catch():
 
 
 def _run(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.transfer", *flags],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return commands.run("benchmarks.transfer", *flags)
 
 
 def test_transfer_refuses_an_agent_without_its_bundle(tmp_path):

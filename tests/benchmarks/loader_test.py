@@ -2,27 +2,19 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from benchmarks import loader as benchmark
 from datasets import loader
-from tests import dataset_files
+from tests import commands, dataset_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def _run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.loader", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    return commands.run("benchmarks.loader", *map(str, arguments))
 
 
 def test_the_noise_has_the_real_sizes(tmp_path):

@@ -2,14 +2,13 @@
 
 import itertools
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from agents.helms.config import HelmsConfig
 from benchmarks import small_transfer_runs, two_targets
+from tests import commands
 
 
 def _curve(successes):
@@ -90,12 +89,7 @@ def test_agents_take_as_many_learner_steps(agent):
 
 
 def _run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.small_transfer", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return commands.run("benchmarks.small_transfer", *arguments)
 
 
 def test_an_unknown_agent_gets_one_line_and_exit_2(tmp_path):

@@ -19,7 +19,7 @@ from agents.offline.networks import Dims, unit_statistics
 from environments import observations
 from launchers.analysis import exploration, pipeline, workers
 from launchers.analysis.config import AnalysisConfig
-from tests import dataset_files
+from tests import commands, dataset_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -193,9 +193,11 @@ def test_inputs_that_do_not_fit(bundle, tmp_path):
 
 
 def test_the_command_prints_one_line_and_exits_2(bundle):
-    code, _, stderr = _run(f"--skills={bundle}", "--out=x", "--episodes=0")
-    assert code == 2
-    assert stderr == "error: episodes is 0; valid: whole numbers from 1\n"
+    done = commands.run(
+        "launchers.analyse_skills", f"--skills={bundle}", "--out=x", "--episodes=0"
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: episodes is 0; valid: whole numbers from 1\n"
 
 
 def _die(job):

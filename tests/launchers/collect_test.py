@@ -11,6 +11,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from environments import objects
+from tests import commands
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -20,9 +21,7 @@ def _command(*flags):
 
 
 def _run(*flags):
-    return subprocess.run(
-        _command(*flags), cwd=ROOT, capture_output=True, text=True, timeout=250
-    )
+    return commands.run("launchers.collect", *flags)
 
 
 @pytest.mark.parametrize(

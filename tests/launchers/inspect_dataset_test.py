@@ -11,7 +11,7 @@ from PIL import Image
 
 from datasets import inspection, records, schema
 from launchers import dataset_report
-from tests import dataset_files
+from tests import commands, dataset_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -167,7 +167,7 @@ def test_data_sets_with_no_metadata_are_shown(tmp_path):
     ],
 )
 def test_bad_input_gets_one_line_and_exit_2(arguments, message):
-    run = _run(*arguments)
+    run = commands.run("launchers.inspect_dataset", *arguments)
     assert run.returncode == 2
     assert message in run.stderr
     assert len(run.stderr.strip().splitlines()) == 1, run.stderr

@@ -21,7 +21,7 @@ from agents.offline.networks import Dims, unit_statistics
 from environments import observations
 from launchers import agent_evaluation, agent_training, experiment, run_logs
 from launchers.experiment import Budget
-from tests import fakes, offline_models
+from tests import commands, fakes, offline_models
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TINY = (
@@ -190,59 +190,11 @@ _REFUSALS = [
     (("--agent=mpo", "--finger=thumb"), ("'thumb'", "gaussian, bernoulli")),
 ]
 
-# Each refusal in a fork of one process, because to import TensorFlow takes seconds.
-_FORKS = """if True:
-    import json, os, sys
-    from launchers import agent_evaluation, agent_training, command, train_agent
 
-    directory, cases = sys.argv[1], json.loads(sys.argv[2])
-    for number, case in enumerate(cases):
-        if os.fork() == 0:
-            for stream, name in ((1, "out"), (2, "err")):
-                path = os.path.join(directory, f"{number}.{name}")
-                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
-            sys.argv = ["train_agent", *case]
-            code = 0
-            try:
-                command.run(train_agent.main)
-            except SystemExit as end:
-                code = end.code
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-        code = os.waitstatus_to_exitcode(os.wait()[1])
-        with open(os.path.join(directory, f"{number}.code"), "w") as file:
-            file.write(str(code))
-"""
-
-
-@pytest.fixture(scope="module")
-def refusals(bundle, tmp_path_factory):
-    """What each of `_REFUSALS` came to, as of `subprocess.run`."""
-    directory = tmp_path_factory.mktemp("refusals")
-    cases = [
-        [f"--skills={bundle}", f"--workdir={directory}/w{number}", *flags]
-        for number, (flags, _) in enumerate(_REFUSALS)
-    ]
-    command = [sys.executable, "-c", _FORKS, str(directory), json.dumps(cases)]
-    subprocess.run(command, cwd=ROOT, check=True)
-
-    def text(number, name):
-        return (directory / f"{number}.{name}").read_text()
-
-    return [
-        subprocess.CompletedProcess(
-            case, int(text(n, "code")), text(n, "out"), text(n, "err")
-        )
-        for n, case in enumerate(cases)
-    ]
-
-
-@pytest.mark.parametrize(
-    "number", range(len(_REFUSALS)), ids=lambda n: " ".join(_REFUSALS[n][0])
-)
-def test_refuses(number, refusals):
-    _one_line(refusals[number], *_REFUSALS[number][1])
+@pytest.mark.parametrize(("flags", "words"), _REFUSALS, ids=lambda x: " ".join(x))
+def test_refuses(flags, words, bundle, tmp_path):
+    shared = (f"--skills={bundle}", f"--workdir={tmp_path / 'run'}")
+    _one_line(commands.run("launchers.train_agent", *shared, *flags), *words)
 
 
 def test_flags_win_over_the_scale():

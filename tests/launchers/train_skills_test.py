@@ -16,7 +16,7 @@ import pytest
 from agents import bundles
 from agents.models import MODELS
 from environments import observations
-from tests import dataset_files
+from tests import commands, dataset_files
 from tests.offline_models import checkpoint_contents
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -150,10 +150,10 @@ def test_killed_and_continued_equals_one_in_one_go_bit_for_bit(
     ],
 )
 def test_bad_input_to_the_command_is_one_line_and_exit_2(tmp_path, flags, message):
-    code, _, errors = _run(
-        f"--dataset={tmp_path / 'none'}", f"--workdir={tmp_path / 'out'}", *flags
-    )
-    assert code == 2
+    shared = (f"--dataset={tmp_path / 'none'}", f"--workdir={tmp_path / 'out'}")
+    done = commands.run("launchers.train_skills", *shared, *flags)
+    assert done.returncode == 2
+    errors = done.stderr
     lines = [x for x in errors.splitlines() if x.startswith("error: ")]
     assert len(lines) == 1 and message in lines[0]
     assert "Traceback" not in errors

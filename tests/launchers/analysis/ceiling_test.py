@@ -3,8 +3,6 @@
 import csv
 import dataclasses
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +18,7 @@ from launchers import experiment
 from launchers.analysis import ceiling, exploration, explorers
 from launchers.analysis.ceiling import CeilingConfig
 from launchers.analysis.exploration import METRICS, Setting
-from tests import dataset_files
+from tests import commands, dataset_files
 from tests.untrained_skills import save_skills
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -220,14 +218,7 @@ def test_rl_starts_from_the_high_level_of_its_task_and_objects(skills, all_pairs
 
 
 def _benchmark(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.ceiling", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=580,
-    )
+    return commands.run("benchmarks.ceiling", *map(str, arguments), timeout=580)
 
 
 @pytest.mark.slow
