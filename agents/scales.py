@@ -44,6 +44,7 @@ LAPTOP = (
     Row("skill_steps", 5, "what a skill does takes longer than a step", _HELD),
     Row("min_replay_size", 160, "ten episodes", _HELD),
     Row("max_replay_size", 100_000, "1,250 episodes, 0.6 GB"),
+    Row("max_replay_size", 6400, "400 episodes: n_step is not corrected", _HELD),
     Row("learning_rate", 5e-4, "fewer learner steps"),
     Row("policy_learning_rate", 2e-4, "the critic leads"),
     Row("critic_warmup_steps", 500, "a new critic's values mislead the policy"),
@@ -60,7 +61,7 @@ LAPTOP = (
     Row("init_log_alpha_mean", 3.0, "a multiplier moves by 0.01 a learner step"),
     Row("init_log_alpha_stddev", 30.0, "from 1000 it never gets down"),
     Row("eta_y", 0.3, "keeps skills in use until there is reward"),
-    Row("eta_y_half_life", 2500, "and then lets the policy decide"),
+    Row("eta_y_half_life", 1200, "and then lets the policy decide"),
     Row("eta_z", 0.1, "components stay skills", ("helms_mix",)),
     Row("eta_clone", 0.3, "holds the clone while the critic is poor"),
 )

@@ -33,7 +33,7 @@ _SKILL_BATCH_SIZE = flags.DEFINE_integer("skill_batch_size", 32, "Their batch si
 _ROLLOUT_STEPS = flags.DEFINE_integer(
     "rollout_steps", 150, "Control steps of each skill's rollout."
 )
-_RL_STEPS = flags.DEFINE_integer("rl_steps", 60_000, "Actor steps of the RL run.")
+_RL_STEPS = flags.DEFINE_integer("rl_steps", 48_000, "Actor steps of the RL run.")
 _EVAL_EPISODES = flags.DEFINE_integer(
     "eval_episodes", 10, "Episodes of the evaluations before and after RL."
 )
@@ -104,7 +104,8 @@ def _steps(root: pathlib.Path) -> list[_Step]:
             root / "analysis" / "report.html",
         ),
         _Step(
-            "4. RL reuses skills: HeLMS-cat, a new high level by MPO over Reverb.",
+            "4. RL reuses skills: HeLMS-cat, a new high level by MPO over Reverb. A "
+            "quarter of its batches are the episodes of 1.",
             "launchers.train_agent",
             (
                 "--agent=helms_cat",
@@ -113,6 +114,8 @@ def _steps(root: pathlib.Path) -> list[_Step]:
                 "--reward=staged_sparse",
                 "--object_set=4",
                 "--scale=laptop",
+                f"--demonstrations={data}",
+                "--demonstration_share=0.25",
                 f"--workdir={root / 'agent'}",
                 f"--max_actor_steps={_RL_STEPS.value}",
                 f"--eval_episodes={_EVAL_EPISODES.value}",
