@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from agents.mpo.config import GaussianMPOConfig
+from agents.mpo.config import ActionMPOConfig
 from datasets import paths
 from environments import observations
 from launchers import demonstrations, experiment
@@ -71,7 +71,7 @@ def test_what_does_not_go_together(tmp_path):
     run = {"skills": None, "workdir": str(tmp_path), "agent": "mpo"}
     with pytest.raises(ValueError, match="a demonstration_share above 0"):
         experiment.RunConfig(**run, demonstrations="data")
-    config = GaussianMPOConfig(demonstration_share=0.5)
+    config = ActionMPOConfig(demonstration_share=0.5)
     with pytest.raises(ValueError, match="demonstrations have no images"):
         experiment.RunConfig(
             **run,
@@ -80,6 +80,6 @@ def test_what_does_not_go_together(tmp_path):
             cameras=("basket_front_left",),
         )
     with pytest.raises(ValueError, match="less than one sequence of a batch of 8"):
-        GaussianMPOConfig(batch_size=8, demonstration_share=0.1)
+        ActionMPOConfig(batch_size=8, demonstration_share=0.1)
     with pytest.raises(ValueError, match=r"demonstration_share must be in \[0, 1\)"):
-        GaussianMPOConfig(demonstration_share=1.0)
+        ActionMPOConfig(demonstration_share=1.0)
