@@ -10,9 +10,9 @@ the task in one process, from scratch or over the skills, with as many learner s
 environment step. MPO has the skills' observation statistics; HeLMS holds a skill for
 --skill_steps.
 
-A run has solved the task at the first step at which its last 20 episodes, exploration
-and all, have at least 90 % successes. A run of MPO that never did counts as --steps, so
-that its ratio to HeLMS is a lower bound.
+A run ends when it has solved the task: at the first step at which its last 20 episodes,
+exploration and all, have at least 90 % successes. One of MPO that has not by --steps
+counts as --steps, so that its ratio to HeLMS is a lower bound.
 
 Every run is a CSV of episodes in --out. Skills and runs that are there are not made
 again, so the same command continues. The figure and the last line's JSON are of all.
@@ -28,13 +28,13 @@ from absl import flags
 
 from agents.helms import skills as helms_skills
 from agents.offline import bundle
-from benchmarks import curves, small_transfer_runs
+from benchmarks import small_transfer_runs
 from launchers import command
 
 _AGENTS = small_transfer_runs.AGENTS
 _SEEDS = flags.DEFINE_integer("seeds", 5, "Runs of each agent.", lower_bound=1)
 _STEPS = flags.DEFINE_integer(
-    "steps", 150_000, "Environment steps a run.", lower_bound=1000
+    "steps", 150_000, "Environment steps of a run, at most.", lower_bound=1000
 )
 _AGENT_NAMES = flags.DEFINE_list(
     "agents",
@@ -78,7 +78,7 @@ def main(argv: list[str]) -> None:
             found.append(
                 small_transfer_runs.run(out, agent, seed, steps, _SKILL_STEPS.value)
             )
-    curves.draw(out / "small_transfer.png", runs, steps, "touch A, then B")
+    small_transfer_runs.draw(out / "small_transfer.png", runs)
     result = small_transfer_runs.summary(runs, steps)
     for agent, entry in result.items():
         print(agent, *(f"{key} {value}" for key, value in entry.items()), sep="; ")

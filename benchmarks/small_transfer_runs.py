@@ -22,7 +22,7 @@ from agents.offline.learning import OfflineLearner
 from agents.offline.model import Batch
 from agents.offline.networks import Dims
 from benchmarks import curves, one_process, two_targets
-from launchers import files
+from launchers import figures, files
 
 AGENTS = ("helms_cat", "helms_mix", "mpo")
 WINDOW, SUCCESS = 20, 0.9  # episodes, and the share of them that solves the task
@@ -174,7 +174,7 @@ def make_builder(
 def run(
     out: pathlib.Path, agent: str, seed: int, steps: int, skill_steps: int
 ) -> np.ndarray:
-    """Rows of `_COLUMNS` of a run's episodes, made now or read."""
+    """Rows of `_COLUMNS` of a run's episodes, to the solution, made now or read."""
     held = "" if agent == "mpo" else f"_{skill_steps}"
     path = out / f"{agent}{held}_{steps}_{seed}.csv"
     if not path.exists():
@@ -192,6 +192,8 @@ def run(
                 last = np.mean([row[2] for row in rows[-WINDOW:]])
                 bar.set_postfix({"success": f"{last:.0%}"}, refresh=False)
                 bar.update(done - bar.n)
+                if steps_to_solve(np.asarray(rows)) is not None:
+                    break
         server.stop()
         files.write_csv(path, _COLUMNS, rows)
     return curves.read(path)
@@ -208,6 +210,27 @@ def steps_to_solve(curve: np.ndarray) -> int | None:
     running = np.convolve(curve[:, 2], np.ones(WINDOW), mode="valid")
     solved = np.flatnonzero(running >= SUCCESS * WINDOW - 1e-9)
     return int(curve[solved[0] + WINDOW - 1, 0]) if solved.size else None
+
+
+def draw(path: pathlib.Path, runs: Mapping[str, Sequence[np.ndarray]]) -> None:
+    """Each run's success in its last `WINDOW` episodes, to the solution or the end."""
+    figure = figures.make(5.0, 3.2)
+    axes = figure.add_subplot()
+    for i, (agent, found) in enumerate(runs.items()):
+        for k, curve in enumerate(found):
+            totals = np.cumsum(np.insert(curve[:, 2], 0, 0.0))
+            number = np.arange(1, len(curve) + 1)
+            first = np.maximum(0, number - WINDOW)
+            success = (totals[number] - totals[first]) / np.maximum(number, WINDOW)
+            label = agent if k == 0 else None
+            axes.plot(curve[:, 0], 100 * success, color=f"C{i}", label=label, lw=1)
+            if (solved := steps_to_solve(curve)) is not None:
+                axes.plot(solved, 100 * success[-1], "o", color=f"C{i}", ms=4)
+    axes.axhline(100 * SUCCESS, color="0.6", lw=0.8, ls="--")
+    axes.set(xlabel="environment steps", ylabel=f"success of {WINDOW} episodes, %")
+    axes.set(title="touch A, then B", ylim=(0, 105))
+    axes.legend(frameon=False, loc="center right")
+    figures.save(path, figure, dpi=150)
 
 
 def summary(runs: Mapping[str, Sequence[np.ndarray]], steps: int) -> dict[str, Any]:

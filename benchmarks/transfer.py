@@ -2,6 +2,9 @@
 
     python -m benchmarks.transfer --skills=HELMS,BC,NPMP --seeds=3 --steps=60000
 
+An agent helms_cat_distilled is helms_cat whose high level begins as the distilled one
+of its bundle (`benchmarks.ceiling` makes it), the paper's as a new one.
+
 Conditions are the object sets of --object_set with the rewards of --reward: the
 paper's figure 4 is `--object_set=1,2,3,5`, its figure 7 `--object_set=4
 --reward=dense,staged_sparse,sparse`. Every run is `launchers.train_agent` in one
@@ -43,10 +46,12 @@ from environments import factory
 from launchers import command, experiment, files, run_logs
 
 _SKILLS = flags.DEFINE_list("skills", [], "Directories of the bundles, one a model.")
+# That a user can ask for beside the agents: the agent, and flags of train_agent.
+_VARIANTS = {"helms_cat_distilled": ("helms_cat", {"high_level": "distilled"})}
 _AGENT_NAMES = flags.DEFINE_list(
     "agents",
     ["helms_cat", "helms_mix", "mpo", "bc", "npmp"],
-    f"Of {', '.join(AGENTS)}.",
+    f"Of {', '.join((*AGENTS, *_VARIANTS))}.",
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of each agent.", lower_bound=1)
 _STEPS = flags.DEFINE_integer(
@@ -140,13 +145,14 @@ class _Run:
 
     def start(self, paths: Mapping[str, str], core: int) -> subprocess.Popen:
         """Starts or continues it; `paths` are the bundles by model."""
-        kind = AGENTS[self.agent]
+        agent, variant = _parts(self.agent)
+        kind = AGENTS[agent]
         own = {field.name for field in dataclasses.fields(kind.config_type)}
         skill = {"skill_steps": _SKILL_STEPS.value, "skill_prior": _SKILL_PRIOR.value}
         return training.start(
             self.log,
             core,
-            agent=self.agent,
+            agent=agent,
             workdir=self.workdir,
             task=_TASK.value,
             reward=self.condition.reward,
@@ -157,8 +163,14 @@ class _Run:
             # An agent that needs no model gets the same observation statistics.
             skills=paths[kind.model] if kind.model else paths.get("helms"),
             scale=_SCALE.value,
+            **variant,
             **{name: value for name, value in skill.items() if name in own},
         )
+
+
+def _parts(name: str) -> tuple[str, dict[str, str]]:
+    """The agent that a name of --agents stands for, and its flags of train_agent."""
+    return _VARIANTS.get(name, (name, {}))
 
 
 def _conditions() -> list[_Condition]:
@@ -275,12 +287,12 @@ def main(argv: list[str]) -> None:
     del argv
     with command.bad_input():
         for agent in _AGENT_NAMES.value:
-            experiment.check_agent(agent)
+            experiment.check_agent(_parts(agent)[0])
         scales.check_scale(_SCALE.value)
         conditions, paths = _conditions(), _bundles()
         if not _DRAW.value:
             for agent in _AGENT_NAMES.value:
-                model = AGENTS[agent].model
+                model = AGENTS[_parts(agent)[0]].model
                 if model is not None and model not in paths:
                     raise ValueError(
                         f"agent {agent} needs a bundle of {model} in --skills"

@@ -58,9 +58,9 @@ _AGENT_IDENTITY = {
     "critic_keys": None,
     "components": None,
     "skill_steps": 1,
+    "high_level": "new",  # read at the start alone: a resumed run cannot change it
     "skill_prior": "uniform",
     "finger": "gaussian",  # None of a clone: its bundle's, whose checksum is compared
-    "high_level": "new",  # read at the start alone: a resumed run cannot change it
 }
 
 BuilderFactory = Callable[[], AgentBuilder]
@@ -205,7 +205,8 @@ def make_builder(config: RunConfig) -> AgentBuilder:
     """The builder of the agent over its frozen model."""
     check_agent(config.agent)
     frozen, options = load_frozen(config), {}
-    distilled = getattr(config.agent_config, "high_level", "new") == "distilled"
+    start = getattr(config.agent_config, "high_level", "new")
+    distilled = "distilled" in (start, config.agent_config.skill_prior)
     if distilled and distillation.reads_context(frozen):
         options["context"] = recipes.context((config.task, config.object_set))
     builder = AGENTS[config.agent].builder(config.agent_config, frozen, **options)

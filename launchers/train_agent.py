@@ -149,8 +149,9 @@ _SETTINGS = settings.Settings(
         "n_step": "Rows of rewards in the critic's target; 1: TD(0).",
         "skill_steps": "Control steps that a skill (of npmp: a latent) is held, from 1 "
         "to 399; replay then holds decisions.",
-        "skill_prior": "What eta_y keeps the skills' probabilities near: uniform, or "
-        "transition, the bundle's p(y_t | y_{t-1}) given the last decision's skill.",
+        "skill_prior": "What eta_y keeps the skills' probabilities near: uniform; "
+        "transition, the bundle's p(y_t | y_{t-1}) given the last decision's skill; or "
+        "distilled, the bundle's high level, the default if that is also the start.",
         "eta_y": "Weight of the KL of the skills' probabilities to their prior.",
         "eta_y_half_life": "Learner steps that halve eta_y; 0: it is constant.",
         "eta_z": "Weight of the KL to what is frozen: of each component to its skill's "

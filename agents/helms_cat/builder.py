@@ -8,7 +8,6 @@ import dm_env
 import numpy as np
 from acme import specs
 
-from agents.helms.transition_prior import TransitionPrior
 from agents.helms_cat import distillation
 from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_cat.networks import SkillDecoder, SkillPolicy
@@ -36,12 +35,13 @@ class HelmsCatBuilder(MPOBuilder[MPONetworks]):
           context: of task and objects, for a distilled high level that reads one.
 
         Raises:
-          ValueError: the skills lack the transition prior that the config asks for.
+          ValueError: the skills lack the prior that the config asks for.
         """
         super().__init__(config, skills.observation_statistics())
         self._skills, self._context = skills, context
-        transition = config.skill_prior == "transition"
-        self._skill_prior = TransitionPrior(skills) if transition else None
+        self._skill_prior = distillation.make_skill_prior(
+            config.skill_prior, skills, context
+        )
 
     def latent_spec(
         self, environment_spec: specs.EnvironmentSpec

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from agents.mpo.config import CategoricalMPOConfig, check_high_level
+from agents.mpo.config import (
+    CategoricalMPOConfig,
+    check_high_level,
+    resolve_skill_prior,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,11 +19,12 @@ class HelmsCatConfig(CategoricalMPOConfig):
     sample_latent: bool = True
     high_level: str = "new"  # at the start; one of HIGH_LEVELS
     skill_steps: int = 1  # control steps that a skill is held; 1: the paper
-    # The prior of eta_y: uniform (the paper), or the bundle's transition prior
-    # p(y_t | y_{t-1}) given the skill of the last decision.
-    skill_prior: str = "uniform"
+    # Of eta_y; one of SKILL_PRIORS. None: uniform (the paper), but distilled where the
+    # high level starts so.
+    skill_prior: str | None = None
 
     def __post_init__(self):
         """See `MPOConfig`."""
+        resolve_skill_prior(self, self.high_level)
         super().__post_init__()
         check_high_level(self, self.high_level)

@@ -26,8 +26,10 @@ import sonnet as snt
 import tensorflow as tf
 
 from agents.helms.skills import Skills
+from agents.helms.transition_prior import TransitionPrior
 from agents.helms_cat.config import HelmsCatConfig
 from agents.mpo import networks as mpo_networks
+from agents.mpo.rows import Rows
 from agents.offline import bundle
 from agents.offline.model import Batch
 from agents.offline.schedule import CosineAdam
@@ -283,6 +285,37 @@ def restore(
                 "observations or sizes than the agent's; use high_level new, or the "
                 "agent's default networks"
             ) from None
+
+
+class DistilledPrior:
+    """log pi(y | x_t) of the distilled high level, as what a policy is kept near."""
+
+    def __init__(self, skills: Skills, context: np.ndarray | None = None):
+        """Reads it; arguments and errors are `restore`'s."""
+        self._high_level = make_high_level(skills, None)
+        restore(skills, self._high_level, context=context)
+
+    def __call__(self, data: Any, rows: Rows) -> tf.Tensor:
+        """Logits [R, K] in rows of a batch of trajectories [B, T, ...]."""
+        return self._high_level(rows.take(data.observation))
+
+
+def make_skill_prior(
+    kind: str, skills: Skills, context: np.ndarray | None = None
+) -> TransitionPrior | DistilledPrior | None:
+    """What eta_y keeps the high level near; None: the uniform.
+
+    Args:
+      kind: one of `SKILL_PRIORS`.
+      skills: the frozen ones.
+      context: see `restore`.
+
+    Raises:
+      ValueError: the bundle has no such prior.
+    """
+    if kind == "transition":
+        return TransitionPrior(skills)
+    return DistilledPrior(skills, context) if kind == "distilled" else None
 
 
 def _read(skills: Skills) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -14,7 +14,6 @@ from acme import specs
 
 from agents.distributions import Mixture
 from agents.helms.skills import Skills
-from agents.helms.transition_prior import TransitionPrior
 from agents.helms_cat import distillation
 from agents.helms_mix import networks as mix_networks
 from agents.helms_mix.config import HelmsMixConfig
@@ -38,7 +37,7 @@ class HelmsMixBuilder(LatentMPOBuilder):
 
         Raises:
           ValueError: the skills' latents have no variance, or the skills lack the
-            transition prior that the config asks for.
+            prior that the config asks for.
         """
         super().__init__(config, skills)
         self._context = context
@@ -47,8 +46,9 @@ class HelmsMixBuilder(LatentMPOBuilder):
                 "helms_mix needs a distribution over z for each skill, and these "
                 "skills are discrete only; use helms_cat"
             )
-        transition = config.skill_prior == "transition"
-        self._skill_prior = TransitionPrior(skills) if transition else None
+        self._skill_prior = distillation.make_skill_prior(
+            config.skill_prior, skills, context
+        )
 
     def make_policy_network(
         self, environment_spec: specs.EnvironmentSpec, seed: int
@@ -108,7 +108,7 @@ class HelmsMixBuilder(LatentMPOBuilder):
     def prior(self, data: Any, rows: Rows) -> Mixture | tuple[tf.Tensor, tf.Tensor]:
         """The frozen posteriors q(z|y, x): mean and stddev [R, K, Z].
 
-        With the transition prior a mixture of them, its logits [R, K].
+        With a prior of the high level a mixture of them, its logits [R, K].
         """
         components = self._skills.mid_level(rows.take(data.observation))
         if self._skill_prior is None:

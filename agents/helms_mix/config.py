@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from agents.mpo.config import check_high_level, one_of
+from agents.mpo.config import check_high_level, one_of, resolve_skill_prior
 from agents.rhpo.config import RHPOConfig
 
 # posteriors: start as the frozen skills' q(z|y, x) and are trained; frozen: are these
@@ -19,12 +19,13 @@ class HelmsMixConfig(RHPOConfig):
     components: str = "posteriors"  # one of COMPONENTS
     high_level: str = "new"  # at the start; one of HIGH_LEVELS
     skill_steps: int = 1  # control steps that a skill is held; 1: the paper
-    # The prior of eta_y: uniform (the paper), or the bundle's transition prior
-    # p(y_t | y_{t-1}) given the skill of the last decision.
-    skill_prior: str = "uniform"
+    # Of eta_y; one of SKILL_PRIORS. None: uniform (the paper), but distilled where the
+    # high level starts so.
+    skill_prior: str | None = None
 
     def __post_init__(self):
         """See `MPOConfig`."""
+        resolve_skill_prior(self, self.high_level)
         super().__post_init__()
         one_of("components", self.components, COMPONENTS)
         check_high_level(self, self.high_level)

@@ -18,7 +18,9 @@ EVALUATIONS = ("sampled", "greedy")
 # new: drawn from the seed; distilled: from the skills' posterior, as the bundle has it
 # (`agents.helms_cat.distillation`).
 HIGH_LEVELS = ("new", "distilled")
-SKILL_PRIORS = ("uniform", "transition")
+# What eta_y keeps the high level near: uniform (the paper), transition (the bundle's
+# p(y_t | y_{t-1}) given the skill of the last decision), or distilled (the bundle's).
+SKILL_PRIORS = ("uniform", "transition", "distilled")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,7 @@ class MPOConfig:
 
     # Agents over skills make these options; the others have them fixed.
     skill_steps: ClassVar[int] = 1  # control steps that a decision lasts
-    skill_prior: ClassVar[str] = "uniform"  # what eta_y keeps the skill near
+    skill_prior: ClassVar[str | None] = "uniform"  # what eta_y keeps the skill near
 
     # Which observations each network reads: two lists make an asymmetric actor-critic.
     policy_keys: tuple[str, ...] = ("proprio", "objects")  # Table 5
@@ -250,13 +252,25 @@ def one_of(name: str, value: str, valid: tuple[str, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(valid)}, got {value!r}")
 
 
+def resolve_skill_prior(config: MPOConfig, high_level: str) -> None:
+    """Sets a skill_prior of None: distilled if the high level starts so, or uniform.
+
+    A KL to the uniform would undo that start before the critic knows anything.
+    """
+    if config.skill_prior is None:
+        found = "distilled" if high_level == "distilled" else "uniform"
+        object.__setattr__(config, "skill_prior", found)
+
+
 def check_high_level(config: MPOConfig, high_level: str) -> None:
     """Raises ValueError for one that there is not, or that reads other observations."""
     one_of("high_level", high_level, HIGH_LEVELS)
-    if high_level == "distilled" and set(config.policy_keys) != {"proprio", "objects"}:
+    distilled = "distilled" in (high_level, config.skill_prior)
+    if distilled and set(config.policy_keys) != {"proprio", "objects"}:
         raise ValueError(
-            "high_level distilled reads proprio and objects, and this agent's policy "
-            f"{', '.join(config.policy_keys)}; use high_level new"
+            "the distilled high level reads proprio and objects, and this agent's "
+            f"policy {', '.join(config.policy_keys)}; use high_level new and "
+            "skill_prior uniform or transition"
         )
 
 

@@ -181,7 +181,7 @@ _REFUSALS = [
     (("--skill_steps=0",), ("skill_steps", "1 to 399")),
     (("--skill_steps=400",), ("skill_steps", "1 to 399")),
     (("--agent=mpo", "--skill_steps=2"), ("agent mpo has no skill_steps",)),
-    (("--skill_prior=sticky",), ("'sticky'", "uniform, transition")),
+    (("--skill_prior=sticky",), ("'sticky'", "uniform, transition, distilled")),
     (("--max_actor_steps=0",), ("never ends",)),
     (("--num_actors=3",), ("single_process", "local_mp")),
     (("--scale=phone",), ("phone", "paper", "laptop")),

@@ -1,6 +1,7 @@
 """The distilled high level: against posteriors in closed form, and kept in a bundle."""
 
 import json
+import types
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_cat.distillation import Distillation, DistillationConfig
 from agents.helms_mix.builder import HelmsMixBuilder
 from agents.helms_mix.config import HelmsMixConfig
+from agents.mpo.rows import Rows
 from agents.offline.networks import unit_statistics
 from environments import wrappers
 from tests.offline_models import DIMS
@@ -212,6 +214,37 @@ def test_rl_takes_the_context_into_a_bias(skills):
         np.testing.assert_allclose(start(observation), expected, atol=1e-5)
     with pytest.raises(ValueError, match="of several tasks, and it is not said which"):
         HelmsCatBuilder(cat, skills).make_networks(spec, seed=0)
+
+
+@pytest.mark.parametrize("agent", ["helms_cat", "helms_mix"])
+def test_a_distilled_start_is_kept_near_itself(agent, skills):
+    make, kind = {
+        "helms_cat": (HelmsCatBuilder, HelmsCatConfig),
+        "helms_mix": (HelmsMixBuilder, HelmsMixConfig),
+    }[agent]
+    small = {"critic_hidden_sizes": (1,), "critic_rnn_size": 0}
+    with pytest.raises(ValueError, match="no distilled high level"):
+        make(kind(skill_prior="distilled", **small), skills)
+    kept = _kept(skills)
+    assert kind(**small).skill_prior == "uniform"
+    config = kind(high_level="distilled", **small)
+    assert config.skill_prior == "distilled"
+    assert kind(high_level="distilled", skill_prior="uniform").skill_prior == "uniform"
+    spec = wrappers.environment_spec()
+    networks = make(config, skills).make_networks(spec, seed=0)
+    rng = np.random.default_rng(0)
+    observation = {
+        key: rng.normal(size=(2, 3, *spec.observations[key].shape)).astype(np.float32)
+        for key in SEEN
+    }
+    for variable in networks.policy.trainable_variables:  # RL leads away
+        variable.assign_add(tf.ones_like(variable))
+    rows = Rows.where(tf.constant([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]))
+    tensors = tf.nest.map_structure(tf.constant, observation)
+    found = networks.prior(types.SimpleNamespace(observation=tensors), rows)
+    logits = found if agent == "helms_cat" else found.logits
+    expected = kept({key: value.reshape(6, -1) for key, value in observation.items()})
+    np.testing.assert_allclose(logits, expected.numpy()[[0, 2, 4]], rtol=1e-5)
 
 
 def test_the_bundle_stays_the_bundle_it_was(skills):
