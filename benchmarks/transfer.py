@@ -14,7 +14,8 @@ those of the episodes that the agents act and learn in, so nothing is spent on
 evaluations.
 
 Each run ends as a CSV of episodes, CONDITION/AGENT_SEED.csv in --out. Runs that are
-there are not made again, unfinished ones go on, and more --steps continue them. The
+there are not made again, unfinished ones go on (SIGINT and SIGTERM save all that are
+running), and more --steps continue them. The
 figure has a panel a condition. The last line is one JSON object: an entry an agent with
 `success` and `return` of the last fifth of the steps and `area`, the mean return of all
 of them; `low` and `high` have the ends of their 95 % intervals over the seeds. Where
@@ -43,7 +44,7 @@ from agents import bundles, scales
 from agents.rl_agents import AGENTS
 from benchmarks import curves, training
 from environments import factory
-from launchers import command, experiment, files, run_logs
+from launchers import command, experiment, files, run_logs, stopping
 
 _SKILLS = flags.DEFINE_list("skills", [], "Directories of the bundles, one a model.")
 # That a user can ask for beside the agents: the agent, and flags of train_agent.
@@ -300,7 +301,8 @@ def main(argv: list[str]) -> None:
     runs = _runs(conditions)
     if not _DRAW.value:
         try:
-            _run_all(runs, paths)
+            with stopping.handled(lambda number: sys.exit(128 + number)):
+                _run_all(runs, paths)
         except RuntimeError as e:
             print(f"error: {e}", file=sys.stderr)
             raise SystemExit(1) from None

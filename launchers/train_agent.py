@@ -142,8 +142,8 @@ _SETTINGS = settings.Settings(
         "batch_size": "Sequences a learner step.",
         "learning_rate": "Of policy and critic.",
         "policy_learning_rate": "Of the policy alone; none: learning_rate.",
-        "critic_warmup_steps": "Learner steps at the start in which policy and duals "
-        "rest.",
+        "critic_warmup_steps": "Learner steps at the start in which the policy rests, "
+        "and the duals but the temperature.",
         "dual_learning_rate": "Of temperatures and multipliers.",
         "discount": "Discount of a control step.",
         "n_step": "Rows of rewards in the critic's target; 1: TD(0).",

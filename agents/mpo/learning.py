@@ -89,15 +89,19 @@ class MPOLearner(acme.Learner):
         self._policy_variables = networks.policy.trainable_variables
         self._critic_variables = networks.critic.trainable_variables
         self._dual_variables = policy_loss.trainable_variables
+        self._temperature = [policy_loss.log_temperature]
         self._policy_optimizer = snt.optimizers.Adam(
             config.policy_learning_rate or config.learning_rate
         )
         self._critic_optimizer = snt.optimizers.Adam(config.learning_rate)
         self._dual_optimizer = snt.optimizers.Adam(config.dual_learning_rate)
+        # Of the warm-up: the duals' own moments shall not have seen one dual alone.
+        self._warmup_optimizer = snt.optimizers.Adam(config.dual_learning_rate)
         for optimizer, variables in (
             (self._policy_optimizer, self._policy_variables),
             (self._critic_optimizer, self._critic_variables),
             (self._dual_optimizer, self._dual_variables),
+            (self._warmup_optimizer, self._temperature),
         ):
             # Makes the moments now, so that a checkpoint has where to restore them.
             optimizer.apply([tf.zeros_like(v) for v in variables], variables)
@@ -120,6 +124,7 @@ class MPOLearner(acme.Learner):
                     "policy_optimizer": self._policy_optimizer,
                     "critic_optimizer": self._critic_optimizer,
                     "dual_optimizer": self._dual_optimizer,
+                    "warmup_optimizer": self._warmup_optimizer,
                     "num_steps": self._num_steps,
                 },
                 directory=directory,
@@ -264,7 +269,7 @@ class MPOLearner(acme.Learner):
             tf.cond(
                 self._num_steps >= config.critic_warmup_steps,
                 lambda: self._apply_policy(policy, dual),
-                lambda: tf.constant(False),
+                lambda: self._warm_temperature(dual),
             )
         else:
             self._apply_policy(policy, dual)
@@ -294,7 +299,23 @@ class MPOLearner(acme.Learner):
         self._policy_optimizer.apply(policy, self._policy_variables)
         self._dual_optimizer.apply(dual, self._dual_variables)
         self._policy_loss.project()
+        self._policy_loss.end_step()
         return tf.constant(True)
+
+    def _warm_temperature(self, dual: list[tf.Tensor]) -> tf.Tensor:
+        """Lets the temperature follow the new critic's values; returns False.
+
+        One that had rested would let the policy's first steps go many times as far as
+        epsilon.
+        """
+        gradients = [
+            gradient
+            for gradient, variable in zip(dual, self._dual_variables, strict=True)
+            if variable is self._temperature[0]
+        ]
+        self._warmup_optimizer.apply(gradients, self._temperature)
+        self._policy_loss.project()
+        return tf.constant(False)
 
     def step(self) -> None:
         """One step of learning.

@@ -31,9 +31,12 @@ _DUAL_FLOOR = 1e-8
 class PolicyLoss(tf.Module, abc.ABC):
     """Evaluation and improvement of one kind of action. Its variables are the duals.
 
+    `log_temperature` is the E-step's, which needs the values and the target policy alone.
     `output` stands for what the policy network of the kind puts out, `values` for the
     critic's values of the candidates: [R, K] of all, or [N, R] of samples.
     """
+
+    log_temperature: tf.Variable
 
     @abc.abstractmethod
     def candidates(self, output: Any, rows: Rows, seed: tf.Tensor) -> tf.Tensor | None:
@@ -77,8 +80,11 @@ class PolicyLoss(tf.Module, abc.ABC):
     def dual_values(self) -> Mapping[str, tf.Tensor]:
         """Current values of the dual variables, scalars by name."""
 
+    def end_step(self) -> None:
+        """Ends a step that has changed the policy."""
+
     def project(self) -> None:
-        """Ends a step: keeps the duals in the range where softplus has a gradient."""
+        """Keeps the duals in the range where softplus has a gradient."""
         for variable in self.trainable_variables:
             variable.assign(tf.maximum(variable, _MIN_LOG_DUAL))
 
@@ -129,7 +135,7 @@ class CategoricalPolicyLoss(PolicyLoss):
         self._epsilon = config.epsilon
         self._epsilon_policy = config.epsilon_policy
         self._eta_y = PriorWeight(config.eta_y, config.eta_y_half_life)
-        self._log_temperature = tf.Variable(
+        self.log_temperature = tf.Variable(
             config.init_log_temperature, dtype=tf.float32, name="log_temperature"
         )
         self._log_alpha = tf.Variable(
@@ -171,7 +177,7 @@ class CategoricalPolicyLoss(PolicyLoss):
             online,
             target,
             values,
-            positive(self._log_temperature),
+            positive(self.log_temperature),
             positive(self._log_alpha),
             epsilon=self._epsilon,
             epsilon_policy=self._epsilon_policy,
@@ -180,14 +186,13 @@ class CategoricalPolicyLoss(PolicyLoss):
         )
         return total_and_diagnostics(losses, stats)
 
-    def project(self) -> None:
+    def end_step(self) -> None:
         """See `PolicyLoss`."""
-        super().project()
         self._eta_y.end_step()
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:
         """The temperature and the trust region's multiplier."""
         return {
-            "temperature": positive(self._log_temperature),
+            "temperature": positive(self.log_temperature),
             "alpha": positive(self._log_alpha),
         }

@@ -23,7 +23,7 @@ class SampledPolicyLoss(PolicyLoss):
     def __init__(self, config: SampledMPOConfig, name: str):
         super().__init__(name=name)
         self._config = config
-        self._log_temperature = dual("temperature", config.init_log_temperature)
+        self.log_temperature = dual("temperature", config.init_log_temperature)
 
     def candidates(
         self, output: Gaussian | Hybrid | Mixture, rows: Rows, seed: tf.Tensor
@@ -95,7 +95,7 @@ class GaussianPolicyLoss(SampledPolicyLoss):
             *target,
             actions,
             values,
-            positive(self._log_temperature),
+            positive(self.log_temperature),
             positive(self._log_alpha_mean),
             positive(self._log_alpha_stddev),
             epsilon=config.epsilon,
@@ -110,7 +110,7 @@ class GaussianPolicyLoss(SampledPolicyLoss):
     def dual_values(self) -> Mapping[str, tf.Tensor]:
         """The temperatures and the multipliers, those over the dimensions as means."""
         found = {
-            "temperature": positive(self._log_temperature),
+            "temperature": positive(self.log_temperature),
             "alpha_mean": tf.reduce_mean(positive(self._log_alpha_mean)),
             "alpha_stddev": tf.reduce_mean(positive(self._log_alpha_stddev)),
         }
@@ -148,7 +148,7 @@ class HybridPolicyLoss(GaussianPolicyLoss):
         )
         # Those of the values alone: a finger is never out of bounds.
         weights = sampled_improvement.improve(
-            values, positive(self._log_temperature), self._config.epsilon
+            values, positive(self.log_temperature), self._config.epsilon
         ).weights
         finger, of_finger = total_and_diagnostics(
             *bernoulli_mpo.bernoulli_mpo(

@@ -67,12 +67,11 @@ class MixturePolicyLoss(SampledPolicyLoss):
         )
         return total_and_diagnostics(losses, stats)
 
-    def project(self) -> None:
+    def end_step(self) -> None:
         """See `PolicyLoss`."""
-        super().project()
         self._eta_y.end_step()
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:
         """The temperature and the three multipliers."""
         alphas = {name: positive(v) for name, v in self._log_alphas.items()}
-        return {"temperature": positive(self._log_temperature), **alphas}
+        return {"temperature": positive(self.log_temperature), **alphas}

@@ -134,13 +134,26 @@ def test_the_critic_warms_up_alone():
     assert moved == {
         "policy": [False] * 3 + [True] * 3,
         "target_policy": [False] * 5 + [True],
-        "duals": [False] * 3 + [True] * 3,
+        "duals": [True] * 6,
         "critic": [True] * 6,
         "target_critic": [False, False, False, False, True, False],
     }
     # The first step after it is the first that the optimisers see.
     assert int(learner._policy_optimizer.step) == 3
     assert int(learner._dual_optimizer.step) == 3
+
+
+def test_the_temperature_follows_a_warming_critic():
+    """It alone of the duals moves, as Adam on its own gradient would move it."""
+    learner, _ = _learner(critic_warmup_steps=40, epsilon=0.05)
+    policy_loss = learner._policy_loss
+    before = {v.name: v.numpy() for v in policy_loss.variables}
+    learner.step()
+    for variable in policy_loss.variables:
+        moved = np.abs(variable.numpy() - before[variable.name])
+        rate = learner._config.dual_learning_rate
+        expected = rate if variable is policy_loss.log_temperature else 0.0
+        np.testing.assert_allclose(moved, expected, rtol=1e-3)
 
 
 def test_the_policy_has_a_learning_rate_of_its_own():
