@@ -31,7 +31,7 @@ _DUAL_FLOOR = 1e-8
 class PolicyLoss(tf.Module, abc.ABC):
     """Evaluation and improvement of one kind of action. Its variables are the duals.
 
-    `log_temperature` is the E-step's, which needs the values and the target policy alone.
+    `log_temperature` is the E-step's: values and target policy alone determine it.
     `output` stands for what the policy network of the kind puts out, `values` for the
     critic's values of the candidates: [R, K] of all, or [N, R] of samples.
     """
