@@ -35,7 +35,8 @@ import environments
 from agents.rl_agents import AGENTS
 from benchmarks import untrained
 from environments import scene
-from launchers import acting, command, experiment
+from launchers import acting, experiment
+from launchers.common import cli
 
 _AGENT = flags.DEFINE_string("agent", "helms_mix", f"Agent: {', '.join(AGENTS)}.")
 _ENVIRONMENTS = flags.DEFINE_integer(
@@ -244,7 +245,7 @@ def _clocks() -> np.ndarray:
 def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
-    with command.bad_input():
+    with cli.bad_input():
         experiment.check_agent(_AGENT.value)
         if AGENTS[_AGENT.value].asymmetric:
             raise ValueError(f"{_AGENT.value} acts on images; valid: agents on state")
@@ -265,4 +266,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

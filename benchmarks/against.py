@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from launchers import onednn
+from launchers.common import onednn
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 _CACHE = ROOT / "runs" / "against"

@@ -26,9 +26,9 @@ from absl import flags
 
 from agents.helms_cat.distillation import DistillationConfig
 from environments import factory, scene
-from launchers import command
 from launchers.analysis import ceiling, exploration, models, workers
 from launchers.analysis.config import LATENTS
+from launchers.common import cli
 from launchers.dataset_report import table as text_table
 
 _SKILLS = flags.DEFINE_string(
@@ -37,9 +37,9 @@ _SKILLS = flags.DEFINE_string(
 _DATASET = flags.DEFINE_string("dataset", None, "Data set to distil on.", required=True)
 _EPISODES = flags.DEFINE_integer("episodes", 100, "Episodes of each way to act.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the distillation and the episodes.")
-_SKILL_STEPS = command.define_skill_steps()
+_SKILL_STEPS = cli.define_skill_steps()
 _LATENT = flags.DEFINE_string("latent", "mean", f"z: {' or '.join(LATENTS)}.")
-_OBJECT_SET = command.define_object_set()
+_OBJECT_SET = cli.define_object_set()
 _TASK = flags.DEFINE_string(
     "task",
     "stack_red_blue",
@@ -61,7 +61,7 @@ _OUT = flags.DEFINE_string(
 def main(argv: Sequence[str]) -> None:
     """Distils, runs the episodes and prints the table."""
     del argv
-    with command.bad_input():
+    with cli.bad_input():
         scene.one_of("latent", _LATENT.value, LATENTS)
         if _PROCESSES.value < 1:
             raise ValueError(f"--processes is {_PROCESSES.value}; valid: 1 or more")
@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> None:
                 seed=_SEED.value,
             ),
             episodes=_EPISODES.value,
-            skill_steps=command.skill_steps(_SKILL_STEPS),
+            skill_steps=cli.skill_steps(_SKILL_STEPS),
             sample_latent=_LATENT.value == "sampled",
             distillation=DistillationConfig(steps=_STEPS.value, seed=_SEED.value),
         )
@@ -101,7 +101,7 @@ def main(argv: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         out = pathlib.Path(_OUT.value or temporary)
         out.mkdir(parents=True, exist_ok=True)
-        with command.bad_input(), workers.Workers(_PROCESSES.value) as pool:
+        with cli.bad_input(), workers.Workers(_PROCESSES.value) as pool:
             run_jobs = functools.partial(pool.run, exploration.run, title="ceiling")
             rows = ceiling.measure(out, _SKILLS.value, skills, config, run_jobs)
     for head, *cells in ceiling.tables(rows):
@@ -118,4 +118,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

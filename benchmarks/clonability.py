@@ -27,7 +27,8 @@ from absl import flags
 from agents.bc.config import BcConfig
 from agents.offline.config import FINGERS
 from benchmarks import clone_runs
-from launchers import command, dataset_report
+from launchers import dataset_report
+from launchers.common import cli
 
 _DATASET = flags.DEFINE_string("dataset", None, "Directory of the data set.")
 _STEPS = flags.DEFINE_integer("steps", 8000, "Learner steps.", lower_bound=1)
@@ -69,7 +70,7 @@ def main(argv: list[str]) -> None:
     """Trains, evaluates and prints."""
     del argv
     with contextlib.ExitStack() as stack:
-        with command.bad_input():
+        with cli.bad_input():
             if _DATASET.value is None:
                 raise ValueError("--dataset is missing: the directory of a data set")
             settings = clone_runs.read_settings(_DATASET.value)
@@ -111,4 +112,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

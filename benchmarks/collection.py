@@ -29,7 +29,7 @@ import numpy as np
 from absl import flags
 
 from datasets import builder, experts, recipes, rollout, schema, workers
-from launchers import command
+from launchers.common import cli
 
 _DATASET = flags.DEFINE_string(
     "dataset", "red_on_blue_stacking", f"Tasks and sets: {', '.join(recipes.RECIPES)}."
@@ -52,7 +52,7 @@ Actions = tuple[int, np.ndarray]  # an episode's index and actions [T, D]
 def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
-    with command.bad_input():
+    with cli.bad_input():
         settings = schema.Settings(
             dataset=_DATASET.value,
             task=None,
@@ -298,4 +298,4 @@ def _cpu(seconds: collections.Counter[str], name: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -36,7 +36,7 @@ from acme.tf import networks as acme_networks
 
 from agents.mpo.adder import InterruptibleClient
 from benchmarks import acme_mpo, curves, one_process, small_tasks
-from launchers import command, files
+from launchers.common import atomic_files, cli
 
 _AGENTS = ("acme", *small_tasks.AGENTS)
 _TASK = flags.DEFINE_string(
@@ -121,7 +121,7 @@ def run(out: pathlib.Path, agent: str, task: str, steps: int, seed: int) -> np.n
                 rows.append((done, value))
                 bar.set_postfix({"return": f"{value:.0f}"}, refresh=False)
                 bar.update(done - bar.n)
-        files.write_csv(path, ("environment_steps", "return"), rows)
+        atomic_files.write_csv(path, ("environment_steps", "return"), rows)
     return curves.read(path)
 
 
@@ -129,7 +129,7 @@ def main(argv: list[str]) -> None:
     """Trains, draws and prints."""
     del argv
     task, out = _TASK.value, pathlib.Path(_OUT.value)
-    with command.bad_input():
+    with cli.bad_input():
         for agent in _AGENT_NAMES.value:
             if agent not in _AGENTS:
                 raise ValueError(
@@ -150,4 +150,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy import stats
 
-from launchers import figures
+from launchers.common import figures
 
 Runs = Mapping[str, Sequence[np.ndarray]]  # agent -> a curve for each seed
 

@@ -22,7 +22,7 @@ from absl import flags
 import environments
 from benchmarks import against, stepping
 from environments import scene
-from launchers import command
+from launchers.common import cli
 
 _PRESET = flags.DEFINE_string(
     "preset", scene.DEFAULT_PRESET, f"Physics: {', '.join(scene.PRESETS)}."
@@ -32,7 +32,7 @@ _PHYSICS = flags.DEFINE_string(
 )
 _OBSERVATIONS = flags.DEFINE_string("observations", "state", "state or vision.")
 _SECONDS = flags.DEFINE_float("seconds", 30.0, "About how long to measure.")
-_OBJECT_SET = command.define_object_set()
+_OBJECT_SET = cli.define_object_set()
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the episodes and the actions.")
 _AGAINST = flags.DEFINE_string(
     "against",
@@ -66,7 +66,7 @@ def _compare(commit: str) -> dict[str, Any]:
 def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
-    with command.bad_input():
+    with cli.bad_input():
         if _SECONDS.value <= 0:
             raise ValueError(f"--seconds is {_SECONDS.value}; valid: above 0")
         if _AGAINST.value is not None:
@@ -90,7 +90,7 @@ def main(argv: list[str]) -> None:
     }
     environment.close()
     if _AGAINST.value is not None:
-        with command.bad_input():
+        with cli.bad_input():
             result |= _compare(_AGAINST.value)
     for name, value in result.items():
         print(f"{name:35s}{value if isinstance(value, str) else round(value, 4)}")
@@ -98,4 +98,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -27,7 +27,8 @@ import tqdm
 from absl import flags
 
 from benchmarks import training, untrained
-from launchers import command, files, run_logs, status
+from launchers import status
+from launchers.common import atomic_files, cli, loggers
 
 _NODES = flags.DEFINE_list(
     "nodes",
@@ -102,7 +103,7 @@ class _Run:
         group, index = node.split("/")
         if group != "actor":
             return 0.0
-        row = run_logs.last_row(str(self.workdir), f"actor_{index}")
+        row = loggers.last_row(str(self.workdir), f"actor_{index}")
         return (time.time() - row["time"]) * row["steps_per_second"] if row else 0.0
 
     def wait(self, condition: Callable[[], bool]) -> bool:
@@ -170,7 +171,7 @@ def main(argv: list[str]) -> None:
     """Launches, kills, prints."""
     del argv
     out = pathlib.Path(_OUT.value)
-    with command.bad_input():
+    with cli.bad_input():
         for node in _NODES.value:
             if node.split("/")[0] not in _GROUPS or "/" not in node:
                 raise ValueError(
@@ -189,7 +190,7 @@ def main(argv: list[str]) -> None:
             time.sleep(rng.uniform(*_PAUSE_SECONDS))
             rows.append(attempt(run, node))
             values = (row.values() for row in rows)
-            files.write_csv(out / "faults.csv", list(rows[0]), values)
+            atomic_files.write_csv(out / "faults.csv", list(rows[0]), values)
     finally:
         run.stop()
     print(json.dumps(summary(rows)))
@@ -216,4 +217,4 @@ def summary(rows: list[dict[str, float | str]]) -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -22,7 +22,8 @@ from absl import flags
 
 from agents.rl_agents import AGENTS
 from benchmarks import training, untrained
-from launchers import command, evaluation, experiment, files, run_logs
+from launchers import evaluation, experiment
+from launchers.common import atomic_files, cli, loggers
 
 _AGENT = flags.DEFINE_string("agent", "helms_cat", f"Agent: {', '.join(AGENTS)}.")
 _SKILLS = flags.DEFINE_string(
@@ -66,8 +67,8 @@ def _finish(process: subprocess.Popen, out: pathlib.Path) -> None:
 
 def result(workdir: pathlib.Path) -> dict[str, float]:
     """Counters of a run, and the mean return of its last fifth with its interval."""
-    counts = files.read_json(workdir / "counts.json")
-    returns = [row["episode_return"] for row in run_logs.actor_rows(str(workdir))]
+    counts = atomic_files.read_json(workdir / "counts.json")
+    returns = [row["episode_return"] for row in loggers.actor_rows(str(workdir))]
     last = returns[-max(1, len(returns) // 5) :]
     names = ("actor_steps", "actor_episodes", "learner_steps")
     return {
@@ -82,7 +83,7 @@ def main(argv: list[str]) -> None:
     """Runs, kills, prints."""
     del argv
     out, skills = pathlib.Path(_OUT.value), _SKILLS.value
-    with command.bad_input():
+    with cli.bad_input():
         experiment.check_agent(_AGENT.value)
         if out.exists() and any(out.iterdir()):
             raise ValueError(f"{out} is not empty; give another --out")
@@ -111,4 +112,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

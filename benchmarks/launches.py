@@ -26,7 +26,8 @@ from absl import flags
 from acme import specs
 
 from benchmarks import curves, small_tasks
-from launchers import agent_training, command, experiment, files, run_logs
+from launchers import agent_training, experiment
+from launchers.common import atomic_files, cli, loggers
 
 _LAUNCHES = flags.DEFINE_list(
     "launches",
@@ -99,9 +100,9 @@ def run(out: pathlib.Path, launch: str, seed: int) -> np.ndarray:
             raise RuntimeError(f"{name} ended with {process.exitcode}; see {workdir}")
         rows = (
             (int(row["actor_steps"]), row["episode_return"])
-            for row in run_logs.actor_rows(str(workdir))
+            for row in loggers.actor_rows(str(workdir))
         )
-        files.write_csv(path, ("actor_steps", "return"), rows)
+        atomic_files.write_csv(path, ("actor_steps", "return"), rows)
     return curves.read(path)
 
 
@@ -109,7 +110,7 @@ def main(argv: list[str]) -> None:
     """Trains, draws and prints."""
     del argv
     task, steps, out = _TASK.value, _STEPS.value, pathlib.Path(_OUT.value)
-    with command.bad_input():
+    with cli.bad_input():
         for launch in _LAUNCHES.value:
             experiment.check_launch(launch)
         if "vertex_ai" in _LAUNCHES.value:
@@ -138,4 +139,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

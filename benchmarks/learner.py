@@ -45,7 +45,7 @@ from agents.mpo.learning import MPOLearner
 from agents.rl_agents import AGENTS
 from benchmarks import acme_mpo, against, products, untrained
 from environments import wrappers
-from launchers import command, onednn
+from launchers.common import cli, onednn
 
 _SECONDS = flags.DEFINE_float("seconds", 60.0, "About how long to measure each.")
 _VISION = flags.DEFINE_bool("vision", False, "Measure the agents on images too.")
@@ -293,7 +293,7 @@ def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
     seconds, seed = _SECONDS.value, _SEED.value
-    with command.bad_input():
+    with cli.bad_input():
         if seconds <= 0:
             raise ValueError(f"--seconds is {seconds}; valid: above 0")
         if _AGAINST.value is not None:
@@ -327,4 +327,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -27,7 +27,7 @@ from agents.offline import learning
 from agents.offline.networks import Dims, Statistics
 from datasets import builder, fakes, loader, rollout, schema, statistics
 from environments import stacking
-from launchers import command
+from launchers.common import cli
 
 _DATASET = flags.DEFINE_string(
     "dataset", None, "Directory of a data set; by default one of noise is made."
@@ -45,7 +45,7 @@ _WARM_UP_SECONDS = 0.1  # also takes what was prefetched in another's turn
 def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
-    with command.bad_input():
+    with cli.bad_input():
         if _SECONDS.value <= 0:
             raise ValueError(f"--seconds is {_SECONDS.value}; valid: above 0")
         if _DATASET.value is not None:
@@ -224,4 +224,4 @@ def _gigabytes(data: Any) -> float:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -32,7 +32,7 @@ from agents.helms.model import HelmsModel
 from agents.offline import learning
 from agents.offline.networks import Dims, unit_statistics
 from benchmarks import helms_loop, products, untrained
-from launchers import command, onednn
+from launchers.common import cli, onednn
 
 _DEFAULTS = HelmsConfig()
 
@@ -212,7 +212,7 @@ def measure(
 def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
-    with command.bad_input():
+    with cli.bad_input():
         if _SECONDS.value <= 0:
             raise ValueError(f"--seconds is {_SECONDS.value}; valid: above 0")
         config = HelmsConfig(
@@ -234,4 +234,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -20,7 +20,7 @@ from absl import flags
 import environments
 from benchmarks import fidelity, stepping
 from environments import scene
-from launchers import command, files
+from launchers.common import atomic_files, cli
 
 _POLICIES = flags.DEFINE_string(
     "policies", None, "Directory with mpo_state_rgb_test_triplet1 and ...4."
@@ -90,7 +90,7 @@ def table(rows: Mapping[str, Mapping]) -> str:
 def main(argv: list[str]) -> None:
     """Judges and times all candidates."""
     del argv
-    with command.bad_input():
+    with cli.bad_input():
         from datasets import saved_model_expert
 
         if _POLICIES.value is None:
@@ -121,9 +121,9 @@ def main(argv: list[str]) -> None:
     text = table(rows)
     print(text)
     if _TABLE.value:
-        files.write_text(pathlib.Path(_TABLE.value), text)
+        atomic_files.write_text(pathlib.Path(_TABLE.value), text)
     print(json.dumps(rows))
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

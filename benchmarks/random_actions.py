@@ -21,7 +21,7 @@ from absl import flags
 import environments
 from environments import objects, scene
 from environments.tasks import REWARDS, TASKS
-from launchers import command
+from launchers.common import cli
 
 _STEPS = flags.DEFINE_integer("steps", 1_000_000, "Control steps in all.")
 _PROCESSES = flags.DEFINE_integer("processes", 1, "Processes to share them.")
@@ -81,7 +81,7 @@ def main(argv: list[str]) -> None:
     """Shares the steps and prints the counts."""
     del argv
     pairs = list(itertools.product(TASKS, (*scene.OBJECT_SETS, objects.RANDOM)))
-    with command.bad_input():
+    with cli.bad_input():
         for flag in (_STEPS, _PROCESSES):
             if flag.value < 1:
                 raise ValueError(f"--{flag.name} is {flag.value}; valid: 1 or more")
@@ -104,4 +104,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

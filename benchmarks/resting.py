@@ -19,7 +19,7 @@ from absl import flags
 import environments
 from benchmarks import rests
 from environments import objects, scene
-from launchers import command
+from launchers.common import cli
 
 _PRESET = flags.DEFINE_string(
     "preset", scene.DEFAULT_PRESET, f"Physics: {', '.join(scene.PRESETS)}."
@@ -33,7 +33,7 @@ _SECONDS = flags.DEFINE_float("seconds", 20.0, "How long they are watched.")
 def main(argv: list[str]) -> None:
     """Watches all and prints the table."""
     del argv
-    with command.bad_input():
+    with cli.bad_input():
         if _SECONDS.value < 2 * scene.CONTROL_TIMESTEP:
             raise ValueError(f"--seconds is {_SECONDS.value}; valid: from 0.1")
         scene.one_of("preset", _PRESET.value, scene.PRESETS)
@@ -65,4 +65,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

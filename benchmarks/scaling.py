@@ -52,7 +52,8 @@ from benchmarks.load import (
     usage,
 )
 from environments import wrappers
-from launchers import command, experiment, files
+from launchers import experiment
+from launchers.common import atomic_files, cli
 
 _REAL = flags.DEFINE_list("real_actors", [], "Numbers of real actors: 1,2,4,8.")
 _LIGHT = flags.DEFINE_integer("light_actors", None, "Number of light actors.")
@@ -127,7 +128,7 @@ def main(argv: list[str]) -> None:
     """Measures, writes, prints."""
     del argv
     out = pathlib.Path(_OUT.value)
-    with command.bad_input():
+    with cli.bad_input():
         real_actors = _check_flags()
         settings = _settings()
         usage.allow_connections(2 * settings.actors)
@@ -154,7 +155,7 @@ def main(argv: list[str]) -> None:
 
             def run(asked: light.Settings) -> dict[str, Any]:
                 found = light.measure(asked, inputs)
-                files.write_csv(
+                atomic_files.write_csv(
                     out / f"{name}.csv", usage.Sample._fields, found.samples
                 )
                 return found.result
@@ -174,7 +175,7 @@ def main(argv: list[str]) -> None:
             )
     except processes.Failed as e:
         raise SystemExit(f"error: {e}") from None
-    with command.bad_input():
+    with cli.bad_input():
         if _MODEL.value:
             result["model"] = _model(out)
     report.draw(out)
@@ -257,12 +258,12 @@ def _kept(
 ) -> dict[str, Any]:
     """Measures and writes, or reads what --resume says may be kept."""
     if _RESUME.value and path.exists():
-        found = files.read_json(path)
+        found = atomic_files.read_json(path)
         if found.get("settings") == dataclasses.asdict(settings):
             tqdm.tqdm.write(f"kept {path}")
             return found
     found = measure(settings)
-    files.write_json(path, found)
+    atomic_files.write_json(path, found)
     return found
 
 
@@ -280,7 +281,7 @@ def _model(out: pathlib.Path) -> dict[str, Any]:
     path = out / "saturation.json"
     if not path.exists():
         raise ValueError(f"no {path}: the model needs --saturate in this --out first")
-    measured = files.read_json(path)
+    measured = atomic_files.read_json(path)
     agent = _AGENT.value
     if measured["settings"]["agent"] != agent:
         raise ValueError(
@@ -314,9 +315,9 @@ def _model(out: pathlib.Path) -> dict[str, Any]:
             for row in capacity.check_full(costs, run)
         ],
     }
-    files.write_json(out / f"model_{demand.actors}.json", found)
+    atomic_files.write_json(out / f"model_{demand.actors}.json", found)
     return found
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -29,7 +29,7 @@ from absl import flags
 from agents.helms import skills as helms_skills
 from agents.offline import bundle
 from benchmarks import small_transfer_runs
-from launchers import command
+from launchers.common import cli
 
 _AGENTS = small_transfer_runs.AGENTS
 _SEEDS = flags.DEFINE_integer("seeds", 5, "Runs of each agent.", lower_bound=1)
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> None:
     """Trains skills, runs the agents, draws and prints."""
     del argv
     out, steps = pathlib.Path(_OUT.value), _STEPS.value
-    with command.bad_input():
+    with cli.bad_input():
         for agent in _AGENT_NAMES.value:
             if agent not in _AGENTS:
                 raise ValueError(
@@ -86,4 +86,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -22,7 +22,7 @@ from agents.offline.learning import OfflineLearner
 from agents.offline.model import Batch
 from agents.offline.networks import Dims
 from benchmarks import curves, one_process, two_targets
-from launchers import figures, files
+from launchers.common import atomic_files, figures
 
 AGENTS = ("helms_cat", "helms_mix", "mpo")
 WINDOW, SUCCESS = 20, 0.9  # episodes, and the share of them that solves the task
@@ -195,7 +195,7 @@ def run(
                 if steps_to_solve(np.asarray(rows)) is not None:
                     break
         server.stop()
-        files.write_csv(path, _COLUMNS, rows)
+        atomic_files.write_csv(path, _COLUMNS, rows)
     return curves.read(path)
 
 

@@ -20,7 +20,7 @@ from absl import flags
 
 from benchmarks import fidelity
 from environments import scene
-from launchers import command
+from launchers.common import cli
 
 _POLICY = flags.DEFINE_string("policy", None, "Directory of the agent's SavedModel.")
 _OBJECT_SET = flags.DEFINE_integer("object_set", 4, "Object set, 1 to 5.")
@@ -39,7 +39,7 @@ _OUT = flags.DEFINE_string("out", None, "File of one JSON line an episode.")
 def main(argv: list[str]) -> None:
     """Runs what is missing, prints all."""
     del argv
-    with command.bad_input():
+    with cli.bad_input():
         from datasets import saved_model_expert
 
         if _POLICY.value is None:
@@ -63,4 +63,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

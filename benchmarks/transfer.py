@@ -44,7 +44,8 @@ from agents import bundles, scales
 from agents.rl_agents import AGENTS
 from benchmarks import curves, training
 from environments import factory
-from launchers import command, experiment, files, run_logs, stopping
+from launchers import experiment
+from launchers.common import atomic_files, cli, loggers, signals
 
 _SKILLS = flags.DEFINE_list("skills", [], "Directories of the bundles, one a model.")
 # That a user can ask for beside the agents: the agent, and flags of train_agent.
@@ -133,7 +134,7 @@ class _Run:
 
     def rows(self) -> list[dict[str, str]]:
         """Its episodes so far."""
-        return run_logs.actor_rows(str(self.workdir))
+        return loggers.actor_rows(str(self.workdir))
 
     def keep(self) -> None:
         """Writes the episodes of a run that has ended."""
@@ -142,7 +143,7 @@ class _Run:
             (int(row[names[0]]), round(row[names[1]], 4), int(row[names[2]]))
             for row in self.rows()
         )
-        files.write_csv(self.csv, names, rows)
+        atomic_files.write_csv(self.csv, names, rows)
 
     def start(self, paths: Mapping[str, str], core: int) -> subprocess.Popen:
         """Starts or continues it; `paths` are the bundles by model."""
@@ -286,7 +287,7 @@ def _print(condition: _Condition, entries: Mapping[str, dict[str, Any]]) -> None
 def main(argv: list[str]) -> None:
     """Runs, draws and prints."""
     del argv
-    with command.bad_input():
+    with cli.bad_input():
         for agent in _AGENT_NAMES.value:
             experiment.check_agent(_parts(agent)[0])
         scales.check_scale(_SCALE.value)
@@ -301,7 +302,7 @@ def main(argv: list[str]) -> None:
     runs = _runs(conditions)
     if not _DRAW.value:
         try:
-            with stopping.handled(lambda number: sys.exit(128 + number)):
+            with signals.handled(lambda number: sys.exit(128 + number)):
                 _run_all(runs, paths)
         except RuntimeError as e:
             print(f"error: {e}", file=sys.stderr)
@@ -318,4 +319,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

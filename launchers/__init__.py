@@ -2,7 +2,7 @@
 
 Importing this package quiets what libraries say about themselves on standard error,
 which helps no user of a command; errors and warnings about the run are still shown.
-It also decides what TensorFlow computes with (`launchers.onednn`).
+It also decides what TensorFlow computes with (`launchers.common.onednn`).
 """
 
 import os
@@ -11,7 +11,7 @@ import warnings
 
 import gym_notices.notices
 
-from launchers import onednn as _onednn
+from launchers.common import onednn as _onednn
 
 # Before TensorFlow and Courier load.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -12,7 +12,7 @@ from acme import core
 from acme.utils import counting, observers
 
 from agents.mpo.adder import Stopped
-from launchers import files
+from launchers.common import atomic_files
 from launchers.evaluation import episode_success
 
 _COUNTS = "counts.json"
@@ -26,7 +26,7 @@ class PersistentCounter(counting.Counter):
         super().__init__()
         self._path = pathlib.Path(workdir) / _COUNTS
         if self._path.exists():
-            self._counts = dict(files.read_json(self._path))
+            self._counts = dict(atomic_files.read_json(self._path))
 
     def reset(self, counts: Mapping[str, float]) -> None:
         """Counts on from these."""
@@ -34,7 +34,7 @@ class PersistentCounter(counting.Counter):
 
     def persist(self) -> None:
         """Writes the counts as they are now."""
-        files.write_json(self._path, dict(self.get_counts()))
+        atomic_files.write_json(self._path, dict(self.get_counts()))
 
 
 class Hooked(core.Actor):

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from launchers import agent_evaluation, experiment, files, run_logs, single_process
+from launchers import agent_evaluation, experiment, single_process
+from launchers.common import atomic_files, loggers
 from launchers.experiment import RunConfig
 from launchers.layout import Layout
 
@@ -116,7 +117,7 @@ def run(
     last: dict[str, Any] = {}
     if made.budget.eval_episodes and stopped_by != "signal":
         last, _ = agent_evaluation.evaluate_experiment(made, made.budget.eval_episodes)
-    evaluations = run_logs.read_rows(made.workdir, "evaluator")
+    evaluations = loggers.read_rows(made.workdir, "evaluator")
     first = evaluations[0] if evaluations and not evaluations[0]["actor_steps"] else {}
     summary = {
         "launch": launch,
@@ -131,20 +132,20 @@ def run(
         "actor_steps": counts["actor_steps"],
         "learner_steps": counts["learner_steps"],
         "seconds": round(seconds, 3),
-        "actor_steps_per_second": run_logs.rate(
-            run_logs.actor_rows(made.workdir), "actor_steps", begin
+        "actor_steps_per_second": loggers.rate(
+            loggers.actor_rows(made.workdir), "actor_steps", begin
         ),
-        "learner_steps_per_second": run_logs.rate(
-            run_logs.read_rows(made.workdir, "learner"), "learner_steps", begin
+        "learner_steps_per_second": loggers.rate(
+            loggers.read_rows(made.workdir, "learner"), "learner_steps", begin
         ),
     }
-    files.write_json(pathlib.Path(made.workdir) / "summary.json", summary)
+    atomic_files.write_json(pathlib.Path(made.workdir) / "summary.json", summary)
     return summary
 
 
 def _counts(workdir: str) -> dict[str, int]:
     path = pathlib.Path(workdir) / "counts.json"
-    found = files.read_json(path) if path.exists() else {}
+    found = atomic_files.read_json(path) if path.exists() else {}
     return {key: int(found.get(key, 0)) for key in ("actor_steps", "learner_steps")}
 
 

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from launchers import command
 from launchers.analysis import pipeline, workers
 from launchers.analysis.config import LATENTS, AnalysisConfig
+from launchers.common import cli
 
 _DEFAULTS = AnalysisConfig(skills="", out="")
 
@@ -36,7 +36,7 @@ _DATASET = flags.DEFINE_string(
 _DATASET_EPISODES = flags.DEFINE_integer(
     "dataset_episodes", _DEFAULTS.dataset_episodes, "Held-out episodes at most."
 )
-_OBJECT_SET = command.define_object_set()
+_OBJECT_SET = cli.define_object_set()
 _EPISODES = flags.DEFINE_integer("episodes", _DEFAULTS.episodes, "Rollouts a skill.")
 _STEPS = flags.DEFINE_integer(
     "steps", _DEFAULTS.steps, "Control steps a rollout, at most 400."
@@ -55,7 +55,7 @@ _CEILING_EPISODES = flags.DEFINE_integer(
     "Episodes a row of the ceiling, success of a high level that is distilled on the "
     "data set and kept in the bundle; 0 leaves it out.",
 )
-_SKILL_STEPS = command.define_skill_steps()
+_SKILL_STEPS = cli.define_skill_steps()
 _TASK = flags.DEFINE_string(
     "task",
     _DEFAULTS.task,
@@ -95,7 +95,7 @@ def _config() -> AnalysisConfig:
         max_action_delay=_MAX_ACTION_DELAY.value,
         table1_episodes=_TABLE1_EPISODES.value,
         ceiling_episodes=_CEILING_EPISODES.value,
-        skill_steps=command.skill_steps(_SKILL_STEPS),
+        skill_steps=cli.skill_steps(_SKILL_STEPS),
         seed=_SEED.value,
         **processes,
     )
@@ -107,7 +107,7 @@ def main(argv: Sequence[str]) -> None:
     # A scheduler's SIGTERM ends like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with command.bad_input():
+        with cli.bad_input():
             config = _config()
             analysis = pipeline.Analysis(config)
         lines = analysis.run()
@@ -122,4 +122,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -20,7 +20,7 @@ from absl import flags
 
 from datasets import collect, experts, paths, recipes, rollout, schema
 from environments import factory
-from launchers import command
+from launchers.common import cli
 
 _CHECKPOINT = "checkpoint:DIR"  # the form that launchers.checkpoint_expert makes
 
@@ -40,7 +40,7 @@ _TASK = flags.DEFINE_string(
 _REWARD = flags.DEFINE_string(
     "reward", "staged_sparse", "Reward: dense, staged_sparse or sparse."
 )
-_OBJECT_SET = command.define_object_set()
+_OBJECT_SET = cli.define_object_set()
 _EPISODES = flags.DEFINE_integer(
     "episodes",
     None,
@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> None:
     """Collects what is missing."""
     del argv
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # TensorFlow takes all of a GPU it sees.
-    with command.bad_input():
+    with cli.bad_input():
         settings = _settings()
         for task, object_set in settings.combinations:
             factory.validate(
@@ -102,7 +102,7 @@ def main(argv: Sequence[str]) -> None:
             return
     make_environment = rollout.environment_maker(settings)
     try:
-        with command.bad_input():
+        with cli.bad_input():
             manifest = collect.collect(
                 out, settings, make_environment, make_expert, _PROCESSES.value
             )
@@ -191,4 +191,4 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

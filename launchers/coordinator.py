@@ -11,7 +11,8 @@ from typing import Any
 import launchpad as lp
 import reverb
 
-from launchers import acting, run_logs, status, stopping
+from launchers import acting, status
+from launchers.common import loggers, signals
 from launchers.experiment import Experiment
 from launchers.health import Register
 from launchers.nodes import enter_node
@@ -23,7 +24,7 @@ _LOG_SECONDS = 10.0
 
 def forget_earlier_program(workdir: str) -> None:
     """Removes what an earlier program's coordinator left; launchers call it."""
-    stopping.forget_reason(workdir)
+    signals.forget_reason(workdir)
     status.forget(workdir)
 
 
@@ -73,7 +74,7 @@ class CoordinatorNode:
             )
             if (enough or late) and not asked:
                 asked = True
-                (self._workdir / stopping.STOPPED).write_text(
+                (self._workdir / signals.STOPPED).write_text(
                     "max_actor_steps" if enough else "run_seconds"
                 )
                 lp.stop()
@@ -83,7 +84,7 @@ class CoordinatorNode:
 
     def _tell(self) -> None:
         """Writes the status now and then, for the monitor and the launcher."""
-        logger = run_logs.make_logger(
+        logger = loggers.make_logger(
             str(self._workdir), "program", "actor_steps", time_delta=_LOG_SECONDS
         )
         while not self._stop.wait(status.WRITE_SECONDS):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from datasets import checks, inspection, records
 from environments import observations
-from launchers import figures
+from launchers.common import figures
 
 _TOOL = "sawyer/pinch/pose"
 _OPENING = "gripper/joints/angle"

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from launchers import command, files
+from launchers.common import atomic_files, cli
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "Directory of the results.")
 _EPISODES = flags.DEFINE_integer("episodes", 40, "Expert episodes to collect.")
@@ -158,7 +158,9 @@ def _run(step: _Step) -> None:
         )
         print(result.stdout, end="", flush=True)
         if result.returncode == 0:
-            files.write_text(step.done, result.stdout.strip().splitlines()[-1] + "\n")
+            atomic_files.write_text(
+                step.done, result.stdout.strip().splitlines()[-1] + "\n"
+            )
     else:
         result = subprocess.run([sys.executable, *arguments], check=False)
     if result.returncode:
@@ -221,7 +223,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     begin = time.monotonic()
     root = pathlib.Path(_WORKDIR.value)
-    with command.bad_input():
+    with cli.bad_input():
         if root.exists() and not root.is_dir():
             raise ValueError(f"{root} is not a directory; give another --workdir")
         root.mkdir(parents=True, exist_ok=True)
@@ -236,8 +238,8 @@ def main(argv: Sequence[str]) -> None:
     print()
     for name, value in table.items():
         print(f"{name:28s}{value}")
-    files.write_json(root / "summary.json", table)
+    atomic_files.write_json(root / "summary.json", table)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

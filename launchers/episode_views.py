@@ -17,7 +17,7 @@ from datasets import checks, inspection, records
 from environments import controller, observations, scene
 from environments.rendering import mujoco
 from environments.sensors import FULL_TICS
-from launchers import files
+from launchers.common import atomic_files
 
 VIDEO_EVERY = 2  # control steps a picture
 _FINGERS = "gripper/joints/angle"
@@ -114,7 +114,7 @@ def write_video(
     fps = round(1 / (scene.CONTROL_TIMESTEP * VIDEO_EVERY))
     images = views.images(episode, steps)
     with (
-        files.aside(path) as aside,
+        atomic_files.aside(path) as aside,
         imageio.get_writer(aside, fps=fps, macro_block_size=2) as writer,
     ):
         for image in images:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from launchers import command
+from launchers.common import cli
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Directory of a train_agent run.")
 _EPISODES = flags.DEFINE_integer("episodes", 10, "How many episodes.")
@@ -32,7 +32,7 @@ _VIDEO = flags.DEFINE_string(
 def main(argv: Sequence[str]) -> None:
     """Evaluates, and prints the figures."""
     del argv
-    with command.bad_input():
+    with cli.bad_input():
         if not _WORKDIR.value:
             raise ValueError("--workdir is required")
         from launchers import agent_evaluation, experiment
@@ -55,4 +55,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

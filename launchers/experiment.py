@@ -32,7 +32,8 @@ from agents.offline.bundle import replaced
 from agents.offline.frozen import FrozenModel
 from agents.rl_agents import AGENTS
 from datasets import recipes
-from launchers import demonstrations, files
+from launchers import demonstrations
+from launchers.common import atomic_files
 
 LAUNCHES = (
     "single_process",
@@ -280,7 +281,7 @@ def record(config: RunConfig) -> bool:
     new = _describe(config)
     resumes = (root / _CONFIG).exists()
     if resumes:
-        old = files.read_json(root / _CONFIG)
+        old = atomic_files.read_json(root / _CONFIG)
         if old.get("format") != _FORMAT["format"]:
             raise ValueError(f"{root / _CONFIG} is not the record of an agent")
         if old.get("policy_only"):
@@ -297,7 +298,7 @@ def record(config: RunConfig) -> bool:
         raise ValueError(
             f"workdir {root} is not empty and has no {_CONFIG}; give another --workdir"
         )
-    files.write_json(root / _CONFIG, new)
+    atomic_files.write_json(root / _CONFIG, new)
     return resumes
 
 
@@ -314,7 +315,7 @@ def load_config(workdir: str, skills: str | None = None) -> RunConfig:
     path = pathlib.Path(workdir) / _CONFIG
     if not path.is_file():
         raise ValueError(f"no run in {workdir}: it has no {_CONFIG}")
-    found = files.read_json(path)
+    found = atomic_files.read_json(path)
     try:
         check_agent(found["agent"])
         config_type = AGENTS[found["agent"]].config_type
@@ -380,7 +381,7 @@ def export(config: RunConfig, out: pathlib.Path, copy_skills: bool) -> int:
                 shutil.copytree(config.skills, aside / path)
             description["skills"]["path"] = path
         description |= {"demonstrations": None, "policy_only": True}
-        files.write_json(aside / _CONFIG, description)
+        atomic_files.write_json(aside / _CONFIG, description)
     return learner_steps
 
 

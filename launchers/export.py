@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from launchers import command
+from launchers.common import cli
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory of a train_agent run.", required=True
@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> None:
     from launchers import experiment
 
     out = pathlib.Path(_OUT.value)
-    with command.bad_input():
+    with cli.bad_input():
         config = experiment.load_config(_WORKDIR.value, _SKILLS.value)
         steps = experiment.export(config, out, copy_skills=not _SKILLS.value)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
@@ -39,4 +39,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

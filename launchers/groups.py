@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launchers import onednn
+from launchers.common import onednn
 
 LAUNCHER = "HELMS_LAUNCHER"  # variable: pid of the launcher of processes
 

@@ -21,7 +21,8 @@ from absl import flags
 
 from datasets import inspection, records
 from environments.rendering import RenderingUnavailable
-from launchers import command, dataset_figures, dataset_report, episode_views
+from launchers import dataset_figures, dataset_report, episode_views
+from launchers.common import cli
 
 _OUT = flags.DEFINE_string("out", None, "Directory of the figures; none by default.")
 _FIGURE_EPISODES = flags.DEFINE_integer(
@@ -35,7 +36,7 @@ _VIDEO = flags.DEFINE_bool("video", False, "Also a video of each episode drawn."
 
 def main(argv: Sequence[str]) -> None:
     """Reads every episode once."""
-    with command.bad_input():
+    with cli.bad_input():
         if len(argv) < 2:
             raise ValueError("which data set? python -m launchers.inspect_dataset DIR")
         out = pathlib.Path(_OUT.value) if _OUT.value else None
@@ -69,7 +70,7 @@ def main(argv: Sequence[str]) -> None:
         kind = "warning" if problem.warning else "problem"
         print(f"{kind}: {problem}", file=sys.stderr)
     if any(not problem.warning for problem in found.problems):
-        raise SystemExit(command.EXIT_BAD_INPUT)
+        raise SystemExit(cli.EXIT_BAD_INPUT)
 
 
 def _drawn(episodes: int, count: int) -> set[int]:
@@ -117,4 +118,4 @@ class _Pictures:
 
 
 if __name__ == "__main__":
-    command.run(main, arguments=1)
+    cli.run(main, arguments=1)

@@ -17,7 +17,8 @@ from typing import Any
 
 from absl import flags
 
-from launchers import command, files, status, status_view
+from launchers import status, status_view
+from launchers.common import atomic_files, cli
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Of the run.")
 _SECONDS = flags.DEFINE_float("seconds", 2.0, "Between two views.", lower_bound=0.1)
@@ -33,12 +34,12 @@ def main(argv: Sequence[str]) -> None:
     """Shows views until Ctrl-C."""
     del argv
     workdir = _WORKDIR.value
-    with command.bad_input():
+    with cli.bad_input():
         if not workdir:
             raise ValueError("--workdir is required")
         if not (pathlib.Path(workdir) / "config.json").exists():
             raise ValueError(f"no run in {workdir} (no config.json)")
-        files.read_json(pathlib.Path(workdir) / "config.json")
+        atomic_files.read_json(pathlib.Path(workdir) / "config.json")
     before = None
     if _ONCE.value:
         first = status.read(workdir)
@@ -62,4 +63,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -18,7 +18,8 @@ from acme.utils import counting
 from launchpad import context
 
 from agents.mpo.adder import Stopped
-from launchers import acting, agent_evaluation, groups, run_logs
+from launchers import acting, agent_evaluation, groups
+from launchers.common import loggers
 from launchers.experiment import Experiment, derive_seed
 from launchers.health import Health
 from launchers.mixing import MixedIterator
@@ -83,7 +84,7 @@ class LearnerNode:
             self._watched(dataset),
             directory=experiment.workdir,
             counter=counting.Counter(counter, "learner"),
-            logger=run_logs.make_logger(
+            logger=loggers.make_logger(
                 experiment.workdir, "learner", "learner_steps", time_delta=1.0
             ),
         )
@@ -181,7 +182,7 @@ class _Actor:
     ):
         self._stop = stop
         self._actor = actor
-        self._logger = run_logs.make_logger(
+        self._logger = loggers.make_logger(
             experiment.workdir, f"actor_{index}", "actor_steps"
         )
         self._environment = experiment.environment_factory(
@@ -245,8 +246,8 @@ class EvaluatorNode:
         environment = experiment.environment_factory(
             derive_seed(experiment.seed, "evaluator environment")
         )
-        logger = run_logs.make_logger(experiment.workdir, "evaluator", "actor_steps")
-        due = run_logs.next_evaluation(
+        logger = loggers.make_logger(experiment.workdir, "evaluator", "actor_steps")
+        due = loggers.next_evaluation(
             experiment.workdir,
             int(self._counter.get_counts().get("actor_steps", 0)),
             budget.eval_every,

@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping
 import launchpad as lp
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
-from launchers import groups, stopping
+from launchers import groups
+from launchers.common import signals
 from launchers.restarts import Failed, Loss, RestartPolicy, Restarts
 
 GRACE_SECONDS = 10.0  # between being asked to stop and being killed
@@ -111,7 +112,7 @@ class Processes:
         Raises:
           RuntimeError: a node failed; the others have been stopped.
         """
-        with stopping.handled(self._on_signal):
+        with signals.handled(self._on_signal):
             while True:
                 now = time.monotonic()
                 for node in self._nodes:

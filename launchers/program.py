@@ -20,16 +20,8 @@ import tensorflow as tf
 from absl.testing import absltest
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
-from launchers import (
-    cacher,
-    groups,
-    nodes,
-    processes,
-    replay_nodes,
-    run_logs,
-    status,
-    stopping,
-)
+from launchers import cacher, groups, nodes, processes, replay_nodes, status
+from launchers.common import loggers, signals
 from launchers.coordinator import CoordinatorNode, forget_earlier_program
 from launchers.experiment import Experiment
 from launchers.layout import Layout
@@ -119,7 +111,7 @@ def run(
     """
     program = make_program(experiment, num_actors, layout)
     forget_earlier_program(experiment.workdir)
-    progress = run_logs.Progress(experiment.workdir)
+    progress = loggers.Progress(experiment.workdir)
     done = threading.Event()
 
     def tell() -> None:
@@ -136,7 +128,7 @@ def run(
     finally:
         done.set()
     report(progress.line())
-    return stopping.take_reason(experiment.workdir)
+    return signals.take_reason(experiment.workdir)
 
 
 def _run_threads(program: lp.Program, launch: str) -> None:

@@ -8,7 +8,7 @@ import dm_env
 import imageio.v2 as imageio
 import numpy as np
 
-from launchers import files
+from launchers.common import atomic_files
 
 _FRAME_EVERY = 2  # control steps of 0.05 s
 _FRAMES_PER_SECOND = 10  # so that a video takes as long as the episode
@@ -48,7 +48,7 @@ class Recorder:
         """Writes the file aside, then renames it: a video, or .png of some images."""
         if self._error or not self._frames:
             return {"video": None, "video_error": self._error or "no images"}
-        with files.aside(path) as aside:
+        with atomic_files.aside(path) as aside:
             if path.suffix == ".png":
                 imageio.imwrite(aside, _sheet(self._frames))
             else:

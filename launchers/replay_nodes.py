@@ -11,7 +11,8 @@ import reverb
 from absl import logging
 from reverb.platform import checkpointers_lib
 
-from launchers import files, snapshots
+from launchers import snapshots
+from launchers.common import atomic_files
 from launchers.experiment import Experiment
 from launchers.health import Health
 from launchers.nodes import enter_node
@@ -41,11 +42,11 @@ class ReplayShard:
         root = workdir / "checkpoints" / "replay_shards"
         directory, record = root / str(self._index), root / f"{self._index}.json"
         if directory.exists() and (
-            not record.exists() or files.read_json(record) != self._settings
+            not record.exists() or atomic_files.read_json(record) != self._settings
         ):
             logging.warning("replay/%d starts empty: its settings changed", self._index)
             shutil.rmtree(directory)
-        files.write_json(record, self._settings)
+        atomic_files.write_json(record, self._settings)
         return reverb.checkpointers.DefaultCheckpointer(str(directory))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from launchers import command
+from launchers.common import cli
 from launchers.ray_launch import requests
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Work directory of the running launch.")
@@ -22,7 +22,7 @@ _NUM_ACTORS = flags.DEFINE_integer("num_actors", None, "Actors that it shall hav
 def main(argv: Sequence[str]) -> None:
     """Asks, and waits for the launcher."""
     del argv
-    with command.bad_input():
+    with cli.bad_input():
         if _WORKDIR.value is None or _NUM_ACTORS.value is None:
             raise ValueError("give --workdir and --num_actors")
         requests.ask(_WORKDIR.value, _NUM_ACTORS.value)
@@ -30,4 +30,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

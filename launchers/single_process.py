@@ -19,7 +19,8 @@ from acme import EnvironmentLoop
 from acme.utils import counting
 
 from agents.mpo.adder import Stopped
-from launchers import acting, agent_evaluation, run_logs, snapshots, stopping
+from launchers import acting, agent_evaluation, snapshots
+from launchers.common import loggers, signals
 from launchers.experiment import Experiment, derive_seed
 
 
@@ -79,7 +80,7 @@ class _Run:
             builder.make_dataset_iterator(self._client),
             directory=workdir,
             counter=counting.Counter(self._counter, "learner", time_delta=0.0),
-            logger=run_logs.make_logger(
+            logger=loggers.make_logger(
                 workdir, "learner", "learner_steps", time_delta=1.0
             ),
         )
@@ -102,7 +103,7 @@ class _Run:
         self._environment = experiment.environment_factory(
             derive_seed(experiment.seed, "environment", done)
         )
-        self._logger = run_logs.make_logger(workdir, "actor_0", "actor_steps")
+        self._logger = loggers.make_logger(workdir, "actor_0", "actor_steps")
         self._loop = EnvironmentLoop(
             self._environment,
             acting.Hooked(actor, self._after_step),
@@ -114,10 +115,10 @@ class _Run:
             builder.make_policy(networks, evaluation=True),
             derive_seed(experiment.seed, "evaluator", done),
         )
-        self._evaluation_logger = run_logs.make_logger(
+        self._evaluation_logger = loggers.make_logger(
             workdir, "evaluator", "actor_steps"
         )
-        self._progress = run_logs.Progress(workdir)
+        self._progress = loggers.Progress(workdir)
         self._next_report = self._begin + self._budget.log_seconds
         self._next_snapshot = self._begin
 
@@ -125,14 +126,14 @@ class _Run:
         """Drops what was logged after the snapshot: it happens once more."""
         workdir = self._experiment.workdir
         for node in ("actor_0", "evaluator"):
-            run_logs.rewind(workdir, node, "actor_steps", actor_steps)
-        run_logs.rewind(workdir, "learner", "learner_steps", learner_steps)
+            loggers.rewind(workdir, node, "actor_steps", actor_steps)
+        loggers.rewind(workdir, "learner", "learner_steps", learner_steps)
 
     def run(self) -> str:
         """Episodes and evaluations until the budget is spent."""
         every = self._budget.eval_every
         actor_steps = int(self._counter.get_counts().get("actor_steps", 0))
-        next_evaluation = run_logs.next_evaluation(
+        next_evaluation = loggers.next_evaluation(
             self._experiment.workdir, actor_steps, every
         )
         try:
@@ -240,5 +241,5 @@ def _stop_signal() -> Iterator[threading.Event]:
         event.set()
         signal.signal(number, previous[number])
 
-    with stopping.handled(handle) as previous:
+    with signals.handled(handle) as previous:
         yield event

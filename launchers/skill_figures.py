@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from matplotlib.axes import Axes
 
-from launchers import figures
+from launchers.common import figures
 
 
 def write_figure(

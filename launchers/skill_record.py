@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from launchers import files
+from launchers.common import atomic_files
 
 _RUN = "run.json"
 
@@ -38,9 +38,9 @@ def start(
             raise ValueError(
                 f"{root} holds checkpoints of another program; take another workdir"
             )
-        files.write_json(root / _RUN, run)
+        atomic_files.write_json(root / _RUN, run)
         return
-    found = files.read_json(root / _RUN)
+    found = atomic_files.read_json(root / _RUN)
     if not isinstance(found.get("config"), dict):
         raise ValueError(f"{root / _RUN} is not the record of a training")
     if found.get("model") != model:

@@ -27,7 +27,8 @@ from agents.offline.config import OfflineConfig
 from agents.offline.model import Batch
 from agents.offline.networks import Dims, Statistics
 from agents.offline.selection import Selection
-from launchers import files, run_logs, skill_figures, skill_record, skill_report
+from launchers import skill_figures, skill_record, skill_report
+from launchers.common import atomic_files, loggers
 
 _STEPS_KEY = "learner_steps"
 
@@ -154,9 +155,9 @@ class SkillTraining:
             add_uid=False,
         )
         # A process that was killed has logged steps that this one takes again.
-        run_logs.rewind(workdir, "train", _STEPS_KEY, self._learner.num_steps)
+        loggers.rewind(workdir, "train", _STEPS_KEY, self._learner.num_steps)
         for node in ("evaluation", "train_evaluation"):
-            run_logs.rewind(workdir, node, _STEPS_KEY, self._selection.last_step)
+            loggers.rewind(workdir, node, _STEPS_KEY, self._selection.last_step)
         self._evaluation_logger = self._logger("evaluation")
         self._train_evaluation_logger = self._logger("train_evaluation")
 
@@ -202,7 +203,7 @@ class SkillTraining:
             data=self._manifest,
             training=summary,
         )
-        files.write_json(self._root / "summary.json", summary)
+        atomic_files.write_json(self._root / "summary.json", summary)
         return summary
 
     def _train(self) -> None:
@@ -267,7 +268,7 @@ class SkillTraining:
         return itertools.islice(self._batches(split), self._options.evaluation_batches)
 
     def _logger(self, node: str, time_delta: float = 0.0) -> Any:
-        return run_logs.make_logger(str(self._root), node, _STEPS_KEY, time_delta)
+        return loggers.make_logger(str(self._root), node, _STEPS_KEY, time_delta)
 
 
 def _dims(batches: Iterable[Batch], dataset: str) -> Dims:

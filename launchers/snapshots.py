@@ -21,7 +21,7 @@ import reverb
 import tensorflow as tf
 from reverb.platform import checkpointers_lib
 
-from launchers import files
+from launchers.common import atomic_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Snapshots:
         found = None
         path = self._path(learner_steps)
         if learner_steps is not None and path.exists():
-            found = Snapshot(**files.read_json(path))
+            found = Snapshot(**atomic_files.read_json(path))
             gone = found.replay and not (self._replay / found.replay).is_dir()
             if gone or found.tables != tables:
                 found = dataclasses.replace(found, replay=None, replay_steps=0)
@@ -136,7 +136,7 @@ class Snapshots:
         else:
             snapshot = dataclasses.replace(snapshot, replay_steps=0)
         path = self._path(learner_steps)
-        files.write_json(path, dataclasses.asdict(snapshot))
+        atomic_files.write_json(path, dataclasses.asdict(snapshot))
         commit()
         self._keep(path, snapshot)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import reverb
 
-from launchers import files, health
+from launchers import health
+from launchers.common import atomic_files
 
 WRITE_SECONDS = 2.0
 OLD_SECONDS = 10.0  # of a status: then the program does not run
@@ -108,7 +109,7 @@ def write(
         "replay": [_finite(shard) for shard in shards],
         "complaints": complaints(nodes, shards),
     }
-    files.write_json(workdir / _FILE, content)
+    atomic_files.write_json(workdir / _FILE, content)
     return content
 
 
@@ -156,6 +157,6 @@ def warnings(workdir: str) -> list[str]:
 def read(workdir: str) -> dict[str, Any] | None:
     """What was written last; None if nothing was, or it is not readable."""
     try:
-        return files.read_json(pathlib.Path(workdir) / _FILE)
+        return atomic_files.read_json(pathlib.Path(workdir) / _FILE)
     except ValueError:
         return None

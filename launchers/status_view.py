@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from launchers import health, run_logs, status
+from launchers import health, status
+from launchers.common import loggers
 
 
 def view(
@@ -52,14 +53,14 @@ def _steps(
             rate = (counts.get(key, 0) - before["counts"].get(key, 0)) / seconds
             line += f"  ({rate:.1f}/s)"
         lines.append(line)
-    last = [run_logs.last_row(workdir, a) for a in run_logs.actors(workdir)]
+    last = [loggers.last_row(workdir, a) for a in loggers.actors(workdir)]
     returns = [row["episode_return"] for row in last if "episode_return" in row]
     if returns:
         lines.append(
             f"{'return':15s}{sum(returns) / len(returns):.2f} "
             f"(last episodes of {len(returns)} actors)"
         )
-    evaluation = run_logs.last_row(workdir, "evaluator")
+    evaluation = loggers.last_row(workdir, "evaluator")
     if evaluation:
         lines.append(
             f"{'evaluation':15s}{evaluation['return_mean']:.2f}, success "

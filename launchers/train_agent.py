@@ -17,7 +17,7 @@ from absl import flags
 from agents import scales
 from agents.mpo.config import MPOConfig
 from agents.rl_agents import AGENTS
-from launchers import command, settings
+from launchers.common import cli, settings
 from launchers.layout import Layout
 
 _AGENT = flags.DEFINE_string("agent", "helms_cat", f"Agent: {', '.join(AGENTS)}.")
@@ -37,7 +37,7 @@ _TASK = flags.DEFINE_string(
 _REWARD = flags.DEFINE_string(
     "reward", "staged_sparse", "Reward: dense, staged_sparse or sparse."
 )
-_OBJECT_SET = command.define_object_set()
+_OBJECT_SET = cli.define_object_set()
 _OBSERVATIONS = flags.DEFINE_string(
     "observations",
     None,
@@ -284,7 +284,7 @@ def _config():
 def main(argv: Sequence[str]) -> None:
     """Trains, and says what came out."""
     del argv
-    with command.bad_input():
+    with cli.bad_input():
         config = _config()
         from launchers import agent_training
 
@@ -327,4 +327,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -20,7 +20,8 @@ from agents.models import MODELS
 from agents.offline.config import OfflineConfig
 from datasets import loader
 from environments import observations
-from launchers import command, settings, skill_report, skill_training
+from launchers import skill_report, skill_training
+from launchers.common import cli, settings
 
 _DATASET = flags.DEFINE_string(
     "dataset", None, "Directory of the data set (launchers.collect).", required=True
@@ -100,7 +101,7 @@ def main(argv: Sequence[str]) -> None:
     # A scheduler's SIGTERM ends like Ctrl-C: with a checkpoint.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with command.bad_input():
+        with cli.bad_input():
             training = skill_training.SkillTraining(
                 _MODEL.value,
                 _config(),
@@ -129,4 +130,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

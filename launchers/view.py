@@ -27,7 +27,7 @@ from datasets import experts
 from environments import cameras, controller, scene
 from environments.rendering import RenderingUnavailable, mujoco
 from environments.stacking import EPISODE_STEPS, RgbStacking
-from launchers import command, files
+from launchers.common import atomic_files, cli
 
 _POLICIES = ("random", "still", "scripted")
 _SUFFIXES = (".mp4", ".gif", ".png")
@@ -38,7 +38,7 @@ _TASK = flags.DEFINE_string(
     "stack_red_blue",
     "Task: stack_TOP_BOTTOM, pyramid, lift_COLOR or reach_COLOR.",
 )
-_OBJECT_SET = command.define_object_set()
+_OBJECT_SET = cli.define_object_set()
 _CAMERA = flags.DEFINE_string("camera", scene.MAIN_CAMERA, ", ".join(_CAMERAS) + ".")
 _POLICY = flags.DEFINE_string("policy", "random", ", ".join(_POLICIES) + ".")
 _STEPS = flags.DEFINE_integer(
@@ -63,7 +63,7 @@ _SIZE = flags.DEFINE_string("size", "640x480", "Of the video: WIDTHxHEIGHT.")
 def main(argv: Sequence[str]) -> None:
     """Opens the window or writes the file."""
     del argv
-    with command.bad_input():
+    with cli.bad_input():
         scene.one_of("camera", _CAMERA.value, _CAMERAS)
         scene.one_of("policy", _POLICY.value, _POLICIES)
         steps = _checked_steps(_STEPS.value)
@@ -88,7 +88,7 @@ def main(argv: Sequence[str]) -> None:
         else:
             _write(session, steps, path, size)
     except RenderingUnavailable as e:
-        command.fail(e)
+        cli.fail(e)
     finally:
         environment.close()
 
@@ -144,7 +144,7 @@ def _write(
         options["macro_block_size"] = 2  # or the size would be rounded up to 16
     total = 0.0
     with (
-        files.aside(path) as aside,
+        atomic_files.aside(path) as aside,
         imageio.get_writer(aside, **options) as writer,
         tqdm.tqdm(total=steps, desc="view", unit="step") as progress,
     ):
@@ -235,4 +235,4 @@ def _checked_size(text: str) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -30,7 +30,7 @@ from typing import Any
 import tqdm
 from absl import flags
 
-from launchers import command
+from launchers.common import cli
 
 _CUT_SECONDS = flags.DEFINE_float("cut_seconds", 60.0, "How long the link is down.")
 _CUTS = flags.DEFINE_integer("cuts", 1, "How often.", lower_bound=1)
@@ -288,7 +288,7 @@ def main(argv: Sequence[str]) -> None:
         _launch(_LAUNCHER.value)
         return
     if os.geteuid() != 0 or shutil.which("ip") is None:
-        command.fail("this needs root and the command ip (Debian: iproute2)")
+        cli.fail("this needs root and the command ip (Debian: iproute2)")
     # Else it would leave the namespaces behind.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     root = pathlib.Path(tempfile.mkdtemp(prefix="ray_hosts_"))
@@ -308,4 +308,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 _MODULES = ["agents.rl_agents", "datasets.collect", "datasets.loader"]
 _MODULES += [
     "launchers.agent_training",
-    "launchers.figures",
+    "launchers.common.figures",
     "launchers.skill_training",
 ]
 _CONTEXT = multiprocessing.get_context("forkserver")

@@ -11,7 +11,7 @@ import tqdm
 from acme import specs
 
 from environments import wrappers
-from launchers import files
+from launchers.common import atomic_files
 
 LENGTH = 400  # control steps of a real episode
 
@@ -114,7 +114,7 @@ def save(path: pathlib.Path, episodes: list[Episode]) -> None:
             arrays[f"{i}/observation/{key}"] = value
         for key in ("latent", "reward", "discount"):
             arrays[f"{i}/{key}"] = getattr(episode, key)
-    with files.aside(path) as aside, open(aside, "wb") as file:
+    with atomic_files.aside(path) as aside, open(aside, "wb") as file:
         np.savez(file, **arrays)
 
 

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launchers import files
+from launchers.common import atomic_files
 
 _FIGURE = "scaling.png"
 _HIDDEN = ("nodes", "settings", "demand", "costs", "error_messages")
@@ -16,7 +16,7 @@ _HIDDEN = ("nodes", "settings", "demand", "costs", "error_messages")
 def runs(out: pathlib.Path, *kinds: str) -> list[dict[str, Any]]:
     """The results in a directory of runs of these kinds: light, real; or of both."""
     return [
-        files.read_json(path)
+        atomic_files.read_json(path)
         for kind in kinds or ("real", "light")
         for path in sorted(out.glob(f"{kind}_*.json"))
     ]
@@ -62,7 +62,9 @@ def _short(value: Any) -> str:
 
 def draw(out: pathlib.Path) -> None:
     """Steps by real actors, latencies by light ones, memory over the longest run."""
-    from launchers import figures  # Late: nodes import this module, not Matplotlib.
+    from launchers.common import (
+        figures,  # Late: nodes import this module, not Matplotlib.
+    )
 
     figure = figures.make(11.0, 3.2)
     steps, latencies, memory = figure.subplots(1, 3)

@@ -20,12 +20,13 @@ from agents.helms_cat import distillation
 from agents.helms_cat.distillation import Distillation, DistillationConfig
 from datasets import loader, recipes
 from environments import objects
-from launchers import evaluation, files, skill_record
+from launchers import evaluation, skill_record
 from launchers.analysis import exploration, intervals
 from launchers.analysis.config import check_skill_steps
 from launchers.analysis.exploration import Agent, Job, Setting
 from launchers.analysis.report import Section
 from launchers.analysis.result import Result
+from launchers.common import atomic_files
 
 _TABLE = "ceiling"
 _CHOICES = ("greedy", "sampled")
@@ -202,7 +203,7 @@ def measure(
     rows = [make_row(way, results[way.name], config.setting) for way in ways]
     columns = [key for key in rows[0] if key not in _GROUPS]
     cells = ([row[column] for column in columns] for row in rows)
-    files.write_csv(out / "ceiling.csv", columns, cells)
+    atomic_files.write_csv(out / "ceiling.csv", columns, cells)
     latent = "sampled" if config.sample_latent else "mean"
     setting = config.setting.to_json()
     distillation.describe(

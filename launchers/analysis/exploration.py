@@ -26,8 +26,8 @@ from agents.helms_cat.distillation import CONTEXT
 from datasets import recipes
 from environments import contacts, observations, sensors
 from environments.stacking import RgbStacking
-from launchers import files
 from launchers.analysis import explorers, models
+from launchers.common import atomic_files
 from launchers.experiment import derive_seed
 
 TABLE1 = "table1"
@@ -227,7 +227,7 @@ def check(
     path = _run_file(out, table)
     if not path.exists():
         return
-    found = files.read_json(path)
+    found = atomic_files.read_json(path)
     for name, now in setting.to_json().items():
         was = found.get("setting", {}).get(name)
         if was != now:
@@ -251,8 +251,8 @@ def record(
 ) -> None:
     """Notes whose episodes `out` holds, for `check`."""
     path = _run_file(out, table)
-    before = files.read_json(path).get("agents", {}) if path.exists() else {}
-    files.write_json(
+    before = atomic_files.read_json(path).get("agents", {}) if path.exists() else {}
+    atomic_files.write_json(
         path,
         {"setting": setting.to_json(), "agents": {**before, **checksums}},
     )
@@ -306,7 +306,7 @@ def _repaired(path: pathlib.Path) -> dict[tuple[str, int], dict[str, str]]:
     text = path.read_text()
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
-        files.write_text(path, whole)
+        atomic_files.write_text(path, whole)
     rows = csv.DictReader(io.StringIO(whole))
     if whole and tuple(rows.fieldnames or ()) != (*_KEYS, *METRICS):
         raise ValueError(f"{path} does not hold the episodes of table 1")

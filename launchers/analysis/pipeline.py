@@ -9,7 +9,6 @@ from typing import Any
 
 from agents.helms_cat.distillation import DistillationConfig
 from datasets import code_version
-from launchers import files
 from launchers.analysis import (
     ceiling,
     data_sections,
@@ -25,6 +24,7 @@ from launchers.analysis import (
 from launchers.analysis.config import AnalysisConfig
 from launchers.analysis.result import Result
 from launchers.analysis.workers import Workers
+from launchers.common import atomic_files
 from launchers.dataset_report import table as text_table
 
 REPORT_FILE = "report.html"
@@ -108,7 +108,7 @@ class Analysis:
                 parts.append(("table1", self._table1(workers)))
         parts.append(("provenance", self._provenance()))
         numbers = {name: part.numbers for name, part in parts if part.numbers}
-        files.write_json(self._out / _SUMMARY_FILE, numbers)
+        atomic_files.write_json(self._out / _SUMMARY_FILE, numbers)
         names = ", ".join(self._bundles)
         report.write(
             self._out / REPORT_FILE,
@@ -177,9 +177,9 @@ class Analysis:
             functools.partial(workers.run, exploration.run, title="table 1"),
         )
         table = exploration_table.make(results, config.seed)
-        files.write_json(out / "table1.json", table.to_json())
-        files.write_text(out / "table1.csv", table.to_csv())
-        files.write_text(out / "table1.md", table.to_markdown())
+        atomic_files.write_json(out / "table1.json", table.to_json())
+        atomic_files.write_text(out / "table1.csv", table.to_csv())
+        atomic_files.write_text(out / "table1.md", table.to_markdown())
         result = Result(report.Section("Table 1: zero-shot exploration"))
         section = result.section
         randomized = "with" if config.domain_randomization else "without"

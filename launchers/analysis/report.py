@@ -13,7 +13,7 @@ from typing import Any
 
 import imageio.v2 as imageio
 
-from launchers import files
+from launchers.common import atomic_files
 
 _TEMPLATE = pathlib.Path(__file__).with_name("report.html")
 # Of all videos in a report; what is beyond that is named and not embedded.
@@ -105,7 +105,7 @@ def write(
         contents="\n".join(links),
         body="\n".join(parts),
     )
-    files.write_text(path, text)
+    atomic_files.write_text(path, text)
 
 
 def _data_uri(path: pathlib.Path, kind: str) -> str:

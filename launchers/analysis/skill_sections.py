@@ -11,12 +11,13 @@ import numpy as np
 from agents.helms.skills import Skills
 from environments import scene
 from environments.observations import COLORS
-from launchers import files, skill_figures
+from launchers import skill_figures
 from launchers.analysis import behaviour, plots, rollouts
 from launchers.analysis.config import AnalysisConfig
 from launchers.analysis.report import Section
 from launchers.analysis.result import Result, finite
 from launchers.analysis.workers import Workers
+from launchers.common import atomic_files
 from launchers.experiment import derive_seed
 
 _HUNDREDTHS = 100.0  # cm in a metre, per cent in a whole
@@ -69,7 +70,7 @@ def show_rollouts(
     result.lines += [f"skill {k}: {text}" for k, text in enumerate(words)]
     _add_separation(result, groups, config.seed, out)
     _add_pictures(result, found, words, out)
-    files.write_json(
+    atomic_files.write_json(
         out / "skill_rollouts.json",
         [
             {"skill": r.skill, "seed": r.seed, **behaviour.measure(r)}
@@ -173,7 +174,7 @@ def _add_pictures(
     videos = {}
     for rollout in filmed:
         path = out / f"skill_{rollout.skill}.mp4"
-        with files.aside(path) as aside:
+        with atomic_files.aside(path) as aside:
             imageio.mimwrite(aside, rollout.frames, fps=rollouts.FRAMES_PER_SECOND)
         videos[f"skill {rollout.skill}: {words[rollout.skill]}"] = path
     result.section.videos(videos)

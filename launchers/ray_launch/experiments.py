@@ -12,7 +12,9 @@ import launchpad as lp
 import ray
 from absl import flags
 
-from launchers import program, run_logs, status, stopping
+from launchers import program, status
+from launchers.common import loggers
+from launchers.common import signals as common_signals
 from launchers.coordinator import forget_earlier_program
 from launchers.experiment import Experiment, RunConfig
 from launchers.layout import Layout
@@ -74,12 +76,12 @@ def run(
         report(f"starts on Ray; what nodes print is in {workdir}/{host.OUTPUT}")
         manager.reconcile(first)
         signals: list[int] = []
-        with stopping.handled(signals.append):
+        with common_signals.handled(signals.append):
             manager.wait(_Every(manager, make_program, experiment, signals, report))
     finally:
         cluster.disconnect()
-    report(run_logs.Progress(workdir).line())
-    return stopping.take_reason(workdir)
+    report(loggers.Progress(workdir).line())
+    return common_signals.take_reason(workdir)
 
 
 def _inputs(experiment: Experiment) -> list[str]:
@@ -104,7 +106,7 @@ class _Every:
         self._experiment = experiment
         self._signals = signals
         self._report = report
-        self._progress = run_logs.Progress(experiment.workdir)
+        self._progress = loggers.Progress(experiment.workdir)
         self._told = time.monotonic()
 
     def __call__(self) -> None:

@@ -23,7 +23,7 @@ import launchpad as lp
 import ray
 from launchpad.launch import serialization
 
-from launchers import files
+from launchers.common import atomic_files
 from launchers.ray_launch import addresses, cluster, host, resources
 from launchers.ray_launch.collector import Collector
 from launchers.ray_launch.managed_node import ManagedNode
@@ -78,7 +78,9 @@ class Manager:
             arguments=host.given_flags(),
             inputs={os.path.abspath(path): ray.put(host.pack(path)) for path in inputs},
         )
-        files.write_text(pathlib.Path(self._workdir) / host.TOKEN, self._launcher.token)
+        atomic_files.write_text(
+            pathlib.Path(self._workdir) / host.TOKEN, self._launcher.token
+        )
 
     def reconcile(self, program: lp.Program) -> None:
         """Makes what runs the same as a program: the first one, or one grown or shrunk.

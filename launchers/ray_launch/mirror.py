@@ -14,7 +14,7 @@ import os
 import pathlib
 from collections.abc import Mapping
 
-from launchers import files, run_logs
+from launchers.common import atomic_files, loggers
 
 _STATE = ".mirror.json"
 _LOGS = "logs"
@@ -113,7 +113,7 @@ class Mirror:
         if (self._root / _STATE).exists():
             self._positions = {
                 ip: {key: Position(*values) for key, values in positions.items()}
-                for ip, positions in files.read_json(self._root / _STATE).items()
+                for ip, positions in atomic_files.read_json(self._root / _STATE).items()
             }
 
     def knows(self, ip: str) -> bool:
@@ -135,7 +135,7 @@ class Mirror:
             path.parent.mkdir(parents=True, exist_ok=True)
             if change.rows:
                 # Made anew: a node that came to this host may have widened the file.
-                logger = run_logs.CsvLogger(path)
+                logger = loggers.CsvLogger(path)
                 for row in change.rows:
                     logger.write({k: v for k, v in row.items() if v})
             if change.data:
@@ -146,7 +146,7 @@ class Mirror:
             self._save()
 
     def _save(self) -> None:
-        files.write_json(
+        atomic_files.write_json(
             self._root / _STATE,
             {
                 ip: {key: dataclasses.astuple(p) for key, p in positions.items()}

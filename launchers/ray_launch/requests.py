@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 import time
 
-from launchers import files
+from launchers.common import atomic_files
 from launchers.ray_launch.host import TOKEN
 
 _REQUEST = ".num_actors.json"
@@ -28,7 +28,7 @@ def ask(workdir: str, num_actors: int, timeout: float = 30.0) -> None:
     root = pathlib.Path(workdir)
     if not (root / TOKEN).is_file():
         raise ValueError(f"no launcher with --launch=ray is running in {workdir}")
-    files.write_json(root / _REQUEST, {"num_actors": num_actors})
+    atomic_files.write_json(root / _REQUEST, {"num_actors": num_actors})
     until = time.monotonic() + timeout
     while (root / _REQUEST).exists():
         if time.monotonic() > until:
@@ -49,7 +49,7 @@ def take(workdir: str) -> int | None:
     if not path.exists():
         return None
     try:
-        asked = files.read_json(path).get("num_actors")
+        asked = atomic_files.read_json(path).get("num_actors")
     finally:
         clear(workdir)
     if not isinstance(asked, int) or asked < 1:

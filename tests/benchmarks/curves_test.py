@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import catch, curves
-from launchers import files
+from launchers.common import atomic_files
 from tests import commands
 
 
@@ -99,6 +99,6 @@ def test_transfer_refuses_a_condition_that_there_is_not(tmp_path):
 
 def test_a_curve_is_read_as_it_was_written(tmp_path):
     path = tmp_path / "run.csv"
-    files.write_csv(path, ("steps", "return"), [(10, 0.5)])
+    atomic_files.write_csv(path, ("steps", "return"), [(10, 0.5)])
     assert path.read_text().splitlines() == ["steps,return", "10,0.5"]
     np.testing.assert_array_equal(curves.read(path), [[10, 0.5]])

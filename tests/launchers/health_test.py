@@ -8,7 +8,8 @@ import courier
 import pytest
 import reverb
 
-from launchers import coordinator, health, run_logs, status, status_view
+from launchers import coordinator, health, status, status_view
+from launchers.common import loggers
 
 
 def _state(waits=(), age=0.5):
@@ -124,7 +125,7 @@ def test_status_of_a_real_table_and_the_monitor(tmp_path):
     content = status.write(tmp_path, 60.0, counts, nodes, [shard, None])
     json.loads((tmp_path / "status.json").read_text())
     assert status.scalars(content)["nodes_waiting"] == 1.0
-    logger = run_logs.make_logger(str(tmp_path), "actor_0", "actor_steps")
+    logger = loggers.make_logger(str(tmp_path), "actor_0", "actor_steps")
     logger.write({"actor_steps": 400, "episode_return": 3.5})
 
     before = {**content, "time": content["time"] - 10, "counts": {"actor_steps": 200}}
@@ -152,15 +153,15 @@ def test_warnings_are_of_the_program_that_runs(tmp_path):
 
 
 def test_last_row_reads_the_end(tmp_path):
-    logger = run_logs.CsvLogger(tmp_path / "logs" / "x" / "logs.csv")
-    assert run_logs.last_row(str(tmp_path), "x") == {}
+    logger = loggers.CsvLogger(tmp_path / "logs" / "x" / "logs.csv")
+    assert loggers.last_row(str(tmp_path), "x") == {}
     for i in range(2000):
         logger.write({"a": i, "b": 2 * i})
-    assert run_logs.last_row(str(tmp_path), "x") == {"a": 1999.0, "b": 3998.0}
+    assert loggers.last_row(str(tmp_path), "x") == {"a": 1999.0, "b": 3998.0}
     with (tmp_path / "logs" / "x" / "logs.csv").open("a") as f:
         f.write("2000,40")  # half a row
-    assert run_logs.last_row(str(tmp_path), "x") == {"a": 1999.0, "b": 3998.0}
-    rows = run_logs.last_rows(str(tmp_path), "x")
+    assert loggers.last_row(str(tmp_path), "x") == {"a": 1999.0, "b": 3998.0}
+    rows = loggers.last_rows(str(tmp_path), "x")
     assert [row["a"] for row in rows] == list(range(2000 - len(rows), 2000))
     assert 10 < len(rows) < 2000
 

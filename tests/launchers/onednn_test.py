@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from launchers import groups, onednn
+from launchers import groups
+from launchers.common import onednn
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SHOW = """

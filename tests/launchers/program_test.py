@@ -17,7 +17,8 @@ from absl.testing import absltest
 
 from agents.mpo.adder import Stopped
 from benchmarks import training
-from launchers import acting, agent_training, program, run_logs, status, stopping
+from launchers import acting, agent_training, program, status
+from launchers.common import loggers, signals
 from launchers.experiment import Budget
 from launchers.layout import Layout
 from tests import fakes
@@ -32,7 +33,7 @@ def _parsed_flags():
 
 
 def _returns(workdir):
-    return [row["episode_return"] for row in run_logs.actor_rows(str(workdir))]
+    return [row["episode_return"] for row in loggers.actor_rows(str(workdir))]
 
 
 def test_learns_as_threads(tmp_path):
@@ -63,13 +64,13 @@ def test_learns_as_threads(tmp_path):
     returns = _returns(tmp_path)
     assert np.mean(returns[:20]) < 4.0
     assert np.mean(returns[-20:]) > 5.3
-    evaluations = run_logs.read_rows(str(tmp_path), "evaluator")
+    evaluations = loggers.read_rows(str(tmp_path), "evaluator")
     assert evaluations[0]["actor_steps"] == 0
-    learner = run_logs.read_rows(str(tmp_path), "learner")
+    learner = loggers.read_rows(str(tmp_path), "learner")
     assert learner[-1]["learner_steps"] > 50
     assert np.isfinite(learner[-1]["loss_critic"])
     for node in ("actor_0", "actor_1", "actor_2"):
-        assert run_logs.read_rows(str(tmp_path), node)
+        assert loggers.read_rows(str(tmp_path), node)
     # Stopped cleanly: the last checkpoint holds what was learned.
     checkpoint = tmp_path / "checkpoints" / "learner"
     assert list(checkpoint.glob("ckpt-*.index"))
@@ -84,7 +85,7 @@ def test_a_coordinator_that_was_killed_keeps_the_seconds(tmp_path):
     lp.launch(made, launch_type="test_mt", test_case=case).wait(["coordinator"])
     case.doCleanups()
     assert time.monotonic() - begin < 200
-    assert stopping.take_reason(str(tmp_path)) == "run_seconds"
+    assert signals.take_reason(str(tmp_path)) == "run_seconds"
     assert status.read(str(tmp_path))["seconds"] > 1000.0
 
 
@@ -111,7 +112,7 @@ def test_processes_stop_and_resume(tmp_path):
         assert summary["actor_steps"] >= steps
     assert summary["learner_steps"] > 0
     assert any("learner steps" in line for line in lines)
-    rows = run_logs.read_rows(str(tmp_path), "learner")
+    rows = loggers.read_rows(str(tmp_path), "learner")
     steps = [row["learner_steps"] for row in rows]
     assert steps == sorted(steps)  # the count went on, it did not start again
 
@@ -148,12 +149,12 @@ def test_any_node_may_be_killed(tmp_path):
     for name in names:
         assert any(f"warning: {name}/0 is gone (killed" in line for line in lines)
     assert np.mean(_returns(tmp_path)[-30:]) > 5.3
-    rows = run_logs.read_rows(str(tmp_path), "learner")
+    rows = loggers.read_rows(str(tmp_path), "learner")
     assert rows[-1]["learner_steps"] > 200 and np.isfinite(rows[-1]["loss_critic"])
 
 
 def _count(workdir):
-    rows = [run_logs.last_row(str(workdir), a) for a in run_logs.actors(str(workdir))]
+    rows = [loggers.last_row(str(workdir), a) for a in loggers.actors(str(workdir))]
     return max((row.get("actor_steps", 0) for row in rows), default=0)
 
 

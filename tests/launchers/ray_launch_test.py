@@ -10,7 +10,8 @@ import launchpad as lp
 import pytest
 from absl import flags, logging
 
-from launchers import groups, run_logs
+from launchers import groups
+from launchers.common import loggers
 from launchers.experiment import Budget
 from tests import fakes
 from tests.waiting import until
@@ -167,5 +168,5 @@ def test_an_experiment_resizes_and_ends_by_its_budget(tmp_path):
     stopped_by = experiments.run(experiment, 1, report=lines.append)
     assert stopped_by == "max_actor_steps"
     assert "goes on with 2 actors" in lines
-    assert run_logs.read_rows(str(tmp_path), "actor_1")
+    assert loggers.read_rows(str(tmp_path), "actor_1")
     assert list((tmp_path / "checkpoints" / "learner").glob("ckpt-*.index"))

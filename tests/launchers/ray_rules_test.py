@@ -9,7 +9,8 @@ import threading
 import launchpad as lp
 import pytest
 
-from launchers import restarts, run_logs
+from launchers import restarts
+from launchers.common import loggers
 from launchers.ray_launch import addresses, cluster, host, mirror, requests, resources
 
 
@@ -215,7 +216,7 @@ def _rows(root, node="actor_0"):
 
 def test_mirror_brings_rows_once_across_restarts_and_new_columns(tmp_path):
     source, to = tmp_path / "source", tmp_path / "to"
-    logger = run_logs.CsvLogger(source / "logs/actor_0/logs.csv")
+    logger = loggers.CsvLogger(source / "logs/actor_0/logs.csv")
     logger.write({"step": 1})
     _bring(source, to)
     logger.write({"step": 2})
@@ -230,7 +231,7 @@ def test_mirror_brings_rows_once_across_restarts_and_new_columns(tmp_path):
 
 def test_mirror_goes_on_with_a_node_on_another_host(tmp_path):
     for name, ip in (("a", "10.0.0.7"), ("b", "10.0.0.8")):
-        logger = run_logs.CsvLogger(tmp_path / name / "logs/actor_0/logs.csv")
+        logger = loggers.CsvLogger(tmp_path / name / "logs/actor_0/logs.csv")
         logger.write({"step": name})
         _bring(tmp_path / name, tmp_path / "to", ip)
     assert [row["step"] for row in _rows(tmp_path / "to")] == ["a", "b"]

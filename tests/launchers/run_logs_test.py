@@ -1,14 +1,14 @@
 """CSV logs survive new columns and restarts; the terminal's line is made from them."""
 
-from launchers import run_logs
+from launchers.common import loggers
 
 
 def test_new_columns_widen_the_file(tmp_path):
     path = tmp_path / "logs" / "actor_0" / "logs.csv"
-    run_logs.CsvLogger(path).write({"a": 1, "time": 1.0})
-    run_logs.CsvLogger(path).write({"a": 2, "b": 3, "time": 2.0})
-    run_logs.CsvLogger(path).write({"b": 4, "time": 3.0})
-    assert run_logs.read_rows(str(tmp_path), "actor_0") == [
+    loggers.CsvLogger(path).write({"a": 1, "time": 1.0})
+    loggers.CsvLogger(path).write({"a": 2, "b": 3, "time": 2.0})
+    loggers.CsvLogger(path).write({"b": 4, "time": 3.0})
+    assert loggers.read_rows(str(tmp_path), "actor_0") == [
         {"a": 1.0, "time": 1.0},
         {"a": 2.0, "b": 3.0, "time": 2.0},
         {"b": 4.0, "time": 3.0},
@@ -17,12 +17,12 @@ def test_new_columns_widen_the_file(tmp_path):
 
 def test_rate():
     rows = [{"time": t, "n": n} for t, n in ((0.0, 9.0), (10.0, 20.0), (14.0, 40.0))]
-    assert run_logs.rate(rows, "n", since=5.0) == 5.0
-    assert run_logs.rate(rows[:1], "n", since=5.0) == 0.0
+    assert loggers.rate(rows, "n", since=5.0) == 5.0
+    assert loggers.rate(rows[:1], "n", since=5.0) == 0.0
 
 
 def test_line(tmp_path):
-    progress = run_logs.Progress(str(tmp_path))
+    progress = loggers.Progress(str(tmp_path))
     assert progress.line().startswith("actor steps 0 ")
     for node, row in (
         ("actor_0", {"actor_steps": 400, "episode_return": 1.0}),
@@ -30,7 +30,7 @@ def test_line(tmp_path):
         ("learner", {"learner_steps": 12}),
         ("evaluator", {"actor_steps": 0, "return_mean": 3.0, "success_rate": 0.25}),
     ):
-        logger = run_logs.make_logger(str(tmp_path), node, next(iter(row)))
+        logger = loggers.make_logger(str(tmp_path), node, next(iter(row)))
         logger.write(row)
         logger.close()
     line = progress.line()

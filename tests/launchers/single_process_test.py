@@ -12,7 +12,8 @@ import pytest
 import reverb
 
 from agents.mpo.learning import checkpoint_steps
-from launchers import run_logs, single_process, snapshots
+from launchers import single_process, snapshots
+from launchers.common import loggers
 from launchers.experiment import Budget
 from tests import fakes
 
@@ -89,13 +90,13 @@ def test_what_came_after_the_snapshot_is_dropped(tmp_path):
     _run(_experiment(tmp_path, 160))
     # As a kill after more steps would leave it: later rows, later counts, and a
     # checkpoint of replay that no learner's checkpoint committed.
-    logger = run_logs.make_logger(str(tmp_path), "actor_0", "actor_steps")
+    logger = loggers.make_logger(str(tmp_path), "actor_0", "actor_steps")
     logger.write({"actor_steps": 168, "episode_return": 99.0, "episode_length": 8})
     (tmp_path / "counts.json").write_text('{"actor_steps": 168}')
     stray = tmp_path / "checkpoints" / "replay" / "2099-01-01T00:00:00.0+00:00"
     stray.mkdir()
     _run(_experiment(tmp_path, 320))
-    rows = run_logs.read_rows(str(tmp_path), "actor_0")
+    rows = loggers.read_rows(str(tmp_path), "actor_0")
     assert [row["actor_steps"] for row in rows] == list(range(8, 321, 8))
     assert max(row["episode_return"] for row in rows) < 99
     assert not stray.exists()
@@ -141,7 +142,7 @@ def test_other_settings_neither_rest_nor_catch_up(tmp_path):
 def test_evaluations_go_on_where_they_were(tmp_path):
     for steps in (96, 320):
         _run(_experiment(tmp_path, steps, eval_every=80))
-    rows = run_logs.read_rows(str(tmp_path), "evaluator")
+    rows = loggers.read_rows(str(tmp_path), "evaluator")
     assert [row["actor_steps"] for row in rows] == [0, 80, 160, 240]
 
 
@@ -171,9 +172,9 @@ def test_killed_ten_times(tmp_path):
     assert _steps_counted(killed) == _steps_counted(through)
     returns = []
     for workdir in (through, killed):
-        rows = run_logs.read_rows(str(workdir), "actor_0")
+        rows = loggers.read_rows(str(workdir), "actor_0")
         assert [row["actor_steps"] for row in rows] == list(range(8, STEPS + 1, 8))
         returns.append(np.mean([row["episode_return"] for row in rows[-40:]]))
-        evaluations = run_logs.read_rows(str(workdir), "evaluator")
+        evaluations = loggers.read_rows(str(workdir), "evaluator")
         assert [row["actor_steps"] for row in evaluations] == [0, 400, 800, 1200]
     assert returns[0] > 5.3 and returns[1] > 5.3  # of 8; a uniform choice has 2.7

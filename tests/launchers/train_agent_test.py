@@ -19,7 +19,8 @@ from agents.helms.config import HelmsConfig
 from agents.helms_cat.config import HelmsCatConfig
 from agents.offline.networks import Dims, unit_statistics
 from environments import observations
-from launchers import agent_evaluation, agent_training, experiment, run_logs
+from launchers import agent_evaluation, agent_training, experiment
+from launchers.common import loggers
 from launchers.experiment import Budget
 from tests import commands, fakes, offline_models
 
@@ -325,7 +326,7 @@ def test_one_process_learns(tmp_path):
     assert summary["return"] > 6.0 and summary["success"] > 0.5
     # The ratio: an insert every 4 steps, 16 samples an insert, batches of 32.
     assert summary["learner_steps"] == pytest.approx((2000 / 4 - 34) / 2, abs=2)
-    returns = [row["episode_return"] for row in run_logs.actor_rows(str(tmp_path))]
+    returns = [row["episode_return"] for row in loggers.actor_rows(str(tmp_path))]
     assert np.mean(returns[-20:]) > np.mean(returns[:20]) + 2
 
 
@@ -349,7 +350,7 @@ def test_interrupt_saves_a_checkpoint(bundle, tmp_path):
     )
     try:
         deadline = time.monotonic() + 200
-        while not run_logs.actor_rows(str(workdir)) and time.monotonic() < deadline:
+        while not loggers.actor_rows(str(workdir)) and time.monotonic() < deadline:
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.2)
         process.send_signal(signal.SIGINT)

@@ -15,7 +15,7 @@ from typing import Any
 from acme.utils import loggers
 from acme.utils.loggers import aggregators, base, filters, tf_summary
 
-from launchers import files
+from launchers.common import atomic_files
 
 _FILE = "logs.csv"
 _TAIL_BYTES = 8192  # of a file's end: more than ten rows of an actor
@@ -114,7 +114,7 @@ def rewind(workdir: str, node: str, steps_key: str, step: int) -> None:
 def _write_rows(
     path: pathlib.Path, fields: Sequence[str], rows: Iterable[Mapping[str, str]]
 ) -> None:
-    with files.aside(path) as aside, aside.open("w", newline="") as f:
+    with atomic_files.aside(path) as aside, aside.open("w", newline="") as f:
         writer = csv.DictWriter(f, fields, restval="")
         writer.writeheader()
         writer.writerows(rows)

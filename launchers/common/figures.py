@@ -7,7 +7,7 @@ import pathlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from launchers import files
+from launchers.common import atomic_files
 
 
 def make(width: float, height: float) -> Figure:
@@ -19,5 +19,5 @@ def make(width: float, height: float) -> Figure:
 
 def save(path: pathlib.Path, figure: Figure, dpi: int) -> None:
     """Writes a figure as PNG."""
-    with files.aside(path) as aside:
+    with atomic_files.aside(path) as aside:
         figure.savefig(aside, format="png", dpi=dpi)

@@ -1,0 +1,1 @@
+"""What all commands share: flags, files, figures, signals and logs."""
