@@ -35,8 +35,8 @@ import environments
 from agents.rl_agents import AGENTS
 from benchmarks import untrained
 from environments import scene
-from launchers import acting, experiment
 from launchers.common import cli
+from launchers.experiments import config, loop_hooks
 
 _AGENT = flags.DEFINE_string("agent", "helms_mix", f"Agent: {', '.join(AGENTS)}.")
 _ENVIRONMENTS = flags.DEFINE_integer(
@@ -203,7 +203,7 @@ def measure(
     acting_clocks = np.zeros(2)
     for round_ in range(rounds + 1):
         seeds = [
-            experiment.derive_seed(seed, "benchmark", round_, i)
+            config.derive_seed(seed, "benchmark", round_, i)
             for i in range(num_environments)
         ]
         for environment, episode_seed in zip(recorded, seeds, strict=True):
@@ -211,7 +211,7 @@ def measure(
             environment.actions.clear()
         bare.reset(seeds)
         begin = _clocks() - bare.clocks
-        acting.run_together([loop.run_episode for loop in loops])
+        loop_hooks.run_together([loop.run_episode for loop in loops])
         acting_clocks += _clocks() - bare.clocks - begin
         bare.catch_up()
         if not round_:  # that one compiles
@@ -246,7 +246,7 @@ def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
     with cli.bad_input():
-        experiment.check_agent(_AGENT.value)
+        config.check_agent(_AGENT.value)
         if AGENTS[_AGENT.value].asymmetric:
             raise ValueError(f"{_AGENT.value} acts on images; valid: agents on state")
         scene.PRESETS[scene.DEFAULT_PRESET].override(_PHYSICS.value)

@@ -29,7 +29,7 @@ from environments import factory, scene
 from launchers.analysis import ceiling, exploration, models, workers
 from launchers.analysis.config import LATENTS
 from launchers.common import cli
-from launchers.dataset_report import table as text_table
+from launchers.inspection.report import table as text_table
 
 _SKILLS = flags.DEFINE_string(
     "skills", None, "Directory of the bundle of helms.", required=True

@@ -27,8 +27,8 @@ from absl import flags
 from agents.bc.config import BcConfig
 from agents.offline.config import FINGERS
 from benchmarks import clone_runs
-from launchers import dataset_report
 from launchers.common import cli
+from launchers.inspection import report
 
 _DATASET = flags.DEFINE_string("dataset", None, "Directory of the data set.")
 _STEPS = flags.DEFINE_integer("steps", 8000, "Learner steps.", lower_bound=1)
@@ -63,7 +63,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         )
         for r in rows
     )
-    return dataset_report.table(head, cells)
+    return report.table(head, cells)
 
 
 def main(argv: list[str]) -> None:

@@ -17,8 +17,10 @@ from agents import bundles
 from agents.bc.config import BcConfig
 from datasets import loader, recipes, schema
 from environments import observations, rewards, tasks
-from launchers import evaluation, experiment, skill_training
 from launchers.analysis.workers import Workers
+from launchers.experiments import config as experiment_config
+from launchers.experiments import episodes as evaluation_episodes
+from launchers.skills import training
 
 # The stages of a stack; of `tasks.Task.stages`, the first is a reach and a grasp.
 STAGES = ("none", "reach", "grasp", "lift", "hover", "stack", "leave")
@@ -141,15 +143,15 @@ def read_settings(dataset: str) -> schema.Settings:
 
 def train(
     dataset: str, settings: schema.Settings, config: BcConfig, steps: int, workdir: str
-) -> skill_training.SkillTraining:
+) -> training.SkillTraining:
     """Returns the training, not yet run; raises ValueError for what does not fit."""
     names = dict(observations.GROUPS)
     if _has_context(settings):
         names["objects"] = (*names["objects"], "context")
-    return skill_training.SkillTraining(
+    return training.SkillTraining(
         "bc",
         config,
-        skill_training.TrainingOptions(steps=steps, evaluate_every=_EVALUATE_EVERY),
+        training.TrainingOptions(steps=steps, evaluate_every=_EVALUATE_EVERY),
         _ContextData() if _has_context(settings) else loader,
         dataset,
         workdir,
@@ -169,7 +171,11 @@ def evaluate(
     jobs = [
         # 31 bits: apart from the data set's, which have 63.
         Job(
-            bundle, settings, i, experiment.derive_seed(seed, "clonability", i), sampled
+            bundle,
+            settings,
+            i,
+            experiment_config.derive_seed(seed, "clonability", i),
+            sampled,
         )
         for i in range(episodes)
     ]
@@ -181,7 +187,7 @@ def evaluate(
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Success with its 95 % Wilson interval, mean return, counts of furthest stages."""
     successes = sum(o.success for o in outcomes)
-    low, high = evaluation.wilson_interval(successes, len(outcomes))
+    low, high = evaluation_episodes.wilson_interval(successes, len(outcomes))
     returns = [o.episode_return for o in outcomes]
     counts = np.bincount([o.stage for o in outcomes], minlength=len(STAGES))
     return {
@@ -189,7 +195,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "low": low,
         "high": high,
         "return": float(np.mean(returns)),
-        "return_interval": evaluation.mean_interval(returns),
+        "return_interval": evaluation_episodes.mean_interval(returns),
         "episodes": len(outcomes),
         "stages": dict(zip(STAGES, counts.tolist(), strict=True)),
     }

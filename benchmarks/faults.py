@@ -27,8 +27,8 @@ import tqdm
 from absl import flags
 
 from benchmarks import training, untrained
-from launchers import status
 from launchers.common import atomic_files, cli, loggers
+from launchers.distributed import status
 
 _NODES = flags.DEFINE_list(
     "nodes",

@@ -17,7 +17,7 @@ import tqdm
 
 from datasets import workers
 from environments import scene
-from launchers import evaluation
+from launchers.experiments import episodes
 
 _LATE = 20  # control steps at the end
 _STACKED = 0.95  # of the shaped reward
@@ -143,7 +143,7 @@ def evaluate(
 def summary(records: list[dict], setting: Setting) -> dict[str, float | int | str]:
     """Success with its 95 % Wilson interval, and mean rewards, of the episodes."""
     successes = sum(r["success"] for r in records)
-    low, high = evaluation.wilson_interval(successes, len(records))
+    low, high = episodes.wilson_interval(successes, len(records))
     rewards = [r["mean_reward"] for r in records]
     return {
         "success": successes / len(records),
@@ -154,7 +154,7 @@ def summary(records: list[dict], setting: Setting) -> dict[str, float | int | st
         "physics": setting.overrides,
         "object_set": setting.object_set,
         "mean_reward": float(np.mean(rewards)),
-        "mean_reward_interval": evaluation.mean_interval(rewards),
+        "mean_reward_interval": episodes.mean_interval(rewards),
         "stacked_late": float(np.mean([r["stacked_late"] for r in records])),
         "diverged": sum(r["diverged"] for r in records),
     }

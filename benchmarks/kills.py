@@ -22,8 +22,8 @@ from absl import flags
 
 from agents.rl_agents import AGENTS
 from benchmarks import training, untrained
-from launchers import evaluation, experiment
 from launchers.common import atomic_files, cli, loggers
+from launchers.experiments import config, episodes
 
 _AGENT = flags.DEFINE_string("agent", "helms_cat", f"Agent: {', '.join(AGENTS)}.")
 _SKILLS = flags.DEFINE_string(
@@ -75,7 +75,7 @@ def result(workdir: pathlib.Path) -> dict[str, float]:
         **{name: counts.get(name, 0) for name in names},
         "episodes_logged": len(returns),
         "return": float(np.mean(last)),
-        "return_interval": evaluation.mean_interval(last),
+        "return_interval": episodes.mean_interval(last),
     }
 
 
@@ -84,7 +84,7 @@ def main(argv: list[str]) -> None:
     del argv
     out, skills = pathlib.Path(_OUT.value), _SKILLS.value
     with cli.bad_input():
-        experiment.check_agent(_AGENT.value)
+        config.check_agent(_AGENT.value)
         if out.exists() and any(out.iterdir()):
             raise ValueError(f"{out} is not empty; give another --out")
         out.mkdir(parents=True, exist_ok=True)

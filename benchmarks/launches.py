@@ -26,8 +26,8 @@ from absl import flags
 from acme import specs
 
 from benchmarks import curves, small_tasks
-from launchers import agent_training, experiment
 from launchers.common import atomic_files, cli, loggers
+from launchers.experiments import config, training
 
 _LAUNCHES = flags.DEFINE_list(
     "launches",
@@ -50,23 +50,23 @@ _OUT = flags.DEFINE_string("out", "runs/launches", "Directory of the results.")
 
 def make_experiment(
     workdir: pathlib.Path, agent: str, task: str, seed: int, steps: int
-) -> experiment.Experiment:
+) -> config.Experiment:
     """An agent on a small task; it evaluates nothing, episodes are what counts."""
     spec = specs.make_environment_spec(small_tasks.make_grouped(task, seed))
-    return experiment.Experiment(
+    return config.Experiment(
         workdir=str(workdir),
         builder_factory=functools.partial(small_tasks.make_builder, agent, task, spec),
         environment_factory=functools.partial(small_tasks.make_grouped, task),
         environment_spec=spec,
         seed=seed,
-        budget=experiment.Budget(max_actor_steps=steps, eval_episodes=0),
+        budget=config.Budget(max_actor_steps=steps, eval_episodes=0),
     )
 
 
-def _train(made: experiment.Experiment, launch: str, num_actors: int) -> None:
+def _train(made: config.Experiment, launch: str, num_actors: int) -> None:
     """In a process of its own, with TensorFlow as a launcher finds it."""
     name = pathlib.Path(made.workdir).name
-    agent_training.run(
+    training.run(
         made,
         launch,
         num_actors,
@@ -112,7 +112,7 @@ def main(argv: list[str]) -> None:
     task, steps, out = _TASK.value, _STEPS.value, pathlib.Path(_OUT.value)
     with cli.bad_input():
         for launch in _LAUNCHES.value:
-            experiment.check_launch(launch)
+            config.check_launch(launch)
         if "vertex_ai" in _LAUNCHES.value:
             raise ValueError("vertex_ai ends before its job does, and cannot be drawn")
         if _AGENT.value not in small_tasks.AGENTS:

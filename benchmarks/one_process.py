@@ -11,7 +11,7 @@ from acme import EnvironmentLoop, core, specs
 from acme.utils import loggers
 
 from agents.builder import AgentBuilder
-from launchers import acting
+from launchers.experiments import loop_hooks
 
 
 def learning(
@@ -30,7 +30,7 @@ def learning(
             learner.step()
             learned += 1
 
-    return acting.Hooked(actor, learn)
+    return loop_hooks.Hooked(actor, learn)
 
 
 def make(
@@ -58,7 +58,7 @@ def episodes(
         environment,
         actor,
         logger=loggers.NoOpLogger(),
-        observers=[acting.SuccessObserver()],
+        observers=[loop_hooks.SuccessObserver()],
     )
     done = 0
     while done < steps:

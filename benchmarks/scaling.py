@@ -52,8 +52,8 @@ from benchmarks.load import (
     usage,
 )
 from environments import wrappers
-from launchers import experiment
 from launchers.common import atomic_files, cli
+from launchers.experiments import config as experiment_config
 
 _REAL = flags.DEFINE_list("real_actors", [], "Numbers of real actors: 1,2,4,8.")
 _LIGHT = flags.DEFINE_integer("light_actors", None, "Number of light actors.")
@@ -186,7 +186,7 @@ def main(argv: list[str]) -> None:
 def _check_flags() -> list[int]:
     """The numbers of real actors; raises ValueError for flags that cannot be."""
     agent = _AGENT.value
-    experiment.check_agent(agent)
+    experiment_config.check_agent(agent)
     if AGENTS[agent].asymmetric:
         raise ValueError(f"{agent} acts on images; valid: agents on state")
     for flag in (_LIGHT, _MODEL, _UPDATE_PERIOD):

@@ -44,8 +44,8 @@ from agents import bundles, scales
 from agents.rl_agents import AGENTS
 from benchmarks import curves, training
 from environments import factory
-from launchers import experiment
 from launchers.common import atomic_files, cli, loggers, signals
+from launchers.experiments import config
 
 _SKILLS = flags.DEFINE_list("skills", [], "Directories of the bundles, one a model.")
 # That a user can ask for beside the agents: the agent, and flags of train_agent.
@@ -289,7 +289,7 @@ def main(argv: list[str]) -> None:
     del argv
     with cli.bad_input():
         for agent in _AGENT_NAMES.value:
-            experiment.check_agent(_parts(agent)[0])
+            config.check_agent(_parts(agent)[0])
         scales.check_scale(_SCALE.value)
         conditions, paths = _conditions(), _bundles()
         if not _DRAW.value:

@@ -22,7 +22,9 @@ from datasets import collect, experts, paths, recipes, rollout, schema
 from environments import factory
 from launchers.common import cli
 
-_CHECKPOINT = "checkpoint:DIR"  # the form that launchers.checkpoint_expert makes
+_CHECKPOINT = (
+    "checkpoint:DIR"  # the form that launchers.experiments.checkpoint_expert makes
+)
 
 _OUT = flags.DEFINE_string("out", None, "Directory of the data set.", required=True)
 _DATASET = flags.DEFINE_string(
@@ -121,7 +123,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _make_checkpoint_expert(pinned: str) -> experts.Maker:
-    from launchers import checkpoint_expert
+    from launchers.experiments import checkpoint_expert
 
     return checkpoint_expert.factory(pinned)
 
@@ -131,7 +133,9 @@ def _pinned(expert: str) -> str:
     name, _, path = expert.partition(":")
     if name != _CHECKPOINT.partition(":")[0] or not path:
         return expert
-    from launchers import checkpoint_expert  # Agents take seconds to import.
+    from launchers.experiments import (
+        checkpoint_expert,  # Agents take seconds to import.
+    )
 
     return f"{name}:{checkpoint_expert.pin(path)}"
 

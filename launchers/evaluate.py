@@ -35,10 +35,11 @@ def main(argv: Sequence[str]) -> None:
     with cli.bad_input():
         if not _WORKDIR.value:
             raise ValueError("--workdir is required")
-        from launchers import agent_evaluation, experiment
+        from launchers.experiments import config as experiment_config
+        from launchers.experiments import evaluation
 
-        config = experiment.load_config(_WORKDIR.value, _SKILLS.value)
-        result = agent_evaluation.evaluate(
+        config = experiment_config.load_config(_WORKDIR.value, _SKILLS.value)
+        result = evaluation.evaluate(
             config, _EPISODES.value, _SEED.value, _FRESH.value, _VIDEO.value
         )
     if _VIDEO.value and result["video"] is None:

@@ -21,8 +21,8 @@ from absl import flags
 
 from datasets import inspection, records
 from environments.rendering import RenderingUnavailable
-from launchers import dataset_figures, dataset_report, episode_views
 from launchers.common import cli
+from launchers.inspection import episode_views, figures, report
 
 _OUT = flags.DEFINE_string("out", None, "Directory of the figures; none by default.")
 _FIGURE_EPISODES = flags.DEFINE_integer(
@@ -59,9 +59,9 @@ def main(argv: Sequence[str]) -> None:
             bar.update()
     found.finish()
     if out:
-        dataset_figures.write_histograms(out / "histograms.png", found)
+        figures.write_histograms(out / "histograms.png", found)
     try:
-        print("\n".join(dataset_report.lines(found, source)), flush=True)
+        print("\n".join(report.lines(found, source)), flush=True)
     except BrokenPipeError:  # As of `| head`; the problems are still to be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     for note in pictures.notes if pictures else ():
@@ -89,12 +89,12 @@ class _Pictures:
 
     def draw(self, episode: records.Episode) -> None:
         name = f"episode_{episode.place.episode:05d}"
-        dataset_figures.write_episode(self._out / f"{name}.png", episode)
+        figures.write_episode(self._out / f"{name}.png", episode)
         for camera in self._cameras:
-            images = dataset_figures.decoded(episode, camera)
+            images = figures.decoded(episode, camera)
             if images is not None:
                 path = self._out / f"{name}_{camera.replace('/', '_')}.png"
-                dataset_figures.write_contact_sheet(path, episode, camera, images)
+                figures.write_contact_sheet(path, episode, camera, images)
         if self._no_gl:
             return
         try:
@@ -108,10 +108,10 @@ class _Pictures:
     def _draw_views(self, name: str, episode: records.Episode) -> None:
         if self._views is None:
             self._views = episode_views.EpisodeViews()
-        steps = dataset_figures.sheet_steps(len(episode.steps["is_first"]))
+        steps = figures.sheet_steps(len(episode.steps["is_first"]))
         images = list(self._views.images(episode, steps))
         path = self._out / f"{name}_view.png"
-        dataset_figures.write_contact_sheet(path, episode, "drawn again", images)
+        figures.write_contact_sheet(path, episode, "drawn again", images)
         if _VIDEO.value:
             path = self._out / f"{name}.mp4"
             episode_views.write_video(path, self._views, episode)

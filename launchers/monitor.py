@@ -17,8 +17,8 @@ from typing import Any
 
 from absl import flags
 
-from launchers import status, status_view
 from launchers.common import atomic_files, cli
+from launchers.distributed import status, status_view
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Of the run.")
 _SECONDS = flags.DEFINE_float("seconds", 2.0, "Between two views.", lower_bound=0.1)

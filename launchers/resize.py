@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from launchers.common import cli
-from launchers.ray_launch import requests
+from launchers.distributed.ray import resize_request
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Work directory of the running launch.")
 _NUM_ACTORS = flags.DEFINE_integer("num_actors", None, "Actors that it shall have.")
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> None:
     with cli.bad_input():
         if _WORKDIR.value is None or _NUM_ACTORS.value is None:
             raise ValueError("give --workdir and --num_actors")
-        requests.ask(_WORKDIR.value, _NUM_ACTORS.value)
+        resize_request.ask(_WORKDIR.value, _NUM_ACTORS.value)
     print(f"the launcher in {_WORKDIR.value} goes on with {_NUM_ACTORS.value} actors")
 
 

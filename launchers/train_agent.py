@@ -18,7 +18,7 @@ from agents import scales
 from agents.mpo.config import MPOConfig
 from agents.rl_agents import AGENTS
 from launchers.common import cli, settings
-from launchers.layout import Layout
+from launchers.distributed.config import Layout
 
 _AGENT = flags.DEFINE_string("agent", "helms_cat", f"Agent: {', '.join(AGENTS)}.")
 _SKILLS = flags.DEFINE_string(
@@ -214,18 +214,18 @@ def _cameras() -> tuple[str, ...]:
 
 
 def _agent_config(cameras: Sequence[str]) -> MPOConfig:
-    from launchers import experiment
+    from launchers.experiments import config as experiment_config
 
     agent = AGENTS[_AGENT.value]
     values = scales.settings(_SCALE.value, _AGENT.value)
-    values.update(agent.default_settings(experiment.image_keys(cameras)))
+    values.update(agent.default_settings(experiment_config.image_keys(cameras)))
     if _DEMONSTRATIONS.value:
         values["demonstration_share"] = 0.5  # RLPD
     values.update(_SETTINGS.given(_AGENT.value))
     if values.get("demonstration_share") and not _DEMONSTRATIONS.value:
         raise ValueError("--demonstration_share needs --demonstrations")
     # Here with the most that it may be, which the agent's own check does not know.
-    experiment.check_skill_steps(values.get("skill_steps", 1))
+    experiment_config.check_skill_steps(values.get("skill_steps", 1))
     if _TARGET_UPDATE_PERIOD.value is not None:
         for target in ("policy", "critic"):
             values[f"target_{target}_update_period"] = _TARGET_UPDATE_PERIOD.value
@@ -234,10 +234,10 @@ def _agent_config(cameras: Sequence[str]) -> MPOConfig:
 
 def _config():
     """What the flags ask for; raises ValueError in one line."""
-    from launchers import experiment
+    from launchers.experiments import config as experiment_config
 
-    experiment.check_agent(_AGENT.value)
-    experiment.check_launch(_LAUNCH.value)
+    experiment_config.check_agent(_AGENT.value)
+    experiment_config.check_launch(_LAUNCH.value)
     needed = [_WORKDIR]
     if AGENTS[_AGENT.value].model is not None:
         needed.append(_SKILLS)
@@ -255,7 +255,7 @@ def _config():
         _TASK.value, _REWARD.value, _OBJECT_SET.value, _MAX_ACTION_DELAY.value
     )
     cameras = _cameras()
-    return experiment.RunConfig(
+    return experiment_config.RunConfig(
         agent=_AGENT.value,
         skills=_SKILLS.value,
         workdir=_WORKDIR.value,
@@ -268,7 +268,7 @@ def _config():
         cameras=cameras,
         demonstrations=_DEMONSTRATIONS.value,
         agent_config=_agent_config(cameras),
-        budget=experiment.Budget(
+        budget=experiment_config.Budget(
             max_actor_steps=_MAX_ACTOR_STEPS.value or None,
             run_seconds=_RUN_SECONDS.value or None,
             eval_every=_EVAL_EVERY.value,
@@ -286,7 +286,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     with cli.bad_input():
         config = _config()
-        from launchers import agent_training
+        from launchers.experiments import training
 
         if _DEBUG.value:
             tf.config.run_functions_eagerly(True)
@@ -295,18 +295,18 @@ def main(argv: Sequence[str]) -> None:
             replay_shards=_REPLAY_SHARDS.value,
             cachers=_CACHERS.value,
         )
-        made, resumed = agent_training.prepare(
+        made, resumed = training.prepare(
             config, _LAUNCH.value, _NUM_ACTORS.value, _RAY_ADDRESS.value
         )
     if resumed:
         print(f"goes on with the run in {config.workdir}", flush=True)
     if _LAUNCH.value == "vertex_ai":
-        from launchers import vertex
+        from launchers.distributed import vertex
 
         vertex.launch(made, _NUM_ACTORS.value, layout)
         return
     try:
-        summary = agent_training.run(
+        summary = training.run(
             made,
             _LAUNCH.value,
             _NUM_ACTORS.value,
@@ -318,7 +318,7 @@ def main(argv: Sequence[str]) -> None:
     except (RuntimeError, FloatingPointError) as e:
         print(f"error: {e}", file=sys.stderr)
         raise SystemExit(1) from None
-    print(agent_training.describe(summary))
+    print(training.describe(summary))
     if summary["stopped_by"] == "signal":
         print(
             f"stopped; the same command goes on (see {config.workdir})", file=sys.stderr

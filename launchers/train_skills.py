@@ -20,8 +20,9 @@ from agents.models import MODELS
 from agents.offline.config import OfflineConfig
 from datasets import loader
 from environments import observations
-from launchers import skill_report, skill_training
 from launchers.common import cli, settings
+from launchers.skills import report
+from launchers.skills import training as skill_training
 
 _DATASET = flags.DEFINE_string(
     "dataset", None, "Directory of the data set (launchers.collect).", required=True
@@ -125,7 +126,7 @@ def main(argv: Sequence[str]) -> None:
     except FloatingPointError as e:
         print(f"error: {e}", file=sys.stderr)
         raise SystemExit(1) from None
-    print(skill_report.describe(summary))
+    print(report.describe(summary))
     print(f"the frozen model is in {os.path.join(_WORKDIR.value, 'skills')}")
 
 

@@ -257,8 +257,8 @@ def _cut_off(
 
 def _launch(workdir: str) -> None:
     """The launcher's part, in the head."""
-    from launchers.experiment import Budget
-    from launchers.ray_launch import experiments
+    from launchers.distributed.ray import launch
+    from launchers.experiments.config import Budget
     from tests import fakes
 
     budget = Budget(run_seconds=3600, max_actor_steps=None, eval_episodes=0)
@@ -271,7 +271,7 @@ def _launch(workdir: str) -> None:
         **fakes.TINY_NETWORKS,
     )
     print(
-        experiments.run(
+        launch.run(
             made,
             num_actors=2,
             address=f"{_ip('head')}:{_PORT}",

@@ -20,9 +20,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Modules without flags of their own, which commands of any kind share.
 _MODULES = ["agents.rl_agents", "datasets.collect", "datasets.loader"]
 _MODULES += [
-    "launchers.agent_training",
+    "launchers.experiments.training",
     "launchers.common.figures",
-    "launchers.skill_training",
+    "launchers.skills.training",
 ]
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(_MODULES)

@@ -12,7 +12,7 @@ from dm_env import specs
 
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
-from launchers.experiment import Budget, Experiment
+from launchers.experiments.config import Budget, Experiment
 
 NUM_SKILLS = 3
 EPISODE_STEPS = 8

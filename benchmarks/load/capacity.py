@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from launchers import health
+from launchers.distributed import heartbeat
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +130,7 @@ def rates(costs: Costs, demand: Demand) -> Rates:
     if demand.samples_per_insert:
         paid = inserts * demand.samples_per_insert / costs.batch_size
         batches = min(batches, paid)
-    beats = demand.actors / demand.actors_per_process / health.BEAT_SECONDS
+    beats = demand.actors / demand.actors_per_process / heartbeat.BEAT_SECONDS
     return Rates(
         inserts,
         fetches=steps / demand.update_period,

@@ -16,7 +16,7 @@ import tqdm
 from benchmarks.load import actors as light_actors
 from benchmarks.load import light, processes, servers, setup, usage
 from environments import wrappers
-from launchers import experiment
+from launchers.experiments import config
 
 _PROGRESS_SECONDS = 0.5
 _TELL_SECONDS = 0.1
@@ -132,7 +132,7 @@ def _act(
     client = reverb.Client(f"localhost:{replay_port}")
     actors = builder.make_actors(
         policy,
-        experiment.derive_seed(seed, "actor", indices[0]),
+        config.derive_seed(seed, "actor", indices[0]),
         [builder.make_adder(client) for _ in indices],
         source,
     )
@@ -140,7 +140,7 @@ def _act(
 
     def act(row: int) -> None:
         environment = setup.make_environment(
-            experiment.derive_seed(seed, "environment", indices[row])
+            config.derive_seed(seed, "environment", indices[row])
         )
         actor = actors[row]
         while True:

@@ -25,7 +25,7 @@ import tqdm
 
 from benchmarks.load import actors as light_actors
 from benchmarks.load import light, limits, processes, relay, servers, setup, usage
-from launchers import health
+from launchers.distributed import heartbeat
 
 _CALLING_THREADS = 4
 _SPACED_ACTORS = (5, 50)  # at which inserts are measured beside full load
@@ -263,7 +263,7 @@ def _fetch(pipe: Connection, port: int) -> None:
 
 def _call(pipe: Connection, port: int) -> None:
     """A node that tells steps and its health, as actors do, in some threads."""
-    state = health.Health("", None, threading.Event()).state()
+    state = heartbeat.Health("", None, threading.Event()).state()
 
     def in_turn(client: courier.Client) -> Callable[[], object]:
         calls = itertools.cycle(

@@ -13,7 +13,8 @@ import reverb
 from agents.mpo.builder import TABLE
 from benchmarks.load import processes, setup
 from environments import wrappers
-from launchers import acting, cacher, health
+from launchers.distributed import heartbeat, variable_cacher
+from launchers.experiments import loop_hooks
 
 
 class Inserts(NamedTuple):
@@ -57,15 +58,15 @@ def learner(pipe: Connection, variables: Sequence[np.ndarray]) -> None:
 def cache(pipe: Connection, learner_port: int, update_seconds: float) -> None:
     """Serves a cacher of that learner; sends its port."""
     source = courier.Client(f"localhost:{learner_port}")
-    made = cacher.VariableCacher(source, update_seconds=update_seconds)
-    with cacher.Served(made) as served:
+    made = variable_cacher.VariableCacher(source, update_seconds=update_seconds)
+    with variable_cacher.Served(made) as served:
         pipe.send(("port", served.port))
         processes.wait_for_end(pipe)
 
 
 def coordinator(pipe: Connection, directory: str) -> None:
     """Counts and hears how nodes are, as a program's does; sends its port."""
-    counter, register = acting.PersistentCounter(directory), health.Register()
+    counter, register = loop_hooks.PersistentCounter(directory), heartbeat.Register()
     server = courier.Server()
     server.Bind("increment", counter.increment)
     server.Bind("beat", register.beat)

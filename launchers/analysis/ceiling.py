@@ -20,13 +20,14 @@ from agents.helms_cat import distillation
 from agents.helms_cat.distillation import Distillation, DistillationConfig
 from datasets import loader, recipes
 from environments import objects
-from launchers import evaluation, skill_record
 from launchers.analysis import exploration, intervals
 from launchers.analysis.config import check_skill_steps
 from launchers.analysis.exploration import Agent, Job, Setting
 from launchers.analysis.report import Section
 from launchers.analysis.result import Result
 from launchers.common import atomic_files
+from launchers.experiments import episodes as evaluation_episodes
+from launchers.skills import record
 
 _TABLE = "ceiling"
 _CHOICES = ("greedy", "sampled")
@@ -107,7 +108,7 @@ def distil(
     """
     settings = {
         **dataclasses.asdict(config),
-        "data": skill_record.fingerprint(loader.manifest(dataset)),
+        "data": record.fingerprint(loader.manifest(dataset)),
     }
     context_size = recipes.CONTEXT_SIZE if combinations(dataset) else 0
     said = {"settings": settings, distillation.CONTEXT_SIZE: context_size}
@@ -237,7 +238,9 @@ def make_row(way: Agent, metrics: dict, setting: Setting) -> dict[str, Any]:
 
 def _success(successes: np.ndarray) -> dict[str, Any]:
     """Of [N] flags: `episodes`, `success`, and `low`, `high` of its Wilson interval."""
-    low, high = evaluation.wilson_interval(int(successes.sum()), len(successes))
+    low, high = evaluation_episodes.wilson_interval(
+        int(successes.sum()), len(successes)
+    )
     return {
         "episodes": len(successes),
         "success": float(successes.mean()),

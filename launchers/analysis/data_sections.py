@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from launchers.analysis import labelled, latent_space, plots, sequences
+from launchers.analysis import held_out_episodes, latent_space, plots, sequences
 from launchers.analysis.report import Section
 from launchers.analysis.result import Result, finite
 from launchers.analysis.rollouts import Rollout
@@ -30,7 +30,7 @@ class SkillSequences:
       use: [K] mean of q(y_t | x_{1:t}).
     """
 
-    data: labelled.Labelled
+    data: held_out_episodes.Labelled
     skills: tuple[np.ndarray, ...]
     use: np.ndarray
 
@@ -45,9 +45,9 @@ class SkillSequences:
         return sequences.transition_shares(self.skills, self.num_skills)
 
 
-def infer(skills, data: labelled.Labelled) -> SkillSequences:
+def infer(skills, data: held_out_episodes.Labelled) -> SkillSequences:
     """The skills of episodes by `agents.helms.skills.Skills`."""
-    posteriors = labelled.skill_posteriors(skills, data.episodes)
+    posteriors = held_out_episodes.skill_posteriors(skills, data.episodes)
     return SkillSequences(
         data,
         tuple(posterior.argmax(axis=-1) for posterior in posteriors),
@@ -214,7 +214,7 @@ def skill_samples(skills, found: SkillSequences, seed: int) -> latent_space.Samp
     episodes = found.data.episodes
     moments = []
     for latents, chosen in zip(
-        labelled.skill_latents(skills, episodes), found.skills, strict=True
+        held_out_episodes.skill_latents(skills, episodes), found.skills, strict=True
     ):
         moments.append(latents[np.arange(len(chosen)), :, chosen])  # [T, 2, Z]
     return _samples(moments, seed, found.data, np.concatenate(found.skills))
@@ -230,9 +230,11 @@ def rollout_samples(found: Sequence[Rollout]) -> latent_space.Samples:
     )
 
 
-def show_npmp(skills, data: labelled.Labelled, out: pathlib.Path, seed: int) -> Result:
+def show_npmp(
+    skills, data: held_out_episodes.Labelled, out: pathlib.Path, seed: int
+) -> Result:
     """The latent of NPMP along episodes, and its space."""
-    encoded = labelled.encoded_latents(skills, data.episodes)
+    encoded = held_out_episodes.encoded_latents(skills, data.episodes)
     kl = np.mean(
         [
             latent_space.kl_to_autoregressive(
@@ -270,7 +272,7 @@ def show_npmp(skills, data: labelled.Labelled, out: pathlib.Path, seed: int) -> 
 def _samples(
     moments: Sequence[np.ndarray],
     seed: int,
-    data: labelled.Labelled,
+    data: held_out_episodes.Labelled,
     skills: np.ndarray | None = None,
 ) -> latent_space.Samples:
     """Draws z of means and deviations [T, 2, Z]."""
@@ -293,7 +295,7 @@ def _spread(count: int, most: int) -> list[int]:
     return np.unique(places).tolist()
 
 
-def _title(episode: labelled.Episode) -> str:
+def _title(episode: held_out_episodes.Episode) -> str:
     parts = [f"episode {episode.index}", episode.task.replace("_", " ")]
     if episode.success is not None:
         parts.append("success" if episode.success else "failure")

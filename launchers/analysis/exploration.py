@@ -26,9 +26,9 @@ from agents.helms_cat.distillation import CONTEXT
 from datasets import recipes
 from environments import contacts, observations, sensors
 from environments.stacking import RgbStacking
-from launchers.analysis import explorers, models
+from launchers.analysis import models, zero_shot_agents
 from launchers.common import atomic_files
-from launchers.experiment import derive_seed
+from launchers.experiments.config import derive_seed
 
 TABLE1 = "table1"
 EPISODES_FILE = f"{TABLE1}_episodes.csv"
@@ -96,7 +96,7 @@ class Agent:
     @property
     def name(self) -> str:
         """In files."""
-        return explorers.name(self.model, self.skill_steps)
+        return zero_shot_agents.name(self.model, self.skill_steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,9 +275,9 @@ def _environment(setting: Setting) -> RgbStacking:
 
 
 @functools.cache
-def _actor(agent: Agent) -> explorers.Actor:
-    explorer = explorers.make(agent.model, models.load(agent.bundle))
-    return explorers.Actor(explorer, agent.skill_steps)
+def _actor(agent: Agent) -> zero_shot_agents.Actor:
+    explorer = zero_shot_agents.make(agent.model, models.load(agent.bundle))
+    return zero_shot_agents.Actor(explorer, agent.skill_steps)
 
 
 def _covered(environment: RgbStacking) -> dict[str, np.ndarray]:

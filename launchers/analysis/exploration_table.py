@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from launchers.analysis import explorers, intervals
+from launchers.analysis import intervals, zero_shot_agents
 from launchers.analysis.exploration import METRICS
 
 # metric -> heading; the rest of METRICS is in the JSON and CSV files only.
@@ -62,7 +62,7 @@ class Table:
         return {
             "episodes": self.episodes,
             "level": intervals.LEVEL,
-            "compared_with": explorers.FRESH,
+            "compared_with": zero_shot_agents.FRESH,
             **{
                 name: {
                     model: {metric: plain(e) for metric, e in row.items()}
@@ -89,9 +89,9 @@ class Table:
         source = self.ratios if ratios else self.means
         cells = [["agent", *_COLUMNS.values()]]
         for model, row in source.items():
-            if not ratios or model != explorers.FRESH:
+            if not ratios or model != zero_shot_agents.FRESH:
                 texts = [_cell(row[metric], between) for metric in _COLUMNS]
-                cells.append([explorers.title(model), *texts])
+                cells.append([zero_shot_agents.title(model), *texts])
         return cells
 
     def to_markdown(self) -> str:
@@ -109,7 +109,7 @@ class Table:
 
 def make(results: Mapping[str, Mapping[str, np.ndarray]], seed: int) -> Table:
     """Estimates from model -> metric -> [episodes]; `seed` is the bootstrap's."""
-    fresh = results[explorers.FRESH]
+    fresh = results[zero_shot_agents.FRESH]
     return Table(
         episodes=len(fresh[METRICS[0]]),
         means={

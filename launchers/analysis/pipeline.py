@@ -14,18 +14,18 @@ from launchers.analysis import (
     data_sections,
     exploration,
     exploration_table,
-    explorers,
-    labelled,
+    held_out_episodes,
     latent_space,
     models,
     report,
     skill_sections,
+    zero_shot_agents,
 )
 from launchers.analysis.config import AnalysisConfig
 from launchers.analysis.result import Result
 from launchers.analysis.workers import Workers
 from launchers.common import atomic_files
-from launchers.dataset_report import table as text_table
+from launchers.inspection.report import table as text_table
 
 REPORT_FILE = "report.html"
 _SUMMARY_FILE = "summary.json"
@@ -65,14 +65,16 @@ class Analysis:
         )
         # A fresh policy normalises its observations by the first bundle's statistics.
         directories = {m: directory for m, (directory, _) in self._bundles.items()}
-        directories[explorers.FRESH] = config.skills
+        directories[zero_shot_agents.FRESH] = config.skills
         if "helms" in directories:
-            directories[explorers.PRIOR] = directories["helms"]
+            directories[zero_shot_agents.PRIOR] = directories["helms"]
         self._agents = [
             exploration.Agent(model, directories[model], steps)
-            for model in explorers.TITLES
+            for model in zero_shot_agents.TITLES
             if model in directories
-            for steps in (config.skill_steps if model in explorers.HOLDING else (1,))
+            for steps in (
+                config.skill_steps if model in zero_shot_agents.HOLDING else (1,)
+            )
         ]
         self._checksums = {
             agent.name: str(models.load(agent.bundle).description["checksum"])
@@ -82,7 +84,9 @@ class Analysis:
             exploration.check(self._out, self._setting, self._checksums)
         self._data = None
         if config.dataset is not None:
-            self._data = labelled.held_out(config.dataset, config.dataset_episodes)
+            self._data = held_out_episodes.held_out(
+                config.dataset, config.dataset_episodes
+            )
         if config.ceiling_episodes:
             if "helms" not in self._bundles:
                 raise ValueError("ceiling_episodes needs a bundle of helms")

@@ -12,10 +12,10 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 from environments import scene
-from launchers import skill_figures
 from launchers.analysis import latent_space
 from launchers.analysis.rollouts import FRAME_EVERY, Rollout
 from launchers.common import figures
+from launchers.skills import figures as skill_figures
 
 _DPI = 110
 _COLUMNS = 6  # of the contact sheet

@@ -11,14 +11,14 @@ import numpy as np
 from agents.helms.skills import Skills
 from environments import scene
 from environments.observations import COLORS
-from launchers import skill_figures
 from launchers.analysis import behaviour, plots, rollouts
 from launchers.analysis.config import AnalysisConfig
 from launchers.analysis.report import Section
 from launchers.analysis.result import Result, finite
 from launchers.analysis.workers import Workers
 from launchers.common import atomic_files
-from launchers.experiment import derive_seed
+from launchers.experiments.config import derive_seed
+from launchers.skills import figures
 
 _HUNDREDTHS = 100.0  # cm in a metre, per cent in a whole
 
@@ -211,7 +211,7 @@ def show_transitions(
     )
     result.section.text(text)
     result.lines.append(text)
-    skill_figures.write_figure(out / "skills.png", prior, use, seen)
+    figures.write_figure(out / "skills.png", prior, use, seen)
     result.section.picture(
         out / "skills.png",
         f"Rows are the skill before. The use is the mass of q(y | x) on {source}.",

@@ -13,7 +13,7 @@ from absl import flags
 from absl.testing import absltest
 
 from agents.mpo.adder import Stopped
-from launchers import cacher
+from launchers.distributed import variable_cacher
 from tests.waiting import until
 
 _PERIOD = 0.02  # seconds between fetches here
@@ -56,8 +56,8 @@ def port():
 def test_serves_what_the_learner_has_and_keeps_up(port):
     learner = _Learner()
     server = _serve(learner, port)
-    made = cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
-    with cacher.Served(made) as served:
+    made = variable_cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
+    with variable_cacher.Served(made) as served:
         client = _client(served.port)
         ((matrix, scalar),) = client.get_variables(["policy"])
         assert matrix.dtype == np.float32 and matrix.shape == (3, 2)
@@ -72,8 +72,8 @@ def test_serves_what_the_learner_has_and_keeps_up(port):
 def test_many_callers_cost_the_learner_nothing(port):
     learner = _Learner()
     server = _serve(learner, port)
-    made = cacher.VariableCacher(_client(port), update_seconds=3600.0)
-    with cacher.Served(made) as served:
+    made = variable_cacher.VariableCacher(_client(port), update_seconds=3600.0)
+    with variable_cacher.Served(made) as served:
         clients = [_client(served.port) for _ in range(4)]
         for client in clients:
             for _ in range(5):
@@ -84,8 +84,8 @@ def test_many_callers_cost_the_learner_nothing(port):
 
 def test_callers_wait_for_the_first_fetch(port):
     """The learner starts late: nobody gets anything but its variables."""
-    made = cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
-    with cacher.Served(made) as served:
+    made = variable_cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
+    with variable_cacher.Served(made) as served:
         client = _client(served.port)
         waiting = [client.futures.get_variables(["policy"]) for _ in range(20)]
         # More of them than a pool of Courier's default size has threads.
@@ -116,9 +116,9 @@ def _start_learner(port, value):
 
 def test_outlives_a_killed_learner_and_finds_the_next_one(port):
     first = second = _start_learner(port, 1)
-    made = cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
+    made = variable_cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
     try:
-        with cacher.Served(made) as served:
+        with variable_cacher.Served(made) as served:
             client = _client(served.port)
             until(lambda: client.statistics()["fetches"] >= 3)
             failures = client.statistics()["failures"]
@@ -136,11 +136,13 @@ def test_outlives_a_killed_learner_and_finds_the_next_one(port):
 
 def test_reads_another_cacher(port):
     server = _serve(_Learner(), port)
-    with cacher.Served(
-        cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
+    with variable_cacher.Served(
+        variable_cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
     ) as first:
-        second = cacher.VariableCacher(_client(first.port), update_seconds=_PERIOD)
-        with cacher.Served(second) as served:
+        second = variable_cacher.VariableCacher(
+            _client(first.port), update_seconds=_PERIOD
+        )
+        with variable_cacher.Served(second) as served:
             client = _client(served.port)
             until(lambda: client.get_variables(["policy"])[0][1] >= 3)
     _stop(server)
@@ -148,7 +150,7 @@ def test_reads_another_cacher(port):
 
 def test_a_reply_is_of_one_fetch():
     """Both names are read while fetches go on: never one old, one new."""
-    made = cacher.VariableCacher(
+    made = variable_cacher.VariableCacher(
         _Learner(), names=("policy", "critic"), update_seconds=1e-6
     )
     stop = threading.Event()
@@ -164,7 +166,7 @@ def test_a_reply_is_of_one_fetch():
 
 
 def test_a_caller_that_waits_sees_the_stop():
-    made = cacher.VariableCacher(_Learner(), stopped=lambda: True)
+    made = variable_cacher.VariableCacher(_Learner(), stopped=lambda: True)
     with pytest.raises(Stopped):
         made.get_variables(["policy"])
 
@@ -184,7 +186,7 @@ def test_a_failing_source_is_asked_less_and_less(monkeypatch):
         def is_set(self):
             return False
 
-    cacher.VariableCacher(Failing(), update_seconds=1.0).poll(Stop())
+    variable_cacher.VariableCacher(Failing(), update_seconds=1.0).poll(Stop())
     assert pauses == [0.0, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
 
 
@@ -194,11 +196,11 @@ def test_a_failing_source_is_asked_less_and_less(monkeypatch):
 )
 def test_bad_settings(arguments, message):
     with pytest.raises(ValueError, match=message):
-        cacher.VariableCacher(_Learner(), **arguments)
+        variable_cacher.VariableCacher(_Learner(), **arguments)
 
 
 def test_unknown_names():
-    made = cacher.VariableCacher(_Learner())
+    made = variable_cacher.VariableCacher(_Learner())
     with pytest.raises(ValueError, match=r"no variables \['critc'\]"):
         made.get_variables(["policy", "critc"])
 
@@ -215,7 +217,7 @@ class _Actor:
 
 
 def test_as_a_node_of_a_program(tmp_path):
-    """As launchers.program wires it: handles of the learner and the coordinator."""
+    """Wired as a program does it: handles of the learner and the coordinator."""
     if not flags.FLAGS.is_parsed():
         flags.FLAGS(["test"])
     found = tmp_path / "found"
@@ -224,7 +226,9 @@ def test_as_a_node_of_a_program(tmp_path):
         learner = program.add_node(lp.CourierNode(_Learner))
     with program.group("cacher"):
         made = program.add_node(
-            lp.CourierNode(cacher.CacherNode, learner, learner, update_seconds=_PERIOD)
+            lp.CourierNode(
+                variable_cacher.CacherNode, learner, learner, update_seconds=_PERIOD
+            )
         )
     with program.group("actor"):
         program.add_node(lp.CourierNode(_Actor, made, str(found)))

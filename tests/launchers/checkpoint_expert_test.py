@@ -14,7 +14,8 @@ from agents.helms.config import HelmsConfig
 from agents.mpo.learning import CHECKPOINT_NAME
 from agents.offline.networks import Dims, unit_statistics
 from environments import observations
-from launchers import checkpoint_expert, experiment
+from launchers.experiments import checkpoint_expert
+from launchers.experiments import config as experiment_config
 
 SEED = 5
 
@@ -38,9 +39,11 @@ def run(tmp_path_factory):
     helms = HelmsConfig(num_skills=3, latent_dim=2, hidden_sizes=(8,))
     model = networks.HelmsNetworks(helms, dims, unit_statistics(dims))
     bundles.save(str(root / "skills"), model, observations.GROUPS)
-    config = experiment.RunConfig(str(root / "skills"), str(root / "agent"), seed=2)
-    made = experiment.make_experiment(config)
-    experiment.record(config)
+    config = experiment_config.RunConfig(
+        str(root / "skills"), str(root / "agent"), seed=2
+    )
+    made = experiment_config.make_experiment(config)
+    experiment_config.record(config)
     builder = made.builder_factory()
     # Of another seed than the configuration's: only the checkpoint has these.
     restored = builder.make_networks(made.environment_spec, 99)
@@ -64,7 +67,7 @@ def test_it_acts_as_the_runs_actor_and_follows_its_seed(run):
         return np.stack([expert.step(timestep) for timestep in timesteps])
 
     actor = builder.make_actor(
-        builder.make_policy(restored), experiment.derive_seed(SEED, "expert")
+        builder.make_policy(restored), experiment_config.derive_seed(SEED, "expert")
     )
     expected = [
         actor.select_action(observations.group(t.observation)) for t in timesteps

@@ -8,7 +8,8 @@ import pytest
 from agents.mpo.config import ActionMPOConfig
 from datasets import paths
 from environments import observations
-from launchers import demonstrations, experiment
+from launchers.experiments import config as experiment_config
+from launchers.experiments import demonstrations
 from tests import dataset_files
 
 _RUN = ("stack_red_blue", "dense", 4)
@@ -70,10 +71,10 @@ def test_data_that_does_not_say(tmp_path):
 def test_what_does_not_go_together(tmp_path):
     run = {"skills": None, "workdir": str(tmp_path), "agent": "mpo"}
     with pytest.raises(ValueError, match="a demonstration_share above 0"):
-        experiment.RunConfig(**run, demonstrations="data")
+        experiment_config.RunConfig(**run, demonstrations="data")
     config = ActionMPOConfig(demonstration_share=0.5)
     with pytest.raises(ValueError, match="demonstrations have no images"):
-        experiment.RunConfig(
+        experiment_config.RunConfig(
             **run,
             agent_config=config,
             demonstrations="data",

@@ -6,7 +6,7 @@ import pytest
 
 import environments
 from datasets import records
-from launchers import episode_views
+from launchers.inspection import episode_views
 
 SIZE = 60, 80
 PLACE = records.Place("file", 0, 0)

@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from launchers import evaluation
+from launchers.experiments import episodes
 from tests import fakes
 
 
 def test_intervals():
     # Deviation 1 over 4 values: 1.96 * sqrt(2 / 3) / 2
-    assert evaluation.mean_interval([1, 1, 3, 3]) == pytest.approx(1.13159, abs=1e-4)
-    assert evaluation.mean_interval([5.0]) == 0.0
+    assert episodes.mean_interval([1, 1, 3, 3]) == pytest.approx(1.13159, abs=1e-4)
+    assert episodes.mean_interval([5.0]) == 0.0
     # The Wilson interval of 60 in 100, as in any table.
-    assert evaluation.wilson_interval(60, 100) == pytest.approx(
+    assert episodes.wilson_interval(60, 100) == pytest.approx(
         (0.5020, 0.6906), abs=1e-4
     )
-    assert evaluation.wilson_interval(0, 0) == (0.0, 1.0)
+    assert episodes.wilson_interval(0, 0) == (0.0, 1.0)
 
 
 class _Oracle:
@@ -29,7 +29,7 @@ class _Oracle:
 
 def test_run_episodes():
     steps = []
-    result = evaluation.run_episodes(
+    result = episodes.run_episodes(
         fakes.MatchingTask(seed=0),
         _Oracle(),
         3,
@@ -45,7 +45,7 @@ def test_run_episodes():
 
 def test_stopped():
     assert (
-        evaluation.run_episodes(
+        episodes.run_episodes(
             fakes.MatchingTask(seed=0), _Oracle(), 3, 0, stopped=lambda: True
         )
         is None
@@ -57,6 +57,6 @@ def test_the_rewards_of_stages_are_means_over_steps():
         def stage_rewards(self):
             return [1.0, self._step / 10]
 
-    result = evaluation.run_episodes(Staged(seed=0), _Oracle(), 2, seed=0)
+    result = episodes.run_episodes(Staged(seed=0), _Oracle(), 2, seed=0)
     assert result.stages == pytest.approx((1.0, 0.45))  # of steps 1 to 8
     assert result.scalars()["stage_1"] == pytest.approx(0.45)

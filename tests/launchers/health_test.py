@@ -8,8 +8,8 @@ import courier
 import pytest
 import reverb
 
-from launchers import coordinator, health, status, status_view
 from launchers.common import loggers
+from launchers.distributed import coordinator, heartbeat, status, status_view
 
 
 def _state(waits=(), age=0.5):
@@ -17,7 +17,7 @@ def _state(waits=(), age=0.5):
 
 
 def test_waits_nest_and_end():
-    one = health.Health("actor/0", None, threading.Event())
+    one = heartbeat.Health("actor/0", None, threading.Event())
     assert one.state()["waits"] == []
     with one.waiting("a"):
         with one.waiting("b"):
@@ -28,13 +28,13 @@ def test_waits_nest_and_end():
 
 
 def test_beats_arrive(monkeypatch):
-    monkeypatch.setattr(health, "BEAT_SECONDS", 0.05)
-    register = health.Register()
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.05)
+    register = heartbeat.Register()
     server = courier.Server()
     server.Bind("beat", register.beat)
     server.Start()
     stop = threading.Event()
-    one = health.Health("learner", courier.Client(f"localhost:{server.port}"), stop)
+    one = heartbeat.Health("learner", courier.Client(f"localhost:{server.port}"), stop)
     deadline = time.monotonic() + 20
     with one.waiting("samples"):
         while not register.nodes() and time.monotonic() < deadline:
@@ -51,7 +51,7 @@ def test_complaints_are_of_silence_and_of_long_waits():
         "actor/1": _state([("an insert", 31.0), ("x", 1.0)]),
         "learner": _state([("samples", 99.0)], age=20.0),
     }
-    assert health.complaints(nodes) == [
+    assert heartbeat.complaints(nodes) == [
         "actor/1 has waited 31 s on an insert",
         "learner was last heard of 20 s ago",
     ]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from datasets import inspection, records, schema
-from launchers import dataset_report
+from launchers.inspection import report
 from tests import commands, dataset_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -116,7 +116,7 @@ def _report(directory):
     found = inspection.Inspection(source)
     for episode in source.episodes(found.report):
         found.add(episode)
-    return [line.split() for line in dataset_report.lines(found, source)]
+    return [line.split() for line in report.lines(found, source)]
 
 
 def test_success_and_returns_are_shown_by_task_and_set_and_overall(tmp_path):

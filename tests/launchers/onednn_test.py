@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from launchers import groups
 from launchers.common import onednn
+from launchers.distributed import process_env
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SHOW = """
@@ -27,7 +27,7 @@ def no_choice(monkeypatch):
 
 
 def _of(group):
-    return groups.variables(group)[onednn.VARIABLE]
+    return process_env.variables(group)[onednn.VARIABLE]
 
 
 def test_learners_have_it_and_actors_have_not(no_choice):

@@ -9,8 +9,8 @@ import courier
 import pytest
 
 from agents.mpo.adder import Stopped
-from launchers.mixing import MixedIterator
-from launchers.patient import PatientClient
+from launchers.distributed.interleave import MixedIterator
+from launchers.distributed.retrying_client import PatientClient
 
 
 def _serve(port=None, **methods):

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from launchers import processes
-from launchers.restarts import RestartPolicy
+from launchers.distributed import local_processes
+from launchers.distributed.restart_policy import RestartPolicy
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
@@ -21,13 +21,13 @@ _RAISES_LATER = "import time; time.sleep(0.8); raise KeyError('late')"
 
 
 def _node(tmp_path, name, code):
-    return processes.Node(name, [sys.executable, "-c", code], {}, tmp_path / name)
+    return local_processes.Node(name, [sys.executable, "-c", code], {}, tmp_path / name)
 
 
 def _run(nodes, dispensable=lambda group: False, then=None, policy=_QUICK):
     """Waits for the processes; `then`, in a thread, gets the lines they report."""
     lines = []
-    running = processes.Processes(nodes, dispensable, lines.append, policy)
+    running = local_processes.Processes(nodes, dispensable, lines.append, policy)
     if then is not None:
         threading.Thread(target=then, args=[lines], daemon=True).start()
     try:
@@ -110,7 +110,7 @@ def test_ends_when_all_have_ended(tmp_path):
 
 
 def test_what_does_not_stop_is_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(local_processes, "GRACE_SECONDS", 0.5)
     deaf = "import signal; signal.signal(15, signal.SIG_IGN); " + _WAITS
     begin = time.monotonic()
     stop = _stop_when(lambda lines: _begun(tmp_path, "x/0"))
@@ -120,5 +120,5 @@ def test_what_does_not_stop_is_killed(tmp_path, monkeypatch):
 
 def test_the_last_exception_of_an_output():
     text = "hello\nTraceback (most recent call last):\n  File x\nKeyError: 'y'\n"
-    assert processes.last_exception(text) == "KeyError: 'y'"
-    assert processes.last_exception("all is well\n") is None
+    assert local_processes.last_exception(text) == "KeyError: 'y'"
+    assert local_processes.last_exception("all is well\n") is None

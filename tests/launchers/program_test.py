@@ -17,10 +17,12 @@ from absl.testing import absltest
 
 from agents.mpo.adder import Stopped
 from benchmarks import training
-from launchers import acting, agent_training, program, status
 from launchers.common import loggers, signals
-from launchers.experiment import Budget
-from launchers.layout import Layout
+from launchers.distributed import program, status
+from launchers.distributed.config import Layout
+from launchers.experiments import loop_hooks
+from launchers.experiments import training as agent_training
+from launchers.experiments.config import Budget
 from tests import fakes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -161,7 +163,7 @@ def _count(workdir):
 _LAUNCHER = """
 import sys
 from absl import flags
-from launchers import program
+from launchers.distributed import program
 from tests import fakes
 flags.FLAGS(["launcher"])
 program.run(fakes.make_experiment(sys.argv[1]), 1, "local_mp")
@@ -202,14 +204,14 @@ def test_a_node_that_fails_ends_the_program(tmp_path):
 
 
 def test_counter_is_kept(tmp_path):
-    counter = acting.PersistentCounter(str(tmp_path))
+    counter = loop_hooks.PersistentCounter(str(tmp_path))
     counter.increment(actor_steps=5)
     counter.persist()
-    again = acting.PersistentCounter(str(tmp_path))
+    again = loop_hooks.PersistentCounter(str(tmp_path))
     assert again.increment(actor_steps=2) == {"actor_steps": 7}
     (tmp_path / "counts.json").write_text("{")
     with pytest.raises(ValueError, match="not readable"):
-        acting.PersistentCounter(str(tmp_path))
+        loop_hooks.PersistentCounter(str(tmp_path))
 
 
 def test_hook_may_end_an_episode():
@@ -217,4 +219,4 @@ def test_hook_may_end_an_episode():
         raise Stopped("now")
 
     with pytest.raises(Stopped):
-        acting.Hooked(None, stop).update()
+        loop_hooks.Hooked(None, stop).update()

@@ -10,22 +10,22 @@ import launchpad as lp
 import pytest
 from absl import flags, logging
 
-from launchers import groups
 from launchers.common import loggers
-from launchers.experiment import Budget
+from launchers.distributed import process_env
+from launchers.experiments.config import Budget
 from tests import fakes
 from tests.waiting import until
 
 pytest.importorskip("ray")
 
-from launchers.ray_launch import (
+from launchers.distributed.ray import (
     cluster,
-    experiments,
+    launch,
     manager,
-    requests,
+    resize_request,
     resources,
 )
-from launchers.restarts import RestartPolicy
+from launchers.distributed.restart_policy import RestartPolicy
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -88,7 +88,7 @@ def test_a_program_restarts_a_killed_node_and_stops(tmp_path):
     flags.FLAGS["verbosity"].parse("-1")
     cluster.connect(None)
     try:
-        needs = {"": resources.RayResources(env=groups.variables(""))}
+        needs = {"": resources.RayResources(env=process_env.variables(""))}
         made = manager.Manager(str(tmp_path), needs, lines.append)
         made.reconcile(program)
         made.wait()
@@ -161,11 +161,11 @@ def test_an_experiment_resizes_and_ends_by_its_budget(tmp_path):
 
     def ask():
         until(lambda: list(tmp_path.glob("logs/actor_0/logs.csv")), seconds=600)
-        requests.ask(str(tmp_path), 2)
+        resize_request.ask(str(tmp_path), 2)
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    stopped_by = experiments.run(experiment, 1, report=lines.append)
+    stopped_by = launch.run(experiment, 1, report=lines.append)
     assert stopped_by == "max_actor_steps"
     assert "goes on with 2 actors" in lines
     assert loggers.read_rows(str(tmp_path), "actor_1")

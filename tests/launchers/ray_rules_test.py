@@ -9,9 +9,16 @@ import threading
 import launchpad as lp
 import pytest
 
-from launchers import restarts
 from launchers.common import loggers
-from launchers.ray_launch import addresses, cluster, host, mirror, requests, resources
+from launchers.distributed import restart_policy
+from launchers.distributed.ray import (
+    addresses,
+    cluster,
+    log_sync,
+    node_process,
+    resize_request,
+    resources,
+)
 
 
 def test_address_is_of_the_host():
@@ -50,47 +57,51 @@ def test_nodes_that_others_use_are_known():
 
 
 def test_restarts_back_off_and_end():
-    rules = restarts.Restarts(restarts.RestartPolicy(limit=3, longest_delay=3.0))
+    rules = restart_policy.Restarts(
+        restart_policy.RestartPolicy(limit=3, longest_delay=3.0)
+    )
     delays = [_died(rules, "actor/1", now) for now in (0.0, 10.0, 20.0)]
     assert delays == [1.0, 2.0, 3.0]
     assert _died(rules, "actor/2", 25.0) == 1.0  # counted apart
-    with pytest.raises(restarts.Failed, match="actor/1 failed 4 times.*out of memory"):
+    with pytest.raises(
+        restart_policy.Failed, match="actor/1 failed 4 times.*out of memory"
+    ):
         rules.after_death(
-            restarts.Loss("actor/1", "out of memory", 5.0, True, {}), 30.0
+            restart_policy.Loss("actor/1", "out of memory", 5.0, True, {}), 30.0
         )
 
 
 def _died(rules, name, now, worked=5.0, peers=None):
-    loss = restarts.Loss(name, "killed", worked, True, peers or {})
+    loss = restart_policy.Loss(name, "killed", worked, True, peers or {})
     return rules.after_death(loss, now)
 
 
 def _raised(rules, name, now, worked=5.0, dispensable=True, peers=None):
-    loss = restarts.Loss(name, "KeyError: 'x'", worked, dispensable, peers or {})
+    loss = restart_policy.Loss(name, "KeyError: 'x'", worked, dispensable, peers or {})
     return rules.after_exception(loss, now)
 
 
 def test_a_node_that_had_worked_may_be_killed_as_often_as_it_likes():
-    rules = restarts.Restarts(restarts.RestartPolicy(limit=2, settled=20.0))
+    rules = restart_policy.Restarts(restart_policy.RestartPolicy(limit=2, settled=20.0))
     assert [_died(rules, "a", 25.0 * i, worked=20.0) for i in range(9)] == [1.0] * 9
     assert _died(rules, "a", 230.0) == 2.0
-    with pytest.raises(restarts.Failed, match="a failed 3 times"):
+    with pytest.raises(restart_policy.Failed, match="a failed 3 times"):
         _died(rules, "a", 235.0)
     # Exceptions are counted all the same: they repeat themselves.
     for i, delay in enumerate((1.0, 2.0)):
         assert _raised(rules, "b", 25.0 * i, 20.0) == delay
-    with pytest.raises(restarts.Failed, match="b failed 3 times"):
+    with pytest.raises(restart_policy.Failed, match="b failed 3 times"):
         _raised(rules, "b", 75.0, 20.0)
 
 
 def test_restarts_are_forgotten_after_the_window():
-    rules = restarts.Restarts(restarts.RestartPolicy(limit=1, window=600.0))
+    rules = restart_policy.Restarts(restart_policy.RestartPolicy(limit=1, window=600.0))
     assert _died(rules, "learner/0", 0.0) == 1.0
     assert _died(rules, "learner/0", 600.1) == 1.0
 
 
 def test_a_lost_host_counts_for_no_node():
-    rules = restarts.Restarts(restarts.RestartPolicy(limit=1))
+    rules = restart_policy.Restarts(restart_policy.RestartPolicy(limit=1))
     for now in range(5):
         rules.after_host_lost("actor/1", float(now))
     assert _died(rules, "actor/1", 6.0) == 1.0
@@ -108,43 +119,47 @@ def test_a_lost_host_counts_for_no_node():
     ],
 )
 def test_an_exception_ends_the_program_unless(worked, dispensable, loss, ends):
-    rules = restarts.Restarts()
+    rules = restart_policy.Restarts()
     if loss:
         _died(rules, *loss)
     if ends:
-        with pytest.raises(restarts.Failed, match="^actor/1: KeyError: 'x'$"):
+        with pytest.raises(restart_policy.Failed, match="^actor/1: KeyError: 'x'$"):
             _raised(rules, "actor/1", 100.0, worked, dispensable)
     else:
         assert _raised(rules, "actor/1", 100.0, worked, dispensable) == 1.0
 
 
 def test_exceptions_do_not_excuse_each_other():
-    rules = restarts.Restarts()
+    rules = restart_policy.Restarts()
     _raised(rules, "actor/1", 100.0, worked=25.0)
-    with pytest.raises(restarts.Failed):
+    with pytest.raises(restart_policy.Failed):
         _raised(rules, "actor/2", 101.0)
 
 
 def test_nothing_ends_the_program_while_a_peer_works():
-    rules = restarts.Restarts(restarts.RestartPolicy(limit=2, longest_delay=3.0))
+    rules = restart_policy.Restarts(
+        restart_policy.RestartPolicy(limit=2, longest_delay=3.0)
+    )
     settled, new = {"actor/2": 20.0}, {"actor/2": 19.0}
     delays = [_died(rules, "actor/1", float(i), peers=settled) for i in range(5)]
     assert delays == [1.0, 2.0, 3.0, 3.0, 3.0]
     assert _raised(rules, "actor/1", 5.0, peers=settled) == 3.0
     assert _raised(rules, "actor/3", 100.0, peers=settled) == 1.0
     for fail in (_died, _raised):
-        with pytest.raises(restarts.Failed):
+        with pytest.raises(restart_policy.Failed):
             fail(rules, "actor/1", 101.0, peers=new)
-    with pytest.raises(restarts.Failed):  # a shard is missed, whatever the others do
+    with pytest.raises(
+        restart_policy.Failed
+    ):  # a shard is missed, whatever the others do
         _raised(rules, "actor/1", 101.0, dispensable=False, peers=settled)
 
 
 def test_all_that_fail_alike_end_the_program():
-    rules = restarts.Restarts(restarts.RestartPolicy(limit=2, settled=20.0))
+    rules = restart_policy.Restarts(restart_policy.RestartPolicy(limit=2, settled=20.0))
     for now in (25.0, 50.0):
         for name, peer in (("actor/1", "actor/2"), ("actor/2", "actor/1")):
             _raised(rules, name, now, worked=25.0, peers={peer: 25.0})
-    with pytest.raises(restarts.Failed, match="actor/1 failed 3 times"):
+    with pytest.raises(restart_policy.Failed, match="actor/1 failed 3 times"):
         _raised(rules, "actor/1", 75.0, worked=25.0, peers={"actor/2": 25.0})
 
 
@@ -204,8 +219,8 @@ def test_groups_that_are_not_named():
 
 
 def _bring(source, to, ip="10.0.0.7"):
-    copy = mirror.Mirror(str(to))
-    copy.apply(ip, mirror.read(str(source), copy.positions(ip)))
+    copy = log_sync.Mirror(str(to))
+    copy.apply(ip, log_sync.read(str(source), copy.positions(ip)))
     return copy
 
 
@@ -257,53 +272,53 @@ def test_mirror_appends_output_and_skips_what_was_there_before(tmp_path):
     output = tmp_path / "source/logs/output/actor/0"
     output.parent.mkdir(parents=True)
     output.write_bytes(b"of an earlier run\n")
-    copy = mirror.Mirror(str(tmp_path / "to"))
-    copy.begin("10.0.0.7", mirror.ends(str(tmp_path / "source")))
+    copy = log_sync.Mirror(str(tmp_path / "to"))
+    copy.begin("10.0.0.7", log_sync.ends(str(tmp_path / "source")))
     for text in (b"one\n", b"two\n"):
         with output.open("ab") as f:
             f.write(text)
         since = copy.positions("10.0.0.7")
-        copy.apply("10.0.0.7", mirror.read(str(tmp_path / "source"), since))
+        copy.apply("10.0.0.7", log_sync.read(str(tmp_path / "source"), since))
     assert (tmp_path / "to/logs/output/actor/0").read_bytes() == b"one\ntwo\n"
 
 
 def test_resize_request_is_taken_once(tmp_path):
-    (tmp_path / host.TOKEN).write_text("token")
-    asked = threading.Thread(target=requests.ask, args=(str(tmp_path), 7))
+    (tmp_path / node_process.TOKEN).write_text("token")
+    asked = threading.Thread(target=resize_request.ask, args=(str(tmp_path), 7))
     asked.start()
     taken = []
     while not taken:
-        taken += [n for n in [requests.take(str(tmp_path))] if n is not None]
+        taken += [n for n in [resize_request.take(str(tmp_path))] if n is not None]
     asked.join()
-    assert taken == [7] and requests.take(str(tmp_path)) is None
+    assert taken == [7] and resize_request.take(str(tmp_path)) is None
 
 
 def test_resize_request_that_nobody_takes(tmp_path):
     with pytest.raises(ValueError, match="no launcher"):
-        requests.ask(str(tmp_path), 2)
+        resize_request.ask(str(tmp_path), 2)
     with pytest.raises(ValueError, match="at least 1"):
-        requests.ask(str(tmp_path), 0)
-    (tmp_path / host.TOKEN).write_text("token")
+        resize_request.ask(str(tmp_path), 0)
+    (tmp_path / node_process.TOKEN).write_text("token")
     with pytest.raises(ValueError, match="did not answer"):
-        requests.ask(str(tmp_path), 2, timeout=0.1)
-    assert requests.take(str(tmp_path)) is None
+        resize_request.ask(str(tmp_path), 2, timeout=0.1)
+    assert resize_request.take(str(tmp_path)) is None
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"num_actors": "many"}', "{}"])
 def test_resize_request_that_is_none(tmp_path, content):
     (tmp_path / ".num_actors.json").write_text(content)
     with pytest.raises(ValueError):
-        requests.take(str(tmp_path))
-    assert requests.take(str(tmp_path)) is None
+        resize_request.take(str(tmp_path))
+    assert resize_request.take(str(tmp_path)) is None
 
 
 def test_inputs_are_packed_whole(tmp_path):
     source, to = tmp_path / "source", tmp_path / "a" / "to"
     (source / "folder").mkdir(parents=True)
     (source / "folder" / "weights").write_bytes(b"\0\1")
-    host.unpack(str(to), host.pack(str(source)))
+    node_process.unpack(str(to), node_process.pack(str(source)))
     assert (to / "folder" / "weights").read_bytes() == b"\0\1"
-    host.unpack(str(to), b"not read where the directory is")
+    node_process.unpack(str(to), b"not read where the directory is")
     assert os.listdir(to.parent) == ["to"]
 
 

@@ -4,7 +4,7 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 
-from launchers.recording import Recorder
+from launchers.experiments.video import Recorder
 
 
 class _Environment:

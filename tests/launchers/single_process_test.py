@@ -12,9 +12,9 @@ import pytest
 import reverb
 
 from agents.mpo.learning import checkpoint_steps
-from launchers import single_process, snapshots
 from launchers.common import loggers
-from launchers.experiment import Budget
+from launchers.experiments import checkpointing, single_process
+from launchers.experiments.config import Budget
 from tests import fakes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -23,8 +23,8 @@ STEPS = 1600
 # The learner is a checkpoint at every episode, so that a kill may fall anywhere.
 _PROGRAM = """
 import sys
-from launchers import single_process
-from launchers.experiment import Budget
+from launchers.experiments import single_process
+from launchers.experiments.config import Budget
 from tests import fakes
 budget = Budget(
     max_actor_steps={steps}, eval_every=400, eval_episodes=2, checkpoint_minutes=1e-4
@@ -76,8 +76,8 @@ def test_a_resumed_run_counts_as_one_that_ran_through(tmp_path):
                 _experiment(workdir, 1).environment_spec, limit_rate=False
             )
         )
-        kept = snapshots.Snapshots(str(workdir))
-        settings = snapshots.settings(tables)
+        kept = checkpointing.Snapshots(str(workdir))
+        settings = checkpointing.settings(tables)
         found = kept.load(checkpoint_steps(str(workdir)), settings)
         server = reverb.Server(tables, checkpointer=kept.checkpointer(found))
         info = reverb.Client(f"localhost:{server.port}").server_info()

@@ -11,7 +11,8 @@ import pytest
 from agents.bc.config import BcConfig
 from agents.helms import skills
 from agents.helms.config import HelmsConfig
-from launchers import skill_record, skill_report, skill_training
+from launchers.skills import record, report
+from launchers.skills import training as skill_training
 from tests.offline_models import checkpoint_contents
 
 CONFIG = HelmsConfig(
@@ -123,7 +124,7 @@ def test_a_training_leaves_what_it_says(finished):
     assert float(_rows(tmp_path, "evaluation")[-1]["elbo"]) == summary["elbo_after"]
     assert (tmp_path / "logs" / "train" / "logs.csv").is_file()
     assert list((tmp_path / "logs" / "train").glob("events.out.tfevents*"))
-    text = skill_report.describe(summary)
+    text = report.describe(summary)
     assert "skill 2 use" in text and f"-> {summary['elbo_after']:.3f}" in text
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
@@ -209,7 +210,7 @@ def test_patience_ends_a_training_that_does_not_get_better(tmp_path):
 
 def _record(**changes):
     run = {"model": "helms", "config": CONFIG.to_dict()}
-    run["data"] = skill_record.fingerprint({"dataset": "fake"})
+    run["data"] = record.fingerprint({"dataset": "fake"})
     return json.dumps({**run, **changes})
 
 

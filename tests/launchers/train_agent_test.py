@@ -19,9 +19,11 @@ from agents.helms.config import HelmsConfig
 from agents.helms_cat.config import HelmsCatConfig
 from agents.offline.networks import Dims, unit_statistics
 from environments import observations
-from launchers import agent_evaluation, agent_training, experiment
 from launchers.common import loggers
-from launchers.experiment import Budget
+from launchers.experiments import config as experiment_config
+from launchers.experiments import evaluation as experiments_evaluation
+from launchers.experiments import training
+from launchers.experiments.config import Budget
 from tests import commands, fakes, offline_models
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -96,24 +98,24 @@ def test_trains_evaluates_and_resumes(bundle, tmp_path):
 
 def _check_export(workdir, tmp_path, result):
     """An exported run is evaluated as its run, wherever it is, and never goes on."""
-    config = experiment.load_config(str(workdir))
-    experiment.export(config, tmp_path / "exported", copy_skills=True)
+    config = experiment_config.load_config(str(workdir))
+    experiment_config.export(config, tmp_path / "exported", copy_skills=True)
     moved = (tmp_path / "exported").rename(tmp_path / "moved")
     shutil.copytree(config.skills, tmp_path / "beside")
-    config = experiment.load_config(str(workdir), str(tmp_path / "beside"))
+    config = experiment_config.load_config(str(workdir), str(tmp_path / "beside"))
     linked = tmp_path / "linked"
-    experiment.export(config, linked, copy_skills=False)
+    experiment_config.export(config, linked, copy_skills=False)
     for path in moved, linked:
-        exported = experiment.load_config(str(path))
+        exported = experiment_config.load_config(str(path))
         assert pathlib.Path(exported.skills).parent in (moved, tmp_path)
-        again = agent_evaluation.evaluate(exported, episodes=1)
+        again = experiments_evaluation.evaluate(exported, episodes=1)
         assert all(
             again[key] == result[key] for key in ("return_mean", "learner_steps")
         )
     with pytest.raises(ValueError, match="exported: it has a policy alone"):
-        experiment.record(exported)
+        experiment_config.record(exported)
     with pytest.raises(ValueError, match="exists"):
-        experiment.export(config, linked, copy_skills=False)
+        experiment_config.export(config, linked, copy_skills=False)
 
 
 @pytest.mark.slow
@@ -217,23 +219,23 @@ def test_evaluate_refuses_what_is_no_run(tmp_path):
 
 
 def _config(bundle, workdir, **changes):
-    return experiment.RunConfig(skills=bundle, workdir=str(workdir), **changes)
+    return experiment_config.RunConfig(skills=bundle, workdir=str(workdir), **changes)
 
 
 def test_refuses_a_checkpoint_of_another_model(bundle, tmp_path):
     workdir = tmp_path / "run"
-    assert not experiment.record(_config(bundle, workdir))
+    assert not experiment_config.record(_config(bundle, workdir))
     # The batch size may change, the model and the task may not.
     same = HelmsCatConfig(batch_size=64)
-    assert experiment.record(_config(bundle, workdir, agent_config=same))
+    assert experiment_config.record(_config(bundle, workdir, agent_config=same))
     other = _save_skills(tmp_path / "other", num_skills=4)
     with pytest.raises(ValueError, match="skills of checksum"):
-        experiment.record(_config(other, workdir))
+        experiment_config.record(_config(other, workdir))
     with pytest.raises(ValueError, match="reward 'staged_sparse' and not 'dense'"):
-        experiment.record(_config(bundle, workdir, reward="dense"))
+        experiment_config.record(_config(bundle, workdir, reward="dense"))
     rnn = HelmsCatConfig(critic_rnn_size=0)
     with pytest.raises(ValueError, match="critic_rnn_size"):
-        experiment.record(_config(bundle, workdir, agent_config=rnn))
+        experiment_config.record(_config(bundle, workdir, agent_config=rnn))
     for name, value in (
         ("skill_steps", 10),
         ("skill_prior", "transition"),
@@ -241,23 +243,26 @@ def test_refuses_a_checkpoint_of_another_model(bundle, tmp_path):
     ):
         with pytest.raises(ValueError, match=f"{name} .* and not {value!r}"):
             settings = HelmsCatConfig(**{name: value})
-            experiment.record(_config(bundle, workdir, agent_config=settings))
+            experiment_config.record(_config(bundle, workdir, agent_config=settings))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes").write_text("mine")
     with pytest.raises(ValueError, match="not empty"):
-        experiment.record(_config(bundle, tmp_path / "full"))
+        experiment_config.record(_config(bundle, tmp_path / "full"))
 
 
 def test_a_record_from_before_an_option_has_its_default(bundle, tmp_path):
     config = _config(bundle, tmp_path / "run")
-    experiment.record(config)
+    experiment_config.record(config)
     path = tmp_path / "run" / "config.json"
     old = json.loads(path.read_text())
     for name in ("skill_steps", "skill_prior", "high_level"):
         del old["agent_config"][name]
     path.write_text(json.dumps(old))
-    assert experiment.load_config(config.workdir).agent_config == config.agent_config
-    assert experiment.record(config)
+    assert (
+        experiment_config.load_config(config.workdir).agent_config
+        == config.agent_config
+    )
+    assert experiment_config.record(config)
 
 
 def test_a_finger_is_kept_and_that_of_a_clone_is_its_bundles(tmp_path):
@@ -266,10 +271,13 @@ def test_a_finger_is_kept_and_that_of_a_clone_is_its_bundles(tmp_path):
         values = dataclasses.replace(config.agent_config, **settings)
         return dataclasses.replace(config, agent_config=values)
 
-    experiment.record(run("mpo", finger="bernoulli"))
-    assert experiment.load_config(tmp_path / "mpo").agent_config.finger == "bernoulli"
+    experiment_config.record(run("mpo", finger="bernoulli"))
+    assert (
+        experiment_config.load_config(tmp_path / "mpo").agent_config.finger
+        == "bernoulli"
+    )
     with pytest.raises(ValueError, match="finger 'bernoulli' and not 'gaussian'"):
-        experiment.record(run("mpo"))
+        experiment_config.record(run("mpo"))
     bundles.save(
         tmp_path / "bundle",
         offline_models.make_model("bc").networks,
@@ -281,9 +289,9 @@ def test_a_finger_is_kept_and_that_of_a_clone_is_its_bundles(tmp_path):
         values = dataclasses.replace(config.agent_config, finger=finger)
         return dataclasses.replace(config, agent_config=values)
 
-    assert not experiment.record(clone(None))
-    assert experiment.record(clone("gaussian"))
-    assert experiment.record(clone(None))
+    assert not experiment_config.record(clone(None))
+    assert experiment_config.record(clone("gaussian"))
+    assert experiment_config.record(clone(None))
 
 
 def test_config_comes_back(bundle, tmp_path):
@@ -295,32 +303,32 @@ def test_config_comes_back(bundle, tmp_path):
         max_action_delay=1,
         agent_config=HelmsCatConfig(batch_size=3, evaluation="greedy"),
     )
-    experiment.record(config)
-    found = experiment.load_config(config.workdir)
+    experiment_config.record(config)
+    found = experiment_config.load_config(config.workdir)
     assert found.agent_config == config.agent_config
     assert (found.object_set, found.seed, found.max_action_delay) == (2, 7, 1)
     other = _save_skills(tmp_path / "other", num_skills=4)
     with pytest.raises(ValueError, match="not those that"):
-        experiment.load_config(config.workdir, skills=other)
+        experiment_config.load_config(config.workdir, skills=other)
 
 
 def test_seeds_differ_by_role_and_number():
     seeds = {
-        experiment.derive_seed(0, "actor", 0),
-        experiment.derive_seed(0, "actor", 1),
-        experiment.derive_seed(0, "environment", 0),
-        experiment.derive_seed(1, "actor", 0),
+        experiment_config.derive_seed(0, "actor", 0),
+        experiment_config.derive_seed(0, "actor", 1),
+        experiment_config.derive_seed(0, "environment", 0),
+        experiment_config.derive_seed(1, "actor", 0),
     }
     assert len(seeds) == 4
-    assert experiment.derive_seed(0, "actor", 1) == experiment.derive_seed(
+    assert experiment_config.derive_seed(
         0, "actor", 1
-    )
+    ) == experiment_config.derive_seed(0, "actor", 1)
 
 
 def test_one_process_learns(tmp_path):
     budget = Budget(max_actor_steps=2000, eval_every=1000, eval_episodes=20)
     made = fakes.make_experiment(tmp_path, seed=2, budget=budget)
-    summary = agent_training.run(made, "single_process", report=lambda line: None)
+    summary = training.run(made, "single_process", report=lambda line: None)
     assert summary["stopped_by"] == "max_actor_steps"
     assert summary["zero_shot_return"] < 4.0
     assert summary["return"] > 6.0 and summary["success"] > 0.5
@@ -333,7 +341,7 @@ def test_one_process_learns(tmp_path):
 def test_run_seconds(tmp_path):
     budget = Budget(max_actor_steps=None, run_seconds=1.0, eval_episodes=0)
     made = fakes.make_experiment(tmp_path, budget=budget)
-    summary = agent_training.run(made, "single_process", report=lambda line: None)
+    summary = training.run(made, "single_process", report=lambda line: None)
     assert summary["stopped_by"] == "run_seconds" and summary["return"] is None
 
 

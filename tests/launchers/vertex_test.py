@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from launchers import vertex
+from launchers.distributed import vertex
 
 _GROUPS = ("replay", "counter", "learner", "evaluator", "actor", "coordinator")
 

@@ -20,7 +20,7 @@ from agents.losses import critic as critic_loss
 from agents.mpo.acting import NO_SKILL, LatentActor, PolicyRunner
 from agents.mpo.builder import TABLE
 from agents.rl_agents import AGENTS
-from launchers import evaluation
+from launchers.experiments import episodes as evaluation_episodes
 from tests import fakes, offline_models
 
 _SMALL = {
@@ -214,7 +214,9 @@ def test_evaluation_begins_a_decision_with_each_episode():
             skills.append(round(float(action[0]) / 0.8) + 1)
             return super().step(action)
 
-    evaluation.run_episodes(Watched(seed=0), builder.make_actor(policy, 3), 20, 0)
+    evaluation_episodes.run_episodes(
+        Watched(seed=0), builder.make_actor(policy, 3), 20, 0
+    )
     episodes = np.reshape(skills, [20, 8])
     assert (episodes[:, :5] == episodes[:, :1]).all()
     assert (episodes[:, 5:] == episodes[:, 5:6]).all()

@@ -14,10 +14,10 @@ from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_cat.distillation import DistillationConfig
 from datasets import loader, recipes
 from environments import wrappers
-from launchers import experiment
-from launchers.analysis import ceiling, exploration, explorers
+from launchers.analysis import ceiling, exploration, zero_shot_agents
 from launchers.analysis.ceiling import CeilingConfig
 from launchers.analysis.exploration import METRICS, Setting
+from launchers.experiments import config as experiment_config
 from tests import commands, dataset_files
 from tests.untrained_skills import save_skills
 
@@ -105,14 +105,14 @@ def test_the_distilled_agents_act_by_the_kept_high_level(skills, dataset):
     batch = {key: value[None] for key, value in observation.items()}
     high_level = distillation.load(skills)
     skill = np.argmax(high_level(batch), axis=-1).astype(np.int32)
-    actor = explorers.Actor(explorers.make("distilled_greedy", skills))
+    actor = zero_shot_agents.Actor(zero_shot_agents.make("distilled_greedy", skills))
     actor.begin(0)
     np.testing.assert_allclose(
         actor.act(observation), skills.decode(skill, batch)[0], rtol=1e-5
     )
     actions = {}
-    for name in explorers.DISTILLED:
-        actor = explorers.Actor(explorers.make(name, skills))
+    for name in zero_shot_agents.DISTILLED:
+        actor = zero_shot_agents.Actor(zero_shot_agents.make(name, skills))
         actor.begin(0)
         drawn = [tuple(actor.act(observation)) for _ in range(20)]
         actions[name] = len(set(drawn))
@@ -195,7 +195,7 @@ def test_rows_of_several_tasks_have_the_success_of_each(skills, all_pairs, tmp_p
 
 def test_rl_starts_from_the_high_level_of_its_task_and_objects(skills, all_pairs):
     ceiling.distil(skills, all_pairs, CONFIG.distillation, show_progress=False)
-    config = experiment.RunConfig(
+    config = experiment_config.RunConfig(
         skills=str(skills.directory),
         workdir="",
         task="stack_green_red",
@@ -203,7 +203,7 @@ def test_rl_starts_from_the_high_level_of_its_task_and_objects(skills, all_pairs
         agent_config=HelmsCatConfig(high_level="distilled", critic_hidden_sizes=(1,)),
     )
     spec = wrappers.environment_spec()
-    policy = experiment.make_builder(config).make_networks(spec, seed=0).policy
+    policy = experiment_config.make_builder(config).make_networks(spec, seed=0).policy
     rng = np.random.default_rng(0)
     observation = {
         "proprio": rng.normal(size=(1, skills.proprio_dim)).astype(np.float32),
@@ -214,7 +214,7 @@ def test_rl_starts_from_the_high_level_of_its_task_and_objects(skills, all_pairs
     expected = distillation.load(skills)({**observation, "context": context})
     np.testing.assert_allclose(policy(observation), expected, atol=1e-5)
     with pytest.raises(ValueError, match="'pyramid' has no context; valid: stack"):
-        experiment.make_builder(dataclasses.replace(config, task="pyramid"))
+        experiment_config.make_builder(dataclasses.replace(config, task="pyramid"))
 
 
 def _benchmark(*arguments):

@@ -12,7 +12,7 @@ import environments
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from environments import controller, observations, rewards, tasks, wrappers
-from launchers.analysis import exploration, exploration_table, explorers
+from launchers.analysis import exploration, exploration_table, zero_shot_agents
 from launchers.analysis.exploration import METRICS, Agent, Setting
 
 SETTING = Setting("stack_red_blue", 4, True, 2, seed=0)
@@ -239,14 +239,14 @@ class FakeBundle:
 
 
 def _actions(model, seed=0, steps=3, actor=None):
-    actor = actor or explorers.Actor(explorers.make(model, FakeBundle()))
+    actor = actor or zero_shot_agents.Actor(zero_shot_agents.make(model, FakeBundle()))
     actor.begin(seed)
     return np.stack([actor.act(OBSERVATION) for _ in range(steps)])
 
 
-@pytest.mark.parametrize("model", explorers.TITLES)
+@pytest.mark.parametrize("model", zero_shot_agents.TITLES)
 def test_an_episode_is_a_function_of_its_seed(model):
-    actor = explorers.Actor(explorers.make(model, FakeBundle()))
+    actor = zero_shot_agents.Actor(zero_shot_agents.make(model, FakeBundle()))
     first = _actions(model, seed=5, actor=actor)
     assert first.shape == (3, controller.ACTION_SIZE)
     assert np.abs(first).max() <= 1.0
@@ -278,8 +278,10 @@ def test_a_skill_is_held_and_z_is_drawn_at_every_step(skill_steps):
 
     tf.config.run_functions_eagerly(True)  # or only the traces would be counted
     try:
-        explorer = explorers.Explorer(lambda _: tf.zeros([1], tf.int32), choose, act)
-        actor = explorers.Actor(explorer, skill_steps)
+        explorer = zero_shot_agents.Explorer(
+            lambda _: tf.zeros([1], tf.int32), choose, act
+        )
+        actor = zero_shot_agents.Actor(explorer, skill_steps)
         for _ in range(2):  # an episode starts with a new choice, wherever one ended
             found = _actions("", steps=8, actor=actor)[:, 0]
             expected = 1 + np.arange(8) // skill_steps
@@ -295,13 +297,13 @@ def test_a_held_agent_is_another_row(tmp_path):
     found = exploration.collect(tmp_path, SETTING, held, 1, Runner())
     assert list(found) == ["helms", "helms_held_10"]
     title = "HeLMS, fresh high level, skills held 10 steps"
-    assert explorers.title("helms_held_10") == title
-    assert explorers.title("distilled_greedy") == "likeliest skill, z's mean"
+    assert zero_shot_agents.title("helms_held_10") == title
+    assert zero_shot_agents.title("distilled_greedy") == "likeliest skill, z's mean"
 
 
 def test_the_fresh_high_level_is_the_one_that_rl_starts_with():
     skills = FakeBundle()
-    actor = explorers.Actor(explorers.make("helms", skills))
+    actor = zero_shot_agents.Actor(zero_shot_agents.make("helms", skills))
     found = np.round(10 * _actions("helms", seed=3, steps=20, actor=actor)[:, 0])
     environment = environments.make()
     spec = specs.make_environment_spec(wrappers.GroupObservations(environment))
@@ -339,7 +341,7 @@ def test_a_fresh_mpo_policy_has_acmes_deviation_about_zero():
 
 
 def test_a_fresh_mpo_policy_has_other_weights_in_every_episode():
-    explorer = explorers.make("mpo", FakeBundle())
+    explorer = zero_shot_agents.make("mpo", FakeBundle())
     observation = {key: tf.constant(value[None]) for key, value in OBSERVATION.items()}
 
     def act(seed):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from environments import observations
-from launchers.analysis import labelled
+from launchers.analysis import held_out_episodes
 from tests import dataset_files
 
 
@@ -23,7 +23,7 @@ def _data(tmp_path_factory):
 
 def test_the_last_tenth_is_read_with_its_phases_by_name(data):
     directory, episodes = data
-    found = labelled.held_out(directory, most=10)
+    found = held_out_episodes.held_out(directory, most=10)
     assert [episode.index for episode in found.episodes] == [27, 28, 29]
     assert found.phase_names == ("early", "late")
     steps = dataset_files.STEPS
@@ -41,13 +41,13 @@ def test_the_last_tenth_is_read_with_its_phases_by_name(data):
 
 def test_fewer_are_spread_over_the_held_out_part(data):
     directory, _ = data
-    found = labelled.held_out(directory, most=2)
+    found = held_out_episodes.held_out(directory, most=2)
     assert [episode.index for episode in found.episodes] == [27, 29]
 
 
 def test_a_window_repeats_the_last_frame(data):
     directory, _ = data
-    episode = labelled.held_out(directory, most=1).episodes[0]
+    episode = held_out_episodes.held_out(directory, most=1).episodes[0]
     proprio, objects = episode.window(look_ahead=5)
     steps = episode.num_steps
     assert proprio.shape[:2] == (1, steps + 5) and objects.shape[:2] == (1, steps + 5)
@@ -60,7 +60,7 @@ def test_a_window_repeats_the_last_frame(data):
 
 def test_a_data_set_without_labels_has_no_phases(tmp_path):
     directory = dataset_files.write_plain(tmp_path / "plain", dataset_files.examples(4))
-    found = labelled.held_out(directory, most=10)
+    found = held_out_episodes.held_out(directory, most=10)
     assert found.phase_names == ()
     assert (found.episodes[0].phases == -1).all()
     assert found.episodes[0].success is None
@@ -71,14 +71,14 @@ def test_invalid_episodes_are_left_out(tmp_path):
     episodes[1]["episode_metadata"]["invalid"] = True
     directory = dataset_files.write(tmp_path / "data", episodes)
     with pytest.raises(ValueError, match="no valid held-out episode"):
-        labelled.held_out(directory, most=10)
+        held_out_episodes.held_out(directory, most=10)
 
 
 def test_what_is_no_data_set_is_named(tmp_path):
     with pytest.raises(ValueError, match="does not exist"):
-        labelled.held_out(tmp_path / "missing", most=1)
+        held_out_episodes.held_out(tmp_path / "missing", most=1)
     with pytest.raises(ValueError, match="is not a data set"):
-        labelled.held_out(tmp_path, most=1)
+        held_out_episodes.held_out(tmp_path, most=1)
 
 
 def test_a_damaged_file_is_named(tmp_path):
@@ -86,4 +86,4 @@ def test_a_damaged_file_is_named(tmp_path):
     last = sorted(directory.glob("*.tfrecord-*"))[-1]
     last.write_bytes(last.read_bytes()[:-10])
     with pytest.raises(ValueError, match="is damaged"):
-        labelled.held_out(directory, most=1)
+        held_out_episodes.held_out(directory, most=1)

@@ -18,12 +18,14 @@ from acme.utils import counting
 from launchpad import context
 
 from agents.mpo.adder import Stopped
-from launchers import acting, agent_evaluation, groups
 from launchers.common import loggers
-from launchers.experiment import Experiment, derive_seed
-from launchers.health import Health
-from launchers.mixing import MixedIterator
-from launchers.patient import PatientClient
+from launchers.distributed import process_env
+from launchers.distributed.heartbeat import Health
+from launchers.distributed.interleave import MixedIterator
+from launchers.distributed.retrying_client import PatientClient
+from launchers.experiments import evaluation as experiments_evaluation
+from launchers.experiments import loop_hooks
+from launchers.experiments.config import Experiment, derive_seed
 
 _POLL_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
@@ -36,7 +38,7 @@ def enter_node() -> threading.Event:
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         _exit_after_signal()
-        if os.environ.get(groups.LAUNCHER) not in (None, str(os.getppid())):
+        if os.environ.get(process_env.LAUNCHER) not in (None, str(os.getppid())):
             os.kill(os.getpid(), signal.SIGTERM)  # The launcher died before this.
     return lp.stop_event()
 
@@ -165,7 +167,7 @@ class ActorNode:
 
     def run(self) -> None:
         """Works until the program stops."""
-        acting.run_together([actor.run for actor in self._actors])
+        loop_hooks.run_together([actor.run for actor in self._actors])
 
 
 class _Actor:
@@ -190,15 +192,15 @@ class _Actor:
         )
         self._loop = EnvironmentLoop(
             self._environment,
-            acting.Hooked(actor, self._after_step),
+            loop_hooks.Hooked(actor, self._after_step),
             counter=counting.Counter(counter, "actor", time_delta=0.0),
             logger=self._logger,
-            observers=[acting.SuccessObserver()],
+            observers=[loop_hooks.SuccessObserver()],
         )
 
     def _after_step(self) -> None:
         self._actor.update()
-        acting.raise_if(self._stop.is_set)
+        loop_hooks.raise_if(self._stop.is_set)
 
     def run(self) -> None:
         """Works until the program stops."""
@@ -264,7 +266,7 @@ class EvaluatorNode:
                 derive_seed(experiment.seed, "evaluator", actor_steps),
                 variable_source=self._learner,
             )
-            result = agent_evaluation.evaluate_in_run(
+            result = experiments_evaluation.evaluate_in_run(
                 experiment, environment, actor, actor_steps, self._stop.is_set
             )
             if result is not None:

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from launchers import agent_evaluation, experiment, single_process
 from launchers.common import atomic_files, loggers
-from launchers.experiment import RunConfig
-from launchers.layout import Layout
+from launchers.distributed.config import Layout
+from launchers.experiments import config as experiment_config
+from launchers.experiments import evaluation, single_process
+from launchers.experiments.config import RunConfig
 
 
 def train(
@@ -48,7 +49,7 @@ def train(
 
 def prepare(
     config: RunConfig, launch: str, num_actors: int, ray_address: str | None = None
-) -> tuple[experiment.Experiment, bool]:
+) -> tuple[experiment_config.Experiment, bool]:
     """Checks everything that can be checked before a run, and records it.
 
     Returns:
@@ -57,7 +58,7 @@ def prepare(
     Raises:
       ValueError: in one line, what does not fit.
     """
-    experiment.check_launch(launch)
+    experiment_config.check_launch(launch)
     if num_actors < 1:
         raise ValueError(f"num_actors must be at least 1, got {num_actors}")
     if launch == "single_process" and num_actors != 1:
@@ -66,19 +67,19 @@ def prepare(
             "use --launch=local_mp or local_mt for more"
         )
     if launch == "ray":
-        from launchers.ray_launch import cluster
+        from launchers.distributed.ray import cluster
 
         cluster.join(ray_address)
     elif launch == "vertex_ai":
-        from launchers import vertex
+        from launchers.distributed import vertex
 
         vertex.check(config.workdir, config.skills)
-    made = experiment.make_experiment(config)
-    return made, experiment.record(config)
+    made = experiment_config.make_experiment(config)
+    return made, experiment_config.record(config)
 
 
 def run(
-    made: experiment.Experiment,
+    made: experiment_config.Experiment,
     launch: str,
     num_actors: int = 1,
     resumed: bool = False,
@@ -100,15 +101,17 @@ def run(
     if launch == "single_process":
         stopped_by = single_process.run(made, report)
     elif launch == "ray":
-        from launchers import program
-        from launchers.ray_launch import experiments
+        from launchers.distributed import program
+        from launchers.distributed.ray import launch as ray_launch
 
         program.hide_gpu()
-        stopped_by = experiments.run(
+        stopped_by = ray_launch.run(
             made, num_actors, ray_address, report, layout=layout
         )
     else:
-        from launchers import program  # Launchpad is not needed in one process
+        from launchers.distributed import (
+            program,  # Launchpad is not needed in one process
+        )
 
         program.hide_gpu()
         stopped_by = program.run(made, num_actors, launch, report, layout)
@@ -116,7 +119,7 @@ def run(
     counts = _counts(made.workdir)
     last: dict[str, Any] = {}
     if made.budget.eval_episodes and stopped_by != "signal":
-        last, _ = agent_evaluation.evaluate_experiment(made, made.budget.eval_episodes)
+        last, _ = evaluation.evaluate_experiment(made, made.budget.eval_episodes)
     evaluations = loggers.read_rows(made.workdir, "evaluator")
     first = evaluations[0] if evaluations and not evaluations[0]["actor_steps"] else {}
     summary = {

@@ -11,11 +11,12 @@ from typing import Any
 import launchpad as lp
 import reverb
 
-from launchers import acting, status
 from launchers.common import loggers, signals
-from launchers.experiment import Experiment
-from launchers.health import Register
-from launchers.nodes import enter_node
+from launchers.distributed import status
+from launchers.distributed.heartbeat import Register
+from launchers.distributed.nodes import enter_node
+from launchers.experiments import loop_hooks
+from launchers.experiments.config import Experiment
 
 _POLL_SECONDS = 0.5
 _PERSIST_SECONDS = 2.0
@@ -35,7 +36,7 @@ class CoordinatorNode:
         self._stop = enter_node()
         self._budget = experiment.budget
         self._workdir = pathlib.Path(experiment.workdir)
-        self._counter = acting.PersistentCounter(experiment.workdir)
+        self._counter = loop_hooks.PersistentCounter(experiment.workdir)
         self._replays = replays
         self._register = Register()
         # One that was killed goes on from what it told; the launcher has removed what

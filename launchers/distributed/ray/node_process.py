@@ -26,7 +26,7 @@ from typing import Any
 
 from absl import flags
 
-from launchers.ray_launch import mirror
+from launchers.distributed.ray import log_sync
 
 TOKEN = ".ray_launcher"  # in the work directory while a launcher runs
 OUTPUT = "logs/output"  # in the work directory: GROUP/INDEX
@@ -53,7 +53,7 @@ class Placed:
     pid: int
     ports: tuple[int, ...]
     shares: bool  # whether it sees the launcher's work directory
-    found: mirror.Positions  # logs that were there already
+    found: log_sync.Positions  # logs that were there already
 
 
 class Host:
@@ -76,7 +76,7 @@ class Host:
         self._launcher = launcher
         self._ports = None
         self._stop_requested = threading.Event()
-        self._found = mirror.ends(launcher.workdir)
+        self._found = log_sync.ends(launcher.workdir)
         _redirect_output(pathlib.Path(launcher.workdir) / OUTPUT / name)
         pathlib.Path(launcher.directory).mkdir(parents=True, exist_ok=True)
         os.chdir(launcher.directory)
@@ -99,7 +99,7 @@ class Host:
         """
         import ray
 
-        from launchers.ray_launch import addresses
+        from launchers.distributed.ray import addresses
 
         self._ports = addresses.Ports(num_ports, wanted)
         ip = ray.util.get_node_ip_address()
@@ -174,9 +174,9 @@ class Host:
         if signal.SIGUSR1 in handlers:  # those of lp.register_stop_handler
             worker_manager._signal_dispatcher(signal.SIGUSR1)
 
-    def read_logs(self, since: mirror.Positions) -> dict[str, mirror.Change]:
+    def read_logs(self, since: log_sync.Positions) -> dict[str, log_sync.Change]:
         """What is new in this host's logs."""
-        return mirror.read(self._launcher.workdir, since)
+        return log_sync.read(self._launcher.workdir, since)
 
 
 def given_flags() -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from launchpad.nodes import base
 
-from launchers.ray_launch import addresses, host
-from launchers.ray_launch.resources import RayResources
+from launchers.distributed.ray import addresses, node_process
+from launchers.distributed.ray.resources import RayResources
 
 
 @dataclasses.dataclass(eq=False)
@@ -26,7 +26,7 @@ class ManagedNode:
     since: float = 0.0  # in this phase
     stop_by: float | None = None  # asked to stop, and killed then
     process: Any = None  # Ray's handle
-    placed: host.Placed | None = None  # also of the life before
+    placed: node_process.Placed | None = None  # also of the life before
 
     @property
     def name(self) -> str:

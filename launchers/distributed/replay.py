@@ -11,11 +11,11 @@ import reverb
 from absl import logging
 from reverb.platform import checkpointers_lib
 
-from launchers import snapshots
 from launchers.common import atomic_files
-from launchers.experiment import Experiment
-from launchers.health import Health
-from launchers.nodes import enter_node
+from launchers.distributed.heartbeat import Health
+from launchers.distributed.nodes import enter_node
+from launchers.experiments import checkpointing
+from launchers.experiments.config import Experiment
 
 
 class ReplayShard:
@@ -33,7 +33,7 @@ class ReplayShard:
         tables = experiment.builder_factory().make_replay_tables(
             experiment.environment_spec
         )
-        self._settings = snapshots.settings(tables)
+        self._settings = checkpointing.settings(tables)
         return tables
 
     def checkpointer(self) -> checkpointers_lib.CheckpointerBase:

@@ -11,7 +11,7 @@ import dm_env
 import numpy as np
 from acme import core
 
-from launchers.experiment import derive_seed
+from launchers.experiments.config import derive_seed
 
 _Z95 = 1.959964  # normal quantile of a two-sided 95 % interval
 

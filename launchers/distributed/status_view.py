@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from launchers import health, status
 from launchers.common import loggers
+from launchers.distributed import heartbeat, status
 
 
 def view(
@@ -93,7 +93,7 @@ def _nodes(nodes: Mapping[str, Mapping[str, Any]], rows: int) -> list[str]:
     def trouble(name: str) -> tuple[bool, float]:
         state = nodes[name]
         waits = [seconds for _, seconds in state["waits"]]
-        return state["age"] > health.LATE_SECONDS, max(waits, default=0.0)
+        return state["age"] > heartbeat.LATE_SECONDS, max(waits, default=0.0)
 
     groups = collections.Counter(name.split("/")[0] for name in nodes)
     silent = sum(trouble(name)[0] for name in nodes)

@@ -9,8 +9,14 @@ from typing import Any
 import dm_env
 from acme import core
 
-from launchers import evaluation, recording
-from launchers.experiment import Experiment, RunConfig, derive_seed, make_experiment
+from launchers.experiments import episodes as evaluation_episodes
+from launchers.experiments import video as experiments_video
+from launchers.experiments.config import (
+    Experiment,
+    RunConfig,
+    derive_seed,
+    make_experiment,
+)
 
 VIDEO_SUFFIXES = (".mp4", ".gif", ".png")
 
@@ -45,7 +51,7 @@ def evaluate(
             f"video must end in one of {', '.join(VIDEO_SUFFIXES)}, got {video!r}"
         )
     made = make_experiment(config)
-    recorder = recording.Recorder() if video else None
+    recorder = experiments_video.Recorder() if video else None
     scalars, learner_steps = evaluate_experiment(made, episodes, seed, fresh, recorder)
     result = {**scalars, "learner_steps": learner_steps}
     if recorder is not None:
@@ -58,7 +64,7 @@ def evaluate_experiment(
     episodes: int,
     seed: int = 0,
     fresh: bool = False,
-    recorder: recording.Recorder | None = None,
+    recorder: experiments_video.Recorder | None = None,
 ) -> tuple[dict[str, float], int]:
     """`evaluate` of an experiment that is already made, without video.
 
@@ -73,7 +79,7 @@ def evaluate_experiment(
     )
     environment = made.environment_factory(derive_seed(seed, "environment"))
     try:
-        result = evaluation.run_episodes(
+        result = evaluation_episodes.run_episodes(
             environment, actor, episodes, seed, on_step=recorder
         )
     finally:
@@ -87,7 +93,7 @@ def evaluate_in_run(
     actor: core.Actor,
     actor_steps: int,
     stopped: Callable[[], bool],
-) -> evaluation.Evaluation | None:
+) -> evaluation_episodes.Evaluation | None:
     """An evaluation that a run's budget asks for, with its video.
 
     Args:
@@ -101,10 +107,10 @@ def evaluate_in_run(
       The statistics, or None if `stopped` ended it.
     """
     budget = made.budget
-    recorder = recording.Recorder() if budget.eval_video else None
-    result = evaluation.run_episodes(
+    recorder = experiments_video.Recorder() if budget.eval_video else None
+    result = evaluation_episodes.run_episodes(
         environment, actor, budget.eval_episodes, made.seed, stopped, recorder
     )
     if result is not None and recorder is not None:
-        recorder.write(recording.path(made.workdir, actor_steps))
+        recorder.write(experiments_video.path(made.workdir, actor_steps))
     return result

@@ -27,8 +27,8 @@ from agents.offline.config import OfflineConfig
 from agents.offline.model import Batch
 from agents.offline.networks import Dims, Statistics
 from agents.offline.selection import Selection
-from launchers import skill_figures, skill_record, skill_report
 from launchers.common import atomic_files, loggers
+from launchers.skills import figures, record, report
 
 _STEPS_KEY = "learner_steps"
 
@@ -122,7 +122,7 @@ class SkillTraining:
         self._manifest = data.manifest(dataset)
         dims = _dims(self._batches("held_out"), dataset)
         statistics = data.statistics(dataset)
-        skill_record.start(
+        record.start(
             self._root,
             model,
             config.to_dict(),
@@ -193,9 +193,7 @@ class SkillTraining:
             prior = tf.nn.softmax(networks.prior_logits).numpy()
             summary["skill_use"] = after["skill_use"]
             summary["transition_prior"] = prior.tolist()
-            skill_figures.write_figure(
-                self._root / "skills.png", prior, after["skill_use"]
-            )
+            figures.write_figure(self._root / "skills.png", prior, after["skill_use"])
         bundles.save(
             self._root / "skills",
             networks,
@@ -246,7 +244,7 @@ class SkillTraining:
         self._train_evaluation_logger.write(
             {**learning.scalars(train), _STEPS_KEY: steps}
         )
-        self._say(bar, skill_report.line(steps, held_out, train, is_best))
+        self._say(bar, report.line(steps, held_out, train, is_best))
 
     def _say(self, bar: tqdm.tqdm, text: str) -> None:
         if self._options.show_progress:

@@ -9,8 +9,8 @@ from typing import Any
 
 import reverb
 
-from launchers import health
 from launchers.common import atomic_files
+from launchers.distributed import heartbeat
 
 WRITE_SECONDS = 2.0
 OLD_SECONDS = 10.0  # of a status: then the program does not run
@@ -56,7 +56,7 @@ def complaints(
     shards: Sequence[Mapping[str, Any] | None],
 ) -> list[str]:
     """A line for whatever is silent or waits for long, with the limiter that blocks."""
-    lines = health.complaints(nodes)
+    lines = heartbeat.complaints(nodes)
     if not lines:
         return []
     for i, shard in enumerate(shards):
@@ -120,9 +120,9 @@ def scalars(content: Mapping[str, Any]) -> dict[str, float]:
     fills = [shard["size"] / shard["max_size"] for shard in shards]
     return {
         "nodes": float(len(nodes)),
-        "nodes_silent": float(sum(n["age"] > health.LATE_SECONDS for n in nodes)),
+        "nodes_silent": float(sum(n["age"] > heartbeat.LATE_SECONDS for n in nodes)),
         "nodes_waiting": float(
-            sum(any(s > health.LONG_SECONDS for _, s in n["waits"]) for n in nodes)
+            sum(any(s > heartbeat.LONG_SECONDS for _, s in n["waits"]) for n in nodes)
         ),
         "replay_shards_answering": float(len(shards)),
         "replay_items": float(sum(shard["size"] for shard in shards)),

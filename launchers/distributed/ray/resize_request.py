@@ -6,7 +6,7 @@ import pathlib
 import time
 
 from launchers.common import atomic_files
-from launchers.ray_launch.host import TOKEN
+from launchers.distributed.ray.node_process import TOKEN
 
 _REQUEST = ".num_actors.json"
 _POLL_SECONDS = 0.2

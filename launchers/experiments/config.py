@@ -32,8 +32,8 @@ from agents.offline.bundle import replaced
 from agents.offline.frozen import FrozenModel
 from agents.rl_agents import AGENTS
 from datasets import recipes
-from launchers import demonstrations
 from launchers.common import atomic_files
+from launchers.experiments import demonstrations
 
 LAUNCHES = (
     "single_process",

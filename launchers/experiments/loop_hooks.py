@@ -13,7 +13,7 @@ from acme.utils import counting, observers
 
 from agents.mpo.adder import Stopped
 from launchers.common import atomic_files
-from launchers.evaluation import episode_success
+from launchers.experiments.episodes import episode_success
 
 _COUNTS = "counts.json"
 

@@ -8,9 +8,9 @@ import pathlib
 import re
 import socket
 
-from launchers.ray_launch.resources import HostResources
+from launchers.distributed.ray.resources import HostResources
 
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
+_ROOT = pathlib.Path(__file__).resolve().parents[3]
 # Of the repository, what no node needs; what git ignores is left out by Ray.
 _EXCLUDES = ["/.git", "/.venv", "/runs", "/docs"]
 _CONNECT_SECONDS = 5.0

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launchers import groups
+from launchers.distributed import process_env
 
 SPREAD = "spread"
 PACK = "pack"
@@ -110,8 +110,8 @@ def for_experiment(
 
     def of(group: str, **needs: Any) -> RayResources:
         return RayResources(
-            env=groups.variables(group, gpu=needs.get("num_gpus", 0) > 0),
-            dispensable=groups.dispensable(group),
+            env=process_env.variables(group, gpu=needs.get("num_gpus", 0) > 0),
+            dispensable=process_env.dispensable(group),
             **needs,
         )
 

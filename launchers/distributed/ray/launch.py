@@ -12,15 +12,15 @@ import launchpad as lp
 import ray
 from absl import flags
 
-from launchers import program, status
 from launchers.common import loggers
 from launchers.common import signals as common_signals
-from launchers.coordinator import forget_earlier_program
-from launchers.experiment import Experiment, RunConfig
-from launchers.layout import Layout
-from launchers.ray_launch import cluster, host, requests, resources
-from launchers.ray_launch.manager import Manager
-from launchers.ray_launch.resources import RayResources
+from launchers.distributed import program, status
+from launchers.distributed.config import Layout
+from launchers.distributed.coordinator import forget_earlier_program
+from launchers.distributed.ray import cluster, node_process, resize_request, resources
+from launchers.distributed.ray.manager import Manager
+from launchers.distributed.ray.resources import RayResources
+from launchers.experiments.config import Experiment, RunConfig
 
 # Checkpoints, counts and the reason of the stop are read by the launcher afterwards.
 _SAME_DISK = ("learner", "coordinator")
@@ -64,7 +64,7 @@ def run(
     # A Ray of our own counts CPUs that are not there rather than leave actors out.
     cluster.connect(address, num_cpus=num_actors + 2)
     forget_earlier_program(workdir)
-    requests.clear(workdir)
+    resize_request.clear(workdir)
     try:
         if needs is None:
             needs = resources.for_experiment(
@@ -73,7 +73,7 @@ def run(
         manager = Manager(
             workdir, needs, report, same_disk=_SAME_DISK, inputs=_inputs(experiment)
         )
-        report(f"starts on Ray; what nodes print is in {workdir}/{host.OUTPUT}")
+        report(f"starts on Ray; what nodes print is in {workdir}/{node_process.OUTPUT}")
         manager.reconcile(first)
         signals: list[int] = []
         with common_signals.handled(signals.append):
@@ -125,7 +125,7 @@ class _Every:
 
     def _resize(self) -> None:
         try:
-            num_actors = requests.take(self._experiment.workdir)
+            num_actors = resize_request.take(self._experiment.workdir)
             if num_actors is None:
                 return
             self._manager.reconcile(self._make_program(num_actors))

@@ -17,7 +17,7 @@ from acme import specs
 import environments
 from agents.mpo.acting import LatentActor, PolicyRunner
 from environments import observations, wrappers
-from launchers import experiment
+from launchers.experiments import config as experiment_config
 
 
 class CheckpointExpert:
@@ -35,8 +35,8 @@ class CheckpointExpert:
         Raises:
           ValueError: in one line, why there is no agent for this environment.
         """
-        config = experiment.load_config(workdir)
-        builder = experiment.make_builder(config)
+        config = experiment_config.load_config(workdir)
+        builder = experiment_config.make_builder(config)
         grouped = wrappers.GroupObservations(environment)
         networks = builder.make_networks(
             specs.make_environment_spec(grouped), config.seed
@@ -48,7 +48,7 @@ class CheckpointExpert:
 
     def reset(self, seed: int) -> None:
         """Begins an episode."""
-        self._actor.restart(experiment.derive_seed(seed, "expert"))
+        self._actor.restart(experiment_config.derive_seed(seed, "expert"))
 
     def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
         """Returns an action, float32 [D] in [-1, 1]."""

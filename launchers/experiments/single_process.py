@@ -19,9 +19,10 @@ from acme import EnvironmentLoop
 from acme.utils import counting
 
 from agents.mpo.adder import Stopped
-from launchers import acting, agent_evaluation, snapshots
 from launchers.common import loggers, signals
-from launchers.experiment import Experiment, derive_seed
+from launchers.experiments import checkpointing, loop_hooks
+from launchers.experiments import evaluation as experiments_evaluation
+from launchers.experiments.config import Experiment, derive_seed
 
 
 def run(experiment: Experiment, report: Callable[[str], None] = print) -> str:
@@ -55,12 +56,12 @@ class _Run:
         self._begin = time.monotonic()
         workdir, spec = experiment.workdir, experiment.environment_spec
         self._builder = builder = experiment.builder_factory()
-        self._snapshots = snapshots.Snapshots(workdir)
+        self._snapshots = checkpointing.Snapshots(workdir)
         learner_steps = builder.checkpoint_steps(workdir)
         tables = builder.make_replay_tables(spec, limit_rate=False)
-        self._tables = snapshots.settings(tables)
+        self._tables = checkpointing.settings(tables)
         found = self._snapshots.load(learner_steps, self._tables)
-        self._counter = acting.PersistentCounter(workdir)
+        self._counter = loop_hooks.PersistentCounter(workdir)
         if learner_steps is None:
             self._counter.reset({})
         elif found is not None:
@@ -106,10 +107,10 @@ class _Run:
         self._logger = loggers.make_logger(workdir, "actor_0", "actor_steps")
         self._loop = EnvironmentLoop(
             self._environment,
-            acting.Hooked(actor, self._after_step),
+            loop_hooks.Hooked(actor, self._after_step),
             counter=counting.Counter(self._counter, "actor", time_delta=0.0),
             logger=self._logger,
-            observers=[acting.SuccessObserver()],
+            observers=[loop_hooks.SuccessObserver()],
         )
         self._evaluator = builder.make_actor(
             builder.make_policy(networks, evaluation=True),
@@ -167,7 +168,7 @@ class _Run:
         """A snapshot of now; an episode that was cut off does not count."""
         budget = self._budget
         self._snapshots.save(
-            snapshots.Snapshot(
+            checkpointing.Snapshot(
                 counts=self._counts(),
                 replay_steps=self._replay_steps,
                 learner_steps_paid=self._builder.learner_steps_due(self._replay_steps),
@@ -212,13 +213,13 @@ class _Run:
         if now >= self._next_report:
             self._next_report = now + self._budget.log_seconds
             self._report(self._progress.line())
-        acting.raise_if(self._stopped)
+        loop_hooks.raise_if(self._stopped)
 
     def _evaluate(self, actor_steps: int) -> None:
         if not self._budget.eval_episodes:
             return
         begin = time.monotonic()
-        result = agent_evaluation.evaluate_in_run(
+        result = experiments_evaluation.evaluate_in_run(
             self._experiment,
             self._environment,
             self._evaluator,

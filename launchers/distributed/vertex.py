@@ -16,10 +16,10 @@ import tempfile
 from collections.abc import Iterable
 from typing import Any
 
-from launchers.experiment import Experiment
-from launchers.layout import Layout
+from launchers.distributed.config import Layout
+from launchers.experiments.config import Experiment
 
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
 _NOT_CODE = shutil.ignore_patterns(".*", "runs", "docs", "__pycache__")
 _MOUNT = "/gcs/"  # where Vertex AI mounts the buckets
 
@@ -69,8 +69,8 @@ def launch(experiment: Experiment, num_actors: int, layout: Layout) -> None:
     check(experiment.workdir, None)
     import launchpad as lp
 
-    from launchers import program
-    from launchers.coordinator import forget_earlier_program
+    from launchers.distributed import program
+    from launchers.distributed.coordinator import forget_earlier_program
 
     forget_earlier_program(experiment.workdir)
     made = program.make_program(experiment, num_actors, layout)

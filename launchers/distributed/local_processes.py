@@ -19,9 +19,9 @@ from collections.abc import Callable, Mapping
 import launchpad as lp
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
-from launchers import groups
 from launchers.common import signals
-from launchers.restarts import Failed, Loss, RestartPolicy, Restarts
+from launchers.distributed import process_env
+from launchers.distributed.restart_policy import Failed, Loss, RestartPolicy, Restarts
 
 GRACE_SECONDS = 10.0  # between being asked to stop and being killed
 
@@ -37,7 +37,7 @@ class Node:
         self.name = name
         self.group = name.split("/")[0]
         self._command = command
-        self._env = {**os.environ, **env, groups.LAUNCHER: str(os.getpid())}
+        self._env = {**os.environ, **env, process_env.LAUNCHER: str(os.getpid())}
         self._out = out
         self._process: subprocess.Popen | None = None
         self.due: float | None = 0.0  # when it is to be started; None: it runs or ended

@@ -20,11 +20,18 @@ import tensorflow as tf
 from absl.testing import absltest
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
-from launchers import cacher, groups, nodes, processes, replay_nodes, status
 from launchers.common import loggers, signals
-from launchers.coordinator import CoordinatorNode, forget_earlier_program
-from launchers.experiment import Experiment
-from launchers.layout import Layout
+from launchers.distributed import (
+    local_processes,
+    nodes,
+    process_env,
+    replay,
+    status,
+    variable_cacher,
+)
+from launchers.distributed.config import Layout
+from launchers.distributed.coordinator import CoordinatorNode, forget_earlier_program
+from launchers.experiments.config import Experiment
 
 
 def make_program(
@@ -52,9 +59,7 @@ def make_program(
             return program.add_node(lp.CourierNode(node, *args, **kwargs))
 
     kept = experiment.budget.checkpoint_replay
-    shards = [
-        replay_nodes.ReplayShard(experiment, i) for i in range(layout.replay_shards)
-    ]
+    shards = [replay.ReplayShard(experiment, i) for i in range(layout.replay_shards)]
     with program.group("replay"):
         replays = [
             program.add_node(
@@ -64,11 +69,17 @@ def make_program(
         ]
     coordinator = add("coordinator", CoordinatorNode, experiment, replays)
     if kept:
-        keeper = replay_nodes.ReplayKeeper
+        keeper = replay.ReplayKeeper
         add("replay_keeper", keeper, experiment, replays, coordinator)
     learner = add("learner", nodes.LearnerNode, experiment, replays, coordinator)
     sources = [
-        add("cacher", cacher.CacherNode, learner, coordinator, name=f"cacher/{i}")
+        add(
+            "cacher",
+            variable_cacher.CacherNode,
+            learner,
+            coordinator,
+            name=f"cacher/{i}",
+        )
         for i in range(layout.cachers)
     ] or [learner]
     add("evaluator", nodes.EvaluatorNode, experiment, learner, coordinator)
@@ -146,14 +157,16 @@ def _run_processes(
 ) -> None:
     output = pathlib.Path(experiment.workdir) / "logs" / "output"
     report(f"what nodes print is in {output}")
-    running = processes.launch(
+    running = local_processes.launch(
         program,
         {
-            group: PythonProcess(env=groups.variables(group, gpu=group == "learner"))
+            group: PythonProcess(
+                env=process_env.variables(group, gpu=group == "learner")
+            )
             for group in program.groups
         },
         output,
-        groups.dispensable,
+        process_env.dispensable,
         report,
     )
     try:

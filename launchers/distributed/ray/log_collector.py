@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from launchers.ray_launch import cluster, mirror
+from launchers.distributed.ray import cluster, log_sync
 
 _EVERY_SECONDS = 2.0
 _LAST_SECONDS = 10.0  # for what a node wrote before its end
@@ -19,12 +19,12 @@ class Collector:
 
     def __init__(self, workdir: str, report: Callable[[str], None]):
         """Raises ValueError if what an earlier launcher left is not readable."""
-        self._mirror = mirror.Mirror(workdir)
+        self._mirror = log_sync.Mirror(workdir)
         self._report = report
         self._calls: dict[str, Any] = {}  # by host: what was asked and not answered
         self._asked: dict[str, float] = {}  # by host: when
 
-    def begin(self, ip: str, found: mirror.Positions) -> None:
+    def begin(self, ip: str, found: log_sync.Positions) -> None:
         """Leaves out what was on a host before its first node."""
         self._mirror.begin(ip, found)
 

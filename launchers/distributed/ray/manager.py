@@ -24,11 +24,11 @@ import ray
 from launchpad.launch import serialization
 
 from launchers.common import atomic_files
-from launchers.ray_launch import addresses, cluster, host, resources
-from launchers.ray_launch.collector import Collector
-from launchers.ray_launch.managed_node import ManagedNode
-from launchers.ray_launch.resources import RayResources
-from launchers.restarts import Failed, Loss, RestartPolicy, Restarts
+from launchers.distributed.ray import addresses, cluster, node_process, resources
+from launchers.distributed.ray.log_collector import Collector
+from launchers.distributed.ray.managed_node import ManagedNode
+from launchers.distributed.ray.resources import RayResources
+from launchers.distributed.restart_policy import Failed, Loss, RestartPolicy, Restarts
 
 _GRACE_SECONDS = 12.0  # between a stop and a kill
 _PLACE_SECONDS = 120.0  # for a host to join that has room for what all others need
@@ -64,22 +64,25 @@ class Manager:
         self._restarts = Restarts(policy)
         self._same_disk = same_disk
         self._collector = Collector(self._workdir, report)
-        self._process = ray.remote(host.Host)
+        self._process = ray.remote(node_process.Host)
         self._nodes: dict[str, ManagedNode] = {}
         self._calls: dict[Any, tuple[ManagedNode, str]] = {}  # by Ray's reference
         self._bound = False
         self._failure: Failed | None = None
         self._stopping = False
         self._told: frozenset[str] = frozenset()
-        self._launcher = host.Launcher(
+        self._launcher = node_process.Launcher(
             workdir=self._workdir,
             token=uuid.uuid4().hex,
             directory=os.getcwd(),
-            arguments=host.given_flags(),
-            inputs={os.path.abspath(path): ray.put(host.pack(path)) for path in inputs},
+            arguments=node_process.given_flags(),
+            inputs={
+                os.path.abspath(path): ray.put(node_process.pack(path))
+                for path in inputs
+            },
         )
         atomic_files.write_text(
-            pathlib.Path(self._workdir) / host.TOKEN, self._launcher.token
+            pathlib.Path(self._workdir) / node_process.TOKEN, self._launcher.token
         )
 
     def reconcile(self, program: lp.Program) -> None:
@@ -167,7 +170,7 @@ class Manager:
         for ip, process in self._hosts_with_logs().items():
             self._collector.finish(ip, process)
         self.kill()
-        (pathlib.Path(self._workdir) / host.TOKEN).unlink(missing_ok=True)
+        (pathlib.Path(self._workdir) / node_process.TOKEN).unlink(missing_ok=True)
 
     def step(self, seconds: float = 0.5) -> None:
         """Does what there is to do; waits at most so long for something to happen."""
@@ -241,7 +244,7 @@ class Manager:
             else:
                 self.stop()
 
-    def _on_placed(self, node: ManagedNode, placed: host.Placed) -> None:
+    def _on_placed(self, node: ManagedNode, placed: node_process.Placed) -> None:
         node.placed = placed
         node.enter("placed")
         if not placed.shares:

@@ -33,8 +33,8 @@ from absl import logging
 from acme import core
 
 from agents.mpo.adder import Stopped
-from launchers import nodes
-from launchers.health import Health
+from launchers.distributed import nodes
+from launchers.distributed.heartbeat import Health
 
 NAMES = ("policy",)  # what actors fetch
 

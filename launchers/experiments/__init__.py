@@ -1,0 +1,1 @@
+"""RL experiments: their configuration and record, and how they run in one process."""

@@ -1,0 +1,1 @@
+"""What a data set shows: figures, text and episodes seen again."""

@@ -1,0 +1,1 @@
+"""Offline training of skills and of behaviour clones."""
