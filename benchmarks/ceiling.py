@@ -9,7 +9,7 @@ JSON object: `greedy_1`, `sampled_5` and so on have `success`, `low`, `high` (95
 Wilson interval) and `return` (staged-sparse).
 
 Where the data set has several tasks or object sets, the high level reads which
-(`datasets.recipes.context`), the episodes have them in turns, and each entry has
+(`datasets.rlds.recipes.context`), the episodes have them in turns, and each entry has
 `by_task` and `by_object_set` too.
 """
 

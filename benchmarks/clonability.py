@@ -6,7 +6,7 @@ The clone is `launchers.train_skills --model=bc` for a fixed number of steps (th
 held-out evaluation's weights, as there). Its episodes have the data set's own tasks and
 object sets in turns, randomisation and action delay, and other seeds. Where there are
 several tasks or object sets, the clone gets the episode's as an input
-(`datasets.recipes.context`).
+(`datasets.rlds.recipes.context`).
 
 The table counts the episodes by the furthest stage that they reach at any time; success
 is that of an episode's end. The last line is one JSON object.

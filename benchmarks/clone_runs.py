@@ -15,7 +15,8 @@ import tensorflow as tf
 import environments
 from agents import bundles
 from agents.bc.config import BcConfig
-from datasets import loader, recipes, schema
+from datasets import loader
+from datasets.rlds import recipes, schema
 from environments import observations, rewards, tasks
 from launchers.analysis.workers import Workers
 from launchers.experiments import config as experiment_config

@@ -28,14 +28,16 @@ import dm_env
 import numpy as np
 from absl import flags
 
-from datasets import builder, experts, recipes, rollout, schema, workers
+from datasets.collection import rollout, worker_pool
+from datasets.experts import base
+from datasets.rlds import recipes, schema, writer
 from launchers.common import cli
 
 _DATASET = flags.DEFINE_string(
     "dataset", "red_on_blue_stacking", f"Tasks and sets: {', '.join(recipes.RECIPES)}."
 )
 _EXPERT = flags.DEFINE_string(
-    "expert", "scripted", f"What acts: {', '.join(experts.FORMS)}."
+    "expert", "scripted", f"What acts: {', '.join(base.FORMS)}."
 )
 _PROCESSES = flags.DEFINE_integer(
     "processes", None, "Collecting processes; one a core by default.", lower_bound=1
@@ -65,18 +67,18 @@ def main(argv: list[str]) -> None:
             seed=_SEED.value,
         )
         tasks = [task for task, _ in settings.combinations]
-        make_expert = experts.factory(settings.expert, *tasks)
+        make_expert = base.factory(settings.expert, *tasks)
     make_environment = rollout.environment_maker(settings)
-    work = workers.Work(settings, make_environment, make_expert)
+    work = worker_pool.Work(settings, make_environment, make_expert)
     processes = _PROCESSES.value or len(os.sched_getaffinity(0))
-    with workers.child_surroundings():  # Threads of NumPy's would hide its cost.
+    with worker_pool.child_surroundings():  # Threads of NumPy's would hide its cost.
         result = measure_processes(work, processes) | measure_one_process(work)
     for name, value in result.items():
         print(f"{name:44s}{value if isinstance(value, list) else round(value, 4)}")
     print(json.dumps(result))
 
 
-def measure_one_process(work: workers.Work) -> dict[str, float]:
+def measure_one_process(work: worker_pool.Work) -> dict[str, float]:
     """Collects and steps in turns, an episode each, all in this process.
 
     Returns:
@@ -87,7 +89,7 @@ def measure_one_process(work: workers.Work) -> dict[str, float]:
     settings = work.settings
     environment = work.make_environment()
     expert = _TimedExpert(work.make_expert(environment))
-    serialize = builder.Serializer(
+    serialize = writer.Serializer(
         schema.features(environment.observation_spec(), environment.action_spec())
     )
     cpu: collections.Counter[str] = collections.Counter()
@@ -104,7 +106,7 @@ def measure_one_process(work: workers.Work) -> dict[str, float]:
             with _cpu(cpu, "writing"):
                 records.append(serialize(example))
                 if len(records) == settings.episodes_per_shard:
-                    builder.write_shard(shard, records)
+                    writer.write_shard(shard, records)
                     records.clear()
             collecting += time.perf_counter() - start
             actions = example["steps"]["action"][:-1]
@@ -129,7 +131,7 @@ def measure_one_process(work: workers.Work) -> dict[str, float]:
     }
 
 
-def measure_processes(work: workers.Work, processes: int) -> dict[str, Any]:
+def measure_processes(work: worker_pool.Work, processes: int) -> dict[str, Any]:
     """Collects over several processes, and steps in as many, in turns.
 
     Returns:
@@ -159,7 +161,7 @@ def measure_processes(work: workers.Work, processes: int) -> dict[str, Any]:
 
 
 def _collect(
-    work: workers.Work, processes: int, indices: Sequence[int]
+    work: worker_pool.Work, processes: int, indices: Sequence[int]
 ) -> tuple[float, list[Actions]]:
     """Returns the seconds of all processes together, and the episodes."""
     handed: dict[int, float] = {}
@@ -167,7 +169,7 @@ def _collect(
     episodes: list[Actions] = []
     records: list[bytes] = []
     environment = work.make_environment()
-    serialize = builder.Serializer(
+    serialize = writer.Serializer(
         schema.features(environment.observation_spec(), environment.action_spec())
     )
 
@@ -185,11 +187,11 @@ def _collect(
             episodes.append((index, example["steps"]["action"][:-1]))
             records.append(serialize(example))
             if len(records) == work.settings.episodes_per_shard:
-                builder.write_shard(path / "shard", records)
+                writer.write_shard(path / "shard", records)
                 records.clear()
             return len(episodes) == len(indices)
 
-        with workers.Pool(work, processes, path / "logs") as pool:
+        with worker_pool.Pool(work, processes, path / "logs") as pool:
             failures = pool.run(hand_out(), on_episode)
     if failures:
         raise RuntimeError("; ".join(failures))
@@ -198,7 +200,7 @@ def _collect(
 
 @contextlib.contextmanager
 def _stepping(
-    work: workers.Work, processes: int
+    work: worker_pool.Work, processes: int
 ) -> Iterator[list[mp_connection.Connection]]:
     """Processes with an environment each, that wait on these pipes."""
     context = multiprocessing.get_context("spawn")
@@ -219,7 +221,7 @@ def _stepping(
             process.join()
 
 
-def _serve(pipe: mp_connection.Connection, work: workers.Work) -> None:
+def _serve(pipe: mp_connection.Connection, work: worker_pool.Work) -> None:
     environment = work.make_environment()
     pipe.send(None)
     with contextlib.suppress(EOFError):
@@ -261,7 +263,7 @@ def _step_bare(environment: Any, settings: schema.Settings, episode: Actions) ->
 class _TimedExpert:
     """An expert, and the CPU time of its steps by phase."""
 
-    def __init__(self, expert: experts.Expert) -> None:
+    def __init__(self, expert: base.Expert) -> None:
         self._expert = expert
         self.PHASES = expert.PHASES
         self.seconds: collections.Counter[str] = collections.Counter()

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tqdm
 
-from datasets import workers
+from datasets.collection import worker_pool
 from environments import scene
 from launchers.experiments import episodes
 
@@ -50,17 +50,17 @@ class Setting:
 
 def _start_worker(setting: Setting) -> None:
     """Builds the environment and loads the agent, once a process."""
-    workers.end_with_parent()
+    worker_pool.end_with_parent()
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
     global _environment, _expert
     import environments
-    from datasets import saved_model_expert
+    from datasets.experts import saved_model
 
     _environment = environments.make(
         object_set=setting.object_set, reward="dense", preset=setting.physics, seed=0
     )
-    _expert = saved_model_expert.SavedModelExpert(setting.policy)
+    _expert = saved_model.SavedModelExpert(setting.policy)
 
 
 def _episode(seed: int) -> dict[str, float | int]:

@@ -25,7 +25,9 @@ from agents.helms.config import HelmsConfig
 from agents.helms.model import HelmsModel
 from agents.offline import learning
 from agents.offline.networks import Dims, Statistics
-from datasets import builder, fakes, loader, rollout, schema, statistics
+from datasets import fakes, loader
+from datasets.collection import rollout
+from datasets.rlds import schema, statistics, writer
 from environments import stacking
 from launchers.common import cli
 
@@ -141,15 +143,15 @@ def write_noise(directory: pathlib.Path, episodes: int) -> None:
     features = schema.features(
         environment.observation_spec(), environment.action_spec()
     )
-    record = builder.Serializer(features)(example)
+    record = writer.Serializer(features)(example)
     lengths = [len(settings.shard_episodes(i)) for i in range(settings.num_shards)]
     for i, length in enumerate(lengths):
         path = directory / schema.shard_name(i, settings.num_shards)
-        builder.write_shard(path, [record] * length)
+        writer.write_shard(path, [record] * length)
     taken = statistics.StepStatistics()
     taken.add(example["steps"])
     size = episodes * len(record)
-    builder.write_metadata(directory, features, lengths, size, {}, taken.as_dict())
+    writer.write_metadata(directory, features, lengths, size, {}, taken.as_dict())
 
 
 def _make_learner(

@@ -91,7 +91,7 @@ def main(argv: list[str]) -> None:
     """Judges and times all candidates."""
     del argv
     with cli.bad_input():
-        from datasets import saved_model_expert
+        from datasets.experts import saved_model
 
         if _POLICIES.value is None:
             raise ValueError("--policies is missing: the directory of the agents")
@@ -100,7 +100,7 @@ def main(argv: list[str]) -> None:
             for s in OBJECT_SETS
         }
         for path in policies.values():
-            saved_model_expert.check(path)
+            saved_model.check(path)
         for flag in (_EPISODES, _PROCESSES):
             if flag.value < 1:
                 raise ValueError(f"--{flag.name} is {flag.value}; valid: 1 or more")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import spatial
 
-from datasets import object_geometry
+from datasets.experts.scripted import geometry
 from environments import observations, scene
 from environments.rendering import mujoco
 from environments.stacking import RgbStacking
@@ -38,7 +38,7 @@ class Rest(NamedTuple):
     contacts: float
 
 
-def faces(solid: object_geometry.Solid, centre: np.ndarray) -> list[int]:
+def faces(solid: geometry.Solid, centre: np.ndarray) -> list[int]:
     """The faces on which a solid with this centre of mass [3] stands by itself."""
     stable = []
     for face, normal in enumerate(solid.normals):
@@ -85,17 +85,15 @@ def put(
     return float((rotation.apply(solid.vertices) + position)[:, 2].max())
 
 
-def read(
-    environment: RgbStacking, slot: int
-) -> tuple[object_geometry.Solid, np.ndarray]:
+def read(environment: RgbStacking, slot: int) -> tuple[geometry.Solid, np.ndarray]:
     """An object's solid and its centre of mass [3] m, both in the body's frame."""
     model, _ = environment.physics
     geom = environment.scene.object_geom[slot]
-    solid = object_geometry.read_solid(model, geom)
+    solid = geometry.read_solid(model, geom)
     rotation = np.zeros(9)
     mujoco.mju_quat2Mat(rotation, model.geom_quat[geom])
     rotation = rotation.reshape(3, 3)
-    placed = object_geometry.Solid(solid.vertices @ rotation.T + model.geom_pos[geom])
+    placed = geometry.Solid(solid.vertices @ rotation.T + model.geom_pos[geom])
     return placed, model.body_ipos[environment.scene.object_body[slot]].copy()
 
 

@@ -40,11 +40,11 @@ def main(argv: list[str]) -> None:
     """Runs what is missing, prints all."""
     del argv
     with cli.bad_input():
-        from datasets import saved_model_expert
+        from datasets.experts import saved_model
 
         if _POLICY.value is None:
             raise ValueError("--policy is missing: the directory of a SavedModel")
-        saved_model_expert.check(_POLICY.value)
+        saved_model.check(_POLICY.value)
         scene.one_of("object set", _OBJECT_SET.value, scene.OBJECT_SETS)
         for flag in (_EPISODES, _PROCESSES):
             if flag.value < 1:

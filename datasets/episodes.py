@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from datasets import paths, schema
+from datasets.rlds import files, schema
 from environments import observations
 
 _TOLERANCE = 1e-6  # of float32, at the bounds of actions
@@ -67,8 +67,8 @@ def load(directory: str | os.PathLike[str]) -> Episodes:
 
 def _check_files(path: pathlib.Path) -> int:
     """Returns what changes when the data set does."""
-    paths.check_dataset(path)
-    return (path / paths.DATASET_INFO).stat().st_mtime_ns
+    files.check_dataset(path)
+    return (path / files.DATASET_INFO).stat().st_mtime_ns
 
 
 @functools.lru_cache(maxsize=1)  # Only one: they are large.

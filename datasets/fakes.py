@@ -17,7 +17,7 @@ import dm_env
 import numpy as np
 from dm_env import specs
 
-from datasets import schema
+from datasets.rlds import schema
 from environments import observations
 
 FAULTS = ("raise", "kill", "nan")

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from datasets import episodes as episodes_lib
-from datasets import paths, recipes, running
+from datasets.rlds import files, recipes, running_statistics
 
 SPLITS = ("train", "held_out")
 _HELD_OUT_FRACTION = 0.1
@@ -36,7 +36,7 @@ def manifest(directory: str | os.PathLike[str]) -> dict[str, Any]:
     if not path.is_dir():
         raise ValueError(f"data set {path} does not exist")
     try:
-        return paths.read_manifest(path)
+        return files.read_manifest(path)
     except FileNotFoundError:
         return {}
 
@@ -63,7 +63,7 @@ def statistics(
     result = {}
     for key in ("proprio", "objects"):
         values = getattr(data, key).numpy()
-        moments = running.Moments(values.shape[1])
+        moments = running_statistics.Moments(values.shape[1])
         for start in range(0, frames, _CHUNK):  # float64 of all would be twice as much
             moments.update(values[start : min(start + _CHUNK, frames)])
         stddev = np.where(moments.std < _MIN_STDDEV, 1.0, moments.std)

@@ -18,7 +18,9 @@ from typing import Any
 
 from absl import flags
 
-from datasets import collect, experts, paths, recipes, rollout, schema
+from datasets.collection import collect, rollout
+from datasets.experts import base
+from datasets.rlds import files, recipes, schema
 from environments import factory
 from launchers.common import cli
 
@@ -57,7 +59,7 @@ _KEEP = flags.DEFINE_string(
 _EXPERT = flags.DEFINE_string(
     "expert",
     "scripted",
-    f"What acts: {', '.join(experts.FORMS)}; or {_CHECKPOINT}, the work directory of "
+    f"What acts: {', '.join(base.FORMS)}; or {_CHECKPOINT}, the work directory of "
     "launchers.train_agent.",
 )
 _DOMAIN_RANDOMIZATION = flags.DEFINE_bool(
@@ -92,7 +94,7 @@ def main(argv: Sequence[str]) -> None:
                 task, settings.reward, object_set, settings.max_action_delay
             )
         tasks = [task for task, _ in settings.combinations]
-        make_expert = experts.factory(
+        make_expert = base.factory(
             settings.expert, *tasks, more={_CHECKPOINT: _make_checkpoint_expert}
         )
         if _PROCESSES.value is not None and _PROCESSES.value < 1:
@@ -100,7 +102,7 @@ def main(argv: Sequence[str]) -> None:
         out = pathlib.Path(_OUT.value)
         collect.check(out, settings)
         if collect.is_complete(out, settings):
-            print(f"{out} is complete: {_describe(paths.read_manifest(out))}")
+            print(f"{out} is complete: {_describe(files.read_manifest(out))}")
             return
     make_environment = rollout.environment_maker(settings)
     try:
@@ -122,7 +124,7 @@ def main(argv: Sequence[str]) -> None:
     print(f"{out}: {_describe(manifest)}")
 
 
-def _make_checkpoint_expert(pinned: str) -> experts.Maker:
+def _make_checkpoint_expert(pinned: str) -> base.Maker:
     from launchers.experiments import checkpoint_expert
 
     return checkpoint_expert.factory(pinned)

@@ -19,7 +19,8 @@ import numpy as np
 import tqdm
 from absl import flags
 
-from datasets import inspection, records
+from datasets.rlds import reader
+from datasets.validation import inspection
 from environments.rendering import RenderingUnavailable
 from launchers.common import cli
 from launchers.inspection import episode_views, figures, report
@@ -42,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
         out = pathlib.Path(_OUT.value) if _OUT.value else None
         if _VIDEO.value and out is None:
             raise ValueError("--video needs --out=DIR")
-        source = records.Records(argv[1])
+        source = reader.Records(argv[1])
         found = inspection.Inspection(source)
         if out and out.exists() and not out.is_dir():
             raise ValueError(f"{out} is not a directory")
@@ -87,7 +88,7 @@ class _Pictures:
         self._views: episode_views.EpisodeViews | None = None
         self._no_gl = False
 
-    def draw(self, episode: records.Episode) -> None:
+    def draw(self, episode: reader.Episode) -> None:
         name = f"episode_{episode.place.episode:05d}"
         figures.write_episode(self._out / f"{name}.png", episode)
         for camera in self._cameras:
@@ -105,7 +106,7 @@ class _Pictures:
         except ValueError as e:
             self.notes.append(f"{episode.place}: no contact sheet: {e}")
 
-    def _draw_views(self, name: str, episode: records.Episode) -> None:
+    def _draw_views(self, name: str, episode: reader.Episode) -> None:
         if self._views is None:
             self._views = episode_views.EpisodeViews()
         steps = figures.sheet_steps(len(episode.steps["is_first"]))

@@ -23,7 +23,7 @@ import tqdm
 from absl import flags
 
 import environments
-from datasets import experts
+from datasets.experts import base
 from environments import cameras, controller, scene
 from environments.rendering import RenderingUnavailable, mujoco
 from environments.stacking import EPISODE_STEPS, RgbStacking
@@ -108,7 +108,7 @@ class _Session:
     """One episode of a policy after another."""
 
     def __init__(
-        self, environment: RgbStacking, policy: experts.Expert | _Still, seed: int
+        self, environment: RgbStacking, policy: base.Expert | _Still, seed: int
     ) -> None:
         self.environment = environment
         self.steps = 0  # without the resets
@@ -191,10 +191,10 @@ def _show(session: _Session, steps: int | None) -> None:
             thread.join(timeout=10)
 
 
-def _make_policy(name: str, environment: RgbStacking) -> experts.Expert | _Still:
+def _make_policy(name: str, environment: RgbStacking) -> base.Expert | _Still:
     if name == "still":
         return _Still()
-    return experts.factory(name, _TASK.value)(environment)
+    return base.factory(name, _TASK.value)(environment)
 
 
 def _has_display() -> bool:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from datasets import collect, fakes, rollout, schema
+from datasets import fakes
+from datasets.collection import collect, rollout
+from datasets.rlds import schema
 
 SETTINGS = schema.Settings(
     "stack_red_blue",

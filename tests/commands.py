@@ -18,7 +18,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 # Modules without flags of their own, which commands of any kind share.
-_MODULES = ["agents.rl_agents", "datasets.collect", "datasets.loader"]
+_MODULES = ["agents.rl_agents", "datasets.collection.collect", "datasets.loader"]
 _MODULES += [
     "launchers.experiments.training",
     "launchers.common.figures",

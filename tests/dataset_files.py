@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from dm_env import specs
 from tensorflow_datasets.core import example_serializer
 
-from datasets import builder, paths, recipes, schema, statistics
+from datasets.rlds import files, recipes, schema, statistics, writer
 from environments import controller, observations, scene
 
 PER_SHARD, STEPS = 2, 12
@@ -125,7 +125,7 @@ def write(directory, episodes):
     if CAMERA in first["steps"]["observation"]:
         spec[CAMERA] = _CAMERA_SPEC
     features = schema.features(spec, _ACTION_SPEC)
-    serialize = builder.Serializer(features)
+    serialize = writer.Serializer(features)
     encoded = [e if isinstance(e, bytes) else serialize(e) for e in episodes]
     manifest = {"dataset": schema.DATASET_NAME, "episodes": len(encoded)}
     if not any(isinstance(e, bytes) for e in episodes):
@@ -161,7 +161,7 @@ def write_plain(directory, episodes):
         for e in episodes
     ]
     _write(directory, features, encoded, {}, {})
-    for name in (paths.MANIFEST, paths.METADATA):
+    for name in (files.MANIFEST, files.METADATA):
         (directory / name).unlink()
     return directory
 
@@ -170,8 +170,8 @@ def _write(directory, features, encoded, manifest, metadata):
     starts = range(0, len(encoded), PER_SHARD)
     shards = [encoded[i : i + PER_SHARD] for i in starts]
     for i, shard in enumerate(shards):
-        builder.write_shard(directory / schema.shard_name(i, len(shards)), shard)
-    builder.write_metadata(
+        writer.write_shard(directory / schema.shard_name(i, len(shards)), shard)
+    writer.write_metadata(
         directory,
         features,
         [len(shard) for shard in shards],

@@ -8,7 +8,9 @@ import sys
 
 import numpy as np
 
-from datasets import inspection, loader, records
+from datasets import loader
+from datasets.rlds import reader
+from datasets.validation import inspection
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -29,8 +31,8 @@ def test_bring_your_own(tmp_path):
     assert run.returncode == 0, run.stderr
     directory = tmp_path / "mine" / "my_stacking" / "1.0.0"
     assert f"{directory.relative_to(tmp_path)}".replace("mine", "runs/mine", 1) in text
-    found = inspection.Inspection(records.Records(directory))
-    for episode in records.Records(directory).episodes(found.report):
+    found = inspection.Inspection(reader.Records(directory))
+    for episode in reader.Records(directory).episodes(found.report):
         found.add(episode)
     found.finish()
     assert list(map(str, found.problems)) == []

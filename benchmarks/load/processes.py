@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-from datasets import workers
+from datasets.collection import worker_pool
 
 _START_SECONDS = 600.0  # a machine may be busy with much else
 _JOIN_SECONDS = 5.0
@@ -53,7 +53,7 @@ class Node:
             name=name,
             daemon=True,
         )
-        with workers.child_surroundings():
+        with worker_pool.child_surroundings():
             self._process.start()
         theirs.close()
 
@@ -144,7 +144,7 @@ def wait_for_end(pipe: Connection) -> None:
 def _main(
     pipe: Connection, log: pathlib.Path, function: Callable[..., None], args: Any
 ) -> None:
-    workers.end_with_parent()
+    worker_pool.end_with_parent()
     with log.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -18,7 +18,8 @@ import tqdm
 from agents.helms.skills import Skills
 from agents.helms_cat import distillation
 from agents.helms_cat.distillation import Distillation, DistillationConfig
-from datasets import loader, recipes
+from datasets import loader
+from datasets.rlds import recipes
 from environments import objects
 from launchers.analysis import exploration, intervals
 from launchers.analysis.config import check_skill_steps

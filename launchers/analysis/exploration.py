@@ -23,7 +23,7 @@ import numpy as np
 
 import environments
 from agents.helms_cat.distillation import CONTEXT
-from datasets import recipes
+from datasets.rlds import recipes
 from environments import contacts, observations, sensors
 from environments.stacking import RgbStacking
 from launchers.analysis import models, zero_shot_agents

@@ -15,7 +15,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from datasets import loader, records, schema
+from datasets import loader
+from datasets.rlds import reader, schema
 from environments import observations
 
 
@@ -79,7 +80,7 @@ def held_out(directory: str | os.PathLike[str], most: int) -> Labelled:
     Raises:
       ValueError: in one line, for a data set that cannot be used.
     """
-    source = records.Records(directory)  # raises where there is no data set
+    source = reader.Records(directory)  # raises where there is no data set
     missing = [
         name
         for names in observations.GROUPS.values()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agents.helms_cat.distillation import DistillationConfig
-from datasets import code_version
+from datasets.collection import code_version
 from launchers.analysis import (
     ceiling,
     data_sections,

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import tqdm
 
-from datasets import workers
+from datasets.collection import worker_pool
 
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
@@ -57,7 +57,7 @@ class Workers:
         Raises:
           WorkerError: a process was killed.
         """
-        with workers.child_surroundings():
+        with worker_pool.child_surroundings():
             futures = [self._executor.submit(function, job) for job in jobs]
         try:
             with tqdm.tqdm(
@@ -83,4 +83,4 @@ def _prepare() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # main handles it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    workers.end_with_parent()
+    worker_pool.end_with_parent()

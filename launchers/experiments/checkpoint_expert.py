@@ -21,7 +21,7 @@ from launchers.experiments import config as experiment_config
 
 
 class CheckpointExpert:
-    """Acts as a run's actors do; see `datasets.experts.Expert`."""
+    """Acts as a run's actors do; see `datasets.experts.base.Expert`."""
 
     PHASES: ClassVar[tuple[str, ...]] = ()
 

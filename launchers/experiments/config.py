@@ -31,7 +31,7 @@ from agents.mpo.demonstrations import Episode, check_fits
 from agents.offline.bundle import replaced
 from agents.offline.frozen import FrozenModel
 from agents.rl_agents import AGENTS
-from datasets import recipes
+from datasets.rlds import recipes
 from launchers.common import atomic_files
 from launchers.experiments import demonstrations
 

@@ -13,7 +13,8 @@ import imageio.v2 as imageio
 import numpy as np
 
 import environments
-from datasets import checks, inspection, records
+from datasets.rlds import reader
+from datasets.validation import checks, inspection
 from environments import controller, observations, scene
 from environments.rendering import mujoco
 from environments.sensors import FULL_TICS
@@ -36,7 +37,7 @@ class EpisodeViews:
         self._tics, self._hands = self._closing()
 
     def images(
-        self, episode: records.Episode, steps: Sequence[int]
+        self, episode: reader.Episode, steps: Sequence[int]
     ) -> Iterator[np.ndarray]:
         """Yields the view of each of these steps, uint8 [H, W, 3].
 
@@ -103,7 +104,7 @@ class EpisodeViews:
 
 
 def write_video(
-    path: pathlib.Path, views: EpisodeViews, episode: records.Episode
+    path: pathlib.Path, views: EpisodeViews, episode: reader.Episode
 ) -> None:
     """Writes an .mp4 of the whole episode, in real time.
 
@@ -121,7 +122,7 @@ def write_video(
             writer.append_data(image)
 
 
-def _objects(episode: records.Episode) -> int | tuple[str, ...]:
+def _objects(episode: reader.Episode) -> int | tuple[str, ...]:
     """The objects' ids, or the set's number where the metadata have no ids."""
     drawn = inspection.drawn(episode) or {}
     ids = tuple(str(drawn.get(f"object_{color}", "")) for color in observations.COLORS)

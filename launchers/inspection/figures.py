@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from PIL import Image
 
-from datasets import checks, inspection, records
+from datasets.rlds import reader
+from datasets.validation import checks, inspection
 from environments import observations
 from launchers.common import figures
 
@@ -57,7 +58,7 @@ def write_histograms(path: pathlib.Path, found: inspection.Inspection) -> None:
     figures.save(path, figure, _DPI)
 
 
-def write_episode(path: pathlib.Path, episode: records.Episode) -> bool:
+def write_episode(path: pathlib.Path, episode: reader.Episode) -> bool:
     """Draws one episode: paths from above, heights, gripper and reward over the steps.
 
     Returns:
@@ -114,7 +115,7 @@ def sheet_steps(length: int) -> list[int]:
 
 def write_contact_sheet(
     path: pathlib.Path,
-    episode: records.Episode,
+    episode: reader.Episode,
     camera: str,
     images: Iterable[np.ndarray],
 ) -> None:
@@ -135,7 +136,7 @@ def write_contact_sheet(
     figures.save(path, figure, _DPI)
 
 
-def decoded(episode: records.Episode, camera: str) -> list[np.ndarray] | None:
+def decoded(episode: reader.Episode, camera: str) -> list[np.ndarray] | None:
     """An episode's own images at `sheet_steps`; None if they cannot be decoded."""
     encoded = episode.observation[camera]
     try:
@@ -147,7 +148,7 @@ def decoded(episode: records.Episode, camera: str) -> list[np.ndarray] | None:
         return None
 
 
-def _shade_phases(panels: Sequence[Axes], episode: records.Episode) -> None:
+def _shade_phases(panels: Sequence[Axes], episode: reader.Episode) -> None:
     """Alternating shades for the expert's phases, with names above the first panel."""
     phases = episode.steps.get("expert_phase", np.zeros(0))[:-1]
     if not len(phases):
@@ -172,7 +173,7 @@ def _shade_phases(panels: Sequence[Axes], episode: records.Episode) -> None:
             )
 
 
-def _title(episode: records.Episode) -> str:
+def _title(episode: reader.Episode) -> str:
     m = episode.metadata
     parts = [f"episode {episode.place.episode}"]
     parts += [str(m["task"])] if "task" in m else []

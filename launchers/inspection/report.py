@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from datasets import inspection, records, running
+from datasets.rlds import reader, running_statistics
+from datasets.validation import inspection
 from environments import observations
 
 
-def lines(found: inspection.Inspection, source: records.Records) -> Iterator[str]:
+def lines(found: inspection.Inspection, source: reader.Records) -> Iterator[str]:
     """Yields the lines of the whole report but the problems."""
     rows = found.rows
     steps = sum(row.steps for row in rows)
@@ -125,7 +126,7 @@ def _phases(found: inspection.Inspection) -> Iterator[str]:
 
 
 def _randomization(
-    found: inspection.Inspection, drawn: dict[str, running.Moments]
+    found: inspection.Inspection, drawn: dict[str, running_statistics.Moments]
 ) -> Iterator[str]:
     if drawn:
         yield from _moments_table((name, moments, 0) for name, moments in drawn.items())
@@ -135,7 +136,7 @@ def _randomization(
         yield f"{name}: {common}{more}"
 
 
-def _ranges(ranges: dict[str, running.Moments]) -> Iterator[str]:
+def _ranges(ranges: dict[str, running_statistics.Moments]) -> Iterator[str]:
     rows = []
     for name, moments in sorted(ranges.items()):
         name = name.removeprefix("observation/")
@@ -154,7 +155,7 @@ def _newest(name: str, size: int) -> int:
 
 
 def _moments_table(
-    rows: Iterable[tuple[str, running.Moments, int]],
+    rows: Iterable[tuple[str, running_statistics.Moments, int]],
 ) -> Iterator[str]:
     yield from table(
         ("", "min", "mean", "std", "max"),

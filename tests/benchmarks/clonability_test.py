@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import clone_runs
-from datasets import paths, schema
+from datasets.rlds import files, schema
 from environments import rewards, tasks
 from environments.sensors import INWARD_GRASP, NO_GRASP
 from tests import commands, dataset_files
@@ -48,8 +48,8 @@ def test_a_clone_of_several_tasks_is_trained_and_run(tmp_path):
         None, "dense", None, True, 2, "fake", 3, dataset="all_pairs_stacking"
     )
     data = dataset_files.write(tmp_path / "data", dataset_files.all_pairs(3))
-    manifest = paths.read_manifest(data) | {"settings": dataclasses.asdict(settings)}
-    paths.write_json(data / paths.MANIFEST, manifest)
+    manifest = files.read_manifest(data) | {"settings": dataclasses.asdict(settings)}
+    files.write_json(data / files.MANIFEST, manifest)
     run = _run(
         f"--dataset={data}",
         f"--workdir={tmp_path / 'run'}",
@@ -76,8 +76,8 @@ def test_a_data_set_that_does_not_say_how_it_came_about_is_refused(tmp_path):
         clone_runs.read_settings(data)
     told = {"task": "pyramid", "reward": "dense", "object_set": 4, "expert": "random"}
     told |= {"domain_randomization": False, "max_action_delay": 0, "episodes": 2}
-    manifest = paths.read_manifest(data) | {"settings": told}
-    paths.write_json(data / paths.MANIFEST, manifest)
+    manifest = files.read_manifest(data) | {"settings": told}
+    files.write_json(data / files.MANIFEST, manifest)
     with pytest.raises(ValueError, match="task 'pyramid' has no context; valid: stack"):
         clone_runs.read_settings(data)
 

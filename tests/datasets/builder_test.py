@@ -6,7 +6,7 @@ import tensorflow as tf
 from dm_env import specs
 from tensorflow_datasets.core import example_serializer
 
-from datasets import builder, schema
+from datasets.rlds import schema, writer
 from environments import observations
 from tests import dataset_files
 
@@ -18,7 +18,7 @@ FEATURES = schema.features(SPEC, specs.Array((schema.ACTION_SIZE,), np.float32))
 
 
 def test_the_bytes_are_those_of_tfds():
-    serialize = builder.Serializer(FEATURES)
+    serialize = writer.Serializer(FEATURES)
     theirs = example_serializer.ExampleSerializer(FEATURES.get_serialized_info())
     for example in dataset_files.examples(2):
         proto = theirs.get_tf_example(FEATURES.encode_example(example))
@@ -27,10 +27,10 @@ def test_the_bytes_are_those_of_tfds():
 
 def test_what_is_parsed_is_what_was_serialised():
     (example,) = dataset_files.examples(1)
-    parse = builder.Parser(FEATURES)
-    parsed = parse(tf.constant(builder.Serializer(FEATURES)(example)))
-    for name, values in builder.flattened(example["steps"]).items():
-        found = builder.flattened(parsed["steps"])[name]
+    parse = writer.Parser(FEATURES)
+    parsed = parse(tf.constant(writer.Serializer(FEATURES)(example)))
+    for name, values in writer.flattened(example["steps"]).items():
+        found = writer.flattened(parsed["steps"])[name]
         np.testing.assert_array_equal(found, values)
         assert found.dtype == values.dtype
 
@@ -49,4 +49,4 @@ def test_steps_that_do_not_fit_are_refused(change, message):
     if change is not None:
         example["steps"]["action"] = change(action)
     with pytest.raises(ValueError, match=message):
-        builder.Serializer(FEATURES)(example)
+        writer.Serializer(FEATURES)(example)

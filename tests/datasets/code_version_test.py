@@ -2,7 +2,7 @@
 
 import subprocess
 
-from datasets import code_version
+from datasets.collection import code_version
 
 
 def test_without_git_it_is_a_hash_of_the_sources(monkeypatch):

@@ -13,7 +13,8 @@ import time
 import psutil
 import pytest
 
-from datasets import collect, schema
+from datasets.collection import collect
+from datasets.rlds import schema
 from tests.collections_of_fakes import (
     ALL_PAIRS,
     FILES,
@@ -25,10 +26,12 @@ from tests.collections_of_fakes import (
 
 _PROGRAM = """
 import dataclasses, functools, json, os, signal, sys
-from datasets import builder, collect, fakes, paths, schema
+from datasets import fakes
+from datasets.collection import collect
+from datasets.rlds import files, schema, writer
 settings = schema.Settings(**json.loads(sys.argv[2]))
 commits = int(sys.argv[3])
-commit, write_metadata = paths.commit, builder.write_metadata
+commit, write_metadata = files.commit, writer.write_metadata
 
 def count(*arguments):
     global commits
@@ -39,12 +42,12 @@ def count(*arguments):
         commit(*arguments)
 
 def finish(*arguments):
-    paths.commit = count
+    files.commit = count
     write_metadata(*arguments)
     count()
 
 if commits >= 0:
-    builder.write_metadata = finish
+    writer.write_metadata = finish
 make = functools.partial(fakes.FakeEnvironment, step_seconds=0.01)
 collect.collect(sys.argv[1], settings, make, fakes.FakeExpert, 2, progress=False)
 """
@@ -52,7 +55,7 @@ collect.collect(sys.argv[1], settings, make, fakes.FakeExpert, 2, progress=False
 
 def _start(directory, settings, commits=-1):
     """Starts the collection; it kills itself after so many files of its finish."""
-    root = pathlib.Path(collect.__file__).parent.parent
+    root = pathlib.Path(collect.__file__).parents[2]
     arguments = [str(directory), json.dumps(dataclasses.asdict(settings)), str(commits)]
     return subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, *arguments],

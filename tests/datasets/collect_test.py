@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from datasets import collect, keeping, paths, schema, workers
+from datasets.collection import collect, shard_assignment, worker_pool
+from datasets.rlds import files, schema
 from tests.collections_of_fakes import (
     ALL_PAIRS,
     FILES,
@@ -65,7 +66,7 @@ def test_the_manifest_has_success_by_combination(tmp_path):
 
 
 def test_no_success_at_all_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(keeping, "PATIENCE", 9)
+    monkeypatch.setattr(shard_assignment, "PATIENCE", 9)
     with pytest.raises(ValueError, match="none of the first 9 episodes succeeded"):
         collect_fakes(tmp_path, SUCCESSES, success_rate=0.0)
     assert [f.name for f in tmp_path.iterdir() if f.is_file()] == ["manifest.json"]
@@ -78,12 +79,12 @@ def test_settings_that_came_later_have_defaults_and_other_formats_are_refused(tm
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     for later in ("dataset", "keep"):
         del manifest["settings"][later]
-    paths.write_json(tmp_path / "manifest.json", manifest)
+    files.write_json(tmp_path / "manifest.json", manifest)
     (tmp_path / schema.shard_name(1, 5)).unlink()
     collect_fakes(tmp_path)
     check_content(tmp_path, SETTINGS)
     del manifest["schema_version"]  # Of the first format, which did not name it.
-    paths.write_json(tmp_path / "manifest.json", manifest)
+    files.write_json(tmp_path / "manifest.json", manifest)
     with pytest.raises(ValueError, match="format 1.0.0, and this writes 1.1.0"):
         collect_fakes(tmp_path)
 
@@ -168,7 +169,7 @@ def test_directories_of_others_are_refused(tmp_path):
 
 
 def test_a_second_collecting_process_is_refused(tmp_path):
-    with paths.locked(tmp_path), pytest.raises(ValueError, match="another process"):
+    with files.locked(tmp_path), pytest.raises(ValueError, match="another process"):
         collect_fakes(tmp_path)
 
 
@@ -215,7 +216,7 @@ def test_a_failing_worker_is_reported_and_finished_shards_are_kept(
 
 
 def test_a_worker_that_takes_long_to_end_is_no_failure(tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "_JOIN_SECONDS", 0.1)
+    monkeypatch.setattr(worker_pool, "_JOIN_SECONDS", 0.1)
     settings = dataclasses.replace(SETTINGS, episodes=3)
     # So slow that one worker is still at it when the other has nothing more to do.
     collect_fakes(tmp_path, settings, exit_seconds=2.0, step_seconds=0.1)

@@ -5,11 +5,12 @@ import pickle
 import numpy as np
 import pytest
 
-from datasets import experts, fakes
+from datasets import fakes
+from datasets.experts import base
 
 
 def test_random_expert_is_uniform_and_follows_its_seed():
-    expert = experts.RandomExpert(fakes.FakeEnvironment())
+    expert = base.RandomExpert(fakes.FakeEnvironment())
     runs = []
     for seed in (1, 1, 2):
         expert.reset(seed)
@@ -24,8 +25,8 @@ def test_random_expert_is_uniform_and_follows_its_seed():
 
 
 def test_factories_are_picklable():
-    make = pickle.loads(pickle.dumps(experts.factory("random", "stack_red_blue")))
-    assert isinstance(make(fakes.FakeEnvironment()), experts.RandomExpert)
+    make = pickle.loads(pickle.dumps(base.factory("random", "stack_red_blue")))
+    assert isinstance(make(fakes.FakeEnvironment()), base.RandomExpert)
 
 
 @pytest.mark.parametrize(
@@ -41,17 +42,17 @@ def test_factories_are_picklable():
 )
 def test_unknown_forms(form, message):
     with pytest.raises(ValueError, match=message):
-        experts.factory(form, "stack_red_blue")
+        base.factory(form, "stack_red_blue")
 
 
 def test_a_caller_adds_a_form_of_its_own():
     more = {"mine:DIR": lambda path: lambda environment: f"{path} in {environment}"}
-    assert experts.factory("mine:a:b", more=more)("here") == "a:b in here"
+    assert base.factory("mine:a:b", more=more)("here") == "a:b in here"
     with pytest.raises(ValueError, match="saved_model:PATH, random, mine:DIR"):
-        experts.factory("mine:", more=more)
+        base.factory("mine:", more=more)
 
 
 def test_the_scripted_expert_stacks_and_nothing_else():
-    experts.factory("random", "pyramid")
+    base.factory("random", "pyramid")
     with pytest.raises(ValueError, match="only stacks; valid tasks: stack_red_green, "):
-        experts.factory("scripted", "pyramid")
+        base.factory("scripted", "pyramid")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from datasets import grasping
+from datasets.experts.scripted import grasping
 from tests.datasets.object_geometry_test import SLANT, box, placed, trapezoid
 
 CLOSING = np.array([0.0, 1.0])

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets import checks, inspection, paths, records, schema
+from datasets.rlds import files, reader, schema
+from datasets.validation import checks, inspection
 from environments import observations
 from tests import dataset_files
 
@@ -19,7 +20,7 @@ def _name(shard):
 
 
 def _inspect(directory):
-    source = records.Records(directory)
+    source = reader.Records(directory)
     found = inspection.Inspection(source)
     for episode in source.episodes(found.report):
         found.add(episode)
@@ -305,28 +306,28 @@ def test_a_manifest_that_counts_otherwise_or_is_torn_is_found(copy):
 @pytest.mark.parametrize(
     ("name", "value", "line"),
     [
-        ("episode_successes", [1] * 6, f"its success is False, but {paths.MANIFEST}"),
+        ("episode_successes", [1] * 6, f"its success is False, but {files.MANIFEST}"),
         ("episode_seeds", [*range(1000, 1005), 7], "its seed is 1005, but"),
         ("episode_indices", [*range(5), 9], "is not among the episodes of"),
     ],
 )
 def test_an_episode_that_the_manifest_does_not_know_is_found(copy, name, value, line):
-    manifest = json.loads((copy / paths.MANIFEST).read_text()) | {name: value}
-    paths.write_json(copy / paths.MANIFEST, manifest)
+    manifest = json.loads((copy / files.MANIFEST).read_text()) | {name: value}
+    files.write_json(copy / files.MANIFEST, manifest)
     lines = _lines(copy)
     assert f"{_name(2)}: episode 5 (record 1): {line}" in lines[-1 - (9 in value)]
     assert (lines[-1] == "manifest.json: episode 9 is in no file") == (9 in value)
 
 
 def test_sums_of_the_manifest_that_are_wrong_are_found(copy):
-    manifest = json.loads((copy / paths.MANIFEST).read_text())
-    paths.write_json(copy / paths.MANIFEST, manifest | {"control_steps": 71})
+    manifest = json.loads((copy / files.MANIFEST).read_text())
+    files.write_json(copy / files.MANIFEST, manifest | {"control_steps": 71})
     line = "manifest.json: counts 71 control steps, but the episodes have 72"
     assert _lines(copy) == [line]
 
 
 def test_statistics_that_are_not_of_the_episodes_are_found_and_missed(copy):
-    path = copy / paths.METADATA
+    path = copy / files.METADATA
     metadata = json.loads(path.read_text())
     metadata["statistics"]["action"]["mean"][2] += 0.01
     del metadata["statistics"]["observation/wrist/angle"]
@@ -373,7 +374,7 @@ def test_extreme_wrist_readings_are_a_warning(tmp_path):
 def test_directories_that_hold_no_data_set_are_refused(clean, copy, tmp_path):
     def refused(directory, match):
         with pytest.raises(ValueError, match=match):
-            records.Records(directory)
+            reader.Records(directory)
 
     refused(tmp_path / "nothing", "does not exist")
     refused(clean / "features.json", "does not exist")

@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from datasets import keeping, schema
+from datasets.collection import shard_assignment
+from datasets.rlds import schema
 
 ALL = schema.Settings(
     "stack_red_blue",
@@ -39,24 +40,24 @@ def files(keeper, indices, succeed=None):
 def test_files_do_not_depend_on_the_order_of_arrival(seed):
     order = list(range(5))
     random.Random(seed).shuffle(order)
-    keeper = keeping.make(ALL, {})
+    keeper = shard_assignment.make(ALL, {})
     assert list(keeper.indices()) == list(range(5))
     assert files(keeper, order) == {0: [0, 1], 1: [2, 3], 2: [4]}
     assert keeper.complete and keeper.tried == 5
 
     order = list(range(12))
     random.Random(seed).shuffle(order)
-    keeper = keeping.make(SUCCESSES, {})
+    keeper = shard_assignment.make(SUCCESSES, {})
     assert files(keeper, order, SUCCEED) == {0: [1, 2], 1: [5, 6], 2: [7]}
     assert keeper.complete
 
 
 def test_an_interruption_is_continued_after_what_is_there():
-    keeper = keeping.make(ALL, {0: [0, 1], 2: [4]})
+    keeper = shard_assignment.make(ALL, {0: [0, 1], 2: [4]})
     assert list(keeper.indices()) == [2, 3] and keeper.tried == 3
     assert files(keeper, [3, 2]) == {1: [2, 3]}
 
-    keeper = keeping.make(SUCCESSES, {0: [1, 2]})
+    keeper = shard_assignment.make(SUCCESSES, {0: [1, 2]})
     indices = iter(keeper.indices())
     assert [next(indices) for _ in range(3)] == [3, 4, 5] and keeper.tried == 3
     assert files(keeper, [3, 4, 7, 6, 5], SUCCEED) == {1: [5, 6], 2: [7]}
@@ -65,25 +66,25 @@ def test_an_interruption_is_continued_after_what_is_there():
 
 def test_successes_before_a_file_that_is_there_are_not_sought():
     with pytest.raises(ValueError, match="file 0 is missing before others"):
-        keeping.make(SUCCESSES, {1: [5, 6]})
+        shard_assignment.make(SUCCESSES, {1: [5, 6]})
 
 
 def test_what_fits_a_file():
-    assert keeping.fits(ALL, 1, [2, 3], after=1)
-    assert not keeping.fits(ALL, 1, [3, 2], after=1)
-    assert not keeping.fits(ALL, 1, [2], after=1)
-    assert keeping.fits(SUCCESSES, 1, [5, 6], after=2)
-    assert keeping.fits(SUCCESSES, 2, [7], after=6)
-    assert not keeping.fits(SUCCESSES, 1, [5], after=2)
-    assert not keeping.fits(SUCCESSES, 1, [5, 5], after=2)
-    assert not keeping.fits(SUCCESSES, 1, [2, 5], after=2)
+    assert shard_assignment.fits(ALL, 1, [2, 3], after=1)
+    assert not shard_assignment.fits(ALL, 1, [3, 2], after=1)
+    assert not shard_assignment.fits(ALL, 1, [2], after=1)
+    assert shard_assignment.fits(SUCCESSES, 1, [5, 6], after=2)
+    assert shard_assignment.fits(SUCCESSES, 2, [7], after=6)
+    assert not shard_assignment.fits(SUCCESSES, 1, [5], after=2)
+    assert not shard_assignment.fits(SUCCESSES, 1, [5, 5], after=2)
+    assert not shard_assignment.fits(SUCCESSES, 1, [2, 5], after=2)
 
 
 def test_without_any_success_it_gives_up():
-    last = keeping.PATIENCE - 1
-    keeper = keeping.make(SUCCESSES, {})
+    last = shard_assignment.PATIENCE - 1
+    keeper = shard_assignment.make(SUCCESSES, {})
     assert not files(keeper, range(last), {})
     with pytest.raises(ValueError, match="none of the first 100 .*expert fake; valid:"):
         files(keeper, [last], {})
-    one = keeping.make(SUCCESSES, {})
+    one = shard_assignment.make(SUCCESSES, {})
     assert not files(one, range(3 * last), {last})

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from datasets import builder, collect, fakes, loader, paths, schema
+from datasets import fakes, loader
+from datasets.collection import collect
+from datasets.rlds import files, schema, writer
 from environments import observations
 from tests import dataset_files
 
@@ -264,13 +266,11 @@ def _written(directory, action_size=5, drop=None, length=6, shards=1):
         ("object_set", "seed", "episode_index", "action_delay"), 0
     )
     metadata |= {"success": False, "invalid": False, "randomization": "{}"}
-    record = builder.Serializer(features)(
-        {"steps": steps, "episode_metadata": metadata}
-    )
+    record = writer.Serializer(features)({"steps": steps, "episode_metadata": metadata})
     for shard in range(shards):
         path = directory / schema.shard_name(shard, shards)
-        builder.write_shard(path, [record])
-    builder.write_metadata(directory, features, [1] * shards, len(record), {}, {})
+        writer.write_shard(path, [record])
+    writer.write_metadata(directory, features, [1] * shards, len(record), {}, {})
     return directory
 
 
@@ -321,7 +321,7 @@ def test_data_sets_that_cannot_be_used(tmp_path, directory):
         loader.load(tmp_path / "empty")
     unfinished = tmp_path / "unfinished"
     shutil.copytree(directory, unfinished)
-    (unfinished / paths.DATASET_INFO).unlink()
+    (unfinished / files.DATASET_INFO).unlink()
     with pytest.raises(ValueError, match="is not finished"):
         loader.load(unfinished)
     with pytest.raises(ValueError, match="has 1 episode; valid: from 2"):
@@ -332,7 +332,7 @@ def test_data_sets_that_cannot_be_used(tmp_path, directory):
 
 def _copy(directory, target):
     shutil.copytree(directory, target)
-    return target, target / paths.DATASET_INFO, target / schema.shard_name(1, 3)
+    return target, target / files.DATASET_INFO, target / schema.shard_name(1, 3)
 
 
 def test_missing_and_torn_files(tmp_path, directory):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial import transform
 
-from datasets import object_geometry
-from datasets.object_geometry import Placed, Solid
+from datasets.experts.scripted import geometry
+from datasets.experts.scripted.geometry import Placed, Solid
 
 LONG, SHORT, HEIGHT, DEPTH = 0.07, 0.022, 0.039, 0.071
 SLANT = np.arctan2((LONG - SHORT) / 2, HEIGHT)  # of a trapezoid's legs
@@ -53,9 +53,9 @@ def test_what_is_level_on_top():
     np.testing.assert_allclose(solid.level_top(), [0.6, 0.01], atol=1e-9)
     assert solid.top == pytest.approx(0.1 + HEIGHT / 2)
     assert solid.bottom == pytest.approx(0.1 - HEIGHT / 2)
-    almost = object_geometry.LEVEL * 0.9
+    almost = geometry.LEVEL * 0.9
     assert placed(trapezoid(), turn=(0, almost, 0)).level_top() is not None
-    leaning = placed(trapezoid(), turn=(0, object_geometry.LEVEL * 1.1, 0))
+    leaning = placed(trapezoid(), turn=(0, geometry.LEVEL * 1.1, 0))
     assert leaning.level_top() is None
     assert leaning.flat_on() is None
 

@@ -5,7 +5,9 @@ import dataclasses
 
 import pytest
 
-from datasets import fakes, recipes, rollout, schema
+from datasets import fakes
+from datasets.collection import rollout
+from datasets.rlds import recipes, schema
 from environments import factory
 
 SETTINGS = schema.Settings(

@@ -6,7 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from datasets import fakes, rollout, schema
+from datasets import fakes
+from datasets.collection import rollout
+from datasets.rlds import schema
 
 SETTINGS = schema.Settings(
     "stack_red_blue", "staged_sparse", 4, True, 2, "fake", episodes=9, seed=5

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from datasets import running
+from datasets.rlds import running_statistics
 
 
 def test_moments_are_those_of_all_values_at_once():
     rng = np.random.default_rng(0)
     values = (1e4 + rng.normal(size=(1000, 3)) * [1.0, 10.0, 0.0]).astype(np.float32)
-    moments = running.Moments(3)
+    moments = running_statistics.Moments(3)
     for batch in np.split(values, [1, 10, 10, 700]):
         moments.update(batch)
     exact = values.astype(np.float64)
@@ -21,7 +21,7 @@ def test_moments_are_those_of_all_values_at_once():
 
 
 def test_moments_leave_out_what_is_not_finite():
-    moments = running.Moments(2)
+    moments = running_statistics.Moments(2)
     moments.update(np.array([[1.0, np.nan], [np.inf, np.nan], [3.0, np.nan]]))
     moments.update(np.array([[5.0, 7.0]]))
     np.testing.assert_array_equal(moments.count, [3, 1])
@@ -34,7 +34,7 @@ def test_moments_leave_out_what_is_not_finite():
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
 def test_quantiles_of_magnitudes_are_within_five_percent(share):
     values = np.random.default_rng(1).normal(size=20_000) * 30.0
-    magnitudes = running.Magnitudes()
+    magnitudes = running_statistics.Magnitudes()
     magnitudes.update(values[:7])
     magnitudes.update(values[7:].reshape(-1, 1))
     magnitudes.update(np.array([np.nan, np.inf]))
@@ -43,7 +43,7 @@ def test_quantiles_of_magnitudes_are_within_five_percent(share):
 
 
 def test_quantiles_of_nothing_and_of_zeros_are_zero():
-    magnitudes = running.Magnitudes()
+    magnitudes = running_statistics.Magnitudes()
     assert magnitudes.quantile(0.99) == 0.0
     magnitudes.update(np.zeros(9))
     assert magnitudes.quantile(0.99) == 0.0

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import environments
 from benchmarks import fidelity
-from datasets import experts, saved_model_expert
+from datasets.experts import base, saved_model
 from environments import observations
 
 State = collections.namedtuple("MPOState", ["counter"])
@@ -25,7 +25,7 @@ def save(path, scale, tell_distribution):
         name: tf.TensorSpec(
             (1, *observations.shape(name)), observations.dtype(name), name=name
         )
-        for name in saved_model_expert.INPUTS
+        for name in saved_model.INPUTS
     }
     timestep = dm_env.TimeStep(None, None, None, observation)
     state = State(tf.TensorSpec((1,), tf.int64, name="counter"))
@@ -57,7 +57,7 @@ def timestep():
 
 
 def test_it_draws_from_the_agents_distribution_by_a_seed(tmp_path, timestep):
-    expert = saved_model_expert.SavedModelExpert(save(tmp_path / "agent", 0.1, True))
+    expert = saved_model.SavedModelExpert(save(tmp_path / "agent", 0.1, True))
     draws = []
     for seed in (1, 1, 2):
         expert.reset(seed)
@@ -75,7 +75,7 @@ def test_it_draws_from_the_agents_distribution_by_a_seed(tmp_path, timestep):
 
 def test_an_agent_without_distribution_acts_itself(tmp_path, timestep):
     path = save(tmp_path / "agent", 0.1, False)
-    expert = experts.factory(f"saved_model:{path}", "stack_red_blue")(None)
+    expert = base.factory(f"saved_model:{path}", "stack_red_blue")(None)
     expert.reset(0)
     np.testing.assert_allclose(expert.step(timestep), [1.0, 0, 0, -1.0, -1.0])
     np.testing.assert_allclose(expert.intended, [1.0, 0, 0, -1.0, -1.0])
@@ -83,10 +83,10 @@ def test_an_agent_without_distribution_acts_itself(tmp_path, timestep):
 
 def test_what_is_no_agent_is_rejected(tmp_path):
     with pytest.raises(ValueError, match="no SavedModel"):
-        saved_model_expert.SavedModelExpert(tmp_path)
+        saved_model.SavedModelExpert(tmp_path)
     tf.saved_model.save(tf.Module(), str(tmp_path / "module"))
     with pytest.raises(ValueError, match="has no initial_state"):
-        saved_model_expert.SavedModelExpert(tmp_path / "module")
+        saved_model.SavedModelExpert(tmp_path / "module")
 
 
 def test_the_benchmark_goes_on_after_what_it_has(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import environments
-from datasets import scripted_expert
+from datasets.experts.scripted import expert as scripted_expert
 
 SEED = 3
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.mpo.config import ActionMPOConfig
-from datasets import paths
+from datasets.rlds import files
 from environments import observations
 from launchers.experiments import config as experiment_config
 from launchers.experiments import demonstrations
@@ -21,7 +21,7 @@ def data(tmp_path_factory):
     directory = tmp_path_factory.mktemp("demonstrations") / "data"
     examples = dataset_files.examples(3)
     dataset_files.write(directory, examples)
-    path = directory / paths.MANIFEST
+    path = directory / files.MANIFEST
     manifest = json.loads(path.read_text())
     names = ("task", "reward", "object_set")
     manifest["settings"] = dict(zip(names, _RUN, strict=True))
@@ -63,7 +63,7 @@ def test_data_that_does_not_say(tmp_path):
     with pytest.raises(ValueError, match=r"no manifest.json that says its task"):
         demonstrations.load(str(plain), *_RUN)
     settings = dict(zip(("task", "reward", "object_set"), _RUN, strict=True))
-    (plain / paths.MANIFEST).write_text(json.dumps({"settings": settings}))
+    (plain / files.MANIFEST).write_text(json.dumps({"settings": settings}))
     with pytest.raises(ValueError, match="lacks rewards or discounts"):
         demonstrations.load(str(plain), *_RUN)
 

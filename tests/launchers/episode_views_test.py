@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 import environments
-from datasets import records
+from datasets.rlds import reader as rlds_reader
 from launchers.inspection import episode_views
 
 SIZE = 60, 80
-PLACE = records.Place("file", 0, 0)
+PLACE = rlds_reader.Place("file", 0, 0)
 
 
 def _recorded(steps=24):
@@ -42,10 +42,10 @@ def _recorded(steps=24):
 def test_a_recorded_episode_looks_as_it_did(metadata):
     arrays, wanted = _recorded()
     views = episode_views.EpisodeViews(*SIZE)
-    episode = records.Episode(PLACE, arrays, {}, metadata)
+    episode = rlds_reader.Episode(PLACE, arrays, {}, metadata)
     found = np.array(list(views.images(episode, range(25))), np.float64)
     others = dict(metadata, object_set=1, randomization="{}")
-    other = records.Episode(PLACE, arrays, {}, others)
+    other = rlds_reader.Episode(PLACE, arrays, {}, others)
     wrong = np.array(list(views.images(other, range(25))), np.float64)
     views.close()
     error = np.abs(found - wanted).mean(axis=(1, 2, 3))
@@ -58,7 +58,7 @@ def test_a_recorded_episode_looks_as_it_did(metadata):
 def test_a_video_has_every_second_step(tmp_path):
     arrays, _ = _recorded(steps=8)
     views = episode_views.EpisodeViews(*SIZE)
-    episode = records.Episode(PLACE, arrays, {}, {"object_set": 2})
+    episode = rlds_reader.Episode(PLACE, arrays, {}, {"object_set": 2})
     episode_views.write_video(tmp_path / "episode.mp4", views, episode)
     views.close()
     with imageio.get_reader(tmp_path / "episode.mp4") as reader:
@@ -76,7 +76,7 @@ def test_what_a_view_lacks_is_said():
         for color in ("red", "green", "blue"):
             observation[f"rgb30_{color}/abs_pose"] = np.ones((2, 3, 7))
         change(observation)
-        episode = records.Episode(PLACE, observation, {}, metadata)
+        episode = rlds_reader.Episode(PLACE, observation, {}, metadata)
         with pytest.raises(ValueError, match=match):
             next(views.images(episode, [0]))
 

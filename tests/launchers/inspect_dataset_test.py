@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import inspection, records, schema
+from datasets.rlds import reader, schema
+from datasets.validation import inspection
 from launchers.inspection import report
 from tests import commands, dataset_files
 
@@ -112,7 +113,7 @@ def test_warnings_alone_exit_0(tmp_path):
 
 
 def _report(directory):
-    source = records.Records(directory)
+    source = reader.Records(directory)
     found = inspection.Inspection(source)
     for episode in source.episodes(found.report):
         found.add(episode)

@@ -12,7 +12,8 @@ from agents import bundles
 from agents.helms_cat import distillation
 from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_cat.distillation import DistillationConfig
-from datasets import loader, recipes
+from datasets import loader
+from datasets.rlds import recipes
 from environments import wrappers
 from launchers.analysis import ceiling, exploration, zero_shot_agents
 from launchers.analysis.ceiling import CeilingConfig

@@ -20,7 +20,8 @@ from typing import Any
 
 import tqdm
 
-from datasets import code_version, keeping, paths, schema, statistics, workers
+from datasets.collection import code_version, shard_assignment, worker_pool
+from datasets.rlds import files, schema, statistics
 
 _FIRST_VERSION = "1.0.0"  # of manifests that do not say which
 
@@ -59,12 +60,12 @@ def collect(
     if processes < 1:
         raise ValueError(f"processes is {processes}; valid: whole numbers from 1")
     directory.mkdir(parents=True, exist_ok=True)
-    with paths.locked(directory):
+    with files.locked(directory):
         check(directory, settings)
-        paths.remove_temporaries(directory)
+        files.remove_temporaries(directory)
         if is_complete(directory, settings):
-            return paths.read_manifest(directory)
-        work = workers.Work(settings, make_environment, make_expert)
+            return files.read_manifest(directory)
+        work = worker_pool.Work(settings, make_environment, make_expert)
         collection = _Collection(directory, work, processes)
         collection.run(progress)
         return collection.finish()
@@ -76,13 +77,13 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
         return
     if not directory.is_dir():
         raise ValueError(f"{directory} is not a directory")
-    if not (directory / paths.MANIFEST).exists():
+    if not (directory / files.MANIFEST).exists():
         if any(not f.name.startswith(".") for f in directory.iterdir()):
             raise ValueError(
                 f"{directory} is not empty and holds no data set of this command"
             )
         return
-    manifest = paths.read_manifest(directory)
+    manifest = files.read_manifest(directory)
     version = manifest.get("schema_version", _FIRST_VERSION)
     if version != schema.VERSION:
         raise ValueError(
@@ -104,7 +105,7 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
 def is_complete(directory: pathlib.Path, settings: schema.Settings) -> bool:
     """Whether `directory` holds the whole data set, its statistics included."""
     written = all(
-        (directory / f).exists() for f in (paths.DATASET_INFO, paths.METADATA)
+        (directory / f).exists() for f in (files.DATASET_INFO, files.METADATA)
     )
     return written and not _missing(directory, settings)
 
@@ -130,7 +131,7 @@ class _Collection:
     """One run over one directory."""
 
     def __init__(
-        self, directory: pathlib.Path, work: workers.Work, processes: int
+        self, directory: pathlib.Path, work: worker_pool.Work, processes: int
     ) -> None:
         self._directory = directory
         self._work = work
@@ -138,7 +139,7 @@ class _Collection:
         self._processes = processes
         before: dict[str, Any] = {}
         with contextlib.suppress(FileNotFoundError):
-            before = paths.read_manifest(directory)
+            before = files.read_manifest(directory)
         # Time and steps of earlier runs, as far as their last finished shard.
         past = before.get("collection", {})
         self._past_seconds = float(past.get("seconds", 0.0))
@@ -159,7 +160,7 @@ class _Collection:
         if not missing:
             return
         # Of a data set that was whole before: while files lack, it is not.
-        (self._directory / paths.DATASET_INFO).unlink(missing_ok=True)
+        (self._directory / files.DATASET_INFO).unlink(missing_ok=True)
         version, versions = code_version.describe(), self._manifest["code_versions"]
         if version not in versions:
             self._manifest["code_versions"] = [*versions, version]
@@ -167,32 +168,32 @@ class _Collection:
         remaining = sum(len(self._settings.shard_episodes(s)) for s in missing)
         processes = min(self._processes, remaining)
         try:
-            with workers.Pool(
-                self._work, processes, self._directory / paths.LOGS
+            with worker_pool.Pool(
+                self._work, processes, self._directory / files.LOGS
             ) as pool:
                 failures = self._collect(pool, missing, progress)
         finally:
-            paths.remove_temporaries(self._directory)
+            files.remove_temporaries(self._directory)
         if failures:
             done = shards_written(self._directory, self._settings)
             raise CollectionError(
                 f"{'; '.join(failures)}; {done} of {self._settings.num_shards} files "
                 "are written and kept"
             )
-        shutil.rmtree(self._directory / paths.LOGS, ignore_errors=True)
+        shutil.rmtree(self._directory / files.LOGS, ignore_errors=True)
 
     def _collect(
-        self, pool: workers.Pool, missing: list[int], progress: bool
+        self, pool: worker_pool.Pool, missing: list[int], progress: bool
     ) -> list[str]:
-        from datasets import builder  # TensorFlow loads while the workers start.
+        from datasets.rlds import writer  # TensorFlow loads while the workers start.
 
         settings = self._settings
         found, _ = self._read(set(range(settings.num_shards)) - set(missing))
-        keeper = keeping.make(
+        keeper = shard_assignment.make(
             settings, {k: [s.index for s in read] for k, read in found.items()}
         )
         successes = sum(s.success for read in found.values() for s in read)
-        serialize = builder.Serializer(self._features())
+        serialize = writer.Serializer(self._features())
         bar = tqdm.tqdm(
             total=settings.episodes,
             initial=sum(map(len, found.values())),
@@ -210,7 +211,7 @@ class _Collection:
             self._steps += summary.steps
             for shard, records in keeper.add(summary.index, record):
                 path = _shard(self._directory, settings, shard)
-                builder.write_shard(path, records)
+                writer.write_shard(path, records)
                 self._write_manifest()
             successes += summary.success
             rate = self._steps / (time.monotonic() - self._started)
@@ -227,7 +228,7 @@ class _Collection:
 
     def finish(self) -> dict[str, Any]:
         """Writes the metadata of the whole data set and returns the manifest."""
-        from datasets import builder
+        from datasets.rlds import writer
 
         settings = self._settings
         steps = statistics.StepStatistics()
@@ -252,7 +253,7 @@ class _Collection:
             "episode_returns": [s.episode_return for s in summaries],
         }
         lengths = [len(settings.shard_episodes(i)) for i in range(settings.num_shards)]
-        builder.write_metadata(
+        writer.write_metadata(
             self._directory,
             self._features(),
             lengths,
@@ -290,20 +291,20 @@ class _Collection:
         """
         if not shards:
             return {}, 0
-        from datasets import builder
+        from datasets.rlds import writer
 
-        parse = builder.Parser(self._features())
+        parse = writer.Parser(self._features())
         found, num_bytes, last = {}, 0, -1
         for shard in sorted(shards):
             path = _shard(self._directory, self._settings, shard)
             read = []
-            for summary, arrays, size in builder.read_shard(path, parse):
+            for summary, arrays, size in writer.read_shard(path, parse):
                 read.append(summary)
                 num_bytes += size
                 if steps is not None:
                     steps.add(arrays)
             indices = [summary.index for summary in read]
-            if not keeping.fits(self._settings, shard, indices, last):
+            if not shard_assignment.fits(self._settings, shard, indices, last):
                 raise ValueError(
                     f"{path} holds the episodes {indices}: delete it and collect again"
                 )
@@ -320,7 +321,7 @@ class _Collection:
             "control_steps_per_second": round(steps / seconds, 3) if steps else 0.0,
             "processes": self._processes,
         }
-        paths.write_json(self._directory / paths.MANIFEST, self._manifest)
+        files.write_json(self._directory / files.MANIFEST, self._manifest)
 
 
 def _by_combination(

@@ -38,7 +38,7 @@ def check(path: str | pathlib.Path) -> None:
 
 
 class SavedModelExpert:
-    """Acts as a saved agent does; see `datasets.experts.Expert`."""
+    """Acts as a saved agent does; see `datasets.experts.base.Expert`."""
 
     PHASES: ClassVar[tuple[str, ...]] = ()
 

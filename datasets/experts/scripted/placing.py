@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from datasets.object_geometry import Placed
+from datasets.experts.scripted.geometry import Placed
 from environments import scene as scene_lib
 
 FLOOR = 0.0485  # m, the basket's

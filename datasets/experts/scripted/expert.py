@@ -11,10 +11,10 @@ from __future__ import annotations
 import dm_env
 import numpy as np
 
-from datasets import grasping, moving
-from datasets.expert_view import View
-from datasets.exploration_noise import ExplorationNoise
-from datasets.object_geometry import Placed
+from datasets.experts.scripted import grasping, placing
+from datasets.experts.scripted.exploration_noise import ExplorationNoise
+from datasets.experts.scripted.geometry import Placed
+from datasets.experts.scripted.privileged_state import View
 from environments import controller, observations, stacking, tasks
 from environments.sensors import INWARD_GRASP, OUTWARD_GRASP
 
@@ -149,8 +149,8 @@ class ScriptedExpert:
         gap = 0.012 if self._view.grasp == OUTWARD_GRASP else 0.006
         return bool(away < _RESTING and above and top.bottom - bottom.top < gap)
 
-    def _stacking(self) -> moving.Move:
-        return moving.onto(self._top, self._bottom, _LIFT_HEIGHT)
+    def _stacking(self) -> placing.Move:
+        return placing.onto(self._top, self._bottom, _LIFT_HEIGHT)
 
     # What it decides.
 
@@ -161,11 +161,11 @@ class ScriptedExpert:
             return self._leave()
         return self._prepare() or self._fetch(self._stacking())
 
-    def _fetch(self, move: moving.Move) -> _Command:
+    def _fetch(self, move: placing.Move) -> _Command:
         """Goes down around an object through a funnel, and closes the fingers."""
         view = self._view
         subject, others = move.carried(view.placed), move.others(view.placed)
-        height = max(subject.position[2], moving.FLOOR + 0.016)
+        height = max(subject.position[2], placing.FLOOR + 0.016)
         away = subject.position[:2] - view.pinch[:2]
         distance = float(np.linalg.norm(away))
         above = view.pinch[2] - height
@@ -185,15 +185,15 @@ class ScriptedExpert:
         error += max(0.0, view.finger - _READY) / 1000.0
         wanted = min(_APPROACH_HEIGHT, _SLOPE * error)
         if distance > 0.04:  # over what stands around
-            wanted = max(wanted, moving.highest(others) + 0.04 - height)
+            wanted = max(wanted, placing.highest(others) + 0.04 - height)
         if wanted < 0.01:  # lower than it has to get: a proportional law ends slowly
-            wanted = max(-0.01, moving.FLOOR + 0.01 - height)
+            wanted = max(-0.01, placing.FLOOR + 0.01 - height)
         level = self._level(wanted - above)
         velocity = _GAIN * np.append(level * away, wanted - above)
         phase = _DESCEND if wanted < 0.03 else _APPROACH
         return velocity, _GAIN * level * grasp.turn, _OPEN, phase
 
-    def _carry(self, move: moving.Move) -> _Command:
+    def _carry(self, move: placing.Move) -> _Command:
         """Brings what it holds over the goal, lowers it and lets go."""
         placed = self._view.placed
         carried, support = move.carried(placed), move.support(placed)
@@ -215,7 +215,7 @@ class ScriptedExpert:
         if gap < 0.035:  # slowly onto the last centimetres
             climb = max(climb, -_GAIN * 0.012)
         level = self._level(wanted - gap)
-        lifting = level < 0.5 or carried.bottom - moving.FLOOR < 0.01
+        lifting = level < 0.5 or carried.bottom - placing.FLOOR < 0.01
         phase = _LIFT if lifting else _CARRY if far > 0.3 else _PLACE
         return np.append(level * _GAIN * away, climb), 0.0, _CLOSE, phase
 
@@ -257,7 +257,7 @@ class ScriptedExpert:
         if bottom.flat_on() is not None:
             topple = grasping.topple(bottom, others)
             return topple and self._go_behind(topple, bottom, others)
-        to_floor = moving.to_floor(self._bottom, placed)
+        to_floor = placing.to_floor(self._bottom, placed)
         if np.linalg.norm(bottom.position[:2] - to_floor.place) < _NEAR_SPOT:
             return None
         held = self._held(self._bottom)
@@ -270,7 +270,7 @@ class ScriptedExpert:
         away = topple.start - pinch[:2]
         error = max(0.0, float(np.linalg.norm(away)) - 0.01) / 0.01
         error += max(0.0, _SHUT - self._view.finger) / 100.0
-        clear = max(moving.highest(others), bottom.top) + 0.03
+        clear = max(placing.highest(others), bottom.top) + 0.03
         climb = _between((topple.height, clear), min(1.0, error)) - pinch[2]
         velocity = _GAIN * np.append(self._level(climb) * away, climb)
         return velocity, 0.0, _CLOSE, _GO_BEHIND

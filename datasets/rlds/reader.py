@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from datasets import builder, paths, schema
+from datasets.rlds import files, schema, writer
 
 REQUIRED = ("observation", "action", "reward", "is_first", "is_last", "is_terminal")
 _LONGEST = 200  # characters of a library's message
@@ -94,7 +94,7 @@ class Records:
           ValueError: no directory, no data set, empty, not RLDS, or no TFRecord files.
         """
         path = self.directory = pathlib.Path(directory)
-        paths.check_dataset(path)
+        files.check_dataset(path)
         try:
             info = tfds.builder_from_directory(str(path)).info
         except Exception as e:  # TFDS raises whatever its parsers do.
@@ -128,7 +128,7 @@ class Records:
           report: called with each file that lacks, is cut off or corrupt, or holds
             another number of episodes, and each record that does not fit the features.
         """
-        parse = builder.Parser(self.features)
+        parse = writer.Parser(self.features)
         first = 0
         for path, length in zip(self.files, self.lengths, strict=True):
             for number, record in self._records(path, first, length, report):
@@ -164,7 +164,7 @@ class Records:
             yield count, record
             count += 1
         if count != length:
-            text = f"holds {count} episodes, but {paths.DATASET_INFO} says {length}"
+            text = f"holds {count} episodes, but {files.DATASET_INFO} says {length}"
             report(Problem(Place(path.name), text))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from dm_robotics.moma.models.robots.robot_arms import sawyer_constants
 
-from datasets import schema
+from datasets.rlds import schema
 from environments import observations, scene
 from environments.sensors import FULL_TICS, INWARD_GRASP, NO_GRASP, OUTWARD_GRASP
 

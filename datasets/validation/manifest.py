@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from datasets import paths, records, statistics
+from datasets.rlds import files, reader, statistics
 
-_MANIFEST = records.Place(paths.MANIFEST)
+_MANIFEST = reader.Place(files.MANIFEST)
 _RETURN_TOLERANCE = 1e-3
 _STATISTICS_TOLERANCE = 1e-4  # relative to the standard deviation
 
 
 def check_directory(
-    source: records.Records, manifest: Mapping[str, Any]
-) -> Iterator[records.Problem]:
+    source: reader.Records, manifest: Mapping[str, Any]
+) -> Iterator[reader.Problem]:
     """Yields what needs no episode to be read.
 
     Args:
@@ -27,22 +27,22 @@ def check_directory(
     named = {f.name for f in source.files}
     for path in sorted(source.directory.glob("*.tfrecord*")):
         if path.name not in named:
-            text = f"is not of this data set, says {paths.DATASET_INFO}"
-            yield records.Problem(records.Place(path.name), text, warning=True)
+            text = f"is not of this data set, says {files.DATASET_INFO}"
+            yield reader.Problem(reader.Place(path.name), text, warning=True)
     count = manifest.get("episodes", source.num_episodes)
     if count != source.num_episodes:
         text = (
-            f"counts {count} episodes, but {paths.DATASET_INFO} {source.num_episodes}"
+            f"counts {count} episodes, but {files.DATASET_INFO} {source.num_episodes}"
         )
-        yield records.Problem(_MANIFEST, text)
+        yield reader.Problem(_MANIFEST, text)
     if manifest and not source.statistics:
         text = "lacks its statistics: the command that collected it adds them"
-        yield records.Problem(records.Place(paths.METADATA), text, warning=True)
+        yield reader.Problem(reader.Place(files.METADATA), text, warning=True)
 
 
 def check_episodes(
     manifest: Mapping[str, Any], rows: Sequence[Any], complete: bool
-) -> Iterator[records.Problem]:
+) -> Iterator[reader.Problem]:
     """Yields where the manifest says otherwise than the episodes.
 
     Args:
@@ -60,8 +60,8 @@ def check_episodes(
         if row.index is None:
             continue
         if row.index not in position:
-            text = f"is not among the episodes of {paths.MANIFEST}"
-            yield records.Problem(row.place, text)
+            text = f"is not among the episodes of {files.MANIFEST}"
+            yield reader.Problem(row.place, text)
             continue
         for name, values in lists.items():
             there = getattr(row, name)
@@ -70,13 +70,13 @@ def check_episodes(
             value = values[position[row.index]]
             if not _same(value, there):
                 what = name.removeprefix("episode_")
-                text = f"its {what} is {there}, but {paths.MANIFEST} says {value}"
-                yield records.Problem(row.place, text)
+                text = f"its {what} is {there}, but {files.MANIFEST} says {value}"
+                yield reader.Problem(row.place, text)
     if not complete:
         return
     found = {row.index for row in rows}
     for index in sorted(position.keys() - found):
-        yield records.Problem(_MANIFEST, f"episode {index} is in no file")
+        yield reader.Problem(_MANIFEST, f"episode {index} is in no file")
     sums = {
         "successes": sum(bool(row.success) for row in rows),
         "control_steps": sum(row.steps for row in rows),
@@ -84,12 +84,12 @@ def check_episodes(
     for name, value in sums.items():
         if manifest.get(name, value) != value:
             text = f"counts {manifest[name]} {name}, but the episodes have {value}"
-            yield records.Problem(_MANIFEST, text.replace("_", " "))
+            yield reader.Problem(_MANIFEST, text.replace("_", " "))
 
 
 def check_statistics(
     said: Mapping[str, Any], found: statistics.StepStatistics
-) -> Iterator[records.Problem]:
+) -> Iterator[reader.Problem]:
     """Yields where the metadata's statistics are not those of the episodes.
 
     Args:
@@ -106,7 +106,7 @@ def check_statistics(
         )
         if wrong:
             text = f"has other statistics of {name} than the episodes"
-            yield records.Problem(records.Place(paths.METADATA), text)
+            yield reader.Problem(reader.Place(files.METADATA), text)
 
 
 def _close(said: Any, found: Any, scale: np.ndarray) -> bool:

@@ -19,15 +19,8 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from datasets import (
-    bookkeeping,
-    checks,
-    paths,
-    records,
-    running,
-    schema,
-    statistics,
-)
+from datasets.rlds import files, reader, running_statistics, schema, statistics
+from datasets.validation import checks, manifest
 
 ACTION_BINS = 40
 # Readings of these above so many times the 99th percentile deserve a look.
@@ -49,7 +42,7 @@ class Row:
       invalid: whether the simulation diverged.
     """
 
-    place: records.Place
+    place: reader.Place
     index: int | None
     seed: int | None
     task: str
@@ -61,7 +54,7 @@ class Row:
     invalid: bool
 
 
-def content_hash(episode: records.Episode) -> bytes:
+def content_hash(episode: reader.Episode) -> bytes:
     """Returns a hash of the observations, actions and rewards, not of the metadata."""
     digest = hashlib.blake2b(digest_size=16)
     arrays = {k: episode.steps[k] for k in ("action", "reward")} | episode.observation
@@ -73,12 +66,12 @@ def content_hash(episode: records.Episode) -> bytes:
     return digest.digest()
 
 
-def phase_names(episode: records.Episode) -> list[str] | None:
+def phase_names(episode: reader.Episode) -> list[str] | None:
     """Returns the names of the expert's phases; None if they cannot be read."""
     return _json(episode, "expert_phases", list)
 
 
-def drawn(episode: records.Episode) -> dict[str, Any] | None:
+def drawn(episode: reader.Episode) -> dict[str, Any] | None:
     """Returns what was drawn for the episode; None if that cannot be read."""
     return _json(episode, "randomization", dict)
 
@@ -99,9 +92,9 @@ class Inspection:
       manifest: of the data set; empty where there is none.
     """
 
-    def __init__(self, source: records.Records) -> None:
+    def __init__(self, source: reader.Records) -> None:
         """Checks what needs no episode: features, manifest, and files too many."""
-        self.problems: list[records.Problem] = []
+        self.problems: list[reader.Problem] = []
         self.rows: list[Row] = []
         features = source.observation_features
         self.images = [
@@ -111,33 +104,33 @@ class Inspection:
         self.action_counts: np.ndarray | None = None
         self.phase_steps: collections.Counter[str] = collections.Counter()
         self.phase_episodes: collections.Counter[str] = collections.Counter()
-        self.randomization: dict[str, running.Moments] = {}
+        self.randomization: dict[str, running_statistics.Moments] = {}
         self.drawn_names: dict[str, collections.Counter[str]] = {}
         self.num_bytes = sum(f.stat().st_size for f in source.files if f.exists())
         self.manifest: dict[str, Any] = {}
-        self._magnitudes = {k: running.Magnitudes() for k in OUTLIER_KEYS}
-        self._peaks: dict[str, list[tuple[float, int, records.Place]]] = {
+        self._magnitudes = {k: running_statistics.Magnitudes() for k in OUTLIER_KEYS}
+        self._peaks: dict[str, list[tuple[float, int, reader.Place]]] = {
             k: [] for k in OUTLIER_KEYS
         }
-        self._seen: dict[Any, records.Place] = {}
+        self._seen: dict[Any, reader.Place] = {}
         steps = source.features["steps"].feature
         for text in checks.check_features(features, steps):
-            self.report(records.Problem(records.Place("features.json"), text))
+            self.report(reader.Problem(reader.Place("features.json"), text))
         self._source = source
         self._read_manifest(source.directory)
-        self.problems.extend(bookkeeping.check_directory(source, self.manifest))
+        self.problems.extend(manifest.check_directory(source, self.manifest))
 
-    def report(self, problem: records.Problem) -> None:
+    def report(self, problem: reader.Problem) -> None:
         """Adds a problem found elsewhere."""
         self.problems.append(problem)
 
-    def add(self, episode: records.Episode) -> None:
+    def add(self, episode: reader.Episode) -> None:
         """Checks and counts one episode."""
         for text in itertools.chain(
             checks.check_steps(episode.steps, episode.observation),
             checks.check_observations(episode.observation),
         ):
-            self.report(records.Problem(episode.place, text))
+            self.report(reader.Problem(episode.place, text))
         self._check_doubled(episode)
         self._add_row(episode)
         self._add_ranges(episode)
@@ -148,11 +141,11 @@ class Inspection:
         """Reports what only the whole data set shows."""
         complete = len(self.rows) == self._source.num_episodes
         self.problems.extend(
-            bookkeeping.check_episodes(self.manifest, self.rows, complete)
+            manifest.check_episodes(self.manifest, self.rows, complete)
         )
         if complete:
             self.problems.extend(
-                bookkeeping.check_statistics(self._source.statistics, self.statistics)
+                manifest.check_statistics(self._source.statistics, self.statistics)
             )
         for key, peaks in self._peaks.items():
             percentile = self._magnitudes[key].quantile(0.99)
@@ -162,18 +155,18 @@ class Inspection:
                         f"{key} reaches {peak:.4g} at step {step}, "
                         f"{peak / percentile:.0f} times the 99th percentile"
                     )
-                    self.report(records.Problem(place, text, warning=True))
+                    self.report(reader.Problem(place, text, warning=True))
 
     def _read_manifest(self, directory: pathlib.Path) -> None:
         try:
-            self.manifest = paths.read_manifest(directory)
+            self.manifest = files.read_manifest(directory)
         except FileNotFoundError:  # Other people's data sets have none.
             pass
         except ValueError as e:
-            place = records.Place(paths.MANIFEST)
-            self.report(records.Problem(place, str(e)))
+            place = reader.Place(files.MANIFEST)
+            self.report(reader.Problem(place, str(e)))
 
-    def _check_doubled(self, episode: records.Episode) -> None:
+    def _check_doubled(self, episode: reader.Episode) -> None:
         m = episode.metadata
         keys = {"the same steps": content_hash(episode)}
         if "seed" in m:  # One seed may serve several tasks and sets.
@@ -183,10 +176,10 @@ class Inspection:
             before = self._seen.setdefault(key, episode.place)
             if before is not episode.place:
                 text = f"doubled: has {what} as {before}"
-                self.report(records.Problem(episode.place, text))
+                self.report(reader.Problem(episode.place, text))
                 return
 
-    def _add_row(self, episode: records.Episode) -> None:
+    def _add_row(self, episode: reader.Episode) -> None:
         m = episode.metadata
         rewards = episode.steps["reward"][:-1]
         success = m.get("success")
@@ -204,7 +197,7 @@ class Inspection:
         )
         self.rows.append(row)
 
-    def _add_ranges(self, episode: records.Episode) -> None:
+    def _add_ranges(self, episode: reader.Episode) -> None:
         self.statistics.add({**episode.steps, "observation": episode.observation})
         action = checks.flat(episode.steps["action"][:-1])
         edges = np.linspace(-1.0, 1.0, ACTION_BINS + 1)
@@ -222,13 +215,13 @@ class Inspection:
                 step = int(np.argmax(sizes))
                 self._peaks[key].append((float(sizes[step]), step, episode.place))
 
-    def _add_phases(self, episode: records.Episode) -> None:
+    def _add_phases(self, episode: reader.Episode) -> None:
         if "expert_phase" not in episode.steps:
             return
         names = phase_names(episode)
         if names is None:
             names = []
-            self.report(records.Problem(episode.place, "expert_phases is no JSON list"))
+            self.report(reader.Problem(episode.place, "expert_phases is no JSON list"))
         phases, counts = np.unique(
             episode.steps["expert_phase"][:-1], return_counts=True
         )
@@ -240,15 +233,15 @@ class Inspection:
             else:
                 name = f"phase {phase}"
                 text = f"expert_phase {phase}, but expert_phases has {len(names)}"
-                self.report(records.Problem(episode.place, text))
+                self.report(reader.Problem(episode.place, text))
             self.phase_steps[name] += count
             self.phase_episodes[name] += 1
 
-    def _add_randomization(self, episode: records.Episode) -> None:
+    def _add_randomization(self, episode: reader.Episode) -> None:
         values = drawn(episode)
         if values is None:
             text = "randomization is no JSON object"
-            self.report(records.Problem(episode.place, text))
+            self.report(reader.Problem(episode.place, text))
         for name, value in (values or {}).items():
             if isinstance(value, str):
                 counter = self.drawn_names.setdefault(name, collections.Counter())
@@ -257,7 +250,9 @@ class Inspection:
             with contextlib.suppress(TypeError, ValueError):
                 numbers = np.asarray(value, np.float64).reshape(-1, 1)
                 name = re.sub(r"_\d+$", "", name)
-                moments = self.randomization.setdefault(name, running.Moments(1))
+                moments = self.randomization.setdefault(
+                    name, running_statistics.Moments(1)
+                )
                 moments.update(numbers)
 
 
@@ -265,7 +260,7 @@ def _integer(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
-def _json(episode: records.Episode, name: str, kind: type) -> Any:
+def _json(episode: reader.Episode, name: str, kind: type) -> Any:
     """Returns what a text of the metadata holds, or None if that is no `kind`."""
     try:
         content = json.loads(episode.metadata.get(name) or json.dumps(kind()))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from dm_env import specs
 
-from datasets import recipes
+from datasets.rlds import recipes
 from environments import scene
 
 DATASET_NAME = "helms_stacking"

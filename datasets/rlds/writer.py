@@ -21,7 +21,8 @@ from tensorflow_datasets.core import (
     splits,
 )
 
-from datasets import paths, schema
+from datasets.rlds import files as rlds_files
+from datasets.rlds import schema
 
 
 class Serializer:
@@ -115,11 +116,11 @@ def _template(directory: pathlib.Path) -> naming.ShardedFileTemplate:
 
 def write_shard(path: pathlib.Path, records: Iterable[bytes]) -> None:
     """Writes a shard aside, flushes it to disk, then gives it its name."""
-    temporary = paths.temporary(path)
+    temporary = rlds_files.temporary(path)
     with tf.io.TFRecordWriter(str(temporary)) as writer:
         for record in records:
             writer.write(record)
-    paths.commit(temporary, path)
+    rlds_files.commit(temporary, path)
 
 
 class Parser:
@@ -201,11 +202,13 @@ def write_metadata(
         filename_template=_template(directory),
     )
     info.set_splits(splits.SplitDict([split]))
-    aside = paths.temporary(directory / "metadata")
+    aside = rlds_files.temporary(directory / "metadata")
     aside.mkdir()
     info.write_to_directory(aside)
-    files = sorted(aside.iterdir(), key=lambda f: (f.name == paths.DATASET_INFO, f))
-    paths.write_json(directory / paths.MANIFEST, manifest)
+    files = sorted(
+        aside.iterdir(), key=lambda f: (f.name == rlds_files.DATASET_INFO, f)
+    )
+    rlds_files.write_json(directory / rlds_files.MANIFEST, manifest)
     for file in files:
-        paths.commit(file, directory / file.name)
+        rlds_files.commit(file, directory / file.name)
     shutil.rmtree(aside)

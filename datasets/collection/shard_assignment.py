@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from datasets import schema
+from datasets.rlds import schema
 
 PATIENCE = 100  # episodes without any success, after which there is no use in more
 

@@ -9,7 +9,7 @@ import subprocess
 
 def describe() -> str:
     """Returns the git commit, or else a hash of the sources that decide the data."""
-    root = pathlib.Path(__file__).resolve().parent.parent
+    root = pathlib.Path(__file__).resolve().parents[2]
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--tags"],

@@ -11,7 +11,8 @@ import dm_env
 import numpy as np
 
 import environments
-from datasets import experts, schema
+from datasets.experts import base
+from datasets.rlds import schema
 
 
 def _nothing() -> None:
@@ -39,7 +40,7 @@ def environment_maker(
 
 def run_episode(
     environment: dm_env.Environment,
-    expert: experts.Expert,
+    expert: base.Expert,
     settings: schema.Settings,
     index: int,
     on_step: Callable[[], None] = _nothing,

@@ -24,7 +24,8 @@ from multiprocessing import resource_tracker
 from types import TracebackType
 from typing import Any
 
-from datasets import rollout, schema
+from datasets.collection import rollout
+from datasets.rlds import schema
 
 # A worker gets one core: more threads would only take those of the others.
 _WORKER_ENVIRONMENT = {

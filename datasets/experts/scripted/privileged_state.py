@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from datasets.object_geometry import Placed, read_solid
+from datasets.experts.scripted.geometry import Placed, read_solid
 from environments import stacking
 from environments.sensors import FULL_TICS
 

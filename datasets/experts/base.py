@@ -63,16 +63,16 @@ class RandomExpert:
 
 
 def _scripted(environment: dm_env.Environment) -> Expert:
-    from datasets import scripted_expert
+    from datasets.experts.scripted import expert
 
-    return scripted_expert.ScriptedExpert(environment)
+    return expert.ScriptedExpert(environment)
 
 
 def _saved_model(path: str, environment: dm_env.Environment) -> Expert:
     del environment  # it has observations of its own to ask for
-    from datasets import saved_model_expert
+    from datasets.experts import saved_model
 
-    return saved_model_expert.SavedModelExpert(path)
+    return saved_model.SavedModelExpert(path)
 
 
 Maker = Callable[[dm_env.Environment], Expert]
@@ -94,9 +94,9 @@ def factory(
     """
     name, _, path = form.partition(":")
     if name == "saved_model" and path:
-        from datasets import saved_model_expert
+        from datasets.experts import saved_model
 
-        saved_model_expert.check(path)
+        saved_model.check(path)
         return functools.partial(_saved_model, path)
     for other, make in (more or {}).items():
         if path and name == other.partition(":")[0]:
@@ -106,8 +106,8 @@ def factory(
         valid = ", ".join((*FORMS, *(more or {})))
         raise ValueError(f"unknown expert {form!r}; valid: {valid}")
     if form == "scripted":
-        from datasets import scripted_expert
+        from datasets.experts.scripted import expert
 
         for task in names:
-            scripted_expert.pair(tasks.TASKS[task])
+            expert.pair(tasks.TASKS[task])
     return functools.partial(makers[form])

@@ -1,0 +1,1 @@
+"""Collection of episodes by many processes."""

@@ -1,0 +1,1 @@
+"""What acts while data are collected."""
