@@ -25,11 +25,12 @@ from agents.helms.config import HelmsConfig
 from agents.helms.model import HelmsModel
 from agents.offline import learning
 from agents.offline.networks import Dims, Statistics
-from datasets import fakes, loader
+from datasets import loader
 from datasets.collection import rollout
 from datasets.rlds import schema, statistics, writer
 from environments import stacking
 from launchers.common import cli
+from tests.helpers import collection_fakes
 
 _DATASET = flags.DEFINE_string(
     "dataset", None, "Directory of a data set; by default one of noise is made."
@@ -137,8 +138,8 @@ def write_noise(directory: pathlib.Path, episodes: int) -> None:
         "stack_red_blue", "staged_sparse", 4, True, 2, "fake", episodes
     )
     steps = stacking.EPISODE_STEPS
-    environment = fakes.FakeEnvironment(max_steps=steps, min_steps=steps)
-    expert = fakes.FakeExpert(environment)
+    environment = collection_fakes.FakeEnvironment(max_steps=steps, min_steps=steps)
+    expert = collection_fakes.FakeExpert(environment)
     example = rollout.run_episode(environment, expert, settings, 0)
     features = schema.features(
         environment.observation_spec(), environment.action_spec()

@@ -259,7 +259,7 @@ def _launch(workdir: str) -> None:
     """The launcher's part, in the head."""
     from launchers.distributed.ray import launch
     from launchers.experiments.config import Budget
-    from tests import fakes
+    from tests.helpers import fakes
 
     budget = Budget(run_seconds=3600, max_actor_steps=None, eval_episodes=0)
     # Actors that wait for no learner, and a learner that takes little from them.

@@ -21,7 +21,7 @@ from agents.helms.config import HelmsConfig
 from agents.mpo.rows import Rows
 from agents.npmp.config import NpmpConfig
 from agents.rl_agents import AGENTS
-from tests import fakes, offline_models
+from tests.helpers import fakes, offline_models
 
 _SMALL = {
     **fakes.TINY_NETWORKS,

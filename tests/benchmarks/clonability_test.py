@@ -11,7 +11,7 @@ from benchmarks import clone_runs
 from datasets.rlds import files, schema
 from environments import rewards, tasks
 from environments.sensors import INWARD_GRASP, NO_GRASP
-from tests import commands, dataset_files
+from tests.helpers import commands, dataset_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _BLUE = np.array([0.6, 0.0, 0.07])

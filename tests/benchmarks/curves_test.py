@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import catch, curves
 from launchers.common import atomic_files
-from tests import commands
+from tests.helpers import commands
 
 
 def _curve(values, every=10):

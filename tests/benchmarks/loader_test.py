@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import loader as benchmark
 from datasets import loader
-from tests import commands, dataset_files
+from tests.helpers import commands, dataset_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

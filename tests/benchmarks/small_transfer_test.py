@@ -8,7 +8,7 @@ import pytest
 
 from agents.helms.config import HelmsConfig
 from benchmarks import small_transfer_runs, two_targets
-from tests import commands
+from tests.helpers import commands
 
 
 def _curve(successes):

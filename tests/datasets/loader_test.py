@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from datasets import fakes, loader
+from datasets import loader
 from datasets.collection import collect
 from datasets.rlds import files, schema, writer
 from environments import observations
-from tests import dataset_files
+from tests.helpers import collection_fakes, dataset_files
 
 EPISODES, T, L = 12, 4, 2  # Of 5 to 12 steps each.
 SETTINGS = schema.Settings(
@@ -22,8 +22,10 @@ SETTINGS = schema.Settings(
 
 
 def _collect(directory, settings=SETTINGS, **fake):
-    make = functools.partial(fakes.FakeEnvironment, **fake)
-    collect.collect(directory, settings, make, fakes.FakeExpert, 2, progress=False)
+    make = functools.partial(collection_fakes.FakeEnvironment, **fake)
+    collect.collect(
+        directory, settings, make, collection_fakes.FakeExpert, 2, progress=False
+    )
     return directory
 
 
@@ -245,7 +247,7 @@ def test_bad_arguments(directory, arguments, message):
 def _written(directory, action_size=5, drop=None, length=6, shards=1):
     """Writes a data set of one episode a shard by the builder alone."""
     directory.mkdir()
-    environment = fakes.FakeEnvironment(action_size=action_size)
+    environment = collection_fakes.FakeEnvironment(action_size=action_size)
     spec = environment.observation_spec()
     spec.pop(drop, None)
     features = schema.features(spec, environment.action_spec())

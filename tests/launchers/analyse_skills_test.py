@@ -19,7 +19,7 @@ from agents.offline.networks import Dims, unit_statistics
 from environments import observations
 from launchers.analysis import exploration, pipeline, workers
 from launchers.analysis.config import AnalysisConfig
-from tests import commands, dataset_files
+from tests.helpers import commands, dataset_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from environments import objects
-from tests import commands
+from tests.helpers import commands
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

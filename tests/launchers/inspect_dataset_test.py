@@ -12,7 +12,7 @@ from PIL import Image
 from datasets.rlds import reader, schema
 from datasets.validation import inspection
 from launchers.inspection import report
-from tests import commands, dataset_files
+from tests.helpers import commands, dataset_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

@@ -24,7 +24,7 @@ from launchers.experiments import config as experiment_config
 from launchers.experiments import evaluation as experiments_evaluation
 from launchers.experiments import training
 from launchers.experiments.config import Budget
-from tests import commands, fakes, offline_models
+from tests.helpers import commands, fakes, offline_models
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TINY = (

@@ -16,8 +16,8 @@ import pytest
 from agents import bundles
 from agents.models import MODELS
 from environments import observations
-from tests import commands, dataset_files
-from tests.offline_models import checkpoint_contents
+from tests.helpers import commands, dataset_files
+from tests.helpers.offline_models import checkpoint_contents
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TINY = ("--hidden_sizes=8,8", "--batch_size=4", "--window=5", "--eval_batches=2")

@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 
 from agents.bc.config import BcConfig
 from agents.offline.learning import OfflineLearner
-from tests.offline_models import CONFIGS, make_model, two_modes
+from tests.helpers.offline_models import CONFIGS, make_model, two_modes
 
 tfd = tfp.distributions
 

@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 
 from agents.helms.config import HelmsConfig
 from agents.offline.learning import OfflineLearner
-from tests.offline_models import (
+from tests.helpers.offline_models import (
     CONFIGS,
     make_model,
     trained_on_window,

@@ -10,7 +10,7 @@ from acme.utils import loggers
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.mpo.builder import TABLE, error_buffer
-from tests import fakes
+from tests.helpers import fakes
 
 _SMALL = {
     **fakes.TINY_NETWORKS,

@@ -17,8 +17,8 @@ from agents.helms_mix.config import HelmsMixConfig
 from agents.mpo.rows import Rows
 from agents.offline.networks import unit_statistics
 from environments import wrappers
-from tests.offline_models import DIMS
-from tests.untrained_skills import save_skills
+from tests.helpers.offline_models import DIMS
+from tests.helpers.untrained_skills import save_skills
 
 WINDOW, STICK = 4, 0.8
 SEEN = ("proprio", "objects")

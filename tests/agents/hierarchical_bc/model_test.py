@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from agents.hierarchical_bc.config import HierarchicalBcConfig
-from tests.offline_models import CONFIGS, make_model, two_modes
+from tests.helpers.offline_models import CONFIGS, make_model, two_modes
 
 tfd = tfp.distributions
 

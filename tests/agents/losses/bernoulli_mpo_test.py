@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from agents.losses import bernoulli_mpo as mpo
 from agents.losses import categorical_mpo
-from tests import differences
+from tests.helpers import differences
 
 EPSILON, PRIOR_WEIGHT = 0.0025, 0.3
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from agents.losses import elbo, gaussian
-from tests import differences
+from tests.helpers import differences
 
 tfd = tfp.distributions
 

@@ -8,7 +8,7 @@ from acme.tf.losses import mpo as acme_mpo
 
 from agents.losses import gaussian_mpo as mpo
 from agents.losses import sampled_improvement
-from tests import differences
+from tests.helpers import differences
 
 tfd = tfp.distributions
 

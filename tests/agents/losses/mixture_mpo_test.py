@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 
 from agents.losses import gaussian_mpo
 from agents.losses import mixture_mpo as mpo
-from tests import differences
+from tests.helpers import differences
 
 tfd = tfp.distributions
 

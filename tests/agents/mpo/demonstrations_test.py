@@ -16,7 +16,7 @@ from agents.mpo.adder import InterruptibleClient
 from agents.mpo.builder import TABLE
 from agents.mpo.demonstrations import Demonstrations, Episode, decisions
 from agents.rl_agents import AGENTS
-from tests import fakes, offline_models
+from tests.helpers import fakes, offline_models
 
 _SIZES = {"proprio": 3, "objects": 2}
 _SPEC = specs.EnvironmentSpec(

@@ -13,7 +13,7 @@ from acme.utils import counting
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.mpo import learning
-from tests import fakes
+from tests.helpers import fakes
 
 _SMALL = {
     **fakes.TINY_NETWORKS,

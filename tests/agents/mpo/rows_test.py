@@ -14,7 +14,7 @@ from agents.distributions import Gaussian
 from agents.mpo.rows import Rows
 from agents.networks import SequenceLSTM
 from agents.rl_agents import AGENTS
-from tests import fakes, offline_models
+from tests.helpers import fakes, offline_models
 
 _BATCH, _TIME, _DISCOUNT = 7, 10, 0.9
 _SEED = tf.constant([3, 4])

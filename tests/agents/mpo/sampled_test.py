@@ -9,7 +9,7 @@ import tensorflow as tf
 from agents.distributions import Gaussian, Hybrid
 from agents.mpo.config import ActionMPOConfig
 from agents.mpo.sampled import GaussianPolicyLoss, HybridPolicyLoss
-from tests import differences
+from tests.helpers import differences
 
 CONFIG = ActionMPOConfig(finger="bernoulli", init_log_temperature=0.3)
 

@@ -21,7 +21,7 @@ from agents.mpo.acting import NO_SKILL, LatentActor, PolicyRunner
 from agents.mpo.builder import TABLE
 from agents.rl_agents import AGENTS
 from launchers.experiments import episodes as evaluation_episodes
-from tests import fakes, offline_models
+from tests.helpers import fakes, offline_models
 
 _SMALL = {
     **fakes.TINY_NETWORKS,

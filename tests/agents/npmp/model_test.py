@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 
 from agents.npmp.config import NpmpConfig
 from agents.offline.learning import OfflineLearner
-from tests.offline_models import (
+from tests.helpers.offline_models import (
     CONFIGS,
     DIMS,
     make_model,

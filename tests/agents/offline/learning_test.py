@@ -10,7 +10,7 @@ from acme.tf import savers
 
 from agents.models import MODELS
 from agents.offline import learning
-from tests.offline_models import CONFIGS, make_model, two_modes
+from tests.helpers.offline_models import CONFIGS, make_model, two_modes
 
 HELMS = CONFIGS["helms"]
 

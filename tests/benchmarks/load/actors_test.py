@@ -9,7 +9,7 @@ import reverb
 from acme import specs
 
 from benchmarks.load import actors, episodes, light, servers, usage
-from tests import fakes
+from tests.helpers import fakes
 
 _STEPS = 20  # of an episode
 _LENGTH, _PERIOD = 5, 4  # of sequences

@@ -19,8 +19,8 @@ from launchers.analysis import ceiling, exploration, zero_shot_agents
 from launchers.analysis.ceiling import CeilingConfig
 from launchers.analysis.exploration import METRICS, Setting
 from launchers.experiments import config as experiment_config
-from tests import commands, dataset_files
-from tests.untrained_skills import save_skills
+from tests.helpers import commands, dataset_files
+from tests.helpers.untrained_skills import save_skills
 
 ROOT = Path(__file__).resolve().parents[3]
 SETTING = Setting("stack_red_blue", 4, True, 2, seed=0)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from datasets.experts.scripted import grasping
-from tests.datasets.object_geometry_test import SLANT, box, placed, trapezoid
+from tests.datasets.experts.scripted.geometry_test import SLANT, box, placed, trapezoid
 
 CLOSING = np.array([0.0, 1.0])
 FAR = placed(box(0.03, 0.03, 0.03), at=(0.6, 0.3, 0.1))

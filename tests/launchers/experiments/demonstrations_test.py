@@ -10,7 +10,7 @@ from datasets.rlds import files
 from environments import observations
 from launchers.experiments import config as experiment_config
 from launchers.experiments import demonstrations
-from tests import dataset_files
+from tests.helpers import dataset_files
 
 _RUN = ("stack_red_blue", "dense", 4)
 

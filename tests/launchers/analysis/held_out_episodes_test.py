@@ -7,7 +7,7 @@ import pytest
 
 from environments import observations
 from launchers.analysis import held_out_episodes
-from tests import dataset_files
+from tests.helpers import dataset_files
 
 
 @pytest.fixture(name="data", scope="module")

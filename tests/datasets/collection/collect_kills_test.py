@@ -15,7 +15,7 @@ import pytest
 
 from datasets.collection import collect
 from datasets.rlds import schema
-from tests.collections_of_fakes import (
+from tests.helpers.fake_collections import (
     ALL_PAIRS,
     FILES,
     SETTINGS,
@@ -26,9 +26,9 @@ from tests.collections_of_fakes import (
 
 _PROGRAM = """
 import dataclasses, functools, json, os, signal, sys
-from datasets import fakes
 from datasets.collection import collect
 from datasets.rlds import files, schema, writer
+from tests.helpers import collection_fakes as fakes
 settings = schema.Settings(**json.loads(sys.argv[2]))
 commits = int(sys.argv[3])
 commit, write_metadata = files.commit, writer.write_metadata

@@ -8,7 +8,7 @@ import pytest
 
 from datasets.collection import collect, shard_assignment, worker_pool
 from datasets.rlds import files, schema
-from tests.collections_of_fakes import (
+from tests.helpers.fake_collections import (
     ALL_PAIRS,
     FILES,
     SETTINGS,

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from datasets import fakes
 from datasets.collection import rollout
 from datasets.rlds import schema
+from tests.helpers import collection_fakes
 
 SETTINGS = schema.Settings(
     "stack_red_blue", "staged_sparse", 4, True, 2, "fake", episodes=9, seed=5
@@ -16,15 +16,15 @@ SETTINGS = schema.Settings(
 
 
 def _run(index=3, **kwargs):
-    environment = fakes.FakeEnvironment(**kwargs)
-    expert = fakes.FakeExpert(environment)
+    environment = collection_fakes.FakeEnvironment(**kwargs)
+    expert = collection_fakes.FakeExpert(environment)
     return rollout.run_episode(environment, expert, SETTINGS, index)
 
 
 def test_steps_hold_what_the_environment_gave():
     steps = _run()["steps"]
-    environment = fakes.FakeEnvironment()
-    expert = fakes.FakeExpert(environment)
+    environment = collection_fakes.FakeEnvironment()
+    expert = collection_fakes.FakeExpert(environment)
     environment.seed_episode(SETTINGS.episode_seed(3))
     expert.reset(SETTINGS.expert_seed(3))
     timestep = environment.reset()

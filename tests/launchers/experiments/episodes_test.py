@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from launchers.experiments import episodes
-from tests import fakes
+from tests.helpers import fakes
 
 
 def test_intervals():

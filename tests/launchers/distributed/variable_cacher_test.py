@@ -14,7 +14,7 @@ from absl.testing import absltest
 
 from agents.mpo.adder import Stopped
 from launchers.distributed import variable_cacher
-from tests.waiting import until
+from tests.helpers.waiting import until
 
 _PERIOD = 0.02  # seconds between fetches here
 

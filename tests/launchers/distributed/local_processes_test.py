@@ -10,7 +10,7 @@ import pytest
 
 from launchers.distributed import local_processes
 from launchers.distributed.restart_policy import RestartPolicy
-from tests.waiting import until
+from tests.helpers.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

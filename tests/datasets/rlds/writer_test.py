@@ -8,7 +8,7 @@ from tensorflow_datasets.core import example_serializer
 
 from datasets.rlds import schema, writer
 from environments import observations
-from tests import dataset_files
+from tests.helpers import dataset_files
 
 SPEC = {
     name: specs.Array(observations.shape(name), observations.dtype(name))

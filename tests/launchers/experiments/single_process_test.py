@@ -15,9 +15,9 @@ from agents.mpo.learning import checkpoint_steps
 from launchers.common import loggers
 from launchers.experiments import checkpointing, single_process
 from launchers.experiments.config import Budget
-from tests import fakes
+from tests.helpers import fakes
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 STEPS = 1600
 
 # The learner is a checkpoint at every episode, so that a kill may fall anywhere.
@@ -25,7 +25,7 @@ _PROGRAM = """
 import sys
 from launchers.experiments import single_process
 from launchers.experiments.config import Budget
-from tests import fakes
+from tests.helpers import fakes
 budget = Budget(
     max_actor_steps={steps}, eval_every=400, eval_episodes=2, checkpoint_minutes=1e-4
 )

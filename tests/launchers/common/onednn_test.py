@@ -10,7 +10,7 @@ import pytest
 from launchers.common import onednn
 from launchers.distributed import process_env
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 _SHOW = """
 import {first}
 from tensorflow.python.framework import test_util

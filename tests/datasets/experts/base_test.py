@@ -5,12 +5,12 @@ import pickle
 import numpy as np
 import pytest
 
-from datasets import fakes
 from datasets.experts import base
+from tests.helpers import collection_fakes
 
 
 def test_random_expert_is_uniform_and_follows_its_seed():
-    expert = base.RandomExpert(fakes.FakeEnvironment())
+    expert = base.RandomExpert(collection_fakes.FakeEnvironment())
     runs = []
     for seed in (1, 1, 2):
         expert.reset(seed)
@@ -26,7 +26,7 @@ def test_random_expert_is_uniform_and_follows_its_seed():
 
 def test_factories_are_picklable():
     make = pickle.loads(pickle.dumps(base.factory("random", "stack_red_blue")))
-    assert isinstance(make(fakes.FakeEnvironment()), base.RandomExpert)
+    assert isinstance(make(collection_fakes.FakeEnvironment()), base.RandomExpert)
 
 
 @pytest.mark.parametrize(

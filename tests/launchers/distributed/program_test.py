@@ -23,9 +23,9 @@ from launchers.distributed.config import Layout
 from launchers.experiments import loop_hooks
 from launchers.experiments import training as agent_training
 from launchers.experiments.config import Budget
-from tests import fakes
+from tests.helpers import fakes
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -164,7 +164,7 @@ _LAUNCHER = """
 import sys
 from absl import flags
 from launchers.distributed import program
-from tests import fakes
+from tests.helpers import fakes
 flags.FLAGS(["launcher"])
 program.run(fakes.make_experiment(sys.argv[1]), 1, "local_mp")
 """

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Modules without flags of their own, which commands of any kind share.
 _MODULES = ["agents.rl_agents", "datasets.collection.collect", "datasets.loader"]

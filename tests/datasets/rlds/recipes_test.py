@@ -5,10 +5,10 @@ import dataclasses
 
 import pytest
 
-from datasets import fakes
 from datasets.collection import rollout
 from datasets.rlds import recipes, schema
 from environments import factory
+from tests.helpers import collection_fakes
 
 SETTINGS = schema.Settings(
     None, "sparse", None, True, 2, "fake", episodes=60, dataset="all_pairs_stacking"
@@ -33,10 +33,10 @@ def test_the_recipes_are_the_papers():
 def test_combinations_take_turns_and_are_in_the_metadata():
     counts = collections.Counter(SETTINGS.combination(i) for i in range(60))
     assert set(counts.values()) == {2} and len(counts) == 30
-    environment = fakes.FakeEnvironment()
+    environment = collection_fakes.FakeEnvironment()
     for index in (0, 7, 31):
         metadata = rollout.run_episode(
-            environment, fakes.FakeExpert(environment), SETTINGS, index
+            environment, collection_fakes.FakeExpert(environment), SETTINGS, index
         )["episode_metadata"]
         found = metadata["task"], metadata["object_set"]
         assert found == environment.combination

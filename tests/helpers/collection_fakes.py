@@ -1,7 +1,4 @@
-"""A tiny environment and expert with the real shapes, for tests of this package.
-
-They are here and not among the tests because spawned workers import them.
-"""
+"""A tiny environment and expert with the real shapes, for tests of this package."""
 
 from __future__ import annotations
 
@@ -19,8 +16,6 @@ from dm_env import specs
 
 from datasets.rlds import schema
 from environments import observations
-
-FAULTS = ("raise", "kill", "nan")
 
 
 class FakeEnvironment(dm_env.Environment):
@@ -46,7 +41,7 @@ class FakeEnvironment(dm_env.Environment):
         Args:
           max_steps: episodes take at most this many control steps.
           step_seconds: each control step sleeps this long.
-          fault: one of `FAULTS`, in the third step of the episode of `faulty_seed`.
+          fault: raise, kill or nan, in the third step of the episode of `faulty_seed`.
           faulty_seed: see `fault`; -1 for every episode.
           action_size: D.
           success_rate: share of the episodes that succeed.

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from datasets import fakes
 from datasets.collection import collect, rollout
 from datasets.rlds import schema
+from tests.helpers import collection_fakes
 
 SETTINGS = schema.Settings(
     "stack_red_blue",
@@ -33,9 +33,14 @@ ALL_PAIRS = dataclasses.replace(
 
 
 def collect_fakes(directory, settings=SETTINGS, processes=2, **fake):
-    make = functools.partial(fakes.FakeEnvironment, **fake)
+    make = functools.partial(collection_fakes.FakeEnvironment, **fake)
     return collect.collect(
-        directory, settings, make, fakes.FakeExpert, processes, progress=False
+        directory,
+        settings,
+        make,
+        collection_fakes.FakeExpert,
+        processes,
+        progress=False,
     )
 
 
@@ -51,8 +56,8 @@ def read(directory):
 
 def expected_episodes(settings):
     """The episodes to be kept, as the fakes give them in this process."""
-    environment = fakes.FakeEnvironment()
-    expert = fakes.FakeExpert(environment)
+    environment = collection_fakes.FakeEnvironment()
+    expert = collection_fakes.FakeExpert(environment)
     episodes = (
         rollout.run_episode(environment, expert, settings, index)
         for index in itertools.count()

@@ -13,8 +13,8 @@ from absl import flags, logging
 from launchers.common import loggers
 from launchers.distributed import process_env
 from launchers.experiments.config import Budget
-from tests import fakes
-from tests.waiting import until
+from tests.helpers import fakes
+from tests.helpers.waiting import until
 
 pytest.importorskip("ray")
 

@@ -13,7 +13,7 @@ from agents.helms import skills
 from agents.helms.config import HelmsConfig
 from launchers.skills import record, report
 from launchers.skills import training as skill_training
-from tests.offline_models import checkpoint_contents
+from tests.helpers.offline_models import checkpoint_contents
 
 CONFIG = HelmsConfig(
     num_skills=3,

@@ -10,7 +10,7 @@ import tensorflow as tf
 from datasets.rlds import files, reader, schema
 from datasets.validation import checks, inspection
 from environments import observations
-from tests import dataset_files
+from tests.helpers import dataset_files
 
 EPISODES = 6  # In three files.
 
