@@ -1,5 +1,4 @@
-"""A tiny environment and expert with the real shapes, for tests of this package."""
-
+"""A tiny environment and expert with the real shapes, for tests."""
 from __future__ import annotations
 
 import atexit
