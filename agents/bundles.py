@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from agents.bc.policy import BcPolicy
-from agents.helms.skills import Skills
-from agents.hierarchical_bc.policy import HierarchicalBcPolicy
-from agents.npmp.skills import NpmpSkills
+from agents.bc.frozen import BcPolicy
+from agents.helms.frozen import Skills
+from agents.hierarchical_bc.frozen import HierarchicalBcPolicy
+from agents.npmp.frozen import NpmpSkills
 from agents.offline import bundle
 from agents.offline.frozen import FrozenModel
 

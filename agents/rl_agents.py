@@ -6,15 +6,15 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from agents.bc.builder import FineTuningBuilder, FineTuningConfig
 from agents.builder import AgentBuilder
+from agents.fine_tuning.builder import FineTuningBuilder, FineTuningConfig
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_mix.builder import HelmsMixBuilder
 from agents.helms_mix.config import HelmsMixConfig
 from agents.mpo.config import ActionMPOConfig, MPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
-from agents.npmp.builder import NpmpAgentConfig, NpmpBuilder
+from agents.npmp_kl.builder import NpmpAgentConfig, NpmpBuilder
 from agents.offline.frozen import FrozenModel
 
 

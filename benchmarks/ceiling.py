@@ -24,7 +24,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from agents.helms_cat.distillation import DistillationConfig
+from agents.high_level.distillation import DistillationConfig
 from environments import factory, scene
 from launchers.analysis import ceiling, exploration, models, workers
 from launchers.analysis.config import LATENTS

@@ -34,7 +34,7 @@ from acme.adders import reverb as acme_adders
 from acme.agents.tf import actors
 from acme.tf import networks as acme_networks
 
-from agents.mpo.adder import InterruptibleClient
+from agents.mpo.interruptible_writer import InterruptibleClient
 from benchmarks import acme_mpo, curves, one_process, small_tasks
 from launchers.common import atomic_files, cli
 
@@ -72,7 +72,8 @@ def returns(
 def _acme(spec: specs.EnvironmentSpec, seed: int) -> tuple[reverb.Server, core.Actor]:
     """Acme's learner and actor; its agent as a whole does not run on Reverb 0.7.
 
-    (Its adders ask the client for an argument that came later; see `agents.mpo.adder`.)
+    Its adders ask the client for an argument that came later: see
+    `agents.mpo.interruptible_writer`.
     """
     tf.random.set_seed(seed)
     table = reverb.Table(

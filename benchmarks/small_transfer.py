@@ -26,7 +26,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from agents.helms import skills as helms_skills
+from agents.helms import frozen as helms_skills
 from agents.offline import bundle
 from benchmarks import small_transfer_runs
 from launchers.common import cli

@@ -14,7 +14,7 @@ from acme import specs
 
 from agents import rl_agents
 from agents.builder import AgentBuilder
-from agents.helms import skills as helms_skills
+from agents.helms import frozen as helms_skills
 from agents.helms.config import HelmsConfig
 from agents.helms.model import HelmsModel
 from agents.offline import bundle

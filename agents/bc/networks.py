@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from agents import networks
 from agents.bc.config import BcConfig
-from agents.distributions import Gaussian, Hybrid
+from agents.distributions.policies import Gaussian, Hybrid
 from agents.offline.networks import Dims, OfflineNetworks, Statistics
 
 

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from agents.distributions import gaussian
 from agents.helms.config import HelmsConfig
 from agents.helms.networks import HelmsNetworks
-from agents.losses import elbo, gaussian
+from agents.losses import elbo
 from agents.offline.model import Batch, OfflineModel, Terms, active_latents
 
 

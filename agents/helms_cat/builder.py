@@ -8,14 +8,14 @@ import dm_env
 import numpy as np
 from acme import specs
 
-from agents.helms_cat import distillation
 from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_cat.networks import SkillDecoder, SkillPolicy
+from agents.high_level import distillation
 from agents.mpo import networks as mpo_networks
 from agents.mpo.builder import MPOBuilder, check_fits
 from agents.mpo.demonstrations import Episode, by_windows
 from agents.mpo.networks import MPONetworks
-from agents.mpo.policy_loss import CategoricalPolicyLoss
+from agents.mpo.policy_losses.base import CategoricalPolicyLoss
 
 
 class HelmsCatBuilder(MPOBuilder[MPONetworks]):

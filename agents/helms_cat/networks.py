@@ -12,12 +12,12 @@ from typing import Protocol
 import tensorflow as tf
 
 from agents.builder import Decision, Held, Policy, hold
-from agents.distributions import sample_categorical
+from agents.distributions.policies import sample_categorical
 from agents.mpo import networks as mpo_networks
 
 
 class SkillDecoder(Protocol):
-    """What HeLMS-cat needs of a skill bundle (`agents.helms.skills.Skills`)."""
+    """What HeLMS-cat needs of a skill bundle (`agents.helms.frozen.Skills`)."""
 
     num_skills: int
     action_dim: int

@@ -12,11 +12,11 @@ import numpy as np
 import tensorflow as tf
 from acme import specs
 
-from agents.distributions import Mixture
-from agents.helms.skills import Skills
-from agents.helms_cat import distillation
+from agents.distributions.policies import Mixture
+from agents.helms.frozen import Skills
 from agents.helms_mix import networks as mix_networks
 from agents.helms_mix.config import HelmsMixConfig
+from agents.high_level import distillation
 from agents.mpo.demonstrations import Episode, by_windows
 from agents.mpo.gaussian import LatentMPOBuilder
 from agents.mpo.networks import CategoricalPolicy, MPONetworks

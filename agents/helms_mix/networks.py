@@ -12,9 +12,9 @@ import sonnet as snt
 import tensorflow as tf
 
 from agents.builder import Held, Observation, hold
-from agents.distributions import Mixture, sample_categorical
+from agents.distributions.policies import Mixture, sample_categorical
+from agents.helms.frozen import Skills
 from agents.helms.networks import HelmsNetworks, MidLevel
-from agents.helms.skills import Skills
 from agents.mpo import networks as mpo_networks
 
 

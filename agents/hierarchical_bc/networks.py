@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from agents.distributions import Gaussian, Hybrid
+from agents.distributions.policies import Gaussian, Hybrid
 from agents.npmp.networks import NpmpNetworks
 
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from agents.losses import bernoulli
+from agents.distributions import bernoulli
 from agents.losses import sampled_improvement as sampled
 
 

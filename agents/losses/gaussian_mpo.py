@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from agents.losses import gaussian
+from agents.distributions import gaussian
 from agents.losses import sampled_improvement as sampled
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from agents.losses import gaussian
+from agents.distributions import gaussian
 from agents.losses.masking import sum_valid
 
 

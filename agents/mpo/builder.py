@@ -19,10 +19,10 @@ from acme.utils import counting, loggers
 
 from agents.builder import AgentBuilder, Networks, Policy
 from agents.mpo import sequences
-from agents.mpo.acting import LatentActor, PolicyRunner, VariableClient
-from agents.mpo.adder import InterruptibleClient, Waiting
+from agents.mpo.batched_acting import LatentActor, PolicyRunner, VariableClient
 from agents.mpo.config import MPOConfig
 from agents.mpo.demonstrations import Demonstrations, Episode, decisions
+from agents.mpo.interruptible_writer import InterruptibleClient, Waiting
 from agents.mpo.learning import (
     MPOLearner,
     checkpoint_steps,
@@ -30,7 +30,7 @@ from agents.mpo.learning import (
     save_policy,
 )
 from agents.mpo.networks import InputRepresentation, Statistics
-from agents.mpo.policy_loss import PolicyLoss
+from agents.mpo.policy_losses.base import PolicyLoss
 
 TABLE = "sequences"
 

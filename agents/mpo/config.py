@@ -16,7 +16,7 @@ IMPROVEMENT_CRITICS = ("online", "target")
 TARGET_UPDATES = ("periodic", "polyak")
 EVALUATIONS = ("sampled", "greedy")
 # new: drawn from the seed; distilled: from the skills' posterior, as the bundle has it
-# (`agents.helms_cat.distillation`).
+# (`agents.high_level.distillation`).
 HIGH_LEVELS = ("new", "distilled")
 # What eta_y keeps the high level near: uniform (the paper), transition (the bundle's
 # p(y_t | y_{t-1}) given the skill of the last decision), or distilled (the bundle's).

@@ -22,7 +22,7 @@ from acme import specs
 from acme.adders.reverb import base
 
 from agents.mpo import sequences
-from agents.mpo.acting import NO_SKILL, Outcome
+from agents.mpo.batched_acting import NO_SKILL, Outcome
 
 _EPISODES_A_CALL = 16  # of the frozen model; its look-ahead input is 200 MB
 

@@ -22,14 +22,18 @@ from acme.tf import networks as acme_networks
 
 from agents import networks as shared
 from agents.builder import Decision, Held, Observation, Policy
-from agents.distributions import Gaussian, Hybrid
-from agents.losses import bernoulli
+from agents.distributions import bernoulli
+from agents.distributions.policies import Gaussian, Hybrid
 from agents.mpo import networks as mpo_networks
 from agents.mpo.builder import MPOBuilder, check_fits
 from agents.mpo.config import SampledMPOConfig
 from agents.mpo.demonstrations import Episode
+from agents.mpo.policy_losses.sampled import (
+    GaussianPolicyLoss,
+    HybridPolicyLoss,
+    SampledPolicyLoss,
+)
 from agents.mpo.rows import Rows
-from agents.mpo.sampled import GaussianPolicyLoss, HybridPolicyLoss, SampledPolicyLoss
 from agents.offline.frozen import FrozenLatentModel
 
 

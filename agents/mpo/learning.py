@@ -37,7 +37,7 @@ from acme.utils import counting, loggers
 from agents.losses import critic as critic_loss
 from agents.mpo.config import MPOConfig
 from agents.mpo.networks import MPONetworks, copy_variables, move_variables
-from agents.mpo.policy_loss import PolicyLoss
+from agents.mpo.policy_losses.base import PolicyLoss
 from agents.mpo.rows import Rows
 
 CHECKPOINT_NAME = "learner"

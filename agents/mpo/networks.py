@@ -21,7 +21,7 @@ from acme.tf import networks as acme_networks
 
 from agents import networks as shared
 from agents.builder import Held, hold
-from agents.distributions import Gaussian, Hybrid, Mixture
+from agents.distributions.policies import Gaussian, Hybrid, Mixture
 from agents.mpo.rows import Rows
 
 Statistics = Mapping[str, tuple[np.ndarray, np.ndarray]]  # name -> mean, stddev [size]

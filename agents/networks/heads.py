@@ -9,7 +9,7 @@ import sonnet as snt
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from agents.distributions import Gaussian, Hybrid
+from agents.distributions.policies import Gaussian, Hybrid
 from agents.networks.torsos import LeadingDims
 
 tfd = tfp.distributions

@@ -11,7 +11,7 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
-from agents.distributions import Gaussian, Hybrid
+from agents.distributions.policies import Gaussian, Hybrid
 from agents.networks.heads import ActionHead
 from agents.networks.initializers import FanInNormal
 from agents.networks.torsos import LeadingDims, make_mlp

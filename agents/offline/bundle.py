@@ -4,7 +4,7 @@ It has `skills.json` (format, model, sizes, settings, observation names, checksu
 the data came from, how the training went) and `weights.npz` (all variables, also those
 of the normalisation). It holds no optimiser. Skills may have a distilled high level
 beside them in `high_level/`, under a checksum of its own
-(`agents.helms_cat.distillation`).
+(`agents.high_level.distillation`).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from agents.distributions import Gaussian, Hybrid
+from agents.distributions.policies import Gaussian, Hybrid
 from agents.offline.config import OfflineConfig
 from agents.offline.networks import OfflineNetworks, Statistics
 

@@ -9,14 +9,10 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from agents.distributions import Mixture
+from agents.distributions.policies import Mixture
 from agents.losses import mixture_mpo
-from agents.mpo.policy_loss import (
-    PriorWeight,
-    positive,
-    total_and_diagnostics,
-)
-from agents.mpo.sampled import SampledPolicyLoss, dual
+from agents.mpo.policy_losses.base import PriorWeight, positive, total_and_diagnostics
+from agents.mpo.policy_losses.sampled import SampledPolicyLoss, dual
 from agents.rhpo.config import RHPOConfig
 
 

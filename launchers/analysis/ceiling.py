@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from agents.helms.skills import Skills
-from agents.helms_cat import distillation
-from agents.helms_cat.distillation import Distillation, DistillationConfig
+from agents.helms.frozen import Skills
+from agents.high_level import distillation
+from agents.high_level.distillation import Distillation, DistillationConfig
 from datasets import loader
 from datasets.rlds import recipes
 from environments import objects

@@ -46,7 +46,7 @@ class SkillSequences:
 
 
 def infer(skills, data: held_out_episodes.Labelled) -> SkillSequences:
-    """The skills of episodes by `agents.helms.skills.Skills`."""
+    """The skills of episodes by `agents.helms.frozen.Skills`."""
     posteriors = held_out_episodes.skill_posteriors(skills, data.episodes)
     return SkillSequences(
         data,

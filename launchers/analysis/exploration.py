@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import environments
-from agents.helms_cat.distillation import CONTEXT
+from agents.high_level.distillation import CONTEXT
 from datasets.rlds import recipes
 from environments import contacts, observations, sensors
 from environments.stacking import RgbStacking

@@ -134,7 +134,7 @@ def _episode(example: dict, position: int, names: dict[str, int]) -> Episode | N
 
 
 def skill_posteriors(skills, episodes: Sequence[Episode]) -> list[np.ndarray]:
-    """q(y_t | x_{1:t}) of whole episodes by `agents.helms.skills.Skills`: [T, K]."""
+    """q(y_t | x_{1:t}) of whole episodes by `agents.helms.frozen.Skills`: [T, K]."""
     return [
         skills.posterior(*episode.window(skills.look_ahead))[0].numpy()
         for episode in episodes
@@ -150,7 +150,7 @@ def skill_latents(skills, episodes: Sequence[Episode]) -> list[np.ndarray]:
 
 
 def encoded_latents(skills, episodes: Sequence[Episode]) -> list[np.ndarray]:
-    """q(z_t | x) by `agents.npmp.skills.NpmpSkills`: mean and deviation, [T, 2, Z]."""
+    """q(z_t | x) by `agents.npmp.frozen.NpmpSkills`: mean and deviation, [T, 2, Z]."""
     return [
         np.stack(
             [p[0].numpy() for p in skills.encode(*episode.window(skills.look_ahead))],

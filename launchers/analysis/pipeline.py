@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from agents.helms_cat.distillation import DistillationConfig
+from agents.high_level.distillation import DistillationConfig
 from datasets.collection import code_version
 from launchers.analysis import (
     ceiling,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import imageio.v2 as imageio
 import numpy as np
 
-from agents.helms.skills import Skills
+from agents.helms.frozen import Skills
 from environments import scene
 from environments.observations import COLORS
 from launchers.analysis import behaviour, plots, rollouts

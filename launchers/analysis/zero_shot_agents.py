@@ -16,9 +16,9 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
-from agents.helms_cat import distillation
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
+from agents.high_level import distillation
 from agents.mpo import networks as mpo_networks
 from agents.mpo.config import GaussianMPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder

@@ -15,7 +15,7 @@ import numpy as np
 from acme import specs
 
 import environments
-from agents.mpo.acting import LatentActor, PolicyRunner
+from agents.mpo.batched_acting import LatentActor, PolicyRunner
 from environments import observations, wrappers
 from launchers.experiments import config as experiment_config
 

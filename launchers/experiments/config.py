@@ -25,7 +25,7 @@ from acme import specs
 
 from agents import bundles
 from agents.builder import AgentBuilder
-from agents.helms_cat import distillation
+from agents.high_level import distillation
 from agents.mpo.config import MPOConfig
 from agents.mpo.demonstrations import Episode, check_fits
 from agents.offline.bundle import replaced

@@ -23,10 +23,10 @@ from acme.utils import counting
 from agents import bundles
 from agents.models import MODELS
 from agents.offline import learning
+from agents.offline.best_weights import Selection
 from agents.offline.config import OfflineConfig
 from agents.offline.model import Batch
 from agents.offline.networks import Dims, Statistics
-from agents.offline.selection import Selection
 from launchers.common import atomic_files, loggers
 from launchers.skills import figures, record, report
 

@@ -7,7 +7,7 @@ from acme import core
 
 from agents.builder import Decision, Held, Policy
 from agents.compiled_graph import CompiledGraph, Draws, Unsupported
-from agents.mpo.acting import PolicyRunner, VariableClient
+from agents.mpo.batched_acting import PolicyRunner, VariableClient
 from agents.rl_agents import AGENTS
 from benchmarks import untrained
 from environments import wrappers

@@ -16,7 +16,7 @@ from acme.utils import loggers
 from dm_env import specs
 
 from agents import bundles
-from agents.distributions import Gaussian, Mixture
+from agents.distributions.policies import Gaussian, Mixture
 from agents.helms.config import HelmsConfig
 from agents.mpo.rows import Rows
 from agents.npmp.config import NpmpConfig

@@ -1,4 +1,5 @@
 """A tiny environment and expert with the real shapes, for tests."""
+
 from __future__ import annotations
 
 import atexit

@@ -4,9 +4,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from agents.distributions import gaussian
 from agents.helms import networks
 from agents.helms.config import HelmsConfig
-from agents.losses import elbo, gaussian
+from agents.losses import elbo
 from agents.offline.networks import Dims, unit_statistics
 
 tfd = tfp.distributions

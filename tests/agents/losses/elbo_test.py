@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from agents.losses import elbo, gaussian
+from agents.distributions import gaussian
+from agents.losses import elbo
 from tests.helpers import differences
 
 tfd = tfp.distributions

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from agents.losses import gaussian, latent_elbo, masking
+from agents.distributions import gaussian
+from agents.losses import latent_elbo, masking
 
 tfd = tfp.distributions
 

@@ -11,10 +11,10 @@ from acme import specs
 from agents import bundles
 from agents.builder import Decision, Policy, hold
 from agents.mpo import demonstrations, sequences
-from agents.mpo.acting import LatentActor, PolicyRunner
-from agents.mpo.adder import InterruptibleClient
+from agents.mpo.batched_acting import LatentActor, PolicyRunner
 from agents.mpo.builder import TABLE
 from agents.mpo.demonstrations import Demonstrations, Episode, decisions
+from agents.mpo.interruptible_writer import InterruptibleClient
 from agents.rl_agents import AGENTS
 from tests.helpers import fakes, offline_models
 

@@ -10,7 +10,7 @@ from acme import specs
 from acme.adders.reverb import base
 
 from agents import bundles
-from agents.distributions import Gaussian
+from agents.distributions.policies import Gaussian
 from agents.mpo.rows import Rows
 from agents.networks import SequenceLSTM
 from agents.rl_agents import AGENTS

@@ -10,7 +10,7 @@ from acme import specs
 from acme.adders import reverb as reverb_adders
 
 from agents.mpo import sequences
-from agents.mpo.adder import InterruptibleClient
+from agents.mpo.interruptible_writer import InterruptibleClient
 
 _TABLE = "t"
 _EXTRAS = {"valid": specs.Array((), np.float32, name="valid")}

@@ -17,7 +17,7 @@ from agents.helms.config import HelmsConfig
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.losses import critic as critic_loss
-from agents.mpo.acting import NO_SKILL, LatentActor, PolicyRunner
+from agents.mpo.batched_acting import NO_SKILL, LatentActor, PolicyRunner
 from agents.mpo.builder import TABLE
 from agents.rl_agents import AGENTS
 from launchers.experiments import episodes as evaluation_episodes

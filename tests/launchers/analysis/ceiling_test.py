@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from agents import bundles
-from agents.helms_cat import distillation
 from agents.helms_cat.config import HelmsCatConfig
-from agents.helms_cat.distillation import DistillationConfig
+from agents.high_level import distillation
+from agents.high_level.distillation import DistillationConfig
 from datasets import loader
 from datasets.rlds import recipes
 from environments import wrappers

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agents.bc.config import BcConfig
-from agents.helms import skills
+from agents.helms import frozen
 from agents.helms.config import HelmsConfig
 from launchers.skills import record, report
 from launchers.skills import training as skill_training
@@ -108,7 +108,7 @@ def test_a_training_leaves_what_it_says(finished):
     np.testing.assert_allclose(sum(summary["skill_use"]), 1.0, rtol=1e-5)
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
 
-    bundle = skills.load(tmp_path / "skills", proprio_dim=5, object_dim=3, action_dim=2)
+    bundle = frozen.load(tmp_path / "skills", proprio_dim=5, object_dim=3, action_dim=2)
     np.testing.assert_allclose(
         bundle.transition_matrix(), summary["transition_prior"], rtol=1e-6
     )
@@ -185,7 +185,7 @@ def test_the_bundle_is_of_the_best_evaluation_also_after_a_restart(tmp_path):
         assert summary["best_step"] == best
         assert summary["elbo_after"] == elbos[best]
         options = dataclasses.replace(options, steps=6)
-    bundle = skills.load(tmp_path / "skills")
+    bundle = frozen.load(tmp_path / "skills")
 
     stopped = _training(
         tmp_path / "stopped",
@@ -194,7 +194,7 @@ def test_the_bundle_is_of_the_best_evaluation_also_after_a_restart(tmp_path):
     )
     stopped.run()
     assert (
-        skills.load(tmp_path / "stopped" / "skills").description["checksum"]
+        frozen.load(tmp_path / "stopped" / "skills").description["checksum"]
         == (bundle.description["checksum"])
     )
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from agents import bundles
-from agents.helms import networks, skills
+from agents.helms import frozen, networks
 from agents.helms.config import HelmsConfig
 from agents.offline.networks import Dims
 
@@ -41,7 +41,7 @@ def _bundle(tmp_path):
 
 
 def test_loaded_levels_are_those_of_the_networks(bundle):
-    loaded, nets = skills.load(bundle), _networks()
+    loaded, nets = frozen.load(bundle), _networks()
     observation = _observation(5)
     features = nets.normalize(observation["proprio"], observation["objects"])
     for ours, theirs in zip(
@@ -58,7 +58,7 @@ def test_loaded_levels_are_those_of_the_networks(bundle):
 
 
 def test_decode_takes_the_chosen_skill(bundle):
-    loaded = skills.load(bundle)
+    loaded = frozen.load(bundle)
     observation = _observation(4)
     mean, stddev = loaded.mid_level(observation)
     chosen = np.array([3, 0, 1, 3])
@@ -80,7 +80,7 @@ def test_decode_takes_the_chosen_skill(bundle):
 
 
 def test_decode_without_batch_and_with_two_leading_dims(bundle):
-    loaded = skills.load(bundle)
+    loaded = frozen.load(bundle)
     one = loaded.decode(tf.constant(2), _observation(), tf.constant([0, 0]))
     assert one.shape == (3,)
     many = loaded.decode(tf.constant([[2, 1]]), _observation(1, 2))
@@ -88,7 +88,7 @@ def test_decode_without_batch_and_with_two_leading_dims(bundle):
 
 
 def test_transition_matrix_and_posterior_are_distributions(bundle):
-    loaded = skills.load(bundle)
+    loaded = frozen.load(bundle)
     matrix = loaded.transition_matrix()
     assert matrix.shape == (4, 4)
     np.testing.assert_allclose(tf.reduce_sum(matrix, axis=-1), np.ones(4), rtol=1e-6)
@@ -101,7 +101,7 @@ def test_transition_matrix_and_posterior_are_distributions(bundle):
 def test_the_ablations_are_loaded_as_what_they_are(tmp_path):
     discrete = HelmsConfig(variant="discrete", num_skills=3, hidden_sizes=(8,))
     bundles.save(tmp_path / "discrete", _networks(discrete), NAMES)
-    loaded = skills.load(tmp_path / "discrete")
+    loaded = frozen.load(tmp_path / "discrete")
     mean, stddev = loaded.mid_level(_observation(2))
     assert mean.shape == (2, 3, 8)
     np.testing.assert_array_equal(stddev, np.zeros((2, 3, 8)))
@@ -112,6 +112,6 @@ def test_the_ablations_are_loaded_as_what_they_are(tmp_path):
     )
     continuous = HelmsConfig(variant="continuous", num_skills=1, hidden_sizes=(8,))
     bundles.save(tmp_path / "continuous", _networks(continuous), NAMES)
-    loaded = skills.load(tmp_path / "continuous")
+    loaded = frozen.load(tmp_path / "continuous")
     assert loaded.mid_level(_observation(2))[1].numpy().min() > 0.01
     np.testing.assert_array_equal(loaded.transition_matrix(), [[1.0]])

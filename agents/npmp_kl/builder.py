@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from agents.distributions import Gaussian
+from agents.distributions.policies import Gaussian
 from agents.mpo.config import GaussianMPOConfig, check_not_negative
 from agents.mpo.demonstrations import Episode, by_windows
 from agents.mpo.gaussian import GaussianMPOBuilder, LatentMPOBuilder

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agents.losses import bernoulli
+from agents.distributions import bernoulli
 
 LOGITS = np.array([-30.0, -2.0, -1e-3, 0.0, 0.7, 5.0])
 

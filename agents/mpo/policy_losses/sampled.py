@@ -9,11 +9,11 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from agents.distributions import Gaussian, Hybrid, Mixture
+from agents.distributions.policies import Gaussian, Hybrid, Mixture
 from agents.losses import bernoulli_mpo, gaussian_mpo, sampled_improvement
 from agents.mpo.config import ActionMPOConfig, GaussianMPOConfig, SampledMPOConfig
 from agents.mpo.networks import ActionCritic
-from agents.mpo.policy_loss import PolicyLoss, positive, total_and_diagnostics
+from agents.mpo.policy_losses.base import PolicyLoss, positive, total_and_diagnostics
 from agents.mpo.rows import Rows
 
 

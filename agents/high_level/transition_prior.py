@@ -9,8 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from agents.helms.skills import Skills
-from agents.mpo.acting import NO_SKILL
+from agents.helms.frozen import Skills
+from agents.mpo.batched_acting import NO_SKILL
 from agents.mpo.rows import Rows
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agents.distributions import Mixture
+from agents.distributions.policies import Mixture
 from agents.mpo.config import CategoricalMPOConfig
-from agents.mpo.policy_loss import CategoricalPolicyLoss
+from agents.mpo.policy_losses.base import CategoricalPolicyLoss
 from agents.rhpo.config import RHPOConfig
 from agents.rhpo.policy_loss import MixturePolicyLoss
 

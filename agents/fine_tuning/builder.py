@@ -13,7 +13,7 @@ import tensorflow_probability as tfp
 from acme import specs
 
 from agents.builder import Observation
-from agents.distributions import Gaussian, Hybrid
+from agents.distributions.policies import Gaussian, Hybrid
 from agents.mpo.builder import check_fits
 from agents.mpo.config import ActionMPOConfig, check_not_negative
 from agents.mpo.gaussian import GaussianMPOBuilder

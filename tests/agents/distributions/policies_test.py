@@ -4,7 +4,7 @@ import numpy as np
 import scipy.stats
 import tensorflow as tf
 
-from agents.distributions import Gaussian, Hybrid
+from agents.distributions.policies import Gaussian, Hybrid
 
 SEED = tf.constant([1, 2])
 

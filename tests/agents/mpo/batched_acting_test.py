@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from agents.builder import Decision, Policy
-from agents.mpo.acting import LatentActor, PolicyRunner
+from agents.mpo.batched_acting import LatentActor, PolicyRunner
 
 
 class _Double(Policy):

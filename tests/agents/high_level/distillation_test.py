@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 
 from agents import bundles
-from agents.helms_cat import distillation
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
-from agents.helms_cat.distillation import Distillation, DistillationConfig
 from agents.helms_mix.builder import HelmsMixBuilder
 from agents.helms_mix.config import HelmsMixConfig
+from agents.high_level import distillation
+from agents.high_level.distillation import Distillation, DistillationConfig
 from agents.mpo.rows import Rows
 from agents.offline.networks import unit_statistics
 from environments import wrappers

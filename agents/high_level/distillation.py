@@ -25,9 +25,9 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
-from agents.helms.skills import Skills
-from agents.helms.transition_prior import TransitionPrior
+from agents.helms.frozen import Skills
 from agents.helms_cat.config import HelmsCatConfig
+from agents.high_level.transition_prior import TransitionPrior
 from agents.mpo import networks as mpo_networks
 from agents.mpo.rows import Rows
 from agents.offline import bundle

@@ -6,9 +6,9 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 
-from agents.distributions import Gaussian, Hybrid
+from agents.distributions.policies import Gaussian, Hybrid
 from agents.mpo.config import ActionMPOConfig
-from agents.mpo.sampled import GaussianPolicyLoss, HybridPolicyLoss
+from agents.mpo.policy_losses.sampled import GaussianPolicyLoss, HybridPolicyLoss
 from tests.helpers import differences
 
 CONFIG = ActionMPOConfig(finger="bernoulli", init_log_temperature=0.3)

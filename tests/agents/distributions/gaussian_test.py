@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from agents.losses import gaussian
+from agents.distributions import gaussian
 
 tfd = tfp.distributions
 

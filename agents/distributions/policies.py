@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from agents.losses import bernoulli, gaussian
+from agents.distributions import bernoulli, gaussian
 
 
 class Gaussian(NamedTuple):

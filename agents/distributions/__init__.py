@@ -1,0 +1,1 @@
+"""Distributions as tuples of tensors: densities, draws and divergences."""

@@ -1,0 +1,1 @@
+"""Evaluation and improvement, a module a kind of action."""
