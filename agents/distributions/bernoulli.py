@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from agents.losses import categorical_mpo
+from agents.distributions import categorical
 
 
 def sign(x: tf.Tensor) -> tf.Tensor:
@@ -23,12 +23,12 @@ def log_prob(x: tf.Tensor, logit: tf.Tensor) -> tf.Tensor:
 
 def kl_divergence(logit_p: tf.Tensor, logit_q: tf.Tensor) -> tf.Tensor:
     """KL(p || q) [...], nats."""
-    return categorical_mpo.kl_divergence(_log_probs(logit_p), _log_probs(logit_q))
+    return categorical.kl_divergence(_log_probs(logit_p), _log_probs(logit_q))
 
 
 def entropy(logit: tf.Tensor) -> tf.Tensor:
     """Entropy [...], nats."""
-    return categorical_mpo.entropy(_log_probs(logit))
+    return categorical.entropy(_log_probs(logit))
 
 
 def _log_probs(logit: tf.Tensor) -> tf.Tensor:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from agents.distributions import bernoulli, gaussian
+from agents.distributions import bernoulli, categorical, gaussian
 
 
 class Gaussian(NamedTuple):
@@ -122,12 +122,14 @@ class Mixture(NamedTuple):
         normal = tf.random.stateless_normal(
             tf.concat([shape, [size]], axis=0), seeds[1], dtype=self.means.dtype
         )
-        return _uniform(tf.concat([shape, [num_components]], axis=0), seeds[0]), normal
+        return categorical.uniform(
+            tf.concat([shape, [num_components]], axis=0), seeds[0]
+        ), normal
 
     def at(self, noise: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """The draws [N, ..., D] of `noise`."""
         uniform, normal = noise
-        component = _perturbed_argmax(self.logits, uniform)  # [N, ...]
+        component = categorical.perturbed_argmax(self.logits, uniform)  # [N, ...]
         num_components, size = self.means.shape[-2:]
         # All components in a row, and where those of each state begin.
         first = num_components * tf.range(tf.size(component[0]), dtype=component.dtype)
@@ -144,19 +146,3 @@ class Mixture(NamedTuple):
         return tf.gather(
             self.means, component, axis=-2, batch_dims=component.shape.rank
         )
-
-
-def sample_categorical(logits: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
-    """Draws int64 [N, ...] of logits [..., K]; seed is int32 [2]."""
-    shape = tf.concat([[count], tf.shape(logits)], axis=0)
-    return _perturbed_argmax(logits, _uniform(shape, seed))
-
-
-def _uniform(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Uniform in (0, 1), for `_perturbed_argmax`."""
-    return tf.random.stateless_uniform(shape, seed, minval=1e-20)
-
-
-def _perturbed_argmax(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-    """The largest of logits with Gumbel noise, which is a draw of the categorical."""
-    return tf.argmax(logits - tf.math.log(-tf.math.log(uniform)), axis=-1)

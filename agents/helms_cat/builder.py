@@ -15,7 +15,7 @@ from agents.mpo import networks as mpo_networks
 from agents.mpo.builder import MPOBuilder, check_fits
 from agents.mpo.demonstrations import Episode, by_windows
 from agents.mpo.networks import MPONetworks
-from agents.mpo.policy_losses.base import CategoricalPolicyLoss
+from agents.mpo.policy_losses.categorical import CategoricalPolicyLoss
 
 
 class HelmsCatBuilder(MPOBuilder[MPONetworks]):

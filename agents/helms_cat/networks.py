@@ -12,7 +12,7 @@ from typing import Protocol
 import tensorflow as tf
 
 from agents.builder import Decision, Held, Policy, hold
-from agents.distributions.policies import sample_categorical
+from agents.distributions import categorical
 from agents.mpo import networks as mpo_networks
 
 
@@ -77,7 +77,7 @@ class SkillPolicy(Policy):
         if self._greedy:
             skill = tf.argmax(logits, axis=-1)
         else:
-            skill = sample_categorical(logits, 1, skill_seed)[0]
+            skill = categorical.sample(logits, 1, skill_seed)[0]
         skill = hold(tf.cast(skill, tf.int32), held)
         action = self._skills.decode(
             skill, observation, seed=latent_seed if self._sample_latent else None

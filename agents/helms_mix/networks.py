@@ -12,7 +12,8 @@ import sonnet as snt
 import tensorflow as tf
 
 from agents.builder import Held, Observation, hold
-from agents.distributions.policies import Mixture, sample_categorical
+from agents.distributions import categorical
+from agents.distributions.policies import Mixture
 from agents.helms.frozen import Skills
 from agents.helms.networks import HelmsNetworks, MidLevel
 from agents.mpo import networks as mpo_networks
@@ -64,7 +65,7 @@ class MixturePolicy(mpo_networks.PolicyNetwork):
         """
         seeds = tf.random.experimental.stateless_split(seed, 2)
         logits = self._high_level(observation)
-        drawn = sample_categorical(logits, 1, seeds[0])[0]
+        drawn = categorical.sample(logits, 1, seeds[0])[0]
         skill = hold(tf.cast(drawn, tf.int32), held)
         mean, stddev = self._components.of_skill(skill, observation)
         shape = tf.concat([[1], tf.shape(mean)], axis=0)

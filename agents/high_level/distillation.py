@@ -26,9 +26,9 @@ import sonnet as snt
 import tensorflow as tf
 
 from agents.helms.frozen import Skills
-from agents.helms_cat.config import HelmsCatConfig
 from agents.high_level.transition_prior import TransitionPrior
 from agents.mpo import networks as mpo_networks
+from agents.mpo.config import MPOConfig
 from agents.mpo.rows import Rows
 from agents.offline import bundle
 from agents.offline.model import Batch
@@ -43,7 +43,7 @@ CONTEXT_SIZE = "context_size"  # in the description; absent: 0
 
 @dataclasses.dataclass(frozen=True)
 class DistillationConfig:
-    """Settings of a distillation; the network has the sizes of `HelmsCatConfig`."""
+    """Settings of a distillation; the network has the sizes of `MPOConfig`."""
 
     steps: int = 6000
     batch_size: int = 32  # windows
@@ -77,7 +77,7 @@ def make_high_level(
     shapes = {"proprio": (skills.proprio_dim,), "objects": (skills.object_dim,)}
     if context_size:
         shapes[CONTEXT] = (context_size,)
-    config = HelmsCatConfig()
+    config = MPOConfig()
     high_level = mpo_networks.CategoricalPolicy(
         mpo_networks.InputRepresentation(
             shapes, tuple(shapes), skills.observation_statistics(), config.input_size

@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from agents.distributions import categorical
+
 
 class CategoricalMPOLoss(NamedTuple):
     """The terms of the loss, each of shape [...]; the learner minimises their sum."""
@@ -44,33 +46,6 @@ class CategoricalMPOStats(NamedTuple):
     entropy_target: tf.Tensor
     q_min: tf.Tensor
     q_max: tf.Tensor
-
-
-def kl_divergence(log_p: tf.Tensor, log_q: tf.Tensor) -> tf.Tensor:
-    """KL(p || q) [...] of two categoricals given by log probabilities [..., K]."""
-    return tf.reduce_sum(tf.exp(log_p) * (log_p - log_q), axis=-1)
-
-
-def kl_to_uniform(log_p: tf.Tensor) -> tf.Tensor:
-    """KL(p || uniform) [...] of a categorical given by log probabilities [..., K]."""
-    num_actions = tf.cast(tf.shape(log_p)[-1], log_p.dtype)
-    return kl_divergence(log_p, -tf.math.log(num_actions))
-
-
-def kl_to_prior(log_p: tf.Tensor, prior_logits: tf.Tensor | None) -> tf.Tensor:
-    """KL(p || prior) [...] of log_p [..., K]; a prior of None is the uniform.
-
-    No gradient flows into `prior_logits` [..., K].
-    """
-    if prior_logits is None:
-        return kl_to_uniform(log_p)
-    log_prior = tf.nn.log_softmax(tf.stop_gradient(prior_logits))
-    return kl_divergence(log_p, log_prior)
-
-
-def entropy(log_p: tf.Tensor) -> tf.Tensor:
-    """Entropy [...] in nats of a categorical given by log probabilities [..., K]."""
-    return -tf.reduce_sum(tf.exp(log_p) * log_p, axis=-1)
 
 
 def improved_policy(
@@ -147,22 +122,22 @@ def categorical_mpo(
     # Without this stop, fitting the policy would move the temperature too.
     log_improved = tf.stop_gradient(log_improved)
 
-    kl_policy = kl_divergence(log_target, log_online)
-    kl_uniform = kl_to_uniform(log_online)
+    kl_policy = categorical.kl_divergence(log_target, log_online)
+    kl_uniform = categorical.kl_to_uniform(log_online)
 
     losses = CategoricalMPOLoss(
         policy=-tf.reduce_sum(tf.exp(log_improved) * log_online, axis=-1),
         trust_region=tf.stop_gradient(alpha) * kl_policy,
-        prior=prior_weight * kl_to_prior(log_online, prior_logits),
+        prior=prior_weight * categorical.kl_to_prior(log_online, prior_logits),
         temperature=temperature * (epsilon + log_normaliser),
         alpha=alpha * (epsilon_policy - tf.stop_gradient(kl_policy)),
     )
     stats = CategoricalMPOStats(
-        kl_improved=kl_divergence(log_improved, log_target),
+        kl_improved=categorical.kl_divergence(log_improved, log_target),
         kl_policy=kl_policy,
         kl_uniform=kl_uniform,
-        entropy_online=entropy(log_online),
-        entropy_target=entropy(log_target),
+        entropy_online=categorical.entropy(log_online),
+        entropy_target=categorical.entropy(log_target),
         q_min=tf.reduce_min(q_values, axis=-1),
         q_max=tf.reduce_max(q_values, axis=-1),
     )

@@ -45,9 +45,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from agents.distributions import gaussian
+from agents.distributions import categorical, gaussian
 from agents.distributions.policies import Mixture
-from agents.losses import categorical_mpo as categorical
 from agents.losses import sampled_improvement as sampled
 
 

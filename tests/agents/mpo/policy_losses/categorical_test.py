@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from agents.distributions.policies import Mixture
 from agents.mpo.config import CategoricalMPOConfig
-from agents.mpo.policy_losses.base import CategoricalPolicyLoss
+from agents.mpo.policy_losses.categorical import CategoricalPolicyLoss
 from agents.rhpo.config import RHPOConfig
 from agents.rhpo.policy_loss import MixturePolicyLoss
 
@@ -46,20 +46,20 @@ def test_the_priors_weight_halves(make):
     for step in range(4):
         expected = 0.4 * 0.5 ** (step / 2) * kl_to_uniform()
         np.testing.assert_allclose(prior(), [expected], rtol=1e-5)
-        loss.project()
+        loss.end_step()
     assert not any("eta_y" in v.name for v in loss.trainable_variables)
 
 
 @pytest.mark.parametrize("make", [categorical, mixture])
 def test_the_priors_weight_is_constant_unless_told(make):
     loss, prior = make(eta_y=0.4)
-    loss.project()
+    loss.end_step()
     np.testing.assert_allclose(prior(), [0.4 * kl_to_uniform()], rtol=1e-5)
 
 
 def test_the_priors_weight_goes_on_from_a_checkpoint(tmp_path):
     loss, _ = categorical(eta_y=0.4, eta_y_half_life=2)
-    loss.project()
+    loss.end_step()
     path = tf.train.Checkpoint(loss=loss).save(str(tmp_path / "ckpt"))
     restored, prior = categorical(eta_y=0.4, eta_y_half_life=2)
     tf.train.Checkpoint(loss=restored).restore(path).assert_consumed()

@@ -1,0 +1,93 @@
+"""The policy loss of a categorical policy: all K actions are evaluated.
+
+Shape letters: R rows of a batch (states that train), K actions (skills), F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from agents.losses import categorical_mpo
+from agents.losses import critic as critic_loss
+from agents.mpo.config import CategoricalMPOConfig
+from agents.mpo.networks import CategoricalCritic
+from agents.mpo.policy_losses.base import (
+    PolicyLoss,
+    PriorWeight,
+    positive,
+    total_and_diagnostics,
+)
+from agents.mpo.rows import Rows
+
+
+class CategoricalPolicyLoss(PolicyLoss):
+    """K actions, all evaluated."""
+
+    def __init__(self, config: CategoricalMPOConfig):
+        super().__init__(name="categorical_policy_loss")
+        self._epsilon = config.epsilon
+        self._epsilon_policy = config.epsilon_policy
+        self._eta_y = PriorWeight(config.eta_y, config.eta_y_half_life)
+        self.log_temperature = tf.Variable(
+            config.init_log_temperature, dtype=tf.float32, name="log_temperature"
+        )
+        self._log_alpha = tf.Variable(
+            config.init_log_alpha, dtype=tf.float32, name="log_alpha"
+        )
+
+    def candidates(self, output: tf.Tensor, rows: Rows, seed: tf.Tensor) -> None:
+        """All of them."""
+        del output, rows, seed
+
+    def values(
+        self, critic: CategoricalCritic, features: tf.Tensor, actions: None
+    ) -> tf.Tensor:
+        """See `PolicyLoss`: [R, K]."""
+        del actions
+        return critic.values(features)
+
+    def action_value(
+        self, critic: CategoricalCritic, features: tf.Tensor, action: tf.Tensor
+    ) -> tf.Tensor:
+        """See `PolicyLoss`."""
+        return critic_loss.value_of(critic.values(features), action)
+
+    def state_value(self, values: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
+        """Exact: all K actions are weighed."""
+        return critic_loss.expected_value(output, values)
+
+    def __call__(
+        self,
+        online: tf.Tensor,
+        target: tf.Tensor,
+        actions: None,
+        values: tf.Tensor,
+        prior: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
+        """See `PolicyLoss`; outputs and prior are logits [R, K]; no prior: uniform."""
+        del actions
+        losses, stats = categorical_mpo.categorical_mpo(
+            online,
+            target,
+            values,
+            positive(self.log_temperature),
+            positive(self._log_alpha),
+            epsilon=self._epsilon,
+            epsilon_policy=self._epsilon_policy,
+            prior_weight=self._eta_y(),
+            prior_logits=prior,
+        )
+        return total_and_diagnostics(losses, stats)
+
+    def end_step(self) -> None:
+        """See `PolicyLoss`."""
+        self._eta_y.end_step()
+
+    def dual_values(self) -> Mapping[str, tf.Tensor]:
+        """The temperature and the trust region's multiplier."""
+        return {
+            "temperature": positive(self.log_temperature),
+            "alpha": positive(self._log_alpha),
+        }
