@@ -63,7 +63,7 @@ def statistics(
     result = {}
     for key in ("proprio", "objects"):
         values = getattr(data, key).numpy()
-        moments = running_statistics.Moments(values.shape[1])
+        moments = running_statistics.RunningStatistics(values.shape[1])
         for start in range(0, frames, _CHUNK):  # float64 of all would be twice as much
             moments.update(values[start : min(start + _CHUNK, frames)])
         stddev = np.where(moments.std < _MIN_STDDEV, 1.0, moments.std)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from agents.bc.config import BcConfig
 from agents.bc.networks import BcNetworks
 from agents.losses.masking import sum_valid
-from agents.offline.model import Batch, OfflineModel, Terms
+from agents.offline.model import Batch, LossOutput, OfflineModel
 
 
 class BcModel(OfflineModel):
@@ -16,7 +16,9 @@ class BcModel(OfflineModel):
     networks_type = BcNetworks
     config_type = BcConfig
 
-    def terms(self, batch: Batch, seed: tf.Tensor, evaluation: bool = False) -> Terms:
+    def terms(
+        self, batch: Batch, seed: tf.Tensor, evaluation: bool = False
+    ) -> LossOutput:
         """See `OfflineModel`; draws nothing."""
         del seed
         features = self.networks.normalize(batch["proprio"], batch["objects"])
@@ -26,4 +28,4 @@ class BcModel(OfflineModel):
         if evaluation:
             squares = tf.reduce_mean(tf.square(batch["action"] - action.mean), axis=-1)
             sums["action_mse"] = tf.reduce_sum(sum_valid(squares, batch["mask"]))
-        return Terms(log_likelihood, sums)
+        return LossOutput(log_likelihood, sums)

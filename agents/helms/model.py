@@ -14,7 +14,7 @@ from agents.distributions import gaussian
 from agents.helms.config import HelmsConfig
 from agents.helms.networks import HelmsNetworks
 from agents.losses import elbo
-from agents.offline.model import Batch, OfflineModel, Terms, active_latents
+from agents.offline.model import Batch, LossOutput, OfflineModel, active_latents
 
 
 class HelmsModel(OfflineModel):
@@ -27,7 +27,9 @@ class HelmsModel(OfflineModel):
     networks_type = HelmsNetworks
     config_type = HelmsConfig
 
-    def terms(self, batch: Batch, seed: tf.Tensor, evaluation: bool = False) -> Terms:
+    def terms(
+        self, batch: Batch, seed: tf.Tensor, evaluation: bool = False
+    ) -> LossOutput:
         """See `OfflineModel`; evaluation is of Eq. 3, without `balance`."""
         networks, config = self.networks, self.config
         has_variance = config.variant != "discrete"
@@ -71,7 +73,7 @@ class HelmsModel(OfflineModel):
             use = elbo.mean_use(stats.marginals, batch["mask"])
             entropy = -tf.reduce_sum(tf.math.xlogy(use, use))
             bound += config.balance * entropy * steps
-        return Terms(bound, sums)
+        return LossOutput(bound, sums)
 
     def metrics(self, means: Mapping[str, np.ndarray]) -> dict[str, float | list]:
         """Beside the terms: how the skills are used, what their priors have become.

@@ -46,7 +46,7 @@ class VariableClient(variable_utils.VariableClient):
         self.changed = True
 
 
-class PolicyRunner:
+class BatchedPolicy:
     """Runs a policy for M actors, each in a thread of its own if there are several."""
 
     def __init__(
@@ -229,7 +229,7 @@ class LatentActor(core.Actor):
 
     def __init__(
         self,
-        runner: PolicyRunner,
+        runner: BatchedPolicy,
         row: int = 0,
         adder: adders.Adder | None = None,
         gamma: float = 1.0,
@@ -311,7 +311,7 @@ class LatentActor(core.Actor):
             self._runner.update(wait)
 
     def leave(self) -> None:
-        """Acts no more; see `PolicyRunner`."""
+        """Acts no more; see `BatchedPolicy`."""
         self._runner.leave()
 
 

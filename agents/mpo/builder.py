@@ -19,7 +19,7 @@ from acme.utils import counting, loggers
 
 from agents.builder import AgentBuilder, Networks, Policy
 from agents.mpo import sequences
-from agents.mpo.batched_acting import LatentActor, PolicyRunner, VariableClient
+from agents.mpo.batched_acting import BatchedPolicy, LatentActor, VariableClient
 from agents.mpo.config import MPOConfig
 from agents.mpo.demonstrations import Demonstrations, Episode, decisions
 from agents.mpo.interruptible_writer import InterruptibleClient, Waiting
@@ -204,7 +204,7 @@ class MPOBuilder(AgentBuilder[Networks]):
             )
             # Never act with fresh variables where the learner resumed from old ones.
             client.update_and_wait()
-        runner = PolicyRunner(policy, seed, len(adders), client)
+        runner = BatchedPolicy(policy, seed, len(adders), client)
         return [
             LatentActor(runner, row, adder, self._config.discount, self._stores_skills)
             for row, adder in enumerate(adders)

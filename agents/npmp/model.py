@@ -14,7 +14,7 @@ from agents.losses import latent_elbo
 from agents.losses.masking import sum_valid
 from agents.npmp.config import NpmpConfig
 from agents.npmp.networks import NpmpNetworks
-from agents.offline.model import Batch, OfflineModel, Terms, active_latents
+from agents.offline.model import Batch, LossOutput, OfflineModel, active_latents
 
 
 class NpmpModel(OfflineModel):
@@ -23,7 +23,9 @@ class NpmpModel(OfflineModel):
     networks_type = NpmpNetworks
     config_type = NpmpConfig
 
-    def terms(self, batch: Batch, seed: tf.Tensor, evaluation: bool = False) -> Terms:
+    def terms(
+        self, batch: Batch, seed: tf.Tensor, evaluation: bool = False
+    ) -> LossOutput:
         """See `OfflineModel`."""
         networks, config = self.networks, self.config
         proprio, objects = networks.normalize(batch["proprio"], batch["objects"])
@@ -50,7 +52,7 @@ class NpmpModel(OfflineModel):
             per_dim = sum_valid(latent_kl, batch["mask"])  # [B, Z]
             sums["action_mse"] = tf.reduce_sum(mse)
             sums["latent_kl_per_dim"] = tf.reduce_sum(per_dim, axis=0)
-        return Terms(bound, sums)
+        return LossOutput(bound, sums)
 
     def metrics(self, means: Mapping[str, np.ndarray]) -> dict[str, float | list]:
         """Beside the terms: active_latents, the dimensions with 0.01 nats of KL."""

@@ -10,7 +10,7 @@ from agents.offline.learning import Evaluation
 from agents.offline.networks import OfflineNetworks
 
 
-class Selection(tf.Module):
+class BestWeights(tf.Module):
     """The first and the best evaluation, and the weights of the best.
 
     All of it is variables: in the learner's checkpoint it is always as old as the

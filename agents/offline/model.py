@@ -23,7 +23,7 @@ Batch = Mapping[str, tf.Tensor]
 _ACTIVE_NATS = 0.01  # a latent dimension with less KL than this carries nothing
 
 
-class Terms(NamedTuple):
+class LossOutput(NamedTuple):
     """What a model makes of a batch. Masked steps have no part in it."""
 
     objective: tf.Tensor  # [B] what training raises, summed over valid steps, nats
@@ -41,7 +41,9 @@ class OfflineModel(abc.ABC):
         self.config = networks.config
 
     @abc.abstractmethod
-    def terms(self, batch: Batch, seed: tf.Tensor, evaluation: bool = False) -> Terms:
+    def terms(
+        self, batch: Batch, seed: tf.Tensor, evaluation: bool = False
+    ) -> LossOutput:
         """The objective and the sums; differentiable, without state.
 
         Args:
@@ -50,7 +52,7 @@ class OfflineModel(abc.ABC):
           evaluation: add the sums that only evaluation reports.
 
         Returns:
-          `Terms`. Of the sums, `log_likelihood` is that of the action, in nats, in
+          `LossOutput`. Of the sums, `log_likelihood` is that of the action, in nats, in
           expectation under the posterior, for every model; `action_mse` that of the
           action at the posterior's mean, per dimension.
         """

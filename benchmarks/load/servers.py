@@ -59,7 +59,7 @@ def cache(pipe: Connection, learner_port: int, update_seconds: float) -> None:
     """Serves a cacher of that learner; sends its port."""
     source = courier.Client(f"localhost:{learner_port}")
     made = variable_cacher.VariableCacher(source, update_seconds=update_seconds)
-    with variable_cacher.Served(made) as served:
+    with variable_cacher.CacherServer(made) as served:
         pipe.send(("port", served.port))
         processes.wait_for_end(pipe)
 

@@ -35,7 +35,7 @@ def fits(
 
 def make(
     settings: schema.Settings, found: Mapping[int, Sequence[int]]
-) -> Everything | FirstSuccesses:
+) -> KeepAll | FirstSuccesses:
     """Returns what sorts the missing episodes into files.
 
     Args:
@@ -45,10 +45,10 @@ def make(
     Raises:
       ValueError: files are there that nothing can be collected before.
     """
-    return (Everything if settings.keep == "all" else FirstSuccesses)(settings, found)
+    return (KeepAll if settings.keep == "all" else FirstSuccesses)(settings, found)
 
 
-class Everything:
+class KeepAll:
     """Keeps all episodes, each in the file of its index."""
 
     def __init__(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 
-class Moments:
+class RunningStatistics:
     """Count, mean, standard deviation and range of each of D dimensions.
 
     Batches are merged as of Chan, Golub and LeVeque, "Updating formulae and a pairwise

@@ -25,7 +25,7 @@ class StepStatistics:
     def __init__(self) -> None:
         """Starts with nothing seen."""
         self._shapes: dict[str, tuple[int, ...]] = {}
-        self._moments: dict[str, running_statistics.Moments] = {}
+        self._moments: dict[str, running_statistics.RunningStatistics] = {}
 
     def add(self, steps: Mapping[str, Any]) -> None:
         """Adds an episode.
@@ -44,13 +44,13 @@ class StepStatistics:
     def _add(self, name: str, values: np.ndarray) -> None:
         if name not in self._moments:
             self._shapes[name] = values.shape[1:]
-            self._moments[name] = running_statistics.Moments(
+            self._moments[name] = running_statistics.RunningStatistics(
                 math.prod(values.shape[1:])
             )
         moments = self._moments[name]
         moments.update(values.reshape(len(values), len(moments.mean)))
 
-    def ranges(self) -> dict[str, running_statistics.Moments]:
+    def ranges(self) -> dict[str, running_statistics.RunningStatistics]:
         """Returns the moments of each array, its dimensions in one row."""
         return dict(self._moments)
 

@@ -104,7 +104,7 @@ class Inspection:
         self.action_counts: np.ndarray | None = None
         self.phase_steps: collections.Counter[str] = collections.Counter()
         self.phase_episodes: collections.Counter[str] = collections.Counter()
-        self.randomization: dict[str, running_statistics.Moments] = {}
+        self.randomization: dict[str, running_statistics.RunningStatistics] = {}
         self.drawn_names: dict[str, collections.Counter[str]] = {}
         self.num_bytes = sum(f.stat().st_size for f in source.files if f.exists())
         self.manifest: dict[str, Any] = {}
@@ -251,7 +251,7 @@ class Inspection:
                 numbers = np.asarray(value, np.float64).reshape(-1, 1)
                 name = re.sub(r"_\d+$", "", name)
                 moments = self.randomization.setdefault(
-                    name, running_statistics.Moments(1)
+                    name, running_statistics.RunningStatistics(1)
                 )
                 moments.update(numbers)
 

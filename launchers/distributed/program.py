@@ -69,7 +69,7 @@ def make_program(
         ]
     coordinator = add("coordinator", CoordinatorNode, experiment, replays)
     if kept:
-        keeper = replay.ReplayKeeper
+        keeper = replay.ReplayCheckpointer
         add("replay_keeper", keeper, experiment, replays, coordinator)
     learner = add("learner", nodes.LearnerNode, experiment, replays, coordinator)
     sources = [

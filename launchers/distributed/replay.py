@@ -50,7 +50,7 @@ class ReplayShard:
         return reverb.checkpointers.DefaultCheckpointer(str(directory))
 
 
-class ReplayKeeper:
+class ReplayCheckpointer:
     """Has the replay shards write checkpoints, from which a new process goes on."""
 
     def __init__(

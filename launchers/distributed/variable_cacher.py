@@ -44,7 +44,7 @@ _MAX_BACKOFF_SECONDS = 5.0
 _SLICE_SECONDS = 0.5  # between looks at the stop of a caller that waits
 
 
-class Packed:
+class PrePickled:
     """What arrives at a Courier client as the object that was packed.
 
     Courier sends an object as what its `__reduce_ex__` says, and calls that over there.
@@ -65,7 +65,7 @@ class Packed:
 class Snapshot(NamedTuple):
     """What one fetch brought. Never changed, so whoever holds it sees one fetch."""
 
-    variables: dict[str, Packed]  # by name
+    variables: dict[str, PrePickled]  # by name
     fetched_at: float  # time.monotonic
 
 
@@ -107,7 +107,7 @@ class VariableCacher:
         """See `reply`, for a caller in this process."""
         return [packed.unpack() for packed in self.reply(names)]
 
-    def reply(self, names: Sequence[str]) -> list[Packed]:
+    def reply(self, names: Sequence[str]) -> list[PrePickled]:
         """The variables of one fetch, as the learner gave them, for Courier to send.
 
         Waits for the first fetch: a cacher has no variables of its own.
@@ -158,7 +158,9 @@ class VariableCacher:
                 pause, backoff = backoff, min(2 * backoff, _MAX_BACKOFF_SECONDS)
 
     def _fetch(self, source: core.VariableSource) -> None:
-        found = [Packed(variables) for variables in source.get_variables(self._names)]
+        found = [
+            PrePickled(variables) for variables in source.get_variables(self._names)
+        ]
         self._snapshot = Snapshot(
             dict(zip(self._names, found, strict=True)), time.monotonic()
         )
@@ -195,7 +197,7 @@ class CacherNode:
         self._cacher.poll(self._stop)
 
 
-class Served:
+class CacherServer:
     """A cacher that polls in a thread behind a Courier server: a context manager.
 
     For where there is no Launchpad program.
@@ -217,7 +219,7 @@ class Served:
         """Of the server."""
         return self._server.port
 
-    def __enter__(self) -> Served:
+    def __enter__(self) -> CacherServer:
         self._thread.start()
         self._server.Start()
         return self

@@ -126,7 +126,7 @@ def _phases(found: inspection.Inspection) -> Iterator[str]:
 
 
 def _randomization(
-    found: inspection.Inspection, drawn: dict[str, running_statistics.Moments]
+    found: inspection.Inspection, drawn: dict[str, running_statistics.RunningStatistics]
 ) -> Iterator[str]:
     if drawn:
         yield from _moments_table((name, moments, 0) for name, moments in drawn.items())
@@ -136,7 +136,7 @@ def _randomization(
         yield f"{name}: {common}{more}"
 
 
-def _ranges(ranges: dict[str, running_statistics.Moments]) -> Iterator[str]:
+def _ranges(ranges: dict[str, running_statistics.RunningStatistics]) -> Iterator[str]:
     rows = []
     for name, moments in sorted(ranges.items()):
         name = name.removeprefix("observation/")
@@ -155,7 +155,7 @@ def _newest(name: str, size: int) -> int:
 
 
 def _moments_table(
-    rows: Iterable[tuple[str, running_statistics.Moments, int]],
+    rows: Iterable[tuple[str, running_statistics.RunningStatistics, int]],
 ) -> Iterator[str]:
     yield from table(
         ("", "min", "mean", "std", "max"),

@@ -23,7 +23,7 @@ from acme.utils import counting
 from agents import bundles
 from agents.models import MODELS
 from agents.offline import learning
-from agents.offline.best_weights import Selection
+from agents.offline.best_weights import BestWeights
 from agents.offline.config import OfflineConfig
 from agents.offline.model import Batch
 from agents.offline.networks import Dims, Statistics
@@ -134,7 +134,7 @@ class SkillTraining:
         self._networks, copy = (
             model_type.networks_type(config, dims, statistics) for _ in range(2)
         )
-        self._selection = Selection(copy)
+        self._selection = BestWeights(copy)
         self._counter = counting.Counter(prefix="learner")
         self._learner = learning.OfflineLearner(
             model_type(self._networks),

@@ -7,7 +7,7 @@ from acme import core
 
 from agents.builder import Decision, Held, Policy
 from agents.compiled_graph import CompiledGraph, Draws, Unsupported
-from agents.mpo.batched_acting import PolicyRunner, VariableClient
+from agents.mpo.batched_acting import BatchedPolicy, VariableClient
 from agents.rl_agents import AGENTS
 from benchmarks import untrained
 from environments import wrappers
@@ -189,7 +189,7 @@ def _act(runner):
 )
 def test_follows_a_learner_in_its_process(change):
     policy = _Scaled()
-    runner = PolicyRunner(policy, seed=0)
+    runner = BatchedPolicy(policy, seed=0)
     assert _act(runner) == _act(runner) == 2.0
     change(policy.scale)
     assert _act(runner) == _act(runner) == 6.0
@@ -205,7 +205,7 @@ def test_follows_a_source_of_variables():
     policy, source = _Scaled(), Source()
     client = VariableClient(source, {"policy": policy.learned_variables}, 2)
     client.update_and_wait()
-    runner = PolicyRunner(policy, 0, variable_client=client)
+    runner = BatchedPolicy(policy, 0, variable_client=client)
     assert _act(runner) == 30.0
     source.scale = 4.0
     runner.update(wait=True)
@@ -260,7 +260,7 @@ def test_a_debugger_sees_every_call():
             return super().__call__(observation, seed)
 
     policy = Counted()
-    runner = PolicyRunner(policy, seed=0)
+    runner = BatchedPolicy(policy, seed=0)
     tf.config.run_functions_eagerly(True)
     try:
         for _ in range(3):

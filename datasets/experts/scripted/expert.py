@@ -14,7 +14,7 @@ import numpy as np
 from datasets.experts.scripted import grasping, placing
 from datasets.experts.scripted.exploration_noise import ExplorationNoise
 from datasets.experts.scripted.geometry import Placed
-from datasets.experts.scripted.privileged_state import View
+from datasets.experts.scripted.privileged_state import PrivilegedState
 from environments import controller, observations, stacking, tasks
 from environments.sensors import INWARD_GRASP, OUTWARD_GRASP
 
@@ -106,7 +106,7 @@ class ScriptedExpert:
           ValueError: a task that is no stack of two; the message names the valid ones.
         """
         self._environment = environment
-        self._view = View(environment)
+        self._view = PrivilegedState(environment)
         self.phase = _APPROACH
         self.intended = np.zeros(5, np.float32)
         self.reset(0)
@@ -149,7 +149,7 @@ class ScriptedExpert:
         gap = 0.012 if self._view.grasp == OUTWARD_GRASP else 0.006
         return bool(away < _RESTING and above and top.bottom - bottom.top < gap)
 
-    def _stacking(self) -> placing.Move:
+    def _stacking(self) -> placing.PlacementGoal:
         return placing.onto(self._top, self._bottom, _LIFT_HEIGHT)
 
     # What it decides.
@@ -161,7 +161,7 @@ class ScriptedExpert:
             return self._leave()
         return self._prepare() or self._fetch(self._stacking())
 
-    def _fetch(self, move: placing.Move) -> _Command:
+    def _fetch(self, move: placing.PlacementGoal) -> _Command:
         """Goes down around an object through a funnel, and closes the fingers."""
         view = self._view
         subject, others = move.carried(view.placed), move.others(view.placed)
@@ -193,7 +193,7 @@ class ScriptedExpert:
         phase = _DESCEND if wanted < 0.03 else _APPROACH
         return velocity, _GAIN * level * grasp.turn, _OPEN, phase
 
-    def _carry(self, move: placing.Move) -> _Command:
+    def _carry(self, move: placing.PlacementGoal) -> _Command:
         """Brings what it holds over the goal, lowers it and lets go."""
         placed = self._view.placed
         carried, support = move.carried(placed), move.support(placed)

@@ -22,7 +22,7 @@ _TOP_MARGIN = 0.02  # m below the workspace's end
 
 
 @dataclasses.dataclass(frozen=True)
-class Move:
+class PlacementGoal:
     """One object's way to its place; all methods take where the objects are now.
 
     Attributes:
@@ -70,12 +70,12 @@ class Move:
         return min(around + half + self.lift, end - _TOP_MARGIN)
 
 
-def onto(subject: int, bottom: int, lift: float) -> Move:
+def onto(subject: int, bottom: int, lift: float) -> PlacementGoal:
     """Stacks one object on another."""
-    return Move(subject, bottom, None, lift, _STACK_DROP)
+    return PlacementGoal(subject, bottom, None, lift, _STACK_DROP)
 
 
-def to_floor(subject: int, placed: Sequence[Placed]) -> Move:
+def to_floor(subject: int, placed: Sequence[Placed]) -> PlacementGoal:
     """Puts an object down on the level floor: near, and with room around it."""
     grid = np.linspace(-_FLOOR_HALF, _FLOOR_HALF, 9)
     spots = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
@@ -86,7 +86,7 @@ def to_floor(subject: int, placed: Sequence[Placed]) -> Move:
     away = np.linalg.norm(spots - scene_lib.BASKET_CENTRE, axis=1)
     cost = 4.0 * np.maximum(0.0, _ROOM - room) + 0.3 * way + 0.5 * away
     spot = spots[int(cost.argmin())]
-    return Move(subject, None, spot, _FLOOR_LIFT, _FLOOR_DROP)
+    return PlacementGoal(subject, None, spot, _FLOOR_LIFT, _FLOOR_DROP)
 
 
 def highest(placed: Sequence[Placed]) -> float:

@@ -11,7 +11,7 @@ from environments.sensors import FULL_TICS
 _WRIST_JOINT = 6
 
 
-class View:
+class PrivilegedState:
     """The state of an `RgbStacking` environment (unwrapped), at each `look`.
 
     Attributes:

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from agents.builder import Decision, Policy
-from agents.mpo.batched_acting import LatentActor, PolicyRunner
+from agents.mpo.batched_acting import BatchedPolicy, LatentActor
 
 
 class _Double(Policy):
@@ -44,7 +44,7 @@ def _act(runner, row, values, results):
 
 def _together(values):
     policy, results = _Double(), []
-    runner = PolicyRunner(policy, seed=0, num_actors=len(values))
+    runner = BatchedPolicy(policy, seed=0, num_actors=len(values))
     threads = [
         threading.Thread(target=_act, args=(runner, row, some, results))
         for row, some in enumerate(values)
@@ -78,7 +78,7 @@ def test_draws_come_from_the_seed_and_the_call():
             return Decision(tf.zeros([1]), tf.random.stateless_normal(shape, seed))
 
     def draws(seed):
-        runner = PolicyRunner(Noise(), seed)
+        runner = BatchedPolicy(Noise(), seed)
         return [float(runner.decide(0, {"x": np.zeros(1)})[1][0]) for _ in range(3)]
 
     assert draws(1) == draws(1) != draws(2)
@@ -86,5 +86,5 @@ def test_draws_come_from_the_seed_and_the_call():
 
 
 def test_a_single_actor_needs_no_thread():
-    runner = PolicyRunner(_Double(), seed=0)
+    runner = BatchedPolicy(_Double(), seed=0)
     assert runner.decide(0, {"x": np.array([4.0], np.float32)})[1] == pytest.approx(8.0)

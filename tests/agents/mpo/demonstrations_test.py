@@ -11,7 +11,7 @@ from acme import specs
 from agents import bundles
 from agents.builder import Decision, Policy, hold
 from agents.mpo import demonstrations, sequences
-from agents.mpo.batched_acting import LatentActor, PolicyRunner
+from agents.mpo.batched_acting import BatchedPolicy, LatentActor
 from agents.mpo.builder import TABLE
 from agents.mpo.demonstrations import Demonstrations, Episode, decisions
 from agents.mpo.interruptible_writer import InterruptibleClient
@@ -109,7 +109,7 @@ def test_sequences_are_those_of_an_actor_and_its_adder(length, period, skill_ste
     adder = sequences.BlockSequenceAdder(
         InterruptibleClient(client, lambda: False), TABLE, length, period
     )
-    runner = PolicyRunner(_Seen(skill_steps), seed=0)
+    runner = BatchedPolicy(_Seen(skill_steps), seed=0)
     actor = LatentActor(runner, 0, adder, gamma=0.9, stores_skills=True)
     for episode in episodes:
         _act(actor, episode)

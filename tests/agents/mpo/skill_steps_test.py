@@ -17,7 +17,7 @@ from agents.helms.config import HelmsConfig
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.losses import critic as critic_loss
-from agents.mpo.batched_acting import NO_SKILL, LatentActor, PolicyRunner
+from agents.mpo.batched_acting import NO_SKILL, BatchedPolicy, LatentActor
 from agents.mpo.builder import TABLE
 from agents.rl_agents import AGENTS
 from launchers.experiments import episodes as evaluation_episodes
@@ -93,7 +93,7 @@ def _episode(actor, numbers, rewards, discounts):
 @pytest.mark.parametrize("in_tensorflow", [False, True])
 @pytest.mark.parametrize("skill_steps", [1, 2, 3, 10])
 def test_a_decision_is_held_from_an_episodes_first_step(skill_steps, in_tensorflow):
-    actor = LatentActor(PolicyRunner(_Echo(skill_steps, in_tensorflow), seed=0))
+    actor = LatentActor(BatchedPolicy(_Echo(skill_steps, in_tensorflow), seed=0))
     for length in (7, 3, 8):  # these end within decisions
         numbers = np.arange(100, 101 + length)
         actions = _episode(actor, numbers, [0.0] * length, [1.0] * length)
@@ -102,7 +102,7 @@ def test_a_decision_is_held_from_an_episodes_first_step(skill_steps, in_tensorfl
 
 
 def test_actors_that_share_calls_are_each_at_their_own_step():
-    runner = PolicyRunner(_Echo(3), seed=0, num_actors=3)
+    runner = BatchedPolicy(_Echo(3), seed=0, num_actors=3)
     taken = [[] for _ in range(3)]
 
     def act(row):
@@ -133,7 +133,7 @@ def test_targets_are_those_of_a_loop_over_control_steps(skill_steps, final_disco
     rng = np.random.default_rng(skill_steps)
     for length in range(1, 9):
         adder = _Adder()
-        actor = LatentActor(PolicyRunner(_Echo(skill_steps), 0), 0, adder, _GAMMA)
+        actor = LatentActor(BatchedPolicy(_Echo(skill_steps), 0), 0, adder, _GAMMA)
         rewards = rng.normal(size=length)
         discounts = [*rng.uniform(0.5, 1.0, size=length - 1), final_discount]
         numbers = np.arange(50, 51 + length)
@@ -167,7 +167,7 @@ def test_targets_are_those_of_a_loop_over_control_steps(skill_steps, final_disco
 
 def test_one_step_is_stored_as_the_environment_says():
     adder = _Adder()
-    actor = LatentActor(PolicyRunner(_Echo(1), 0), 0, adder, _GAMMA)
+    actor = LatentActor(BatchedPolicy(_Echo(1), 0), 0, adder, _GAMMA)
     rewards, discounts = np.float32([0.1, -0.3, 0.7]), np.float32([1.0, 0.25, 0.0])
     _episode(actor, np.arange(4), rewards, discounts)
     stored = [t for _, t, _ in adder.rows]
@@ -308,7 +308,7 @@ def test_replay_has_the_component_and_the_one_before(frozen):
     builder = _builder("helms_mix", frozen, skill_steps=3, skill_prior="transition")
     networks = builder.make_networks(_POINT_SPEC, seed=0)
     adder = _Adder()
-    runner = PolicyRunner(builder.make_policy(networks), seed=4)
+    runner = BatchedPolicy(builder.make_policy(networks), seed=4)
     actor = LatentActor(runner, 0, adder, _GAMMA, stores_skills=True)
     rng = np.random.default_rng(0)
     for _ in range(2):

@@ -9,7 +9,7 @@ from datasets.rlds import running_statistics
 def test_moments_are_those_of_all_values_at_once():
     rng = np.random.default_rng(0)
     values = (1e4 + rng.normal(size=(1000, 3)) * [1.0, 10.0, 0.0]).astype(np.float32)
-    moments = running_statistics.Moments(3)
+    moments = running_statistics.RunningStatistics(3)
     for batch in np.split(values, [1, 10, 10, 700]):
         moments.update(batch)
     exact = values.astype(np.float64)
@@ -21,7 +21,7 @@ def test_moments_are_those_of_all_values_at_once():
 
 
 def test_moments_leave_out_what_is_not_finite():
-    moments = running_statistics.Moments(2)
+    moments = running_statistics.RunningStatistics(2)
     moments.update(np.array([[1.0, np.nan], [np.inf, np.nan], [3.0, np.nan]]))
     moments.update(np.array([[5.0, 7.0]]))
     np.testing.assert_array_equal(moments.count, [3, 1])

@@ -57,7 +57,7 @@ def test_serves_what_the_learner_has_and_keeps_up(port):
     learner = _Learner()
     server = _serve(learner, port)
     made = variable_cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
-    with variable_cacher.Served(made) as served:
+    with variable_cacher.CacherServer(made) as served:
         client = _client(served.port)
         ((matrix, scalar),) = client.get_variables(["policy"])
         assert matrix.dtype == np.float32 and matrix.shape == (3, 2)
@@ -73,7 +73,7 @@ def test_many_callers_cost_the_learner_nothing(port):
     learner = _Learner()
     server = _serve(learner, port)
     made = variable_cacher.VariableCacher(_client(port), update_seconds=3600.0)
-    with variable_cacher.Served(made) as served:
+    with variable_cacher.CacherServer(made) as served:
         clients = [_client(served.port) for _ in range(4)]
         for client in clients:
             for _ in range(5):
@@ -85,7 +85,7 @@ def test_many_callers_cost_the_learner_nothing(port):
 def test_callers_wait_for_the_first_fetch(port):
     """The learner starts late: nobody gets anything but its variables."""
     made = variable_cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
-    with variable_cacher.Served(made) as served:
+    with variable_cacher.CacherServer(made) as served:
         client = _client(served.port)
         waiting = [client.futures.get_variables(["policy"]) for _ in range(20)]
         # More of them than a pool of Courier's default size has threads.
@@ -118,7 +118,7 @@ def test_outlives_a_killed_learner_and_finds_the_next_one(port):
     first = second = _start_learner(port, 1)
     made = variable_cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
     try:
-        with variable_cacher.Served(made) as served:
+        with variable_cacher.CacherServer(made) as served:
             client = _client(served.port)
             until(lambda: client.statistics()["fetches"] >= 3)
             failures = client.statistics()["failures"]
@@ -136,13 +136,13 @@ def test_outlives_a_killed_learner_and_finds_the_next_one(port):
 
 def test_reads_another_cacher(port):
     server = _serve(_Learner(), port)
-    with variable_cacher.Served(
+    with variable_cacher.CacherServer(
         variable_cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
     ) as first:
         second = variable_cacher.VariableCacher(
             _client(first.port), update_seconds=_PERIOD
         )
-        with variable_cacher.Served(second) as served:
+        with variable_cacher.CacherServer(second) as served:
             client = _client(served.port)
             until(lambda: client.get_variables(["policy"])[0][1] >= 3)
     _stop(server)
