@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from agents.rl_agents import AGENTS
+from agents.registry import AGENTS
 
 SCALES = ("paper", "laptop")
 

@@ -32,7 +32,7 @@ from acme import EnvironmentLoop, core, specs, wrappers
 from acme.utils import loggers
 
 import environments
-from agents.rl_agents import AGENTS
+from agents.registry import AGENTS
 from benchmarks import untrained
 from environments import scene
 from launchers.common import cli

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 import environments
-from agents import bundles
+from agents import registry
 from agents.bc.config import BcConfig
 from datasets import loader
 from datasets.rlds import recipes, schema
@@ -89,7 +89,7 @@ def run_episode(job: Job) -> Outcome:
 
 @functools.lru_cache(maxsize=1)
 def _runner(bundle: str, settings: schema.Settings):
-    clone = bundles.load(bundle, model="bc")
+    clone = registry.load_bundle(bundle, model="bc")
     task, object_set = settings.combination(0)
     environment = environments.make(
         task=task,

@@ -20,7 +20,7 @@ import numpy as np
 import tqdm
 from absl import flags
 
-from agents.rl_agents import AGENTS
+from agents.registry import AGENTS
 from benchmarks import training, untrained
 from launchers.common import atomic_files, cli, loggers
 from launchers.experiments import config, episodes

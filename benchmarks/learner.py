@@ -42,7 +42,7 @@ from agents.helms.config import HelmsConfig
 from agents.mpo.config import GaussianMPOConfig, MPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
 from agents.mpo.learning import MPOLearner
-from agents.rl_agents import AGENTS
+from agents.registry import AGENTS
 from benchmarks import acme_mpo, against, products, untrained
 from environments import wrappers
 from launchers.common import cli, onednn

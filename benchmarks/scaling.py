@@ -37,7 +37,7 @@ from typing import Any
 import tqdm
 from absl import flags
 
-from agents.rl_agents import AGENTS
+from agents.registry import AGENTS
 from benchmarks.load import (
     capacity,
     episodes,

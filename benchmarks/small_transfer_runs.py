@@ -12,7 +12,7 @@ import numpy as np
 import tqdm
 from acme import specs
 
-from agents import rl_agents
+from agents import registry
 from agents.builder import AgentBuilder
 from agents.helms import frozen as helms_skills
 from agents.helms.config import HelmsConfig
@@ -151,7 +151,7 @@ def make_builder(
 
     All take a learner step every `_STEPS_A_LEARNER_STEP` environment steps.
     """
-    kind = rl_agents.AGENTS[agent]
+    kind = registry.AGENTS[agent]
     settings: dict[str, Any] = dict(_RL)
     if agent == "mpo":
         settings |= {"sequence_length": 10, "n_step": 5, "init_stddev": 0.5}

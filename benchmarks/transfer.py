@@ -40,8 +40,8 @@ import numpy as np
 import tqdm
 from absl import flags
 
-from agents import bundles, scales
-from agents.rl_agents import AGENTS
+from agents import registry, scales
+from agents.registry import AGENTS
 from benchmarks import curves, training
 from environments import factory
 from launchers.common import atomic_files, cli, loggers, signals
@@ -203,7 +203,7 @@ def _bundles() -> dict[str, str]:
     """The directories by model; raises ValueError for two of one model."""
     found: dict[str, str] = {}
     for path in _SKILLS.value:
-        model = bundles.load(path).description["model"]
+        model = registry.load_bundle(path).description["model"]
         if model in found:
             raise ValueError(f"{found[model]} and {path} are both of model {model}")
         found[model] = path

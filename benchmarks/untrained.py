@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 
-from agents import bundles
-from agents.models import MODELS
+from agents import registry
 from agents.offline.frozen import FrozenModel
 from agents.offline.networks import Dims, unit_statistics
+from agents.registry import MODELS
 from environments import controller, observations
 
 
@@ -24,14 +24,14 @@ def frozen(model: str | None, seed: int, **settings: object) -> FrozenModel | No
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "skills")
         save(model, seed, path, **settings)
-        return bundles.load(path)
+        return registry.load_bundle(path)
 
 
 def save(model: str, seed: int, directory: str, **settings: object) -> None:
     """Writes such a model as a bundle."""
     dims = environment_dims()
-    kind = MODELS[model]
+    kind = MODELS[model].offline
     networks = kind.networks_type(
         kind.config_type(seed=seed, **settings), dims, unit_statistics(dims)
     )
-    bundles.save(directory, networks, observations.GROUPS)
+    registry.save_bundle(directory, networks, observations.GROUPS)

@@ -16,7 +16,7 @@ from absl import flags
 
 from agents import scales
 from agents.mpo.config import MPOConfig
-from agents.rl_agents import AGENTS
+from agents.registry import AGENTS
 from launchers.common import cli, settings
 from launchers.distributed.config import Layout
 

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from agents.models import MODELS
 from agents.offline.config import OfflineConfig
+from agents.registry import MODELS
 from datasets import loader
 from environments import observations
 from launchers.common import cli, settings
@@ -53,7 +53,7 @@ _XLA = flags.DEFINE_bool(
 
 _SETTINGS = settings.Settings(
     "model",
-    {name: model.config_type() for name, model in MODELS.items()},
+    {name: model.offline.config_type() for name, model in MODELS.items()},
     {
         "variant": "full, discrete (latents without variance) or continuous (one "
         "skill).",
@@ -93,7 +93,7 @@ def _config() -> OfflineConfig:
         values.setdefault("num_skills", 1)
     if values.get("learning_rate_schedule", "constant") != "constant":
         values["learning_rate_steps"] = _STEPS.value
-    return MODELS[_MODEL.value].config_type(seed=_SEED.value, **values)
+    return MODELS[_MODEL.value].offline.config_type(seed=_SEED.value, **values)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -87,5 +87,5 @@ def load(
     object_dim: int | None = None,
     action_dim: int | None = None,
 ) -> Skills:
-    """Reads a bundle of HeLMS; see `agents.bundles.load`."""
+    """Reads a bundle of HeLMS; see `agents.registry.load_bundle`."""
     return bundle.load(Skills, directory, proprio_dim, object_dim, action_dim)

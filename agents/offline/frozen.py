@@ -21,7 +21,7 @@ Observation = Mapping[str, tf.Tensor]
 
 
 class FrozenModel(tf.Module):
-    """Base of what `agents.bundles.load` returns."""
+    """Base of what `agents.registry.load_bundle` returns."""
 
     model: ClassVar[str]  # its name in bundles and on the command line
     config_type: ClassVar[type[OfflineConfig]]

@@ -9,7 +9,7 @@ import dm_env
 import tensorflow as tf
 
 from agents.mpo.builder import MPOBuilder
-from agents.rl_agents import AGENTS
+from agents.registry import AGENTS
 from benchmarks import untrained
 
 REAL_TIME = 20.0  # control steps a second of an actor

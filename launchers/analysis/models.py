@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from agents import bundles
+from agents import registry
 from environments import controller, observations
 
 
@@ -16,7 +16,7 @@ def load(directory: str) -> Any:
     Raises:
       ValueError: in one line, why this is not a bundle that can be used here.
     """
-    return bundles.load(
+    return registry.load_bundle(
         directory,
         proprio_dim=observations.GROUP_SIZES["proprio"],
         object_dim=observations.GROUP_SIZES["objects"],

@@ -23,14 +23,14 @@ import dm_env
 import numpy as np
 from acme import specs
 
-from agents import bundles
+from agents import registry
 from agents.builder import AgentBuilder
 from agents.high_level import distillation
 from agents.mpo.config import MPOConfig
 from agents.mpo.demonstrations import Episode, check_fits
 from agents.offline.bundle import replaced
 from agents.offline.frozen import FrozenModel
-from agents.rl_agents import AGENTS
+from agents.registry import AGENTS
 from datasets.rlds import recipes
 from launchers.common import atomic_files
 from launchers.experiments import demonstrations
@@ -235,7 +235,7 @@ def load_frozen(config: RunConfig) -> FrozenModel | None:
                 f"agent {config.agent} needs --skills, a bundle of {model}"
             )
         return None
-    return bundles.load(config.skills, model=model)
+    return registry.load_bundle(config.skills, model=model)
 
 
 def make_experiment(config: RunConfig) -> Experiment:

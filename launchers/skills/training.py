@@ -20,13 +20,13 @@ import tqdm
 from acme.tf import savers
 from acme.utils import counting
 
-from agents import bundles
-from agents.models import MODELS
+from agents import registry
 from agents.offline import learning
 from agents.offline.best_weights import BestWeights
 from agents.offline.config import OfflineConfig
 from agents.offline.model import Batch
 from agents.offline.networks import Dims, Statistics
+from agents.registry import MODELS
 from launchers.common import atomic_files, loggers
 from launchers.skills import figures, record, report
 
@@ -102,7 +102,7 @@ class SkillTraining:
         """Reads the data set and, where the work directory holds one, the checkpoint.
 
         Args:
-          model: its name in `agents.models`.
+          model: its name in `agents.registry`.
           config: of the model and its training.
           options: of this run.
           data: `datasets.loader`.
@@ -130,7 +130,7 @@ class SkillTraining:
             self._manifest,
         )
 
-        model_type = MODELS[model]
+        model_type = MODELS[model].offline
         self._networks, copy = (
             model_type.networks_type(config, dims, statistics) for _ in range(2)
         )
@@ -194,7 +194,7 @@ class SkillTraining:
             summary["skill_use"] = after["skill_use"]
             summary["transition_prior"] = prior.tolist()
             figures.write_figure(self._root / "skills.png", prior, after["skill_use"])
-        bundles.save(
+        registry.save_bundle(
             self._root / "skills",
             networks,
             self._observation_names,

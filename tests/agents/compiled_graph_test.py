@@ -8,7 +8,7 @@ from acme import core
 from agents.builder import Decision, Held, Policy
 from agents.compiled_graph import CompiledGraph, Draws, Unsupported
 from agents.mpo.batched_acting import BatchedPolicy, VariableClient
-from agents.rl_agents import AGENTS
+from agents.registry import AGENTS
 from benchmarks import untrained
 from environments import wrappers
 

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from agents import scales
-from agents.rl_agents import AGENTS
+from agents.registry import AGENTS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

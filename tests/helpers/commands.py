@@ -18,7 +18,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Modules without flags of their own, which commands of any kind share.
-_MODULES = ["agents.rl_agents", "datasets.collection.collect", "datasets.loader"]
+_MODULES = ["agents.registry", "datasets.collection.collect", "datasets.loader"]
 _MODULES += [
     "launchers.experiments.training",
     "launchers.common.figures",

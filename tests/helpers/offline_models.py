@@ -8,10 +8,10 @@ import tensorflow as tf
 from agents.bc.config import BcConfig
 from agents.helms.config import HelmsConfig
 from agents.hierarchical_bc.config import HierarchicalBcConfig
-from agents.models import MODELS
 from agents.npmp.config import NpmpConfig
 from agents.offline.learning import OfflineLearner
 from agents.offline.networks import Dims, unit_statistics
+from agents.registry import MODELS
 
 DIMS = Dims(proprio=3, objects=2, action=2)
 _TRAINING = {
@@ -31,7 +31,9 @@ CONFIGS = {
 def make_model(name_or_config):
     """A model with unit statistics, by its name (small) or by any config."""
     config = CONFIGS.get(name_or_config, name_or_config)
-    (model,) = (m for m in MODELS.values() if m.config_type is type(config))
+    (model,) = (
+        m.offline for m in MODELS.values() if m.offline.config_type is type(config)
+    )
     return model(model.networks_type(config, DIMS, unit_statistics(DIMS)))
 
 

@@ -1,6 +1,6 @@
 """Small HeLMS bundles of the environment's sizes, with weights as drawn."""
 
-from agents import bundles
+from agents import registry
 from agents.helms.config import HelmsConfig
 from agents.helms.networks import HelmsNetworks
 from agents.offline.networks import unit_statistics
@@ -17,5 +17,5 @@ def save_skills(directory, num_skills=3, seed=0, **config):
         dims,
         unit_statistics(dims),
     )
-    bundles.save(directory, model, observations.GROUPS)
+    registry.save_bundle(directory, model, observations.GROUPS)
     return str(directory)

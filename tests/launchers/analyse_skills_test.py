@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from agents import bundles
+from agents import registry
 from agents.helms import networks
 from agents.helms.config import HelmsConfig
 from agents.offline.networks import Dims, unit_statistics
@@ -32,7 +32,7 @@ def _save_skills(directory, seed=0, proprio=observations.GROUP_SIZES["proprio"])
     dims = Dims(proprio=proprio, objects=sizes["objects"], action=5)
     model = networks.HelmsNetworks(config, dims, unit_statistics(dims))
     names = observations.GROUPS
-    bundles.save(directory, model, names, training={"skill_use": [0.25, 0.75]})
+    registry.save_bundle(directory, model, names, training={"skill_use": [0.25, 0.75]})
     return str(directory)
 
 

@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 
-from agents import bundles
+from agents import registry
 from agents.helms import networks
 from agents.helms.config import HelmsConfig
 from agents.helms_cat.config import HelmsCatConfig
@@ -42,7 +42,7 @@ def _save_skills(directory, num_skills=3):
     sizes = observations.GROUP_SIZES
     dims = Dims(proprio=sizes["proprio"], objects=sizes["objects"], action=5)
     model = networks.HelmsNetworks(config, dims, unit_statistics(dims))
-    bundles.save(directory, model, observations.GROUPS)
+    registry.save_bundle(directory, model, observations.GROUPS)
     return str(directory)
 
 
@@ -278,7 +278,7 @@ def test_a_finger_is_kept_and_that_of_a_clone_is_its_bundles(tmp_path):
     )
     with pytest.raises(ValueError, match="finger 'bernoulli' and not 'gaussian'"):
         experiment_config.record(run("mpo"))
-    bundles.save(
+    registry.save_bundle(
         tmp_path / "bundle",
         offline_models.make_model("bc").networks,
         {"proprio": ["a"], "objects": ["b"]},

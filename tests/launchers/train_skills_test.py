@@ -13,8 +13,8 @@ import time
 import numpy as np
 import pytest
 
-from agents import bundles
-from agents.models import MODELS
+from agents import registry
+from agents.registry import MODELS
 from environments import observations
 from tests.helpers import commands, dataset_files
 from tests.helpers.offline_models import checkpoint_contents
@@ -78,7 +78,7 @@ def test_every_model_trains_and_its_bundle_acts(dataset, tmp_path, model):
     assert (summary["model"], summary["steps"]) == (model, 6)
     assert np.isfinite(summary["after"]["log_likelihood"])
     sizes = observations.GROUP_SIZES
-    loaded = bundles.load(
+    loaded = registry.load_bundle(
         tmp_path / "skills", sizes["proprio"], sizes["objects"], 5, model=model
     )
     assert loaded.finger == finger
@@ -126,7 +126,7 @@ def test_killed_and_continued_equals_one_in_one_go_bit_for_bit(
     for name, value in first.items():
         assert value == second[name], name
     checksums = [
-        bundles.load(workdir / "skills").description["checksum"]
+        registry.load_bundle(workdir / "skills").description["checksum"]
         for workdir in (whole, parts)
     ]
     assert checksums[0] == checksums[1]

@@ -1,4 +1,4 @@
-"""The hybrid distribution by brute force (the mixture: `rl_agents_test`)."""
+"""The hybrid distribution by brute force (the mixture: `registry_test`)."""
 
 import numpy as np
 import scipy.stats

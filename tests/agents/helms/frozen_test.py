@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agents import bundles
+from agents import registry
 from agents.helms import frozen, networks
 from agents.helms.config import HelmsConfig
 from agents.offline.networks import Dims
@@ -36,7 +36,7 @@ def _observation(*leading):
 @pytest.fixture(name="bundle")
 def _bundle(tmp_path):
     directory = tmp_path / "skills"
-    bundles.save(directory, _networks(), NAMES, data={"episodes": 2})
+    registry.save_bundle(directory, _networks(), NAMES, data={"episodes": 2})
     return directory
 
 
@@ -100,7 +100,7 @@ def test_transition_matrix_and_posterior_are_distributions(bundle):
 
 def test_the_ablations_are_loaded_as_what_they_are(tmp_path):
     discrete = HelmsConfig(variant="discrete", num_skills=3, hidden_sizes=(8,))
-    bundles.save(tmp_path / "discrete", _networks(discrete), NAMES)
+    registry.save_bundle(tmp_path / "discrete", _networks(discrete), NAMES)
     loaded = frozen.load(tmp_path / "discrete")
     mean, stddev = loaded.mid_level(_observation(2))
     assert mean.shape == (2, 3, 8)
@@ -111,7 +111,7 @@ def test_the_ablations_are_loaded_as_what_they_are(tmp_path):
         loaded.decode(choice, _observation(2), tf.constant([1, 2])),
     )
     continuous = HelmsConfig(variant="continuous", num_skills=1, hidden_sizes=(8,))
-    bundles.save(tmp_path / "continuous", _networks(continuous), NAMES)
+    registry.save_bundle(tmp_path / "continuous", _networks(continuous), NAMES)
     loaded = frozen.load(tmp_path / "continuous")
     assert loaded.mid_level(_observation(2))[1].numpy().min() > 0.01
     np.testing.assert_array_equal(loaded.transition_matrix(), [[1.0]])

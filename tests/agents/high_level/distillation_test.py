@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agents import bundles
+from agents import registry
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_mix.builder import HelmsMixBuilder
@@ -147,7 +147,7 @@ def test_what_is_not_finite_raises():
 
 @pytest.fixture(name="skills")
 def _skills(tmp_path):
-    return bundles.load(save_skills(tmp_path / "skills"))
+    return registry.load_bundle(save_skills(tmp_path / "skills"))
 
 
 def _weights(high_level):
@@ -251,7 +251,7 @@ def test_the_bundle_stays_the_bundle_it_was(skills):
     before = skills.description
     _kept(skills)
     distillation.describe(skills, ceiling=[{"success": 0.5}])
-    loaded = bundles.load(skills.directory)
+    loaded = registry.load_bundle(skills.directory)
     assert loaded.description == before
     found = distillation.read_description(loaded)
     assert found["agreement"] == 0.7 and found["ceiling"] == [{"success": 0.5}]

@@ -8,14 +8,14 @@ import tensorflow as tf
 import tree
 from acme import specs
 
-from agents import bundles
+from agents import registry
 from agents.builder import Decision, Policy, hold
 from agents.mpo import demonstrations, sequences
 from agents.mpo.batched_acting import BatchedPolicy, LatentActor
 from agents.mpo.builder import TABLE
 from agents.mpo.demonstrations import Demonstrations, Episode, decisions
 from agents.mpo.interruptible_writer import InterruptibleClient
-from agents.rl_agents import AGENTS
+from agents.registry import AGENTS
 from tests.helpers import fakes, offline_models
 
 _SIZES = {"proprio": 3, "objects": 2}
@@ -198,8 +198,10 @@ def test_agents_learn_from_both(name, settings, tmp_path):
     agent, model = AGENTS[name], None
     if agent.model is not None:
         networks = offline_models.make_model(agent.model).networks
-        bundles.save(tmp_path / "b", networks, {"proprio": ["a"], "objects": ["b"]})
-        model = bundles.load(tmp_path / "b")
+        registry.save_bundle(
+            tmp_path / "b", networks, {"proprio": ["a"], "objects": ["b"]}
+        )
+        model = registry.load_bundle(tmp_path / "b")
     config = agent.config_type(**_SMALL, **settings, demonstration_share=0.4)
     assert (config.num_demonstrations, config.replay_batch_size) == (3, 5)
     builder = agent.builder(config, model)

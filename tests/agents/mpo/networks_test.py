@@ -6,7 +6,7 @@ import tensorflow as tf
 from acme import specs
 
 from agents.mpo import networks
-from agents.rl_agents import AGENTS
+from agents.registry import AGENTS
 
 _IMAGE = "camera/pixels"
 _SPEC = specs.EnvironmentSpec(

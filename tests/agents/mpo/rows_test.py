@@ -9,11 +9,11 @@ import tensorflow as tf
 from acme import specs
 from acme.adders.reverb import base
 
-from agents import bundles
+from agents import registry
 from agents.distributions.policies import Gaussian
 from agents.mpo.rows import Rows
 from agents.networks import SequenceLSTM
-from agents.rl_agents import AGENTS
+from agents.registry import AGENTS
 from tests.helpers import fakes, offline_models
 
 _BATCH, _TIME, _DISCOUNT = 7, 10, 0.9
@@ -38,8 +38,10 @@ def frozen(tmp_path_factory):
     root, found = tmp_path_factory.mktemp("bundles"), {None: None}
     for model in ("helms", "npmp"):
         networks = offline_models.make_model(model).networks
-        bundles.save(root / model, networks, {"proprio": ["a"], "objects": ["b"]})
-        found[model] = bundles.load(root / model)
+        registry.save_bundle(
+            root / model, networks, {"proprio": ["a"], "objects": ["b"]}
+        )
+        found[model] = registry.load_bundle(root / model)
     return found
 
 

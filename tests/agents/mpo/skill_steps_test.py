@@ -11,7 +11,7 @@ import reverb
 import tensorflow as tf
 from acme import specs as acme_specs
 
-from agents import bundles
+from agents import registry
 from agents.builder import Decision, Held, Policy, hold
 from agents.helms.config import HelmsConfig
 from agents.helms_cat.builder import HelmsCatBuilder
@@ -19,7 +19,7 @@ from agents.helms_cat.config import HelmsCatConfig
 from agents.losses import critic as critic_loss
 from agents.mpo.batched_acting import NO_SKILL, BatchedPolicy, LatentActor
 from agents.mpo.builder import TABLE
-from agents.rl_agents import AGENTS
+from agents.registry import AGENTS
 from launchers.experiments import episodes as evaluation_episodes
 from tests.helpers import fakes, offline_models
 
@@ -233,8 +233,10 @@ def frozen(tmp_path_factory):
         if name == "helms":
             logits = np.random.default_rng(2).normal(size=(3, 3), scale=2.0)
             networks.prior_logits.assign(logits)
-        bundles.save(root / name, networks, {"proprio": ["a"], "objects": ["b"]})
-        found[name] = bundles.load(root / name)
+        registry.save_bundle(
+            root / name, networks, {"proprio": ["a"], "objects": ["b"]}
+        )
+        found[name] = registry.load_bundle(root / name)
     return found
 
 
@@ -397,8 +399,8 @@ def test_skills_without_a_transition_prior_are_refused(name, tmp_path):
         variant="continuous",
     )
     networks = offline_models.make_model(config).networks
-    bundles.save(tmp_path / "s", networks, {"proprio": ["a"], "objects": ["b"]})
-    one = {"helms": bundles.load(tmp_path / "s")}
+    registry.save_bundle(tmp_path / "s", networks, {"proprio": ["a"], "objects": ["b"]})
+    one = {"helms": registry.load_bundle(tmp_path / "s")}
     _builder(name, one)
     with pytest.raises(ValueError, match="transition prior.*continuous"):
         _builder(name, one, skill_prior="transition")

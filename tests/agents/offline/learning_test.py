@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from acme.tf import savers
 
-from agents.models import MODELS
 from agents.offline import learning
+from agents.registry import MODELS
 from tests.helpers.offline_models import CONFIGS, make_model, two_modes
 
 HELMS = CONFIGS["helms"]

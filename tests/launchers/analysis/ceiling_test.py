@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents import bundles
+from agents import registry
 from agents.helms_cat.config import HelmsCatConfig
 from agents.high_level import distillation
 from agents.high_level.distillation import DistillationConfig
@@ -43,7 +43,7 @@ def _all_pairs(tmp_path_factory):
 
 @pytest.fixture(name="skills")
 def _skills(tmp_path):
-    return bundles.load(save_skills(tmp_path / "skills", window=4))
+    return registry.load_bundle(save_skills(tmp_path / "skills", window=4))
 
 
 def _run(jobs):
@@ -78,7 +78,7 @@ def test_rows_are_of_every_way_to_act_and_stay_in_the_bundle(skills, dataset, tm
     half = z * np.sqrt(0.6 * 0.4 / 5 + z**2 / 100) / (1 + z**2 / 5)
     found = [rows[0][key] for key in ("success", "low", "high")]
     np.testing.assert_allclose(found, [0.6, centre - half, centre + half], rtol=1e-6)
-    kept = distillation.read_description(bundles.load(directory))
+    kept = distillation.read_description(registry.load_bundle(directory))
     assert kept["ceiling"]["rows"] == rows and kept["agreement"] == said["agreement"]
     with open(tmp_path / "ceiling.csv") as file:
         assert [row["success"] for row in csv.DictReader(file)] == ["0.6"] * 2 + [

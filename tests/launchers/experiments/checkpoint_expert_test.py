@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import environments
-from agents import bundles
+from agents import registry
 from agents.helms import networks
 from agents.helms.config import HelmsConfig
 from agents.mpo.learning import CHECKPOINT_NAME
@@ -38,7 +38,7 @@ def run(tmp_path_factory):
     dims = Dims(sizes["proprio"], sizes["objects"], 5)
     helms = HelmsConfig(num_skills=3, latent_dim=2, hidden_sizes=(8,))
     model = networks.HelmsNetworks(helms, dims, unit_statistics(dims))
-    bundles.save(str(root / "skills"), model, observations.GROUPS)
+    registry.save_bundle(str(root / "skills"), model, observations.GROUPS)
     config = experiment_config.RunConfig(
         str(root / "skills"), str(root / "agent"), seed=2
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agents import bundles
+from agents import registry
 from agents.bc.config import BcConfig
 from agents.bc.networks import BcNetworks
 from agents.helms.config import HelmsConfig
@@ -49,8 +49,8 @@ def _networks(model="helms", **changes):
 
 def _save(directory, model, **changes):
     nets = _networks(model, **changes)
-    bundles.save(directory, nets, NAMES, data={"episodes": 2})
-    return bundles.load(directory), nets
+    registry.save_bundle(directory, nets, NAMES, data={"episodes": 2})
+    return registry.load_bundle(directory), nets
 
 
 def _observation(*leading):
@@ -70,7 +70,7 @@ def _bundle(tmp_path):
 @pytest.mark.parametrize("model", MODELS)
 def test_round_trip_is_bit_exact_and_frozen(tmp_path, model):
     loaded, nets = _save(tmp_path / "skills", model)
-    assert isinstance(loaded, bundles.FROZEN[model])
+    assert isinstance(loaded, registry.MODELS[model].frozen)
     assert loaded.model == loaded.description["model"] == model
     assert loaded.config == MODELS[model][1]
     assert not loaded.trainable_variables
@@ -208,7 +208,7 @@ def test_bundles_that_say_nothing_of_the_finger_are_gaussian(tmp_path, model):
         {key: description[key] for key in identity}, weights
     )
     (directory / "skills.json").write_text(json.dumps(description))
-    loaded = bundles.load(directory)
+    loaded = registry.load_bundle(directory)
     assert loaded.finger == loaded.config.finger == "gaussian"
 
 
@@ -253,7 +253,7 @@ def _corrupt_weights(bundle):
 def test_damaged_bundles_are_refused_in_one_line(bundle, damage, message):
     damage(bundle)
     with pytest.raises(ValueError, match=message) as error:
-        bundles.load(bundle)
+        registry.load_bundle(bundle)
     assert str(bundle) in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -261,30 +261,33 @@ def test_damaged_bundles_are_refused_in_one_line(bundle, damage, message):
 def test_weights_of_another_architecture_are_refused(bundle, tmp_path):
     nets = _networks()
     nets.config = dataclasses.replace(HELMS, latent_dim=3)
-    bundles.save(tmp_path / "odd", nets, NAMES)
+    registry.save_bundle(tmp_path / "odd", nets, NAMES)
     with pytest.raises(ValueError, match="another architecture"):
-        bundles.load(tmp_path / "odd")
+        registry.load_bundle(tmp_path / "odd")
 
 
 def test_missing_bundle_and_what_does_not_fit(bundle):
     with pytest.raises(ValueError, match="no such directory$"):
-        bundles.load(bundle / "nothing")
+        registry.load_bundle(bundle / "nothing")
     with pytest.raises(ValueError, match=f"beside it: {bundle.name}$"):
-        bundles.load(bundle.with_name("nothing"))
-    bundles.load(bundle, proprio_dim=6, object_dim=4, action_dim=3, model="helms")
+        registry.load_bundle(bundle.with_name("nothing"))
+    registry.load_bundle(
+        bundle, proprio_dim=6, object_dim=4, action_dim=3, model="helms"
+    )
     with pytest.raises(ValueError, match="6 proprio values, the environment has 7"):
-        bundles.load(bundle, proprio_dim=7)
+        registry.load_bundle(bundle, proprio_dim=7)
     with pytest.raises(ValueError, match="are of model 'helms', not 'npmp'"):
-        bundles.load(bundle, model="npmp")
+        registry.load_bundle(bundle, model="npmp")
     with pytest.raises(ValueError, match="unknown model 'dance'.*valid: helms, npmp"):
-        bundles.load(bundle, model="dance")
+        registry.load_bundle(bundle, model="dance")
 
 
 def test_the_checksum_is_of_the_model_and_not_of_its_history(tmp_path):
     for name, training in (("a", {"seconds": 1.0}), ("b", {"seconds": 2.0})):
-        bundles.save(tmp_path / name, _networks(), NAMES, training=training)
+        registry.save_bundle(tmp_path / name, _networks(), NAMES, training=training)
     checksums = [
-        bundles.load(tmp_path / name).description["checksum"] for name in ("a", "b")
+        registry.load_bundle(tmp_path / name).description["checksum"]
+        for name in ("a", "b")
     ]
     assert checksums[0] == checksums[1]
 
@@ -294,15 +297,17 @@ def test_weights_that_are_not_finite_are_never_saved(bundle):
     nets.prior_logits.assign(tf.fill([4, 4], np.nan))
     before = (bundle / "skills.json").read_text()
     with pytest.raises(ValueError, match="transition_prior.* is not finite"):
-        bundles.save(bundle, nets, NAMES)
+        registry.save_bundle(bundle, nets, NAMES)
     assert (bundle / "skills.json").read_text() == before
 
 
 def test_saving_replaces_a_bundle_but_nothing_else(bundle, tmp_path):
     nets = _networks()
     nets.prior_logits.assign(tf.eye(4))
-    bundles.save(bundle, nets, NAMES)
+    registry.save_bundle(bundle, nets, NAMES)
     expected = tf.nn.softmax(tf.eye(4))
-    np.testing.assert_array_equal(bundles.load(bundle).transition_matrix(), expected)
+    np.testing.assert_array_equal(
+        registry.load_bundle(bundle).transition_matrix(), expected
+    )
     with pytest.raises(ValueError, match="not a skill bundle"):
-        bundles.save(tmp_path, nets, NAMES)
+        registry.save_bundle(tmp_path, nets, NAMES)

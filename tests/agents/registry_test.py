@@ -15,12 +15,12 @@ from acme.adders.reverb import base
 from acme.utils import loggers
 from dm_env import specs
 
-from agents import bundles
+from agents import registry
 from agents.distributions.policies import Gaussian, Mixture
 from agents.helms.config import HelmsConfig
 from agents.mpo.rows import Rows
 from agents.npmp.config import NpmpConfig
-from agents.rl_agents import AGENTS
+from agents.registry import AGENTS
 from tests.helpers import fakes, offline_models
 
 _SMALL = {
@@ -84,8 +84,8 @@ def frozen(tmp_path_factory):
     root, found = tmp_path_factory.mktemp("bundles"), {None: None}
     for model in offline_models.CONFIGS:
         networks = offline_models.make_model(model).networks
-        bundles.save(root / model, networks, _GROUPS)
-        found[model] = bundles.load(root / model)
+        registry.save_bundle(root / model, networks, _GROUPS)
+        found[model] = registry.load_bundle(root / model)
     return found
 
 
@@ -223,8 +223,8 @@ def bernoulli(tmp_path_factory):
     for model in ("bc", "hierarchical_bc"):
         config = dataclasses.replace(offline_models.CONFIGS[model], finger="bernoulli")
         networks = offline_models.make_model(config).networks
-        bundles.save(root / model, networks, _GROUPS)
-        found[model] = bundles.load(root / model)
+        registry.save_bundle(root / model, networks, _GROUPS)
+        found[model] = registry.load_bundle(root / model)
     return found
 
 
@@ -367,9 +367,9 @@ def test_discrete_skills_have_no_mixture(frozen, tmp_path):
         num_skills=2, latent_dim=2, look_ahead=1, variant="discrete", hidden_sizes=(8,)
     )
     path = tmp_path / "skills"
-    bundles.save(path, offline_models.make_model(config).networks, _GROUPS)
+    registry.save_bundle(path, offline_models.make_model(config).networks, _GROUPS)
     with pytest.raises(ValueError, match="discrete only; use helms_cat"):
-        _builder("helms_mix", {"helms": bundles.load(path)})
+        _builder("helms_mix", {"helms": registry.load_bundle(path)})
 
 
 def _prior(builder, data):
@@ -392,8 +392,8 @@ def test_the_priors(frozen):
 def test_the_standard_normal_prior_of_npmp(tmp_path):
     config = NpmpConfig(latent_dim=2, look_ahead=1, hidden_sizes=(8,))
     path = tmp_path / "skills"
-    bundles.save(path, offline_models.make_model(config).networks, _GROUPS)
-    builder = _builder("npmp", {"npmp": bundles.load(path)})
+    registry.save_bundle(path, offline_models.make_model(config).networks, _GROUPS)
+    builder = _builder("npmp", {"npmp": registry.load_bundle(path)})
     prior = _prior(builder, _sequence(builder, np.random.default_rng(1)).data)
     np.testing.assert_array_equal(prior.mean, np.zeros((8, 5, 2)))
     np.testing.assert_array_equal(prior.stddev, np.ones((8, 5, 2)))
@@ -470,8 +470,8 @@ def test_mpo_from_scratch_learns(frozen):
 def test_the_kl_holds_npmp_near_its_prior(eta_z, is_near, tmp_path):
     config = NpmpConfig(latent_dim=2, look_ahead=1, hidden_sizes=(8,))
     path = tmp_path / "skills"
-    bundles.save(path, offline_models.make_model(config).networks, _GROUPS)
-    frozen = {"npmp": bundles.load(path)}
+    registry.save_bundle(path, offline_models.make_model(config).networks, _GROUPS)
+    frozen = {"npmp": registry.load_bundle(path)}
     builder = _builder(
         "npmp",
         frozen,
