@@ -2,9 +2,9 @@
 
 Acme has this interface for JAX agents only (`acme.agents.jax.builders`). A builder is
 made from plain configuration in each process, so nothing that holds TensorFlow state is
-ever sent from one to another. What RL acts on (the "latent": a skill, a latent vector
-or the action itself) may differ from what the environment takes: replay stores the
-latent, and the actor hands the environment the decoded action.
+ever sent from one to another. What RL acts on (the agent action: a skill, a latent
+vector or the action itself) may differ from what the environment takes (the environment
+action): replay stores the first, and the policy decodes it to the second.
 """
 
 from __future__ import annotations
@@ -23,12 +23,17 @@ Networks = TypeVar("Networks")
 Observation = Mapping[str, tf.Tensor]
 
 
+class Stopped(Exception):
+    """The program is stopping, so a wait ends without what it waits for."""
+
+
 class Decision(NamedTuple):
     """What a policy decides at one step of M environments."""
 
-    latent: tf.Tensor  # what replay stores, [M, ...]
-    action: tf.Tensor  # what the environment takes, [M, D]
-    held: tf.Tensor | None = None  # what lasts `skill_steps`, [M, ...]; None: latent
+    agent_action: tf.Tensor  # what RL acts on and replay stores, [M, ...]
+    environment_action: tf.Tensor  # what the environment takes, [M, A]
+    # What lasts `skill_steps`, [M, ...]; None: the agent action.
+    held: tf.Tensor | None = None
 
 
 class Held(NamedTuple):
@@ -120,7 +125,8 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
 
         Args:
           replay_client: of the server.
-          stopped: whether the program is stopping, which ends a wait of the adder.
+          stopped: whether the program is stopping, which ends a wait of the adder with
+            `Stopped`.
           waiting: entered with a text while an insert waits.
         """
 

@@ -25,7 +25,7 @@ from typing import Any
 from absl import flags
 
 from agents.bc.config import BcConfig
-from agents.offline.config import FINGERS
+from agents.distributions.policies import FINGERS
 from benchmarks import clone_runs
 from launchers.common import cli
 from launchers.inspection import report

@@ -136,7 +136,7 @@ def our_learner(
     builder = GaussianMPOBuilder(config)
     steps = config.sequence_length
     batch = math.ceil(acme_mpo.BATCH_SIZE / (steps - 1))
-    sample = synthetic_sample(spec, builder.latent_spec(spec), batch, steps, rng)
+    sample = synthetic_sample(spec, builder.agent_action_spec(spec), batch, steps, rng)
     networks = builder.make_networks(spec, seed)
     return builder.make_learner(networks, itertools.repeat(sample)), sample
 
@@ -156,7 +156,7 @@ def table_5_learner(
     builder = agent.builder(config, untrained.frozen(agent.model, seed))
     sample = synthetic_sample(
         spec,
-        builder.latent_spec(spec),
+        builder.agent_action_spec(spec),
         config.batch_size,
         config.sequence_length,
         rng,

@@ -242,8 +242,9 @@ def _inputs(out: pathlib.Path, settings: light.Settings) -> light.Inputs:
     count = _RECORD.value
     if not count:
         spec = wrappers.environment_spec()
-        latent = setup.make_builder(settings.agent, settings.seed).latent_spec(spec)
-        noise = episodes.synthetic(spec, latent, 2, settings.seed)
+        builder = setup.make_builder(settings.agent, settings.seed)
+        agent_action = builder.agent_action_spec(spec)
+        noise = episodes.synthetic(spec, agent_action, 2, settings.seed)
         return light.Inputs(noise, variables, logs)
     path = out / f"episodes_{settings.agent}_{settings.seed}_{count}.npz"
     if not path.exists():

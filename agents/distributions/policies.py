@@ -11,6 +11,10 @@ import tensorflow as tf
 
 from agents.distributions import bernoulli, categorical, gaussian
 
+# The last component of an action, of which the environment reads the sign alone: the
+# paper's Gaussian, or a Bernoulli over {-1, +1}.
+FINGERS = ("gaussian", "bernoulli")
+
 
 class Gaussian(NamedTuple):
     """A diagonal Gaussian."""

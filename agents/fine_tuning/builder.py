@@ -14,12 +14,11 @@ from acme import specs
 
 from agents.builder import Observation
 from agents.distributions.policies import Gaussian, Hybrid
-from agents.mpo.builder import check_fits
 from agents.mpo.config import ActionMPOConfig, check_not_negative
 from agents.mpo.gaussian import GaussianMPOBuilder
 from agents.mpo.networks import PolicyNetwork
 from agents.mpo.rows import Rows
-from agents.offline.frozen import FrozenPolicy
+from agents.offline.frozen import FrozenPolicy, check_fits
 
 
 @dataclasses.dataclass(frozen=True)

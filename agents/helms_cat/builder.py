@@ -12,10 +12,11 @@ from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_cat.networks import SkillDecoder, SkillPolicy
 from agents.high_level import distillation
 from agents.mpo import networks as mpo_networks
-from agents.mpo.builder import MPOBuilder, check_fits
+from agents.mpo.builder import MPOBuilder
 from agents.mpo.demonstrations import Episode, by_windows
 from agents.mpo.networks import MPONetworks
 from agents.mpo.policy_losses.categorical import CategoricalPolicyLoss
+from agents.offline.frozen import check_fits
 
 
 class HelmsCatBuilder(MPOBuilder[MPONetworks]):
@@ -43,7 +44,12 @@ class HelmsCatBuilder(MPOBuilder[MPONetworks]):
             config.skill_prior, skills, context
         )
 
-    def latent_spec(
+    @property
+    def stores_skills(self) -> bool:
+        """See `MPOBuilder`: the transition prior reads them."""
+        return self._config.skill_prior == "transition"
+
+    def agent_action_spec(
         self, environment_spec: specs.EnvironmentSpec
     ) -> dm_env.specs.DiscreteArray:
         """The skill y in 0..K-1."""

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-from agents.mpo.config import (
-    CategoricalMPOConfig,
-    check_high_level,
-    resolve_skill_prior,
-)
+from agents.high_level.config import HighLevelOptions
+from agents.mpo.config import CategoricalMPOConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class HelmsCatConfig(CategoricalMPOConfig):
+class HelmsCatConfig(HighLevelOptions, CategoricalMPOConfig):
     """Options of HeLMS-cat."""
 
     # Draw z from the mid level (the paper's z ~ q(z|y, x)), or take its mean.
     sample_latent: bool = True
-    high_level: str = "new"  # at the start; one of HIGH_LEVELS
-    skill_steps: int = 1  # control steps that a skill is held; 1: the paper
-    # Of eta_y; one of SKILL_PRIORS. None: uniform (the paper), but distilled where the
-    # high level starts so.
-    skill_prior: str | None = None
-
-    def __post_init__(self):
-        """See `MPOConfig`."""
-        resolve_skill_prior(self, self.high_level)
-        super().__post_init__()
-        check_high_level(self, self.high_level)

@@ -17,8 +17,8 @@ from agents.helms.frozen import Skills
 from agents.helms_mix import networks as mix_networks
 from agents.helms_mix.config import HelmsMixConfig
 from agents.high_level import distillation
+from agents.latent_mpo.builder import LatentMPOBuilder
 from agents.mpo.demonstrations import Episode, by_windows
-from agents.mpo.gaussian import LatentMPOBuilder
 from agents.mpo.networks import CategoricalPolicy, MPONetworks
 from agents.mpo.rows import Rows
 from agents.rhpo.policy_loss import MixturePolicyLoss
@@ -49,6 +49,11 @@ class HelmsMixBuilder(LatentMPOBuilder):
         self._skill_prior = distillation.make_skill_prior(
             config.skill_prior, skills, context
         )
+
+    @property
+    def stores_skills(self) -> bool:
+        """See `MPOBuilder`: the transition prior reads them."""
+        return self._config.skill_prior == "transition"
 
     def make_policy_network(
         self, environment_spec: specs.EnvironmentSpec, seed: int

@@ -1,13 +1,13 @@
-"""Hierarchical BC as the offline learner trains it: NPMP's bound over its networks."""
+"""Hierarchical BC as the offline learner trains it."""
 
 from __future__ import annotations
 
 from agents.hierarchical_bc.config import HierarchicalBcConfig
 from agents.hierarchical_bc.networks import HierarchicalBcNetworks
-from agents.npmp.model import NpmpModel
+from agents.offline.autoencoder import AutoencoderModel
 
 
-class HierarchicalBcModel(NpmpModel):
+class HierarchicalBcModel(AutoencoderModel):
     """The likelihood of the action under a draw of z, less the KL to N(0, I)."""
 
     networks_type = HierarchicalBcNetworks

@@ -1,4 +1,4 @@
-"""The networks of hierarchical BC: NPMP's, with a high level that sees the present.
+"""The networks of hierarchical BC: an autoencoder whose encoder sees the present.
 
 Shape letters: Z latent, D action, P proprioception, O objects; `...` any leading
 dimensions.
@@ -9,13 +9,13 @@ from __future__ import annotations
 import tensorflow as tf
 
 from agents.distributions.policies import Gaussian, Hybrid
-from agents.npmp.networks import NpmpNetworks
+from agents.offline.autoencoder import AutoencoderNetworks
 
 
-class HierarchicalBcNetworks(NpmpNetworks):
+class HierarchicalBcNetworks(AutoencoderNetworks):
     """High level q(z_t | x_t) and low level p(a_t | z_t, x_t).
 
-    The high level is NPMP's encoder with no look-ahead (`HierarchicalBcConfig`).
+    The high level is the encoder, with no look-ahead (`HierarchicalBcConfig`).
     """
 
     model = "hierarchical_bc"

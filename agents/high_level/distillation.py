@@ -306,7 +306,7 @@ def make_skill_prior(
     """What eta_y keeps the high level near; None: the uniform.
 
     Args:
-      kind: one of `SKILL_PRIORS`.
+      kind: one of `agents.high_level.config.SKILL_PRIORS`.
       skills: the frozen ones.
       context: see `restore`.
 

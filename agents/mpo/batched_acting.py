@@ -1,4 +1,4 @@
-"""Acting: one compiled call for all actors of a process; replay gets the latent.
+"""Acting: one compiled call for all actors of a process; replay gets agent actions.
 
 A call costs a processor about as much for a few observations as for one, so actors that
 share a process share their calls: each waits until all have asked.
@@ -6,7 +6,7 @@ share a process share their calls: each waits until all have asked.
 A decision may last several control steps (`Policy.skill_steps`), from the first of an
 episode on. Each actor is at a step of its own decision, so a call holds what some
 decided before and decides anew for the others. Replay gets decisions: one row has the
-observation at which it was made, its latent, and of the n steps that it lasted
+observation at which it was made, its agent action, and of the n steps that it lasted
 
     reward    r_0 + gamma d_0 r_1 + ... + gamma^(n-1) d_0 ... d_{n-2} r_{n-1},
     discount  gamma^(n-1) d_0 ... d_{n-1},
@@ -14,7 +14,7 @@ observation at which it was made, its latent, and of the n steps that it lasted
 so that the learner's one factor of gamma makes the target of n steps, also where an
 episode ends within a decision. For n = 1 these are the environment's own.
 
-Shape letters: M actors that share a policy, D action; [...] of one actor.
+Shape letters: M actors that share a policy, A environment action; [...] of one actor.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class BatchedPolicy:
     def decide(
         self, row: int, observation: Mapping[str, np.ndarray], anew: bool = True
     ) -> Decision:
-        """An actor's latent [...], action [D] and what it holds [...].
+        """Decides for one actor: agent action [...], environment action [A], held [...]
 
         Returns when all that have not left have asked. An error of the call is raised
         in every actor.
@@ -141,7 +141,7 @@ class BatchedPolicy:
         if self.skill_steps > 1:
             # What it decides anew tells the shape of what is held.
             decided = function.get_concrete_function(*specs).structured_outputs
-            held = decided.latent if decided.held is None else decided.held
+            held = decided.agent_action if decided.held is None else decided.held
             held = np.zeros(held.shape, held.dtype.as_numpy_dtype)
             self._held = Held(held, self._anew)
             specs.append(_specs(self._held))
@@ -197,11 +197,15 @@ def _specs(arrays: Any) -> Any:
     return tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), arrays)
 
 
-def _decision(latents: Any, actions: Any, held: Any = None) -> Decision:
-    """In arrays; what is held is the latents if it is nothing else."""
-    latents = np.asarray(latents)
+def _decision(
+    agent_actions: Any, environment_actions: Any, held: Any = None
+) -> Decision:
+    """In arrays; what is held is the agent actions if it is nothing else."""
+    agent_actions = np.asarray(agent_actions)
     return Decision(
-        latents, np.asarray(actions), latents if held is None else np.asarray(held)
+        agent_actions,
+        np.asarray(environment_actions),
+        agent_actions if held is None else np.asarray(held),
     )
 
 
@@ -220,7 +224,7 @@ class Outcome:
         self._scale = self._gamma * self.discount
 
 
-class LatentActor(core.Actor):
+class BatchedActor(core.Actor):
     """Acts by a runner and stores what was decided, with a flag in rows that are real.
 
     Acme's sequence adder fills the final observation's row and the padding after it
@@ -250,7 +254,7 @@ class LatentActor(core.Actor):
         self._adder = adder
         self._gamma = gamma
         self._stores_skills = stores_skills
-        self._latent: np.ndarray | None = None
+        self._agent_action: np.ndarray | None = None
         self._begin_episode()
 
     def _begin_episode(self) -> None:
@@ -264,19 +268,19 @@ class LatentActor(core.Actor):
         self._begin_episode()
 
     def select_action(self, observation: dict[str, np.ndarray]) -> np.ndarray:
-        """The decoded action [D] for an observation name -> [size]."""
+        """The environment action [A] for an observation name -> [size]."""
         anew = self._step == 0
-        latent, action, held = self._runner.decide(self._row, observation, anew)
+        agent_action, action, held = self._runner.decide(self._row, observation, anew)
         if anew:
-            self._latent = latent
+            self._agent_action = agent_action
             self._skill, self._previous_skill = held, self._skill
         self._step = (self._step + 1) % self._runner.skill_steps
         return action
 
     @property
-    def latent(self) -> np.ndarray | None:
+    def agent_action(self) -> np.ndarray | None:
         """What the last decision stored in replay."""
-        return self._latent
+        return self._agent_action
 
     def observe_first(self, timestep: dm_env.TimeStep) -> None:
         """Starts an episode, also in replay."""
@@ -286,7 +290,7 @@ class LatentActor(core.Actor):
             self._adder.add_first(timestep)
 
     def observe(self, action: Any, next_timestep: dm_env.TimeStep) -> None:
-        """Stores the decision that has ended, if one has; `action` is decoded of it."""
+        """Stores the decision that has ended, if one has."""
         del action
         if self._adder is None:
             return
@@ -302,7 +306,7 @@ class LatentActor(core.Actor):
             reward=np.asarray(reward).dtype.type(self._outcome.reward),
             discount=np.asarray(discount).dtype.type(self._outcome.discount),
         )
-        self._adder.add(self._latent, decided, extras=extras)
+        self._adder.add(self._agent_action, decided, extras=extras)
         self._outcome = Outcome(self._gamma)
 
     def update(self, wait: bool = False) -> None:

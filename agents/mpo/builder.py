@@ -9,7 +9,6 @@ import abc
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import dm_env
 import numpy as np
@@ -19,7 +18,7 @@ from acme.utils import counting, loggers
 
 from agents.builder import AgentBuilder, Networks, Policy
 from agents.mpo import sequences
-from agents.mpo.batched_acting import BatchedPolicy, LatentActor, VariableClient
+from agents.mpo.batched_acting import BatchedActor, BatchedPolicy, VariableClient
 from agents.mpo.config import MPOConfig
 from agents.mpo.demonstrations import Demonstrations, Episode, decisions
 from agents.mpo.interruptible_writer import InterruptibleClient, Waiting
@@ -56,7 +55,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         return self._config
 
     @abc.abstractmethod
-    def latent_spec(
+    def agent_action_spec(
         self, environment_spec: specs.EnvironmentSpec
     ) -> dm_env.specs.Array:
         """Spec of what RL acts on, which replay stores in place of the action."""
@@ -103,7 +102,8 @@ class MPOBuilder(AgentBuilder[Networks]):
             )
         else:
             limiter = reverb.rate_limiters.MinSize(config.min_replay_size)
-        stored = environment_spec._replace(actions=self.latent_spec(environment_spec))
+        agent_action = self.agent_action_spec(environment_spec)
+        stored = environment_spec._replace(actions=agent_action)
         return [
             reverb.Table(
                 name=TABLE,
@@ -121,13 +121,14 @@ class MPOBuilder(AgentBuilder[Networks]):
         ]
 
     @property
-    def _stores_skills(self) -> bool:
-        return self._config.skill_prior == "transition"
+    def stores_skills(self) -> bool:
+        """Whether replay also holds the skill of a decision and of the one before."""
+        return False
 
     def _extras_spec(self) -> dict[str, dm_env.specs.Array]:
-        """Returns the specs of what `LatentActor` stores beside a transition."""
+        """Returns the specs of what `BatchedActor` stores beside a transition."""
         types = {"valid": np.float32}
-        if self._stores_skills:
+        if self.stores_skills:
             types |= {"skill": np.int32, "previous_skill": np.int32}
         return {k: dm_env.specs.Array((), t, name=k) for k, t in types.items()}
 
@@ -163,7 +164,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         config, skills = self._config, None
         steps = config.skill_steps
         latents = [latent[::steps] for latent in self.demonstrated(episodes)]
-        if self._stores_skills:
+        if self.stores_skills:
             skills = [skill[::steps] for skill in self.demonstrated_skills(episodes)]
         return Demonstrations(
             [decisions(e, steps, config.discount) for e in episodes],
@@ -193,7 +194,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         seed: int,
         adders: Sequence[adders.Adder | None],
         variable_source: core.VariableSource | None = None,
-    ) -> list[LatentActor]:
+    ) -> list[BatchedActor]:
         """See `AgentBuilder`; waits for the source's variables."""
         client = None
         if variable_source is not None:
@@ -206,7 +207,7 @@ class MPOBuilder(AgentBuilder[Networks]):
             client.update_and_wait()
         runner = BatchedPolicy(policy, seed, len(adders), client)
         return [
-            LatentActor(runner, row, adder, self._config.discount, self._stores_skills)
+            BatchedActor(runner, row, adder, self._config.discount, self.stores_skills)
             for row, adder in enumerate(adders)
         ]
 
@@ -287,26 +288,3 @@ def error_buffer(config: MPOConfig) -> float:
     ahead = (config.prefetch_batches + 4) * config.replay_batch_size
     spi = config.samples_per_insert or 1.0
     return max(0.1 * config.min_replay_size * spi, ahead + 8 * max(1.0, spi))
-
-
-def check_fits(environment_spec: specs.EnvironmentSpec, frozen: Any) -> None:
-    """Raises ValueError unless a frozen model can be used in an environment.
-
-    Args:
-      environment_spec: of the environment, with observations "proprio" and "objects".
-      frozen: has the model's `proprio_dim`, `object_dim` and `action_dim`.
-    """
-    found = environment_spec.observations
-    expected = {"proprio": frozen.proprio_dim, "objects": frozen.object_dim}
-    sizes = {key: found[key].shape[0] if key in found else None for key in expected}
-    if sizes != expected:
-        raise ValueError(
-            f"the skills were learned on observations of sizes {expected}, the "
-            f"environment gives {sizes}"
-        )
-    shape = environment_spec.actions.shape
-    if shape != (frozen.action_dim,):
-        raise ValueError(
-            f"the skills act in {frozen.action_dim} dimensions, the environment takes "
-            f"actions of shape {shape}"
-        )

@@ -10,26 +10,19 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-from agents.offline.config import FINGERS
+from agents.distributions.policies import FINGERS
 
 IMPROVEMENT_CRITICS = ("online", "target")
 TARGET_UPDATES = ("periodic", "polyak")
 EVALUATIONS = ("sampled", "greedy")
-# new: drawn from the seed; distilled: from the skills' posterior, as the bundle has it
-# (`agents.high_level.distillation`).
-HIGH_LEVELS = ("new", "distilled")
-# What eta_y keeps the high level near: uniform (the paper), transition (the bundle's
-# p(y_t | y_{t-1}) given the skill of the last decision), or distilled (the bundle's).
-SKILL_PRIORS = ("uniform", "transition", "distilled")
 
 
 @dataclasses.dataclass(frozen=True)
 class MPOConfig:
     """Options of every MPO agent; a kind of action adds those of its improvement."""
 
-    # Agents over skills make these options; the others have them fixed.
+    # Agents that act by latents or skills make this an option.
     skill_steps: ClassVar[int] = 1  # control steps that a decision lasts
-    skill_prior: ClassVar[str | None] = "uniform"  # what eta_y keeps the skill near
 
     # Which observations each network reads: two lists make an asymmetric actor-critic.
     policy_keys: tuple[str, ...] = ("proprio", "objects")  # Table 5
@@ -110,7 +103,6 @@ class MPOConfig:
                 f"target_update_rate must be in (0, 1], got {self.target_update_rate}"
             )
         one_of("evaluation", self.evaluation, EVALUATIONS)
-        one_of("skill_prior", self.skill_prior, SKILL_PRIORS)
         for name in ("policy_keys", "critic_keys"):
             if not getattr(self, name):
                 raise ValueError(f"{name} must name an observation, got none")
@@ -250,28 +242,6 @@ def one_of(name: str, value: str, valid: tuple[str, ...]) -> None:
     """Raises ValueError, naming the valid ones, for another value."""
     if value not in valid:
         raise ValueError(f"{name} must be one of {', '.join(valid)}, got {value!r}")
-
-
-def resolve_skill_prior(config: MPOConfig, high_level: str) -> None:
-    """Sets a skill_prior of None: distilled if the high level starts so, or uniform.
-
-    A KL to the uniform would undo that start before the critic knows anything.
-    """
-    if config.skill_prior is None:
-        found = "distilled" if high_level == "distilled" else "uniform"
-        object.__setattr__(config, "skill_prior", found)
-
-
-def check_high_level(config: MPOConfig, high_level: str) -> None:
-    """Raises ValueError for one that there is not, or that reads other observations."""
-    one_of("high_level", high_level, HIGH_LEVELS)
-    distilled = "distilled" in (high_level, config.skill_prior)
-    if distilled and set(config.policy_keys) != {"proprio", "objects"}:
-        raise ValueError(
-            "the distilled high level reads proprio and objects, and this agent's "
-            f"policy {', '.join(config.policy_keys)}; use high_level new and "
-            "skill_prior uniform or transition"
-        )
 
 
 def check_positive(config: MPOConfig, *names: str) -> None:

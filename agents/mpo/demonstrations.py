@@ -3,8 +3,8 @@
 Episodes of a data set become sequences as `sequences.BlockSequenceAdder` writes them:
 of the same rows, final observation and padding. In place of the environment's action
 they hold what RL acts on, which the agent's builder reads from the frozen model. Where
-decisions last several control steps, rows are decisions as `acting.LatentActor` stores
-them.
+decisions last several control steps, rows are decisions as
+`batched_acting.BatchedActor` stores them.
 
 Shape letters: B batch, T time (of a sequence), F rows of all episodes, S sequences,
 L look-ahead, n control steps of an episode (or decisions, where they last).

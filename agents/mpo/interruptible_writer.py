@@ -15,15 +15,13 @@ from typing import Any
 import reverb
 from absl import logging
 
+from agents.builder import Stopped
+
 _SLICE_MS = 500
 _WARN_AFTER_SECONDS = 30.0
 
 
 Waiting = Callable[[str], contextlib.AbstractContextManager[Any]]
-
-
-class Stopped(Exception):
-    """The program is stopping, so what was being waited for will not come."""
 
 
 class InterruptibleClient:

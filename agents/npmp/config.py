@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from agents.offline.config import LatentConfig
+from agents.offline.autoencoder import AutoencoderConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class NpmpConfig(LatentConfig):
+class NpmpConfig(AutoencoderConfig):
     """What defines an NPMP and its training; sizes are those of HeLMS."""
 
     look_ahead: int = 5  # steps after t that the encoder sees: t .. t + look_ahead

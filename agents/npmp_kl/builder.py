@@ -13,9 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from agents.distributions.policies import Gaussian
+from agents.latent_mpo.builder import LatentMPOBuilder
 from agents.mpo.config import GaussianMPOConfig, check_not_negative
 from agents.mpo.demonstrations import Episode, by_windows
-from agents.mpo.gaussian import GaussianMPOBuilder, LatentMPOBuilder
+from agents.mpo.gaussian import GaussianMPOBuilder
 from agents.mpo.rows import Rows
 
 

@@ -6,11 +6,10 @@ import dataclasses
 import math
 from typing import ClassVar, TypeVar
 
+from agents.distributions.policies import FINGERS
+
 _Config = TypeVar("_Config", bound="OfflineConfig")
 
-# The last component of an action, of which the environment reads the sign alone: the
-# paper's Gaussian, or a Bernoulli over {-1, +1}.
-FINGERS = ("gaussian", "bernoulli")
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import tensorflow as tf
+from acme import specs
 
 from agents.distributions.policies import Gaussian, Hybrid
 from agents.offline.config import OfflineConfig
@@ -18,6 +19,37 @@ from agents.offline.networks import OfflineNetworks, Statistics
 # {"proprio": [..., P], "objects": [..., O]}, raw: the frozen model normalises. The low
 # levels read "proprio" only.
 Observation = Mapping[str, tf.Tensor]
+
+
+class Sizes(Protocol):
+    """The sizes of a frozen model."""
+
+    proprio_dim: int
+    object_dim: int
+    action_dim: int
+
+
+def check_fits(environment_spec: specs.EnvironmentSpec, frozen: Sizes) -> None:
+    """Raises ValueError unless a frozen model can be used in an environment.
+
+    Args:
+      environment_spec: of the environment, with observations "proprio" and "objects".
+      frozen: the model.
+    """
+    found = environment_spec.observations
+    expected = {"proprio": frozen.proprio_dim, "objects": frozen.object_dim}
+    sizes = {key: found[key].shape[0] if key in found else None for key in expected}
+    if sizes != expected:
+        raise ValueError(
+            f"the skills were learned on observations of sizes {expected}, the "
+            f"environment gives {sizes}"
+        )
+    shape = environment_spec.actions.shape
+    if shape != (frozen.action_dim,):
+        raise ValueError(
+            f"the skills act in {frozen.action_dim} dimensions, the environment takes "
+            f"actions of shape {shape}"
+        )
 
 
 class FrozenModel(tf.Module):

@@ -42,7 +42,7 @@ class Episode(NamedTuple):
 
 def synthetic(
     environment_spec: specs.EnvironmentSpec,
-    latent_spec: dm_env.specs.Array,
+    agent_action_spec: dm_env.specs.Array,
     count: int,
     seed: int,
     length: int = LENGTH,
@@ -59,7 +59,7 @@ def synthetic(
     return [
         Episode(
             {k: draw(length + 1, s) for k, s in environment_spec.observations.items()},
-            draw(length, latent_spec),
+            draw(length, agent_action_spec),
             rng.uniform(size=length).astype(environment_spec.rewards.dtype),
             np.ones(length, environment_spec.discounts.dtype),
         )
@@ -84,7 +84,7 @@ def record(agent: str, count: int, seed: int) -> list[Episode]:
             timesteps, latents = [environment.reset()], []
             while not timesteps[-1].last():
                 action = actor.select_action(timesteps[-1].observation)
-                latents.append(actor.latent)
+                latents.append(actor.agent_action)
                 timesteps.append(environment.step(action))
                 bar.update()
             found.append(_from_timesteps(timesteps, latents))

@@ -17,7 +17,7 @@ from acme import EnvironmentLoop, core
 from acme.utils import counting
 from launchpad import context
 
-from agents.mpo.interruptible_writer import Stopped
+from agents.builder import Stopped
 from launchers.common import loggers
 from launchers.distributed import process_env
 from launchers.distributed.heartbeat import Health

@@ -16,7 +16,7 @@ from typing import Any
 import courier
 from absl import logging
 
-from agents.mpo.interruptible_writer import Stopped
+from agents.builder import Stopped
 
 # Courier's errors; the module is compiled into Courier, so there is no file to import.
 _status = sys.modules["pybind11_abseil.status"]

@@ -32,7 +32,7 @@ import courier
 from absl import logging
 from acme import core
 
-from agents.mpo.interruptible_writer import Stopped
+from agents.builder import Stopped
 from launchers.distributed import nodes
 from launchers.distributed.heartbeat import Health
 

@@ -15,7 +15,7 @@ import numpy as np
 from acme import specs
 
 import environments
-from agents.mpo.batched_acting import BatchedPolicy, LatentActor
+from agents.mpo.batched_acting import BatchedActor, BatchedPolicy
 from environments import observations, wrappers
 from launchers.experiments import config as experiment_config
 
@@ -42,7 +42,7 @@ class CheckpointExpert:
             specs.make_environment_spec(grouped), config.seed
         )
         self.learner_steps = builder.restore_policy(networks, workdir)
-        self._actor = LatentActor(BatchedPolicy(builder.make_policy(networks), seed=0))
+        self._actor = BatchedActor(BatchedPolicy(builder.make_policy(networks), seed=0))
         self.phase = -1
         self.reset(0)
 

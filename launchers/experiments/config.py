@@ -26,6 +26,7 @@ from acme import specs
 from agents import registry
 from agents.builder import AgentBuilder
 from agents.high_level import distillation
+from agents.high_level.config import HighLevelOptions
 from agents.mpo.config import MPOConfig
 from agents.mpo.demonstrations import Episode, check_fits
 from agents.offline.bundle import replaced
@@ -206,8 +207,8 @@ def make_builder(config: RunConfig) -> AgentBuilder:
     """The builder of the agent over its frozen model."""
     check_agent(config.agent)
     frozen, options = load_frozen(config), {}
-    start = getattr(config.agent_config, "high_level", "new")
-    distilled = "distilled" in (start, config.agent_config.skill_prior)
+    agent = config.agent_config
+    distilled = isinstance(agent, HighLevelOptions) and agent.needs_distilled
     if distilled and distillation.reads_context(frozen):
         options["context"] = recipes.context((config.task, config.object_set))
     builder = AGENTS[config.agent].builder(config.agent_config, frozen, **options)

@@ -11,7 +11,7 @@ import dm_env
 from acme import core
 from acme.utils import counting, observers
 
-from agents.mpo.interruptible_writer import Stopped
+from agents.builder import Stopped
 from launchers.common import atomic_files
 from launchers.experiments.episodes import episode_success
 

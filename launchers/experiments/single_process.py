@@ -18,7 +18,7 @@ import reverb
 from acme import EnvironmentLoop
 from acme.utils import counting
 
-from agents.mpo.interruptible_writer import Stopped
+from agents.builder import Stopped
 from launchers.common import loggers, signals
 from launchers.experiments import checkpointing, loop_hooks
 from launchers.experiments import evaluation as experiments_evaluation

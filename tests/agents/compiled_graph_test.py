@@ -50,7 +50,7 @@ def _held(policy, rows, number):
         return ()
     observation = {k: tf.constant(v) for k, v in _observation(rows, number).items()}
     decision = policy(observation, tf.constant([7, number]))
-    held = decision.latent if decision.held is None else decision.held
+    held = decision.agent_action if decision.held is None else decision.held
     return (Held(held.numpy(), np.arange(rows) % 2 == number % 2),)
 
 

@@ -101,7 +101,7 @@ def _values(variables):
 
 def _sequence(builder, rng, batch=8, time=5):
     """A batch as replay gives it, with latents drawn at random."""
-    spec = builder.latent_spec(_SPEC)
+    spec = builder.agent_action_spec(_SPEC)
     if np.issubdtype(spec.dtype, np.integer):
         latent = rng.integers(spec.num_values, size=(batch, time)).astype(np.int32)
     else:
@@ -147,7 +147,7 @@ def test_acts_stores_and_learns(name, frozen):
 
     dataset = builder.make_dataset_iterator(client)
     stored = next(dataset).data.action
-    spec = builder.latent_spec(_SPEC)
+    spec = builder.agent_action_spec(_SPEC)
     assert stored.shape == (8, 5, *spec.shape) and stored.dtype == spec.dtype
 
     model = frozen[AGENTS[name].model]

@@ -50,10 +50,10 @@ def test_replay_stores_skills_with_exact_masks():
         action = actor.select_action(timestep.observation)
         assert action.shape == (1,) and action.dtype == np.float32
         # The angle tells the skill it was decoded from.
-        assert int(np.round(action[0] / 0.8)) + 1 == actor.latent
+        assert int(np.round(action[0] / 0.8)) + 1 == actor.agent_action
         timestep = environment.step(action)
         actor.observe(action, timestep)
-        skills.append(int(actor.latent))
+        skills.append(int(actor.agent_action))
         rewards.append(timestep.reward)
     observations.append(timestep.observation["objects"])
 
@@ -143,7 +143,7 @@ def test_greedy_evaluation_takes_the_likeliest_skill():
     logits = networks.policy({k: v[None] for k, v in observation.items()})
     for _ in range(5):
         actor.select_action(observation)
-        assert actor.latent == int(np.argmax(logits[0]))
+        assert actor.agent_action == int(np.argmax(logits[0]))
 
 
 def test_actor_refuses_nan():

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from agents.builder import Decision, Policy
-from agents.mpo.batched_acting import BatchedPolicy, LatentActor
+from agents.mpo.batched_acting import BatchedActor, BatchedPolicy
 
 
 class _Double(Policy):
@@ -31,11 +31,11 @@ class _Double(Policy):
 
 
 def _act(runner, row, values, results):
-    actor = LatentActor(runner, row)
+    actor = BatchedActor(runner, row)
     try:
         for value in values:
             action = actor.select_action({"x": np.array([value], np.float32)})
-            results.append((row, value, float(actor.latent), float(action[0])))
+            results.append((row, value, float(actor.agent_action), float(action[0])))
     except tf.errors.InvalidArgumentError:
         results.append((row, "error"))
     finally:

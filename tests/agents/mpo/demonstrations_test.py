@@ -11,7 +11,7 @@ from acme import specs
 from agents import registry
 from agents.builder import Decision, Policy, hold
 from agents.mpo import demonstrations, sequences
-from agents.mpo.batched_acting import BatchedPolicy, LatentActor
+from agents.mpo.batched_acting import BatchedActor, BatchedPolicy
 from agents.mpo.builder import TABLE
 from agents.mpo.demonstrations import Demonstrations, Episode, decisions
 from agents.mpo.interruptible_writer import InterruptibleClient
@@ -110,7 +110,7 @@ def test_sequences_are_those_of_an_actor_and_its_adder(length, period, skill_ste
         InterruptibleClient(client, lambda: False), TABLE, length, period
     )
     runner = BatchedPolicy(_Seen(skill_steps), seed=0)
-    actor = LatentActor(runner, 0, adder, gamma=0.9, stores_skills=True)
+    actor = BatchedActor(runner, 0, adder, gamma=0.9, stores_skills=True)
     for episode in episodes:
         _act(actor, episode)
     count = client.server_info()[TABLE].current_size
@@ -220,7 +220,7 @@ def test_agents_learn_from_both(name, settings, tmp_path):
 
     server = reverb.Server(builder.make_replay_tables(_SPEC), port=None)
     client = reverb.Client(f"localhost:{server.port}")
-    spec = builder.latent_spec(_SPEC)
+    spec = builder.agent_action_spec(_SPEC)
     policy = builder.make_policy(builder.make_networks(_SPEC, seed=0))
     _act(builder.make_actor(policy, 0, builder.make_adder(client)), _episode(27, 9))
     with pytest.raises(ValueError, match="share needs demonstrations"):

@@ -48,7 +48,7 @@ def frozen(tmp_path_factory):
 def _sample(builder):
     rng = np.random.default_rng(0)
     shape = (_BATCH, _TIME)
-    spec = builder.latent_spec(_SPEC)
+    spec = builder.agent_action_spec(_SPEC)
     if np.issubdtype(spec.dtype, np.integer):
         action = rng.integers(spec.num_values, size=shape).astype(np.int32)
     else:

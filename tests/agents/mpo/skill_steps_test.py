@@ -17,7 +17,7 @@ from agents.helms.config import HelmsConfig
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.losses import critic as critic_loss
-from agents.mpo.batched_acting import NO_SKILL, BatchedPolicy, LatentActor
+from agents.mpo.batched_acting import NO_SKILL, BatchedActor, BatchedPolicy
 from agents.mpo.builder import TABLE
 from agents.registry import AGENTS
 from launchers.experiments import episodes as evaluation_episodes
@@ -93,7 +93,7 @@ def _episode(actor, numbers, rewards, discounts):
 @pytest.mark.parametrize("in_tensorflow", [False, True])
 @pytest.mark.parametrize("skill_steps", [1, 2, 3, 10])
 def test_a_decision_is_held_from_an_episodes_first_step(skill_steps, in_tensorflow):
-    actor = LatentActor(BatchedPolicy(_Echo(skill_steps, in_tensorflow), seed=0))
+    actor = BatchedActor(BatchedPolicy(_Echo(skill_steps, in_tensorflow), seed=0))
     for length in (7, 3, 8):  # these end within decisions
         numbers = np.arange(100, 101 + length)
         actions = _episode(actor, numbers, [0.0] * length, [1.0] * length)
@@ -106,7 +106,7 @@ def test_actors_that_share_calls_are_each_at_their_own_step():
     taken = [[] for _ in range(3)]
 
     def act(row):
-        actor = LatentActor(runner, row)
+        actor = BatchedActor(runner, row)
         for episode in range(6):
             length = 4 + row + episode % 3
             numbers = 1000 * row + 100 * episode + np.arange(length + 1)
@@ -133,7 +133,7 @@ def test_targets_are_those_of_a_loop_over_control_steps(skill_steps, final_disco
     rng = np.random.default_rng(skill_steps)
     for length in range(1, 9):
         adder = _Adder()
-        actor = LatentActor(BatchedPolicy(_Echo(skill_steps), 0), 0, adder, _GAMMA)
+        actor = BatchedActor(BatchedPolicy(_Echo(skill_steps), 0), 0, adder, _GAMMA)
         rewards = rng.normal(size=length)
         discounts = [*rng.uniform(0.5, 1.0, size=length - 1), final_discount]
         numbers = np.arange(50, 51 + length)
@@ -167,7 +167,7 @@ def test_targets_are_those_of_a_loop_over_control_steps(skill_steps, final_disco
 
 def test_one_step_is_stored_as_the_environment_says():
     adder = _Adder()
-    actor = LatentActor(BatchedPolicy(_Echo(1), 0), 0, adder, _GAMMA)
+    actor = BatchedActor(BatchedPolicy(_Echo(1), 0), 0, adder, _GAMMA)
     rewards, discounts = np.float32([0.1, -0.3, 0.7]), np.float32([1.0, 0.25, 0.0])
     _episode(actor, np.arange(4), rewards, discounts)
     stored = [t for _, t, _ in adder.rows]
@@ -193,7 +193,7 @@ def test_helms_cat_holds_the_skill_and_draws_z_at_every_step():
         while not timestep.last():
             actions.append(actor.select_action(timestep.observation)[0])
             # An action's angle tells the skill.
-            assert round(float(actions[-1]) / 0.8) + 1 == actor.latent
+            assert round(float(actions[-1]) / 0.8) + 1 == actor.agent_action
             timestep = environment.step(actions[-1:])
         skills = np.round(np.array(actions) / 0.8) + 1
         for start in (0, 3, 6):
@@ -281,14 +281,14 @@ def test_helms_mix_holds_the_component_and_draws_z_at_every_step(frozen, greedy)
     fresh = policy(observation, tf.constant([1, 2]))
     np.testing.assert_array_equal(decision.held, np.where(anew, fresh.held, held))
     mean, stddev = frozen["helms"].mid_level_of(decision.held, observation)
-    noise = ((decision.latent - mean) / stddev).numpy()
+    noise = ((decision.agent_action - mean) / stddev).numpy()
     if greedy:
         np.testing.assert_allclose(noise, 0.0, atol=1e-5)
     else:
         np.testing.assert_allclose(noise[~anew.numpy()].mean(axis=0), 0.0, atol=0.1)
         np.testing.assert_allclose(noise[~anew.numpy()].std(axis=0), 1.0, atol=0.1)
-    actions = frozen["helms"].low_level(decision.latent, observation)
-    np.testing.assert_allclose(decision.action, actions, atol=1e-6)
+    actions = frozen["helms"].low_level(decision.agent_action, observation)
+    np.testing.assert_allclose(decision.environment_action, actions, atol=1e-6)
 
 
 def test_npmp_holds_the_latent_and_decodes_it_at_every_step(frozen):
@@ -299,8 +299,8 @@ def test_npmp_holds_the_latent_and_decodes_it_at_every_step(frozen):
     for _ in range(9):
         observation = {k: v.numpy() for k, v in _states(rng).items()}
         action = actor.select_action(observation)
-        latents.append(actor.latent)
-        expected = frozen["npmp"].low_level(tf.constant(actor.latent), observation)
+        latents.append(actor.agent_action)
+        expected = frozen["npmp"].low_level(tf.constant(latents[-1]), observation)
         np.testing.assert_allclose(action, expected, atol=1e-5)
     assert [len({tuple(z) for z in latents[i : i + 3]}) for i in (0, 3, 6)] == [1, 1, 1]
     assert len({tuple(z) for z in latents}) == 3
@@ -311,7 +311,7 @@ def test_replay_has_the_component_and_the_one_before(frozen):
     networks = builder.make_networks(_POINT_SPEC, seed=0)
     adder = _Adder()
     runner = BatchedPolicy(builder.make_policy(networks), seed=4)
-    actor = LatentActor(runner, 0, adder, _GAMMA, stores_skills=True)
+    actor = BatchedActor(runner, 0, adder, _GAMMA, stores_skills=True)
     rng = np.random.default_rng(0)
     for _ in range(2):
         adder.rows.clear()
@@ -321,7 +321,7 @@ def test_replay_has_the_component_and_the_one_before(frozen):
         for step in range(14):
             action = actor.select_action(timestep.observation)
             skills.append(runner._decision.held[0])
-            latents.append(runner._decision.latent[0])
+            latents.append(runner._decision.agent_action[0])
             make = dm_env.truncation if step == 13 else dm_env.transition
             state = {k: v.numpy() for k, v in _states(rng).items()}
             timestep = make(np.float32(0.0), state, np.float32(1.0))

@@ -36,7 +36,7 @@ def _spec():
 
 def _make_actor(builder, port, index=0, warm_up=(0, 1)):
     episode = episodes.synthetic(
-        _spec(), builder.latent_spec(_spec()), 1, seed=0, length=_STEPS
+        _spec(), builder.agent_action_spec(_spec()), 1, seed=0, length=_STEPS
     )
     load = actors.Load(
         agent="",

@@ -15,7 +15,7 @@ import pytest
 from absl import flags
 from absl.testing import absltest
 
-from agents.mpo.interruptible_writer import Stopped
+from agents.builder import Stopped
 from benchmarks import training
 from launchers.common import loggers, signals
 from launchers.distributed import program, status

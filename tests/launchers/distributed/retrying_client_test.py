@@ -8,7 +8,7 @@ import time
 import courier
 import pytest
 
-from agents.mpo.interruptible_writer import Stopped
+from agents.builder import Stopped
 from launchers.distributed.interleave import MixedIterator
 from launchers.distributed.retrying_client import PatientClient
 

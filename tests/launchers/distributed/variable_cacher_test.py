@@ -12,7 +12,7 @@ import pytest
 from absl import flags
 from absl.testing import absltest
 
-from agents.mpo.interruptible_writer import Stopped
+from agents.builder import Stopped
 from launchers.distributed import variable_cacher
 from tests.helpers.waiting import until
 

@@ -1,0 +1,47 @@
+"""Options of the agents that have a high level over skills."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from agents.mpo.config import MPOConfig, one_of
+
+# new: drawn from the seed; distilled: from the skills' posterior, as the bundle has it
+# (`agents.high_level.distillation`).
+HIGH_LEVELS = ("new", "distilled")
+# What eta_y keeps the high level near: uniform (the paper), transition (the bundle's
+# p(y_t | y_{t-1}) given the skill of the last decision), or distilled (the bundle's).
+SKILL_PRIORS = ("uniform", "transition", "distilled")
+
+
+@dataclasses.dataclass(frozen=True)
+class HighLevelOptions:
+    """Mixed into an `MPOConfig`, before it."""
+
+    high_level: str = "new"  # at the start; one of HIGH_LEVELS
+    skill_steps: int = 1  # control steps that a skill is held; 1: the paper
+    # Of eta_y; one of SKILL_PRIORS. None: uniform (the paper), but distilled where the
+    # high level starts so: a KL to the uniform would undo that start before the critic
+    # knows anything.
+    skill_prior: str | None = None
+
+    def __post_init__(self):
+        """Resolves a skill_prior of None and checks the values."""
+        if self.skill_prior is None:
+            found = "distilled" if self.high_level == "distilled" else "uniform"
+            object.__setattr__(self, "skill_prior", found)
+        super().__post_init__()
+        one_of("high_level", self.high_level, HIGH_LEVELS)
+        one_of("skill_prior", self.skill_prior, SKILL_PRIORS)
+        assert isinstance(self, MPOConfig)
+        if self.needs_distilled and set(self.policy_keys) != {"proprio", "objects"}:
+            raise ValueError(
+                "the distilled high level reads proprio and objects, and this agent's "
+                f"policy {', '.join(self.policy_keys)}; use high_level new and "
+                "skill_prior uniform or transition"
+            )
+
+    @property
+    def needs_distilled(self) -> bool:
+        """Whether the bundle's distilled high level is read."""
+        return "distilled" in (self.high_level, self.skill_prior)

@@ -1,0 +1,71 @@
+"""MPO whose agent action is the latent z of a frozen model: base of such agents.
+
+Shape letters: M environments, Z latent, A environment action.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from acme import specs
+
+from agents.builder import Observation
+from agents.mpo import networks as mpo_networks
+from agents.mpo.config import SampledMPOConfig
+from agents.mpo.continuous import ContinuousMPOBuilder, ContinuousPolicy
+from agents.mpo.demonstrations import Episode
+from agents.offline.frozen import FrozenLatentModel, check_fits
+
+
+class LatentPolicy(ContinuousPolicy):
+    """Draws z from a policy network; the frozen low level makes it an action."""
+
+    def __init__(
+        self,
+        network: mpo_networks.PolicyNetwork,
+        skills: FrozenLatentModel,
+        greedy: bool = False,
+        skill_steps: int = 1,
+    ):
+        """Makes the policy; `skills` have the low level, the rest is the base's."""
+        super().__init__(network, greedy, skill_steps)
+        self._skills = skills
+
+    def decode(self, agent_action: tf.Tensor, observation: Observation) -> tf.Tensor:
+        """The mean [M, A] of p(a | z, x) for z [M, Z]."""
+        return self._skills.low_level(agent_action, observation)
+
+
+class LatentMPOBuilder(ContinuousMPOBuilder, abc.ABC):
+    """Makes an agent whose RL action is the latent z of a frozen model."""
+
+    @abc.abstractmethod
+    def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
+        """The mean of the frozen model's posterior over z; see `MPOBuilder`."""
+
+    def __init__(self, config: SampledMPOConfig, skills: FrozenLatentModel):
+        """New networks normalise their observations by the skills' statistics."""
+        super().__init__(config, skills.observation_statistics())
+        self._skills = skills
+
+    def agent_action_size(self, environment_spec: specs.EnvironmentSpec) -> int:
+        """Z."""
+        del environment_spec
+        return self._skills.latent_dim
+
+    def make_networks(
+        self, environment_spec: specs.EnvironmentSpec, seed: int
+    ) -> mpo_networks.MPONetworks:
+        """See `ContinuousMPOBuilder`; the skills must fit the environment."""
+        check_fits(environment_spec, self._skills)
+        return super().make_networks(environment_spec, seed)
+
+    def make_policy(
+        self, networks: mpo_networks.MPONetworks, evaluation: bool = False
+    ) -> LatentPolicy:
+        """Draw and low level in one call."""
+        options = self._policy_options(evaluation)
+        return LatentPolicy(networks.policy, self._skills, **options)
