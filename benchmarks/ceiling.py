@@ -25,10 +25,10 @@ from collections.abc import Sequence
 from absl import flags
 
 from agents.high_level.distillation import DistillationConfig
-from environments import factory, scene
+from environments import EnvironmentConfig, scene
 from launchers.analysis import ceiling, exploration, models, workers
 from launchers.analysis.config import LATENTS
-from launchers.common import cli
+from launchers.common import cli, environment_flags
 from launchers.inspection.report import table as text_table
 
 _SKILLS = flags.DEFINE_string(
@@ -39,17 +39,12 @@ _EPISODES = flags.DEFINE_integer("episodes", 100, "Episodes of each way to act."
 _SEED = flags.DEFINE_integer("seed", 0, "Of the distillation and the episodes.")
 _SKILL_STEPS = cli.define_skill_steps()
 _LATENT = flags.DEFINE_string("latent", "mean", f"z: {' or '.join(LATENTS)}.")
-_OBJECT_SET = cli.define_object_set()
-_TASK = flags.DEFINE_string(
+_ENVIRONMENT = environment_flags.define(
+    EnvironmentConfig.paper(),
     "task",
-    "stack_red_blue",
-    "Gives reward and success; as object_set, not for a data set of several.",
-)
-_DOMAIN_RANDOMIZATION = flags.DEFINE_bool(
-    "domain_randomization", True, "Draw the physics anew for each episode, as RL does."
-)
-_MAX_ACTION_DELAY = flags.DEFINE_integer(
-    "max_action_delay", 2, "Control steps, at most 2, as RL has it."
+    "object_set",
+    "domain_randomization",
+    "max_action_delay",
 )
 _STEPS = flags.DEFINE_integer("steps", 6000, "Steps of the distillation.")
 _PROCESSES = flags.DEFINE_integer("processes", 1, "Processes that run episodes.")
@@ -65,17 +60,8 @@ def main(argv: Sequence[str]) -> None:
         scene.one_of("latent", _LATENT.value, LATENTS)
         if _PROCESSES.value < 1:
             raise ValueError(f"--processes is {_PROCESSES.value}; valid: 1 or more")
-        factory.validate(
-            _TASK.value, "staged_sparse", _OBJECT_SET.value, _MAX_ACTION_DELAY.value
-        )
         config = ceiling.CeilingConfig(
-            setting=exploration.Setting(
-                task=_TASK.value,
-                object_set=_OBJECT_SET.value,
-                domain_randomization=_DOMAIN_RANDOMIZATION.value,
-                max_action_delay=_MAX_ACTION_DELAY.value,
-                seed=_SEED.value,
-            ),
+            setting=exploration.Setting(_ENVIRONMENT(), _SEED.value),
             episodes=_EPISODES.value,
             skill_steps=cli.skill_steps(_SKILL_STEPS),
             sample_latent=_LATENT.value == "sampled",
@@ -87,7 +73,9 @@ def main(argv: Sequence[str]) -> None:
                 f"{_SKILLS.value} is a bundle of {models.name(skills)}, not of helms"
             )
         setting = ceiling.in_turns(config.setting, _DATASET.value)
-        if setting.combinations and (_TASK.present or _OBJECT_SET.present):
+        if setting.combinations and any(
+            flags.FLAGS[name].present for name in ("task", "object_set")
+        ):
             raise ValueError(
                 f"data set {_DATASET.value} has {len(setting.combinations)} tasks and "
                 "object sets, which the episodes have in turns; leave out --task and "

@@ -90,15 +90,9 @@ def run_episode(job: Job) -> Outcome:
 @functools.lru_cache(maxsize=1)
 def _runner(bundle: str, settings: schema.Settings):
     clone = registry.load_bundle(bundle, model="bc")
-    task, object_set = settings.combination(0)
-    environment = environments.make(
-        task=task,
-        reward="staged_sparse",
-        object_set=object_set,
-        domain_randomization=settings.domain_randomization,
-        max_action_delay=settings.max_action_delay,
+    environment = environments.build(
+        dataclasses.replace(settings.environment, reward="staged_sparse", grouped=True),
         seed=0,
-        grouped=True,
     )
 
     @tf.function
@@ -134,8 +128,8 @@ def read_settings(dataset: str) -> schema.Settings:
     if not isinstance(told, dict):
         raise ValueError(f"data set {dataset} lacks the settings in its manifest.json")
     try:
-        settings = schema.Settings(**told)
-    except TypeError as e:
+        settings = schema.Settings.from_dict(told)
+    except ValueError as e:
         raise ValueError(f"data set {dataset} has other settings: {e}") from e
     for combination in settings.combinations:
         recipes.context(combination)

@@ -31,6 +31,7 @@ from absl import flags
 from datasets.collection import rollout, worker_pool
 from datasets.experts import base
 from datasets.rlds import recipes, schema, writer
+from environments import EnvironmentConfig
 from launchers.common import cli
 
 _DATASET = flags.DEFINE_string(
@@ -57,11 +58,7 @@ def main(argv: list[str]) -> None:
     with cli.bad_input():
         settings = schema.Settings(
             dataset=_DATASET.value,
-            task=None,
-            object_set=None,
-            reward="staged_sparse",
-            domain_randomization=True,
-            max_action_delay=2,
+            environment=EnvironmentConfig.paper(),
             expert=_EXPERT.value,
             episodes=_EPISODES.value,
             seed=_SEED.value,

@@ -13,6 +13,7 @@ over there, resets included.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 from typing import Any
@@ -21,18 +22,16 @@ from absl import flags
 
 import environments
 from benchmarks import against, stepping
-from environments import scene
-from launchers.common import cli
+from environments import EnvironmentConfig, scene
+from launchers.common import cli, environment_flags
 
-_PRESET = flags.DEFINE_string(
-    "preset", scene.DEFAULT_PRESET, f"Physics: {', '.join(scene.PRESETS)}."
+_ENVIRONMENT = environment_flags.define(
+    EnvironmentConfig.paper(), "object_set", "observations", "preset"
 )
 _PHYSICS = flags.DEFINE_string(
     "physics", "", "Settings over the preset's: timestep=0.001,impratio=10"
 )
-_OBSERVATIONS = flags.DEFINE_string("observations", "state", "state or vision.")
 _SECONDS = flags.DEFINE_float("seconds", 30.0, "About how long to measure.")
-_OBJECT_SET = cli.define_object_set()
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the episodes and the actions.")
 _AGAINST = flags.DEFINE_string(
     "against",
@@ -46,16 +45,12 @@ _ROUND = pathlib.Path(__file__).with_name("against_environment.py")
 
 def _compare(commit: str) -> dict[str, Any]:
     """Alternates with another commit; raises ValueError if that cannot be run."""
-    settings: dict[str, Any] = {
-        "object_set": _OBJECT_SET.value,
-        "observations": _OBSERVATIONS.value,
-        "domain_randomization": True,
-        "max_action_delay": 2,
-        "seed": _SEED.value,
-    }
+    config = _ENVIRONMENT().to_dict()
+    names = ["object_set", "observations", "domain_randomization", "max_action_delay"]
     # What is the default's name there is not known.
     if flags.FLAGS["preset"].present:
-        settings["preset"] = _PRESET.value
+        names.append("preset")
+    settings = {name: config[name] for name in names} | {"seed": _SEED.value}
     sides = against.ours(), against.build(commit)
     rounds = against.alternate(
         sides, _ROUND, settings, _SECONDS.value, seed=_SEED.value
@@ -73,20 +68,16 @@ def main(argv: list[str]) -> None:
             if _PHYSICS.value:
                 raise ValueError("--physics is of this commit: not with --against")
             against.resolve(_AGAINST.value)
-        scene.one_of("preset", _PRESET.value, scene.PRESETS)
-        environment = environments.make(
-            object_set=_OBJECT_SET.value,
-            observations=_OBSERVATIONS.value,
-            preset=scene.PRESETS[_PRESET.value].override(_PHYSICS.value),
-            domain_randomization=True,
-            max_action_delay=2,
-            seed=_SEED.value,
+        config = _ENVIRONMENT()
+        physics = scene.PRESETS[config.preset].override(_PHYSICS.value)
+        environment = environments.build(
+            dataclasses.replace(config, preset=physics), _SEED.value
         )
     result = stepping.measure(environment, _SECONDS.value, _SEED.value) | {
-        "preset": _PRESET.value,
+        "preset": config.preset,
         "physics": _PHYSICS.value,
-        "observations": _OBSERVATIONS.value,
-        "object_set": _OBJECT_SET.value,
+        "observations": config.observations,
+        "object_set": config.object_set,
     }
     environment.close()
     if _AGAINST.value is not None:

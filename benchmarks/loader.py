@@ -28,7 +28,7 @@ from agents.offline.networks import Dims, Statistics
 from datasets import loader
 from datasets.collection import rollout
 from datasets.rlds import schema, statistics, writer
-from environments import stacking
+from environments import EnvironmentConfig, stacking
 from launchers.common import cli
 from tests.helpers import collection_fakes
 
@@ -134,9 +134,7 @@ def measure(dataset: str, seconds: float, seed: int) -> dict[str, float | int]:
 
 def write_noise(directory: pathlib.Path, episodes: int) -> None:
     """Writes a data set of episodes of the real sizes, all copies of one of noise."""
-    settings = schema.Settings(
-        "stack_red_blue", "staged_sparse", 4, True, 2, "fake", episodes
-    )
+    settings = schema.Settings(EnvironmentConfig.paper(), "fake", episodes)
     steps = stacking.EPISODE_STEPS
     environment = collection_fakes.FakeEnvironment(max_steps=steps, min_steps=steps)
     expert = collection_fakes.FakeExpert(environment)

@@ -43,7 +43,7 @@ from absl import flags
 from agents import registry, scales
 from agents.registry import AGENTS
 from benchmarks import curves, training
-from environments import factory
+from environments import EnvironmentConfig
 from launchers.common import atomic_files, cli, loggers, signals
 from launchers.experiments import config
 
@@ -185,7 +185,7 @@ def _conditions() -> list[_Condition]:
     for condition in found:
         number = condition.object_set
         object_set = int(number) if number.isdecimal() else number
-        factory.validate(_TASK.value, condition.reward, object_set, 0)
+        EnvironmentConfig(_TASK.value, condition.reward, object_set)
     return found
 
 

@@ -1,5 +1,6 @@
-"""The RGB-stacking environment: `make` builds it."""
+"""The RGB-stacking environment: `make` builds it from names, `build` from a config."""
 
-from environments.factory import make
+from environments.config import EnvironmentConfig
+from environments.factory import build, make
 
-__all__ = ["make"]
+__all__ = ["EnvironmentConfig", "build", "make"]

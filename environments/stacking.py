@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import math
 
 import dm_env
@@ -21,14 +20,14 @@ from environments import (
     rewards,
 )
 from environments import scene as scene_lib
+from environments.config import EnvironmentConfig
 from environments.noise import NoiseSequence
-from environments.randomization import RandomizationConfig, Randomizer
+from environments.randomization import Randomizer
 from environments.rendering import mujoco
 from environments.sensors import FINGER_VELOCITY_INTERVAL, Sensors
 from environments.tasks import TASKS, Task
 
 EPISODE_STEPS = 400
-MAX_ACTION_DELAY = 2
 
 _NOISE_STREAM = 1
 _NO_SENSORS = int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
@@ -53,30 +52,6 @@ def _is_sound(qpos: np.ndarray, qvel: np.ndarray, warnings: np.ndarray) -> bool:
     return warnings.sum() == 0 and math.isfinite(qpos.sum() + qvel.sum())
 
 
-@dataclasses.dataclass(frozen=True)
-class StackingConfig:
-    """How an environment differs from the nominal one.
-
-    Attributes:
-      reward: one of `tasks.REWARDS`.
-      object_set: as of `objects.check`; drawn from at each reset.
-      randomization: ranges of the physics, or None for the nominal physics.
-      max_action_delay: control steps; the delay is drawn from 0 to this an episode.
-      cameras: names of the cameras in the observation.
-      image_size: (height, width) of their images.
-      grouped: whether the state is the vectors that agents see, `observations.GROUPS`,
-        instead of named observations.
-    """
-
-    reward: str
-    object_set: objects.ObjectSet = 4
-    randomization: RandomizationConfig | None = None
-    max_action_delay: int = 0
-    cameras: tuple[str, ...] = ()
-    image_size: tuple[int, int] = (64, 64)
-    grouped: bool = False
-
-
 class RgbStacking(dm_env.Environment):
     """400 control steps of 0.05 s a Sawyer arm has with three objects in a basket.
 
@@ -91,17 +66,17 @@ class RgbStacking(dm_env.Environment):
     def __init__(
         self,
         model: mujoco.MjModel,
-        task: Task,
-        config: StackingConfig,
+        config: EnvironmentConfig,
         seed: int | None = None,
     ) -> None:
-        """Takes over `model` (it is changed by randomisation)."""
+        """Takes over a model compiled for `config`; randomisation changes it."""
         self._model = model
         self._data = mujoco.MjData(model)
         self._warnings = self._data.warning.number  # a view
         self._scene = scene_lib.Scene(model)
-        self._task = self._next_task = task
+        self._task = self._next_task = TASKS[config.task]
         self._config = config
+        self._cameras = config.image_cameras
         self._substeps = scene_lib.substeps(model.opt.timestep)
         self._finger_substeps = max(
             1, round(FINGER_VELOCITY_INTERVAL / model.opt.timestep)
@@ -113,9 +88,10 @@ class RgbStacking(dm_env.Environment):
         self._objects = objects.ObjectSlots(model)
         self._object_set = config.object_set
         self._randomizer = None
-        if config.randomization is not None:
+        self._randomization = config.randomization
+        if self._randomization is not None:
             self._randomizer = Randomizer(
-                model, self._scene, self._objects, config.randomization
+                model, self._scene, self._objects, self._randomization
             )
         self._noise: NoiseSequence | None = None  # of this episode
         self._views = cameras.Views(self._objects)
@@ -156,7 +132,7 @@ class RgbStacking(dm_env.Environment):
                 )
                 for name in names
             }
-        for camera in self._config.cameras:
+        for camera in self._cameras:
             name = f"{camera}/pixels"
             shape = (*self._config.image_size, 3)
             spec[name] = specs.BoundedArray(shape, np.uint8, 0, 255, name=name)
@@ -175,7 +151,7 @@ class RgbStacking(dm_env.Environment):
         self._task = self._next_task
         self._step = -1  # until the end: a reset that fails is to be repeated
         rng = np.random.default_rng(seed)
-        randomization = self._config.randomization
+        randomization = self._randomization
         if randomization is not None and not randomization.noise.is_off:
             # A stream of its own: the noise changes nothing else of an episode.
             stream = np.random.default_rng((seed, _NOISE_STREAM))
@@ -373,12 +349,12 @@ class RgbStacking(dm_env.Environment):
         if self._noise is not None:
             frame = self._noise.apply(frame)
         observations.push(self._frames, frame)
-        if not self._config.cameras:
+        if not self._cameras:
             return
         size = self._config.image_size
         self._images = {
             f"{camera}/pixels": self._views.render(self._data, camera, size, True)
-            for camera in self._config.cameras
+            for camera in self._cameras
         }
 
     def _observation(self) -> dict[str, np.ndarray]:

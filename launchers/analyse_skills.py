@@ -19,7 +19,7 @@ from absl import flags
 
 from launchers.analysis import pipeline, workers
 from launchers.analysis.config import LATENTS, AnalysisConfig
-from launchers.common import cli
+from launchers.common import cli, environment_flags
 
 _DEFAULTS = AnalysisConfig(skills="", out="")
 
@@ -36,7 +36,6 @@ _DATASET = flags.DEFINE_string(
 _DATASET_EPISODES = flags.DEFINE_integer(
     "dataset_episodes", _DEFAULTS.dataset_episodes, "Held-out episodes at most."
 )
-_OBJECT_SET = cli.define_object_set()
 _EPISODES = flags.DEFINE_integer("episodes", _DEFAULTS.episodes, "Rollouts a skill.")
 _STEPS = flags.DEFINE_integer(
     "steps", _DEFAULTS.steps, "Control steps a rollout, at most 400."
@@ -56,21 +55,13 @@ _CEILING_EPISODES = flags.DEFINE_integer(
     "data set and kept in the bundle; 0 leaves it out.",
 )
 _SKILL_STEPS = cli.define_skill_steps()
-_TASK = flags.DEFINE_string(
+_ENVIRONMENT = environment_flags.define(
+    _DEFAULTS.environment,
     "task",
-    _DEFAULTS.task,
-    "Of table 1 and the ceiling: gives the rewards. The ceiling of a data set of "
-    "several tasks or object sets has those in turns.",
-)
-_DOMAIN_RANDOMIZATION = flags.DEFINE_bool(
+    "object_set",
     "domain_randomization",
-    _DEFAULTS.domain_randomization,
-    "Whether table 1 draws the physics anew each episode, as RL does.",
-)
-_MAX_ACTION_DELAY = flags.DEFINE_integer(
     "max_action_delay",
-    _DEFAULTS.max_action_delay,
-    "Control steps, at most 2: of table 1, as RL has it.",
+    "preset",
 )
 _PROCESSES = flags.DEFINE_integer(
     "processes", None, "Processes that run episodes; one a core by default."
@@ -89,10 +80,7 @@ def _config() -> AnalysisConfig:
         episodes=_EPISODES.value,
         steps=_STEPS.value,
         latent=_LATENT.value,
-        object_set=_OBJECT_SET.value,
-        task=_TASK.value,
-        domain_randomization=_DOMAIN_RANDOMIZATION.value,
-        max_action_delay=_MAX_ACTION_DELAY.value,
+        environment=_ENVIRONMENT(),
         table1_episodes=_TABLE1_EPISODES.value,
         ceiling_episodes=_CEILING_EPISODES.value,
         skill_steps=cli.skill_steps(_SKILL_STEPS),

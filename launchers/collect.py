@@ -21,8 +21,8 @@ from absl import flags
 from datasets.collection import collect, rollout
 from datasets.experts import base
 from datasets.rlds import files, recipes, schema
-from environments import factory
-from launchers.common import cli
+from environments import EnvironmentConfig
+from launchers.common import cli, environment_flags
 
 _CHECKPOINT = (
     "checkpoint:DIR"  # the form that launchers.experiments.checkpoint_expert makes
@@ -35,16 +35,15 @@ _DATASET = flags.DEFINE_string(
     "One of the paper's, in place of --task and --object_set: red_on_blue_stacking (on "
     "object set 4) or all_pairs_stacking (all six on all five sets, in turns).",
 )
-_TASK = flags.DEFINE_string(
+_ENVIRONMENT = environment_flags.define(
+    EnvironmentConfig.paper(),
     "task",
-    "stack_red_blue",
-    "Task: stack_TOP_BOTTOM, pyramid, lift_COLOR or reach_COLOR; the scripted expert "
-    "only stacks.",
+    "reward",
+    "object_set",
+    "domain_randomization",
+    "max_action_delay",
+    "preset",
 )
-_REWARD = flags.DEFINE_string(
-    "reward", "staged_sparse", "Reward: dense, staged_sparse or sparse."
-)
-_OBJECT_SET = cli.define_object_set()
 _EPISODES = flags.DEFINE_integer(
     "episodes",
     None,
@@ -61,14 +60,6 @@ _EXPERT = flags.DEFINE_string(
     "scripted",
     f"What acts: {', '.join(base.FORMS)}; or {_CHECKPOINT}, the work directory of "
     "launchers.train_agent.",
-)
-_DOMAIN_RANDOMIZATION = flags.DEFINE_bool(
-    "domain_randomization", True, "Whether to draw the physics anew each episode."
-)
-_MAX_ACTION_DELAY = flags.DEFINE_integer(
-    "max_action_delay",
-    2,
-    "Control steps; an episode's delay is drawn from 0 to this, at most 2.",
 )
 _PROCESSES = flags.DEFINE_integer(
     "processes", None, "Collecting processes; one a core by default."
@@ -89,10 +80,6 @@ def main(argv: Sequence[str]) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # TensorFlow takes all of a GPU it sees.
     with cli.bad_input():
         settings = _settings()
-        for task, object_set in settings.combinations:
-            factory.validate(
-                task, settings.reward, object_set, settings.max_action_delay
-            )
         tasks = [task for task, _ in settings.combinations]
         make_expert = base.factory(
             settings.expert, *tasks, more={_CHECKPOINT: _make_checkpoint_expert}
@@ -155,11 +142,7 @@ def _settings() -> schema.Settings:
         episodes = recipes.EPISODES if named else 100
     return schema.Settings(
         dataset=_DATASET.value,
-        task=None if named else _TASK.value,
-        reward=_REWARD.value,
-        object_set=None if named else _OBJECT_SET.value,
-        domain_randomization=_DOMAIN_RANDOMIZATION.value,
-        max_action_delay=_MAX_ACTION_DELAY.value,
+        environment=_ENVIRONMENT(),
         expert=_pinned(_EXPERT.value),
         episodes=episodes,
         keep=_KEEP.value,

@@ -8,6 +8,8 @@ The same command goes on where it stopped; Ctrl-C stops with a checkpoint.
 
 from __future__ import annotations
 
+import dataclasses
+import pathlib
 import sys
 from collections.abc import Sequence
 
@@ -17,9 +19,16 @@ from absl import flags
 from agents import scales
 from agents.mpo.config import MPOConfig
 from agents.registry import AGENTS
-from launchers.common import cli, settings
+from environments import EnvironmentConfig
+from launchers.common import cli, environment_flags, settings
 from launchers.distributed.config import Layout
 
+_CONFIG = flags.DEFINE_string(
+    "config",
+    None,
+    "A run's own config.json, whose settings hold where no flag gives one; without its "
+    "workdir.",
+)
 _AGENT = flags.DEFINE_string("agent", "helms_cat", f"Agent: {', '.join(AGENTS)}.")
 _SKILLS = flags.DEFINE_string(
     "skills",
@@ -29,23 +38,21 @@ _SKILLS = flags.DEFINE_string(
     "takes any, for its observation statistics, or none.",
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Directory of logs and checkpoints.")
-_TASK = flags.DEFINE_string(
+_ENVIRONMENT = environment_flags.define(
+    EnvironmentConfig.paper(),
     "task",
-    "stack_red_blue",
-    "Task: stack_TOP_BOTTOM, pyramid, lift_COLOR or reach_COLOR.",
+    "reward",
+    "object_set",
+    "domain_randomization",
+    "max_action_delay",
+    "cameras",
+    "preset",
 )
-_REWARD = flags.DEFINE_string(
-    "reward", "staged_sparse", "Reward: dense, staged_sparse or sparse."
-)
-_OBJECT_SET = cli.define_object_set()
 _OBSERVATIONS = flags.DEFINE_string(
     "observations",
     None,
     "What the policy sees: state; or vision, images in place of the objects' state "
     "(helms_mix, mpo, asymmetric_mpo). Default: state, of asymmetric_mpo vision.",
-)
-_CAMERAS = flags.DEFINE_list(
-    "cameras", ["basket_front_left"], "Cameras of the images, with vision."
 )
 _LAUNCH = flags.DEFINE_string(
     "launch",
@@ -79,12 +86,6 @@ _CACHERS = flags.DEFINE_integer(
     "cachers", 0, "Nodes that serve the learner's variables to actors; 0: the learner."
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of networks, draws and environments.")
-_DOMAIN_RANDOMIZATION = flags.DEFINE_bool(
-    "domain_randomization", True, "Draw the physics anew for each episode."
-)
-_MAX_ACTION_DELAY = flags.DEFINE_integer(
-    "max_action_delay", 2, "Control steps; an episode's delay is drawn up to this."
-)
 
 _MAX_ACTOR_STEPS = flags.DEFINE_integer(
     "max_actor_steps", 100_000, "Stop at so many actor steps in all; 0: no such limit."
@@ -135,90 +136,24 @@ _TARGET_UPDATE_PERIOD = flags.DEFINE_integer(
 _SETTINGS = settings.Settings(
     "agent",
     {name: agent.config_type() for name, agent in AGENTS.items()},
-    {
-        "target_update": "Of both targets: periodic (copied each target_update_period) "
-        "or polyak (moved each learner step).",
-        "target_update_rate": "Share of the difference that polyak moves.",
-        "batch_size": "Sequences a learner step.",
-        "learning_rate": "Of policy and critic.",
-        "policy_learning_rate": "Of the policy alone; none: learning_rate.",
-        "critic_warmup_steps": "Learner steps at the start in which the policy rests, "
-        "and the duals but the temperature.",
-        "dual_learning_rate": "Of temperatures and multipliers.",
-        "discount": "Discount of a control step.",
-        "n_step": "Rows of rewards in the critic's target; 1: TD(0).",
-        "skill_steps": "Control steps that a skill (of npmp: a latent) is held, from 1 "
-        "to 399; replay then holds decisions.",
-        "skill_prior": "What eta_y keeps the skills' probabilities near: uniform; "
-        "transition, the bundle's p(y_t | y_{t-1}) given the last decision's skill; or "
-        "distilled, the bundle's high level, the default if that is also the start.",
-        "eta_y": "Weight of the KL of the skills' probabilities to their prior.",
-        "eta_y_half_life": "Learner steps that halve eta_y; 0: it is constant.",
-        "eta_z": "Weight of the KL to what is frozen: of each component to its skill's "
-        "posterior, or of NPMP's policy to its prior.",
-        "eta_clone": "Weight of the KL of a fine-tuned policy to the frozen clone.",
-        "finger": "The action's last component, whose sign opens or closes the hand: "
-        "gaussian; or bernoulli, a draw of that sign. Of bc and hierarchical_bc the "
-        "bundle's.",
-        "components": "Components of the mixture: posteriors (start as the skills and "
-        "are trained), frozen, or scratch.",
-        "high_level": "The high level at the start: new, or distilled from the skills' "
-        "posterior (analyse_skills and benchmarks.ceiling leave it in the bundle).",
-        "epsilon": "Bound on the E-step's KL, nats.",
-        "epsilon_policy": "Bound on the policy's change, nats.",
-        "epsilon_categorical": "Bound on the categorical's change, nats.",
-        "epsilon_finger": "Bound on the change of a Bernoulli finger, nats.",
-        "epsilon_mean": "Bound on the means' change, nats.",
-        "epsilon_stddev": "Bound on the deviations' change, nats.",
-        "init_log_temperature": "Initial temperature, through softplus.",
-        "init_log_alpha": "Initial multiplier of the bound epsilon_policy, through "
-        "softplus, as the four below.",
-        "init_log_alpha_categorical": "The same of epsilon_categorical.",
-        "init_log_alpha_finger": "The same of epsilon_finger.",
-        "init_log_alpha_mean": "The same of epsilon_mean.",
-        "init_log_alpha_stddev": "The same of epsilon_stddev.",
-        "init_stddev": "Deviation of a new policy.",
-        "num_samples": "Actions that are drawn at each state.",
-        "improvement_critic": "The critic that weighs them: online or target.",
-        "sample_latent": "Whether a skill's z is drawn, or its mean.",
-        "evaluation": "In evaluation, draw as in training (sampled) or take the "
-        "likeliest (greedy).",
-        "sequence_length": "Decisions of a sequence in replay.",
-        "sequence_period": "Decisions between the starts of sequences.",
-        "samples_per_insert": "How often a sequence is sampled; 0: no limit.",
-        "min_replay_size": "Sequences in replay before learning starts.",
-        "max_replay_size": "Sequences in replay; the oldest go first.",
-        "demonstration_share": "Share of each batch that demonstrations have.",
-        "policy_hidden_sizes": "Units of the policy's hidden layers.",
-        "critic_hidden_sizes": "Units of the critic's hidden layers.",
-        "critic_rnn_size": "LSTM units of the critic; 0: no RNN.",
-        "burn_in": "Rows that overlap the sequence before only warm the LSTM's state.",
-        "variable_update_period": "Actor steps between fetches of variables "
-        "(distributed launches).",
-    },
+    without=("policy_keys", "critic_keys"),  # --observations gives them
 )
 
 
-def _cameras() -> tuple[str, ...]:
-    """The cameras of the images, none on state; raises ValueError for bad ones."""
-    from environments import factory, scene
-
+def _environment() -> EnvironmentConfig:
+    """The environment; an asymmetric agent sees images unless told otherwise."""
     default = "vision" if AGENTS[_AGENT.value].asymmetric else "state"
     observations = _OBSERVATIONS.value or default
-    scene.one_of("observations", observations, factory.OBSERVATIONS)
-    if observations == "state":
-        return ()
-    for camera in _CAMERAS.value:
-        scene.one_of("camera", camera, scene.CAMERAS)
-    return tuple(_CAMERAS.value)
+    return dataclasses.replace(_ENVIRONMENT(), observations=observations)
 
 
-def _agent_config(cameras: Sequence[str]) -> MPOConfig:
+def _agent_config(environment: EnvironmentConfig) -> MPOConfig:
     from launchers.experiments import config as experiment_config
 
     agent = AGENTS[_AGENT.value]
     values = scales.settings(_SCALE.value, _AGENT.value)
-    values.update(agent.default_settings(experiment_config.image_keys(cameras)))
+    images = experiment_config.image_keys(environment.image_cameras)
+    values.update(agent.default_settings(images))
     if _DEMONSTRATIONS.value:
         values["demonstration_share"] = 0.5  # RLPD
     values.update(_SETTINGS.given(_AGENT.value))
@@ -232,10 +167,26 @@ def _agent_config(cameras: Sequence[str]) -> MPOConfig:
     return agent.config_type(**values)
 
 
+def _fill_from(path: str) -> None:
+    """Gives flags that are not given what a run's record says."""
+    from launchers.experiments import config as experiment_config
+
+    found = experiment_config.recorded_settings(pathlib.Path(path).expanduser())
+    if flags.FLAGS["agent"].present and _AGENT.value != found["agent"]:
+        raise ValueError(
+            f"--config={path} is of agent {found['agent']}, not {_AGENT.value}"
+        )
+    # A limit that there is not is 0 on the command line.
+    found |= {k: found[k] or 0 for k in ("max_actor_steps", "run_seconds")}
+    settings.fill({k: v for k, v in found.items() if k in flags.FLAGS})
+
+
 def _config():
     """What the flags ask for; raises ValueError in one line."""
     from launchers.experiments import config as experiment_config
 
+    if _CONFIG.value is not None:
+        _fill_from(_CONFIG.value)
     experiment_config.check_agent(_AGENT.value)
     experiment_config.check_launch(_LAUNCH.value)
     needed = [_WORKDIR]
@@ -248,26 +199,15 @@ def _config():
         raise ValueError("--debug is for --launch=single_process")
     if _RAY_ADDRESS.value and _LAUNCH.value != "ray":
         raise ValueError("--ray_address is for --launch=ray")
-    # Cheap and without TensorFlow's graph, so before anything is loaded.
-    from environments import factory
-
-    factory.validate(
-        _TASK.value, _REWARD.value, _OBJECT_SET.value, _MAX_ACTION_DELAY.value
-    )
-    cameras = _cameras()
+    environment = _environment()
     return experiment_config.RunConfig(
         agent=_AGENT.value,
         skills=_SKILLS.value,
         workdir=_WORKDIR.value,
-        task=_TASK.value,
-        reward=_REWARD.value,
-        object_set=_OBJECT_SET.value,
+        environment=environment,
         seed=_SEED.value,
-        domain_randomization=_DOMAIN_RANDOMIZATION.value,
-        max_action_delay=_MAX_ACTION_DELAY.value,
-        cameras=cameras,
         demonstrations=_DEMONSTRATIONS.value,
-        agent_config=_agent_config(cameras),
+        agent_config=_agent_config(environment),
         budget=experiment_config.Budget(
             max_actor_steps=_MAX_ACTOR_STEPS.value or None,
             run_seconds=_RUN_SECONDS.value or None,

@@ -54,30 +54,7 @@ _XLA = flags.DEFINE_bool(
 _SETTINGS = settings.Settings(
     "model",
     {name: model.offline.config_type() for name, model in MODELS.items()},
-    {
-        "variant": "full, discrete (latents without variance) or continuous (one "
-        "skill).",
-        "num_skills": "Number of skills K.",
-        "latent_dim": "Dimensions of the latent z.",
-        "look_ahead": "Steps that the high level sees ahead.",
-        "window": "Steps of a training sequence.",
-        "batch_size": "Sequences a learner step.",
-        "learning_rate": "Step size of Adam.",
-        "learning_rate_schedule": "constant; or cosine, which falls to a tenth over "
-        "--steps.",
-        "max_gradient_norm": "Clip the gradient at this norm.",
-        "beta_y": "Weight of the categorical KL.",
-        "balance": "Weight of the entropy of a batch's mean use of the skills, which "
-        "keeps them in use; 0: the paper.",
-        "beta_z": "Weight of the latent KL.",
-        "prior_coefficient": "Of the AR(1) prior on z; 0.95 is NPMP's, 0 is N(0, I).",
-        "initial_stay_probability": "Of the initial transition prior and high level; "
-        "0: uniform.",
-        "initial_latent_spread": "Deviation of the skills' initial latent means.",
-        "hidden_sizes": "Units of the hidden layers of every network.",
-        "finger": "The action's last component, whose sign opens or closes the hand: "
-        "gaussian; or bernoulli, a draw of that sign.",
-    },
+    without=("seed", "learning_rate_steps"),  # --seed and --steps give them
 )
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Of initial weights, order of the data and noise."

@@ -24,21 +24,18 @@ from absl import flags
 
 import environments
 from datasets.experts import base
-from environments import cameras, controller, scene
+from environments import EnvironmentConfig, cameras, controller, scene
 from environments.rendering import RenderingUnavailable, mujoco
 from environments.stacking import EPISODE_STEPS, RgbStacking
-from launchers.common import atomic_files, cli
+from launchers.common import atomic_files, cli, environment_flags
 
 _POLICIES = ("random", "still", "scripted")
 _SUFFIXES = (".mp4", ".gif", ".png")
 _CAMERAS = (scene.MAIN_CAMERA, *scene.CAMERAS)
 
-_TASK = flags.DEFINE_string(
-    "task",
-    "stack_red_blue",
-    "Task: stack_TOP_BOTTOM, pyramid, lift_COLOR or reach_COLOR.",
+_ENVIRONMENT = environment_flags.define(
+    EnvironmentConfig(), "task", "object_set", "domain_randomization", "preset"
 )
-_OBJECT_SET = cli.define_object_set()
 _CAMERA = flags.DEFINE_string("camera", scene.MAIN_CAMERA, ", ".join(_CAMERAS) + ".")
 _POLICY = flags.DEFINE_string("policy", "random", ", ".join(_POLICIES) + ".")
 _STEPS = flags.DEFINE_integer(
@@ -48,12 +45,6 @@ _STEPS = flags.DEFINE_integer(
     "picture, no end in a window.",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of the episodes and of the policy's draws.")
-_PRESET = flags.DEFINE_string(
-    "preset", scene.DEFAULT_PRESET, f"Physics: {', '.join(scene.PRESETS)}."
-)
-_DOMAIN_RANDOMIZATION = flags.DEFINE_bool(
-    "domain_randomization", False, "Whether to draw the physics anew each episode."
-)
 _VIDEO = flags.DEFINE_string(
     "video", None, "Write this .mp4 or .gif, or the last image as .png; no window."
 )
@@ -73,13 +64,7 @@ def main(argv: Sequence[str]) -> None:
             )
         path = None if _VIDEO.value is None else _checked_path(_VIDEO.value)
         size = _checked_size(_SIZE.value)
-        environment = environments.make(
-            task=_TASK.value,
-            object_set=_OBJECT_SET.value,
-            preset=_PRESET.value,
-            domain_randomization=_DOMAIN_RANDOMIZATION.value,
-            seed=_SEED.value,
-        )
+        environment = environments.build(_ENVIRONMENT(), _SEED.value)
         policy = _make_policy(_POLICY.value, environment)
     session = _Session(environment, policy, _SEED.value)
     try:
@@ -194,7 +179,7 @@ def _show(session: _Session, steps: int | None) -> None:
 def _make_policy(name: str, environment: RgbStacking) -> base.Expert | _Still:
     if name == "still":
         return _Still()
-    return base.factory(name, _TASK.value)(environment)
+    return base.factory(name, _ENVIRONMENT().task)(environment)
 
 
 def _has_display() -> bool:

@@ -23,7 +23,11 @@ from agents.offline.frozen import FrozenPolicy, check_fits
 
 @dataclasses.dataclass(frozen=True)
 class FineTuningConfig(ActionMPOConfig):
-    """Options of a fine-tuned clone; `eta_clone` weighs the KL to the frozen clone."""
+    """Options of a fine-tuned clone.
+
+    Attributes:
+      eta_clone: weight of the policy's KL to the frozen clone.
+    """
 
     finger: str | None = None  # the clone's, which another contradicts
     eta_clone: float = 0.0  # the paper has no such KL

@@ -6,29 +6,38 @@ import dataclasses
 
 from agents.offline.config import LatentConfig, check_integer, check_number
 
-# discrete: the mid level's variance is zero, so that a skill's latent is a function of
-# x and no KL of it is counted. continuous: one skill, a single Gaussian.
 VARIANTS = ("full", "discrete", "continuous")
 
 
 @dataclasses.dataclass(frozen=True)
 class HelmsConfig(LatentConfig):
-    """What defines a skill model and its training. The defaults are Table 5's."""
+    """What defines a skill model and its training. The defaults are Table 5's.
+
+    Attributes:
+      variant: full; discrete, whose mid level has no variance, so that a skill's latent
+        is a function of x and no KL of it is counted; or continuous, one skill.
+      num_skills: number of skills K.
+      look_ahead: steps after t that the high level sees beside t.
+      initial_stay_probability: probability of staying in a skill in the initial
+        transition prior and high level; 0: uniform.
+      initial_latent_spread: standard deviation of the skills' initial latent means.
+      beta_y: weight of the categorical KL.
+      balance: weight of the entropy of a batch's mean use of the skills, nats per step,
+        which keeps them in use; 0: the paper.
+    """
 
     # Model.
     variant: str = "full"  # one of VARIANTS
-    num_skills: int = 5  # K; the paper: 5 for red_on_blue, 10 for all_pairs
-    look_ahead: int = 5  # steps after t that the high level sees: t .. t + look_ahead
+    num_skills: int = 5  # the paper: 5 for red_on_blue, 10 for all_pairs
+    look_ahead: int = 5
 
     # Initial weights. They break the symmetry of the skills without choosing one: the
     # high level starts near the transition prior, the skills' latents start apart.
-    initial_stay_probability: float = 0.0  # 0: a uniform transition prior
-    initial_latent_spread: float = 1.0  # deviation of the skills' initial latent means
+    initial_stay_probability: float = 0.0
+    initial_latent_spread: float = 1.0
 
     # Objective (Eq. 3), beside `beta_z`.
     beta_y: float = 1.0
-    # Weight of the entropy of a batch's mean use of the skills, nats a step; 0: the
-    # paper. It keeps skills in use, which Eq. 3 alone may lose.
     balance: float = 0.0
 
     def __post_init__(self):

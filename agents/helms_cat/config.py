@@ -10,7 +10,10 @@ from agents.mpo.config import CategoricalMPOConfig
 
 @dataclasses.dataclass(frozen=True)
 class HelmsCatConfig(HighLevelOptions, CategoricalMPOConfig):
-    """Options of HeLMS-cat."""
+    """Options of HeLMS-cat.
 
-    # Draw z from the mid level (the paper's z ~ q(z|y, x)), or take its mean.
-    sample_latent: bool = True
+    Attributes:
+      sample_latent: whether a skill's z is drawn from q(z|y, x), or is its mean.
+    """
+
+    sample_latent: bool = True  # the paper

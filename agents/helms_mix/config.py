@@ -8,14 +8,18 @@ from agents.high_level.config import HighLevelOptions
 from agents.mpo.config import one_of
 from agents.rhpo.config import RHPOConfig
 
-# posteriors: start as the frozen skills' q(z|y, x) and are trained; frozen: are these
-# and stay so; scratch: new networks, which only the KL of eta_z ties to the skills.
 COMPONENTS = ("posteriors", "frozen", "scratch")
 
 
 @dataclasses.dataclass(frozen=True)
 class HelmsMixConfig(HighLevelOptions, RHPOConfig):
-    """Options of HeLMS-mix."""
+    """Options of HeLMS-mix.
+
+    Attributes:
+      components: components of the mixture: posteriors, which start as the skills'
+        q(z|y, x) and are trained; frozen, which stay these; or scratch, new networks
+        that the KL of eta_z alone ties to the skills.
+    """
 
     components: str = "posteriors"  # one of COMPONENTS
 

@@ -16,13 +16,23 @@ SKILL_PRIORS = ("uniform", "transition", "distilled")
 
 @dataclasses.dataclass(frozen=True)
 class HighLevelOptions:
-    """Mixed into an `MPOConfig`, before it."""
+    """Mixed into an `MPOConfig`, before it.
 
-    high_level: str = "new"  # at the start; one of HIGH_LEVELS
-    skill_steps: int = 1  # control steps that a skill is held; 1: the paper
-    # Of eta_y; one of SKILL_PRIORS. None: uniform (the paper), but distilled where the
-    # high level starts so: a KL to the uniform would undo that start before the critic
-    # knows anything.
+    Attributes:
+      high_level: high level at the start: new; or distilled from the skills' posterior,
+        which analyse_skills and benchmarks.ceiling leave in the bundle.
+      skill_steps: control steps that a skill is held, from 1 to 399; replay then holds
+        decisions.
+      skill_prior: what eta_y keeps the skills' probabilities near: uniform; transition,
+        the bundle's p(y_t | y_{t-1}) given the last decision's skill; or distilled, the
+        bundle's high level, the default where that is also the start.
+    """
+
+    high_level: str = "new"  # one of HIGH_LEVELS; the paper
+    skill_steps: int = 1  # the paper
+    # One of SKILL_PRIORS. None: uniform (the paper), but distilled where the high level
+    # starts so: a KL to the uniform would undo that start before the critic knows
+    # anything.
     skill_prior: str | None = None
 
     def __post_init__(self):

@@ -19,64 +19,91 @@ EVALUATIONS = ("sampled", "greedy")
 
 @dataclasses.dataclass(frozen=True)
 class MPOConfig:
-    """Options of every MPO agent; a kind of action adds those of its improvement."""
+    """Options of every MPO agent; a kind of action adds those of its improvement.
+
+    Attributes:
+      policy_keys: observations that the policy reads.
+      critic_keys: observations that the critic reads; other keys than the policy's make
+        an asymmetric actor-critic.
+      epsilon: bound on the E-step's KL(improved || target), nats.
+      improvement_critic: critic that weighs actions in the E-step: online (Eq. 7), or
+        target, whose values the bootstrap has already.
+      policy_hidden_sizes: units of the policy's hidden layers.
+      critic_hidden_sizes: units of the critic's hidden layers.
+      input_size: units of the input representation.
+      critic_rnn_size: LSTM units of the critic; 0: no LSTM.
+      burn_in: whether rows of a sequence that the one before has trained only warm the
+        LSTM's state, which begins every sequence at zero.
+      discount: discount of a control step.
+      n_step: rows of rewards in the critic's target; 1: TD(0).
+      batch_size: sequences per learner step.
+      learning_rate: step size of Adam, of policy and critic.
+      policy_learning_rate: step size of the policy alone; none: learning_rate.
+      critic_warmup_steps: learner steps at the start in which the policy rests, and the
+        duals but the temperature.
+      dual_learning_rate: step size of temperatures and multipliers.
+      max_gradient_norm: global norm at which the gradient of each loss is clipped.
+      target_update: how both targets follow: periodic, copied each period; or polyak,
+        moved by a share of the difference at each learner step.
+      target_update_rate: share of the difference that polyak moves.
+      target_policy_update_period: learner steps between copies of the policy.
+      target_critic_update_period: learner steps between copies of the critic.
+      sequence_length: decisions of a sequence in replay.
+      sequence_period: decisions between the starts of sequences.
+      min_replay_size: sequences in replay before learning starts.
+      max_replay_size: sequences in replay; the oldest go first.
+      samples_per_insert: how often a sequence is sampled on average; 0: no limit.
+      prefetch_batches: batches that are fetched ahead.
+      demonstration_share: share of each batch that demonstrations have.
+      variable_update_period: actor steps between fetches of variables, in distributed
+        launches.
+      evaluation: in evaluation, draw as in training (sampled) or take the mode
+        (greedy).
+    """
 
     # Agents that act by latents or skills make this an option.
     skill_steps: ClassVar[int] = 1  # control steps that a decision lasts
 
-    # Which observations each network reads: two lists make an asymmetric actor-critic.
     policy_keys: tuple[str, ...] = ("proprio", "objects")  # Table 5
     critic_keys: tuple[str, ...] = ("proprio", "objects")  # Table 5
 
     # Policy improvement.
-    epsilon: float = 0.1  # nats, KL(improved || target); Acme
-    # The critic that weighs actions in the E-step: online (Eq. 7), or target, whose
-    # values the bootstrap has already (Acme).
-    improvement_critic: str = "online"
+    epsilon: float = 0.1  # Acme
+    improvement_critic: str = "online"  # one of IMPROVEMENT_CRITICS
 
     # Networks.
     policy_hidden_sizes: tuple[int, ...] = (256, 256)  # Table 5
     critic_hidden_sizes: tuple[int, ...] = (256, 256, 256)  # Table 5
-    input_size: int = 256  # input representation; Table 5
-    critic_rnn_size: int = (
-        256  # LSTM units (Table 5: "with RNN"; the size is ours), 0: no
-    )
-    # Rows of a sequence that the one before has trained only warm the LSTM's state,
-    # which begins every sequence at zero; ours.
-    burn_in: bool = True
+    input_size: int = 256  # Table 5
+    critic_rnn_size: int = 256  # Table 5: "with RNN"; the size is ours
+    burn_in: bool = True  # ours
 
     # Optimisation.
-    discount: float = 0.99  # of a control step; Acme
-    n_step: int = 1  # rows of rewards in a critic's target; 1, TD(0), is the paper's
-    batch_size: int = 512  # sequences; Table 5
-    learning_rate: float = 2e-4  # policy and critic; Table 5
-    policy_learning_rate: float | None = None  # None: as the critic's
-    # Learner steps at the start in which only the critic learns.
+    discount: float = 0.99  # Acme
+    n_step: int = 1  # the paper
+    batch_size: int = 512  # Table 5
+    learning_rate: float = 2e-4  # Table 5
+    policy_learning_rate: float | None = None
     critic_warmup_steps: int = 0
     dual_learning_rate: float = 1e-2  # Acme
-    max_gradient_norm: float = 40.0  # global norm of each loss; Acme
-    # How both targets follow: copied each period (Acme), or moved by a share of the
-    # difference each learner step.
-    target_update: str = "periodic"
-    target_update_rate: float = 0.01  # polyak's share; ours: a period of 100, smoothed
-    target_policy_update_period: int = 100  # learner steps; Acme
-    target_critic_update_period: int = 100  # learner steps; Acme
+    max_gradient_norm: float = 40.0  # Acme
+    target_update: str = "periodic"  # one of TARGET_UPDATES; Acme
+    target_update_rate: float = 0.01  # ours: a period of 100, smoothed
+    target_policy_update_period: int = 100  # Acme
+    target_critic_update_period: int = 100  # Acme
 
     # Replay.
-    sequence_length: int = 10  # decisions; Table 5
-    sequence_period: int = 5  # decisions between the starts of sequences; ours
-    min_replay_size: int = 1000  # sequences before the first sample; Acme
-    max_replay_size: int = 1_000_000  # sequences; Acme
-    # How often a sequence is sampled on average; 0: no limit. Acme.
-    samples_per_insert: float = 32.0
+    sequence_length: int = 10  # Table 5
+    sequence_period: int = 5  # ours
+    min_replay_size: int = 1000  # Acme
+    max_replay_size: int = 1_000_000  # Acme
+    samples_per_insert: float = 32.0  # Acme
     prefetch_batches: int = 2  # ours
-    # Share of a batch's sequences that are demonstrations, the rest are replay's.
     demonstration_share: float = 0.0
 
     # Acting.
-    variable_update_period: int = 400  # actor steps between fetches, one episode; ours
-    # In evaluation the policy is drawn from as in training, or its mode is taken.
-    evaluation: str = "sampled"
+    variable_update_period: int = 400  # one episode; ours
+    evaluation: str = "sampled"  # one of EVALUATIONS
 
     def __post_init__(self):
         """Raises ValueError, naming the field, for values that cannot work together."""
@@ -168,13 +195,21 @@ class MPOConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CategoricalMPOConfig(MPOConfig):
-    """Options of MPO on K actions, all of which are evaluated."""
+    """Options of MPO on K actions, all of which are evaluated.
 
-    epsilon_policy: float = 0.0025  # nats, KL(target || online); Acme, categorical MPO
-    eta_y: float = 0.01  # weight of KL(online || prior); Table 5 (vision: 0.1)
-    eta_y_half_life: int = 0  # learner steps that halve eta_y; 0: it is constant
-    init_log_temperature: float = 3.0  # through softplus; Acme, categorical MPO
-    init_log_alpha: float = 3.0  # through softplus; Acme, categorical MPO
+    Attributes:
+      epsilon_policy: bound on the policy's KL(target || online), nats.
+      eta_y: weight of the KL(online || prior) of the skills' probabilities.
+      eta_y_half_life: learner steps that halve eta_y; 0: it is constant.
+      init_log_temperature: initial temperature, through softplus.
+      init_log_alpha: initial multiplier of the bound epsilon_policy, through softplus.
+    """
+
+    epsilon_policy: float = 0.0025  # Acme, categorical MPO
+    eta_y: float = 0.01  # Table 5 (vision: 0.1)
+    eta_y_half_life: int = 0
+    init_log_temperature: float = 3.0  # Acme, categorical MPO
+    init_log_alpha: float = 3.0  # Acme, categorical MPO
 
     def __post_init__(self):
         """See `MPOConfig`."""
@@ -185,16 +220,28 @@ class CategoricalMPOConfig(MPOConfig):
 
 @dataclasses.dataclass(frozen=True)
 class SampledMPOConfig(MPOConfig):
-    """Options of MPO on continuous actions, of which N are drawn at each state."""
+    """Options of MPO on continuous actions, of which N are drawn at each state.
+
+    Attributes:
+      num_samples: actions N that are drawn at each state.
+      epsilon_mean: bound on the means' KL(target || online), nats.
+      epsilon_stddev: bound on the deviations' KL(target || online), nats.
+      init_log_temperature: initial temperature, through softplus.
+      init_log_alpha_mean: initial multiplier of the bound epsilon_mean, through
+        softplus.
+      init_log_alpha_stddev: initial multiplier of the bound epsilon_stddev, through
+        softplus.
+      init_stddev: deviation of a new policy.
+    """
 
     improvement_critic: str = "target"  # Acme; online doubles the critic's work
-    num_samples: int = 20  # N; Table 5
-    epsilon_mean: float = 2.5e-3  # nats; Acme
-    epsilon_stddev: float = 1e-6  # nats; Acme
-    init_log_temperature: float = 10.0  # through softplus, as all duals; Acme
+    num_samples: int = 20  # Table 5
+    epsilon_mean: float = 2.5e-3  # Acme
+    epsilon_stddev: float = 1e-6  # Acme
+    init_log_temperature: float = 10.0  # Acme
     init_log_alpha_mean: float = 10.0  # Acme
     init_log_alpha_stddev: float = 1000.0  # Acme
-    init_stddev: float = 0.3  # of a new policy; Acme
+    init_stddev: float = 0.3  # Acme
 
     def __post_init__(self):
         """See `MPOConfig`."""
@@ -206,14 +253,20 @@ class SampledMPOConfig(MPOConfig):
 
 @dataclasses.dataclass(frozen=True)
 class GaussianMPOConfig(SampledMPOConfig):
-    """Options of MPO on a Gaussian policy."""
+    """Options of MPO on a Gaussian policy.
+
+    Attributes:
+      per_dim_constraining: whether each dimension has a trust region of its own.
+      action_penalization: whether actions beyond [-1, 1] are penalised.
+      epsilon_penalty: bound on the E-step's KL of the penalty, nats.
+    """
 
     # Agents that act on the environment's actions make it an option.
     finger: ClassVar[str] = "gaussian"
 
-    per_dim_constraining: bool = True  # a trust region a dimension; Acme
-    action_penalization: bool = True  # of actions beyond [-1, 1]; Acme
-    epsilon_penalty: float = 1e-3  # nats; Acme
+    per_dim_constraining: bool = True  # Acme
+    action_penalization: bool = True  # Acme
+    epsilon_penalty: float = 1e-3  # Acme
 
     def __post_init__(self):
         """See `MPOConfig`."""
@@ -223,12 +276,19 @@ class GaussianMPOConfig(SampledMPOConfig):
 
 @dataclasses.dataclass(frozen=True)
 class ActionMPOConfig(GaussianMPOConfig):
-    """Options of MPO whose policy is over the environment's actions."""
+    """Options of MPO whose policy is over the environment's actions.
 
-    finger: str | None = "gaussian"  # one of `FINGERS`; a clone may have None
-    # Of a Bernoulli finger, as of a categorical policy.
-    epsilon_finger: float = 0.0025  # nats, KL(target || online)
-    init_log_alpha_finger: float = 3.0  # through softplus
+    Attributes:
+      finger: the action's last component, whose sign opens or closes the hand:
+        gaussian; or bernoulli, a draw of that sign. Clones have the bundle's.
+      epsilon_finger: bound on the KL(target || online) of a Bernoulli finger, nats.
+      init_log_alpha_finger: initial multiplier of the bound epsilon_finger, through
+        softplus.
+    """
+
+    finger: str | None = "gaussian"  # one of FINGERS; a clone may have None
+    epsilon_finger: float = 0.0025  # as of a categorical policy
+    init_log_alpha_finger: float = 3.0
 
     def __post_init__(self):
         """See `MPOConfig`."""

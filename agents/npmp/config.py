@@ -9,12 +9,16 @@ from agents.offline.autoencoder import AutoencoderConfig
 
 @dataclasses.dataclass(frozen=True)
 class NpmpConfig(AutoencoderConfig):
-    """What defines an NPMP and its training; sizes are those of HeLMS."""
+    """What defines an NPMP and its training; sizes are those of HeLMS.
 
-    look_ahead: int = 5  # steps after t that the encoder sees: t .. t + look_ahead
-    # Of the prior p(z_t | z_{t-1}) = N(c z_{t-1}, (1 - c^2) I): 0.95 is NPMP's, 0 makes
-    # it N(0, I), which is the best in the paper (A.2).
-    prior_coefficient: float = 0.0
+    Attributes:
+      look_ahead: steps after t that the encoder sees beside t.
+      prior_coefficient: coefficient c of the prior p(z_t | z_{t-1}) =
+        N(c z_{t-1}, (1 - c^2) I); 0.95 is NPMP's, 0 is N(0, I).
+    """
+
+    look_ahead: int = 5
+    prior_coefficient: float = 0.0  # the best in the paper (A.2)
 
     def __post_init__(self):
         super().__post_init__()

@@ -22,12 +22,18 @@ from agents.mpo.rows import Rows
 
 @dataclasses.dataclass(frozen=True)
 class NpmpAgentConfig(GaussianMPOConfig):
-    """Options of NPMP+KL; `eta_z` weighs the KL to the prior."""
+    """Options of NPMP+KL.
+
+    Attributes:
+      eta_z: weight of the policy's KL to NPMP's prior.
+      skill_steps: control steps that a latent is held, from 1 to 399; replay then holds
+        decisions.
+    """
 
     eta_z: float = 0.01  # HeLMS's (Table 5)
     init_stddev: float = 1.0  # the prior's: RL starts by acting as the prior does
     action_penalization: bool = False  # a latent has no bounds; the prior holds it
-    skill_steps: int = 1  # control steps that a latent is held; 1: the paper
+    skill_steps: int = 1  # the paper
 
     def __post_init__(self):
         """See `MPOConfig`."""

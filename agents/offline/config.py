@@ -15,25 +15,39 @@ LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 
 @dataclasses.dataclass(frozen=True)
 class OfflineConfig:
-    """What defines a model and its training; a model's own config adds to it."""
+    """What defines a model and its training; a model's own config adds to it.
+
+    Attributes:
+      hidden_sizes: units of the hidden layers of every network.
+      action_stddev: standard deviation of the action's Gaussian, which is fixed.
+      finger: the action's last component, whose sign opens or closes the hand:
+        gaussian; or bernoulli, a draw of that sign.
+      window: steps of a training sequence.
+      batch_size: sequences per learner step.
+      learning_rate: step size of Adam.
+      learning_rate_schedule: constant; or cosine, which falls to a tenth over the
+        learner steps.
+      learning_rate_steps: learner steps of cosine.
+      max_gradient_norm: norm at which the gradient is clipped; none: it is not.
+      seed: seed of initial weights, order of the data and noise.
+    """
 
     # Steps after t that the model sees at t beside t itself. A model that looks ahead
     # makes this a setting.
     look_ahead: ClassVar[int] = 0
 
     # Model.
-    hidden_sizes: tuple[int, ...] = (256, 256)  # of every network
-    action_stddev: float = 0.1  # of the action's Gaussian, fixed
+    hidden_sizes: tuple[int, ...] = (256, 256)
+    action_stddev: float = 0.1
     finger: str = "gaussian"  # one of FINGERS
 
     # Optimisation.
-    window: int = 25  # T, steps of a training sequence
+    window: int = 25
     batch_size: int = 128
     learning_rate: float = 1e-4
-    # constant, or cosine: falls to a tenth over `learning_rate_steps` learner steps.
     learning_rate_schedule: str = "constant"  # one of LEARNING_RATE_SCHEDULES
-    learning_rate_steps: int = 0  # of cosine
-    max_gradient_norm: float | None = None  # None: no clipping
+    learning_rate_steps: int = 0
+    max_gradient_norm: float | None = None
     seed: int = 0
 
     def __post_init__(self):
@@ -93,10 +107,17 @@ class OfflineConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LatentConfig(OfflineConfig):
-    """What models with a continuous latent z have beside; its KL weighs beta_z."""
+    """What models with a continuous latent z have beside.
+
+    Attributes:
+      latent_dim: dimensions of the latent z.
+      min_stddev: least standard deviation of the posterior over z.
+      max_stddev: largest standard deviation of the posterior over z.
+      beta_z: weight of the latent KL.
+    """
 
     latent_dim: int = 8
-    min_stddev: float = 0.01  # of the posterior
+    min_stddev: float = 0.01
     max_stddev: float = 1.0
     beta_z: float = 0.1  # the paper's object generalisation: 0.0
 

@@ -9,23 +9,29 @@ from agents.mpo.config import SampledMPOConfig, check_not_negative, check_positi
 
 @dataclasses.dataclass(frozen=True)
 class RHPOConfig(SampledMPOConfig):
-    """Options of MPO on a mixture of Gaussians."""
+    """Options of MPO on a mixture of Gaussians.
 
-    # Trust regions, nats: KL(target || online) of each part. Table 5.
-    epsilon_categorical: float = 1.0
-    epsilon_mean: float = 5e-3
-    epsilon_stddev: float = 1e-4
-    # Duals, through softplus: ours. Acme's 1000 for the deviation is made for its
-    # epsilon of 1e-6.
+    Attributes:
+      epsilon_categorical: bound on the KL(target || online) of the mixture's
+        categorical, nats.
+      init_log_alpha_categorical: initial multiplier of the bound epsilon_categorical,
+        through softplus.
+      eta_y: weight of the KL(online || prior) of the skills' probabilities.
+      eta_y_half_life: learner steps that halve eta_y; 0: it is constant.
+      eta_z: weight of the KL of each component to its skill's frozen posterior.
+    """
+
+    epsilon_categorical: float = 1.0  # Table 5
+    epsilon_mean: float = 5e-3  # Table 5
+    epsilon_stddev: float = 1e-4  # Table 5
+    # Ours. Acme's 1000 for the deviation is made for its epsilon of 1e-6.
     init_log_temperature: float = 3.0
     init_log_alpha_categorical: float = 1.0
     init_log_alpha_mean: float = 10.0
     init_log_alpha_stddev: float = 100.0
-    eta_y: float = 0.01  # KL(online categorical || prior); Table 5 (vision: 0.1)
-    eta_y_half_life: int = 0  # learner steps that halve eta_y; 0: it is constant
-    # KL(online component || its prior); Table 5: 0.1 for the pyramid and vision, 0.01
-    # for object generalisation.
-    eta_z: float = 0.01
+    eta_y: float = 0.01  # Table 5 (vision: 0.1)
+    eta_y_half_life: int = 0
+    eta_z: float = 0.01  # Table 5: object generalisation; 0.1 for pyramid and vision
 
     def __post_init__(self):
         """See `MPOConfig`."""

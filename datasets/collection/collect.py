@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import dataclasses
 import functools
 import os
 import pathlib
@@ -22,7 +21,10 @@ import tqdm
 
 from datasets.collection import code_version, shard_assignment, worker_pool
 from datasets.rlds import files, schema, statistics
+from environments import EnvironmentConfig
 
+# Of settings that a manifest may lack, since it is older.
+_DEFAULTS = schema.Settings(EnvironmentConfig(), expert="", episodes=1).to_dict()
 _FIRST_VERSION = "1.0.0"  # of manifests that do not say which
 
 
@@ -91,13 +93,12 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
             f"{schema.VERSION}: give another directory"
         )
     there = manifest.get("settings", {})
-    for field in dataclasses.fields(settings):
+    for name, value in settings.to_dict().items():
         # A setting that came later had its default before it came.
-        default = None if field.default is dataclasses.MISSING else field.default
-        value, old = getattr(settings, field.name), there.get(field.name, default)
+        old = there.get(name, _DEFAULTS.get(name))
         if old != value:
             raise ValueError(
-                f"{directory} holds a data set with {field.name} {old!r}, not "
+                f"{directory} holds a data set with {name} {old!r}, not "
                 f"{value!r}: continue with the same settings or give another directory"
             )
 
@@ -148,7 +149,7 @@ class _Collection:
         self._manifest: dict[str, Any] = {
             "dataset": schema.DATASET_NAME,
             "schema_version": schema.VERSION,
-            "settings": dataclasses.asdict(settings),
+            "settings": settings.to_dict(),
             "code_versions": before.get("code_versions", []),
             "collection": past,
         }

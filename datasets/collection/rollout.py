@@ -26,16 +26,7 @@ def environment_maker(
 
     It begins with the first episode's task and objects; `run_episode` changes them.
     """
-    task, object_set = settings.combination(0)
-    return functools.partial(
-        environments.make,
-        task=task,
-        reward=settings.reward,
-        object_set=object_set,
-        domain_randomization=settings.domain_randomization,
-        max_action_delay=settings.max_action_delay,
-        seed=0,
-    )
+    return functools.partial(environments.build, settings.environment, seed=0)
 
 
 def run_episode(
@@ -103,7 +94,7 @@ def run_episode(
     metadata = {
         "success": bool(environment.success()),
         "task": task,
-        "reward": settings.reward,
+        "reward": settings.environment.reward,
         "object_set": schema.object_set_number(object_set),
         "seed": seed,
         "episode_index": index,

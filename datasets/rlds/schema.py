@@ -15,7 +15,7 @@ import numpy as np
 from dm_env import specs
 
 from datasets.rlds import recipes
-from environments import scene
+from environments import EnvironmentConfig, scene
 
 DATASET_NAME = "helms_stacking"
 VERSION = "1.1.0"  # 1.0.0 lacks EXPERT_ACTION.
@@ -44,13 +44,16 @@ def shard_name(shard: int, num_shards: int) -> str:
     return f"{DATASET_NAME}-{SPLIT}.{FILE_FORMAT}-{shard:05d}-of-{num_shards:05d}"
 
 
+_NO_COMBINATION = {"task": None, "object_set": None}
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """All that decides the content of a collected data set, and its files' names.
 
     Attributes:
-      task, reward, object_set, domain_randomization, max_action_delay: as of
-        `environments.make`; task and object_set are None where `dataset` has them.
+      environment: of the episodes; where `dataset` has tasks and object sets, those of
+        its first combination.
       expert: one of `experts.FORMS`, or what the caller calls its own.
       episodes: how many are kept, over all shards.
       seed: every episode's seed derives from this and its index.
@@ -59,11 +62,7 @@ class Settings:
       keep: one of `KEEP`; successes are the first `episodes` that succeed.
     """
 
-    task: str | None
-    reward: str
-    object_set: int | str | None
-    domain_randomization: bool
-    max_action_delay: int
+    environment: EnvironmentConfig
     expert: str
     episodes: int
     seed: int = 0
@@ -76,20 +75,51 @@ class Settings:
         scene.one_of("keep", self.keep, KEEP)
         if self.dataset is not None:
             scene.one_of("dataset", self.dataset, recipes.RECIPES)
-        for name in ("task", "object_set"):
-            if (getattr(self, name) is None) != (self.dataset is not None):
-                raise ValueError(f"give either {name} or dataset, which has its own")
+            task, object_set = self.combinations[0]
+            first = dataclasses.replace(
+                self.environment, task=task, object_set=object_set
+            )
+            object.__setattr__(self, "environment", first)
         for name, low in (("episodes", 1), ("episodes_per_shard", 1), ("seed", 0)):
             if getattr(self, name) < low:
                 value = getattr(self, name)
                 raise ValueError(f"{name} is {value}; valid: whole numbers from {low}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the settings as the manifest has them, the environment's beside.
+
+        Task and object set are None where `dataset` has them.
+        """
+        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        found = {**own.pop("environment").to_dict(), **own}
+        return {**found, **({} if self.dataset is None else _NO_COMBINATION)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Settings:
+        """Returns the settings that `to_dict` wrote; absent ones have their defaults.
+
+        Raises:
+          ValueError: one is unknown, lacks or is not valid.
+        """
+        own = {f.name for f in dataclasses.fields(cls)}
+        environment = {k: v for k, v in values.items() if k not in own}
+        if values.get("dataset") is not None:
+            for name in _NO_COMBINATION:
+                environment.pop(name, None)
+        try:
+            return cls(
+                environment=EnvironmentConfig.from_dict(environment),
+                **{k: v for k, v in values.items() if k in own},
+            )
+        except TypeError as e:
+            raise ValueError(str(e)) from e
 
     @property
     def combinations(self) -> tuple[recipes.Combination, ...]:
         """Tasks and object sets, of which the episodes take one after another."""
         if self.dataset is not None:
             return recipes.RECIPES[self.dataset]
-        return ((self.task, self.object_set),)
+        return ((self.environment.task, self.environment.object_set),)
 
     def combination(self, index: int) -> recipes.Combination:
         """Task and object set of an episode."""

@@ -22,7 +22,7 @@ from datasets import loader
 from datasets.rlds import recipes
 from environments import objects
 from launchers.analysis import exploration, intervals
-from launchers.analysis.config import check_skill_steps
+from launchers.analysis.config import check_skill_steps, describe
 from launchers.analysis.exploration import Agent, Job, Setting
 from launchers.analysis.report import Section
 from launchers.analysis.result import Result
@@ -86,7 +86,7 @@ def in_turns(setting: Setting, dataset: str) -> Setting:
     found = combinations(dataset)
     if found is None:
         return setting
-    return dataclasses.replace(setting, task=None, object_set=None, combinations=found)
+    return dataclasses.replace(setting, combinations=found)
 
 
 def distil(
@@ -291,8 +291,7 @@ def show(
     """The section of the report."""
     result = Result(Section("The ceiling of the skills"))
     setting, latent = config.setting, "a draw" if config.sample_latent else "the mean"
-    randomized = "with" if setting.domain_randomization else "without"
-    where = f"{setting.task}, object set {setting.object_set}"
+    where = None
     if setting.combinations is not None:
         where = (
             f"the data set's {len(setting.combinations)} tasks and object sets in "
@@ -300,10 +299,9 @@ def show(
         )
     result.section.text(
         "A categorical high level of RL's sizes, without look-ahead, distilled from "
-        f"the posterior. {config.episodes} episodes each of {where}, {randomized} "
-        f"domain randomisation, action delays of 0 to {setting.max_action_delay} "
-        f"steps; z is {latent} of the mid level at every step, the action the low "
-        "level's mean."
+        f"the posterior. {config.episodes} episodes each of "
+        f"{describe(setting.environment, where)}; z is {latent} of the mid level at "
+        "every step, the action the low level's mean."
     )
     result.section.text(agreement_line(said))
     whole, *groups = tables(rows)

@@ -7,7 +7,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from environments import factory, scene, stacking
+from environments import EnvironmentConfig, scene, stacking
 
 LATENTS = ("sampled", "mean")
 
@@ -25,8 +25,7 @@ class AnalysisConfig:
       episodes: rollouts a skill.
       steps: control steps of a rollout.
       latent: whether a rollout's z is drawn from the mid level, or its mean.
-      object_set: of the rollouts and of table 1, as of `environments.make`.
-      task, domain_randomization, max_action_delay: of table 1; as RL has them.
+      environment: of table 1 and the ceiling; rollouts have its object set alone.
       table1_episodes: episodes an agent; 0 for no table.
       ceiling_episodes: episodes a row of the ceiling; 0 for none. Needs a data set;
         where that has several tasks or object sets, the episodes have those in turns.
@@ -44,10 +43,7 @@ class AnalysisConfig:
     episodes: int = 20
     steps: int = 200
     latent: str = "sampled"
-    object_set: int | str = 4
-    task: str = "stack_red_blue"
-    domain_randomization: bool = True
-    max_action_delay: int = 2
+    environment: EnvironmentConfig = EnvironmentConfig.paper()
     table1_episodes: int = 200
     ceiling_episodes: int = 0
     skill_steps: tuple[int, ...] = (1, 5, 10)
@@ -58,9 +54,6 @@ class AnalysisConfig:
 
     def __post_init__(self):
         """Raises ValueError, in one line, for the first value that is not valid."""
-        factory.validate(
-            self.task, "dense", self.object_set, max_action_delay=self.max_action_delay
-        )
         scene.one_of("latent", self.latent, LATENTS)
         if not 1 <= self.steps <= stacking.EPISODE_STEPS:
             raise ValueError(
@@ -93,3 +86,13 @@ def check_skill_steps(skill_steps: Sequence[int]) -> None:
     for steps in skill_steps:
         if steps < 1:
             raise ValueError(f"skill_steps is {steps}; valid: whole numbers from 1")
+
+
+def describe(environment: EnvironmentConfig, where: str | None = None) -> str:
+    """The environment in words; `where` stands for its task and object set."""
+    randomized = "with" if environment.domain_randomization else "without"
+    where = where or f"{environment.task}, object set {environment.object_set}"
+    return (
+        f"{where}, {randomized} domain randomisation, action delays of 0 to "
+        f"{environment.max_action_delay} steps"
+    )

@@ -24,7 +24,7 @@ import numpy as np
 import environments
 from agents.high_level.distillation import CONTEXT
 from datasets.rlds import recipes
-from environments import contacts, observations, sensors
+from environments import EnvironmentConfig, contacts, observations, sensors
 from environments.stacking import RgbStacking
 from launchers.analysis import models, zero_shot_agents
 from launchers.common import atomic_files
@@ -53,29 +53,32 @@ class Setting:
     """The environment of all episodes, and the seed of all draws; picklable.
 
     Attributes:
-      task, object_set, domain_randomization, max_action_delay: as of
-        `environments.make`; task and object_set are None where there are combinations.
+      environment: of the episodes, where there are no combinations.
       seed: of all draws.
       combinations: tasks and object sets that the episodes have in turns, of which
         agents are told (`recipes.context`); None: all have one, and they are not.
     """
 
-    task: str | None
-    object_set: int | str | None
-    domain_randomization: bool
-    max_action_delay: int
+    environment: EnvironmentConfig
     seed: int
     combinations: tuple[recipes.Combination, ...] | None = None
 
     def combination(self, episode: int) -> recipes.Combination:
         """Task and object set of an episode."""
         if self.combinations is None:
-            return self.task, self.object_set
+            return self.environment.task, self.environment.object_set
         return self.combinations[episode % len(self.combinations)]
 
     def to_json(self) -> dict[str, Any]:
-        """The attributes as JSON gives them back."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        """The attributes as JSON gives them back, the environment's beside the rest."""
+        found = {
+            **self.environment.to_dict(),
+            "seed": self.seed,
+            "combinations": self.combinations,
+        }
+        if self.combinations is not None:
+            found |= {"task": None, "object_set": None}
+        return json.loads(json.dumps(found))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,8 +231,10 @@ def check(
     if not path.exists():
         return
     found = atomic_files.read_json(path)
+    # A setting that came later had its default before it came.
+    before = {**EnvironmentConfig().to_dict(), **found.get("setting", {})}
     for name, now in setting.to_json().items():
-        was = found.get("setting", {}).get(name)
+        was = before.get(name)
         if was != now:
             raise ValueError(
                 f"{out} holds episodes of {table} with {name} {was!r}, not {now!r}; "
@@ -264,14 +269,7 @@ def _run_file(out: pathlib.Path, table: str) -> pathlib.Path:
 
 @functools.lru_cache(maxsize=1)
 def _environment(setting: Setting) -> RgbStacking:
-    task, object_set = setting.combination(0)
-    return environments.make(
-        task=task,
-        object_set=object_set,
-        domain_randomization=setting.domain_randomization,
-        max_action_delay=setting.max_action_delay,
-        seed=0,
-    )
+    return environments.build(setting.environment, seed=0)
 
 
 @functools.cache

@@ -21,7 +21,7 @@ from launchers.analysis import (
     skill_sections,
     zero_shot_agents,
 )
-from launchers.analysis.config import AnalysisConfig
+from launchers.analysis.config import AnalysisConfig, describe
 from launchers.analysis.result import Result
 from launchers.analysis.workers import Workers
 from launchers.common import atomic_files
@@ -56,13 +56,7 @@ class Analysis:
                     f"{name}; give one of each model"
                 )
             self._bundles[name] = directory, bundle
-        self._setting = exploration.Setting(
-            task=config.task,
-            object_set=config.object_set,
-            domain_randomization=config.domain_randomization,
-            max_action_delay=config.max_action_delay,
-            seed=config.seed,
-        )
+        self._setting = exploration.Setting(config.environment, config.seed)
         # A fresh policy normalises its observations by the first bundle's statistics.
         directories = {m: directory for m, (directory, _) in self._bundles.items()}
         directories[zero_shot_agents.FRESH] = config.skills
@@ -186,11 +180,9 @@ class Analysis:
         atomic_files.write_text(out / "table1.md", table.to_markdown())
         result = Result(report.Section("Table 1: zero-shot exploration"))
         section = result.section
-        randomized = "with" if config.domain_randomization else "without"
         section.text(
             f"{config.table1_episodes} episodes of each agent at the start of RL: "
-            f"{config.task}, object set {config.object_set}, {randomized} domain "
-            f"randomisation, action delays of 0 to {config.max_action_delay} steps. "
+            f"{describe(config.environment)}. "
             "All agents have the same seeds and act as RL begins. What RL would "
             "start from scratch is drawn anew for each episode: HeLMS's high level, "
             "and the whole of the fresh MPO policy."

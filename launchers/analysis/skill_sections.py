@@ -30,7 +30,7 @@ def run_rollouts(
     jobs = [
         rollouts.Job(
             bundle=bundle,
-            object_set=config.object_set,
+            object_set=config.environment.object_set,
             skill=skill,
             seed=derive_seed(config.seed, "rollout", episode),
             steps=config.steps,
@@ -55,8 +55,8 @@ def show_rollouts(
     how = "drawn from" if config.latent == "sampled" else "the mean of"
     section.text(
         f"Each skill is held for {seconds:.0f} s from the same {config.episodes} "
-        f"initial states (object set {config.object_set}, nominal physics). z is {how} "
-        "its mid level, the action the low level's mean."
+        f"initial states (object set {config.environment.object_set}, nominal "
+        f"physics). z is {how} its mid level, the action the low level's mean."
     )
     groups = behaviour.by_skill(found)
     means = [{k: float(v.mean()) for k, v in group.items()} for group in groups]

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from absl import app, flags, logging
 
+from launchers.common import settings
+
 EXIT_BAD_INPUT = 2
 
 flags.disclaim_key_flags()  # A flag defined for a command is shown by its --help.
@@ -33,24 +35,6 @@ def bad_input() -> Iterator[None]:
         yield
     except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as e:
         fail(e)
-
-
-class _ObjectSetParser(flags.ArgumentParser):
-    """Digits are a set's number; what else is valid, the environment says."""
-
-    def parse(self, argument: str | int) -> int | str:
-        text = str(argument)
-        return int(text) if text.isdecimal() else text
-
-
-def define_object_set() -> flags.FlagHolder[int | str]:
-    """Defines `--object_set`, of `environments.make`."""
-    return flags.DEFINE(
-        _ObjectSetParser(),
-        "object_set",
-        4,
-        "Object set: 1 to 5; or random, three other training objects an episode.",
-    )
 
 
 def define_skill_steps() -> flags.FlagHolder[list[str]]:
@@ -73,6 +57,8 @@ def skill_steps(holder: flags.FlagHolder[list[str]]) -> tuple[int, ...]:
 
 
 def _parse(argv: Sequence[str], arguments: int) -> list[str]:
+    if not {"--help", "-help", "-h"}.isdisjoint(argv):
+        _show_help()
     try:
         rest = flags.FLAGS(list(argv))
     except flags.Error as e:
@@ -80,6 +66,16 @@ def _parse(argv: Sequence[str], arguments: int) -> list[str]:
     if len(rest) > 1 + arguments:
         fail(f"unexpected argument {rest[1 + arguments]!r} (--help lists the flags)")
     return rest
+
+
+def _show_help() -> None:
+    """Prints the command's flags, then those of each group, and exits."""
+    flag_values = flags.FLAGS
+    print(sys.modules["__main__"].__doc__)
+    print(flag_values.main_module_help())
+    for group in settings.GROUPS:
+        print(flag_values.module_help(group))
+    raise SystemExit(0)
 
 
 def run(main: Callable[[Sequence[str]], None], arguments: int = 0) -> None:

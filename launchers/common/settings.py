@@ -1,53 +1,131 @@
-"""Flags of settings that several configurations share: each has its own default.
+"""Flags that are made from the fields of configurations.
 
-A setting's flag has no default of its own; where it is not given, the configuration
-that was chosen keeps its own. One that the chosen configuration does not have is an
-error.
+The `Attributes` of a configuration's docstring are the help of its flags.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import types
+import typing
+from collections.abc import Collection, Mapping
 from typing import Any
 
+import docstring_parser
 from absl import flags
+
+flags.disclaim_key_flags()  # A flag defined for a command is shown by its --help.
 
 _DEFINE = {
     bool: flags.DEFINE_bool,
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
     str: flags.DEFINE_string,
-    type(None): flags.DEFINE_float,
     tuple: flags.DEFINE_list,
 }
 
+GROUPS: list[str] = []  # headings of --help after the command's own flags
+
+
+def texts(config_type: type) -> dict[str, str]:
+    """Returns the help of each field, from the docstrings of the class and its bases.
+
+    Raises:
+      ValueError: a field has none.
+    """
+    found = {}
+    for cls in reversed(config_type.__mro__):
+        if not dataclasses.is_dataclass(cls):
+            continue
+        doc = docstring_parser.parse(cls.__doc__ or "", docstring_parser.Style.GOOGLE)
+        for attribute in doc.params:
+            text = " ".join((attribute.description or "").split())
+            for name in attribute.arg_name.split(", "):
+                found[name] = text
+    for field in dataclasses.fields(config_type):
+        if not found.get(field.name):
+            raise ValueError(f"{config_type.__name__} does not describe {field.name}")
+    return found
+
+
+def define(
+    config_type: type,
+    name: str,
+    default: Any,
+    text: str,
+    group: str,
+    parser: flags.ArgumentParser | None = None,
+) -> flags.FlagHolder:
+    """Defines the flag of a field.
+
+    Args:
+      config_type: whose field it is.
+      name: of the field and the flag.
+      default: of the flag.
+      text: its help.
+      group: heading under which --help shows it.
+      parser: of its values; None: by the field's type.
+    """
+    if group not in GROUPS:
+        GROUPS.append(group)
+    if parser is not None:
+        return flags.DEFINE(parser, name, default, text, module_name=group)
+    hint = typing.get_type_hints(config_type)[name]
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        hint = next(a for a in typing.get_args(hint) if a is not type(None))
+    kind = _DEFINE[typing.get_origin(hint) or hint]
+    if isinstance(default, tuple):
+        default = list(map(str, default))
+    return kind(name, default, text, module_name=group)
+
+
+def fill(values: Mapping[str, Any]) -> None:
+    """Sets those of these flags that the command line did not give."""
+    for name, value in values.items():
+        flag = flags.FLAGS[name]
+        if not flag.present:
+            flag.value = list(map(str, value)) if isinstance(value, list) else value
+
 
 class Settings:
-    """The flags, defined at construction."""
+    """Flags of settings that several configurations share, each with its own default.
 
-    def __init__(self, kind: str, configs: Mapping[str, Any], texts: Mapping[str, str]):
+    A flag has no default of its own: where it is not given, the configuration that is
+    chosen keeps its own. A setting that the chosen one does not have is an error.
+    """
+
+    def __init__(
+        self, kind: str, configs: Mapping[str, Any], without: Collection[str] = ()
+    ):
         """Defines a flag for each setting.
 
         Args:
-          kind: what is chosen among, as "model", for messages.
+          kind: what is chosen among, as "model": for messages, and the heading of the
+            flags in --help.
           configs: the choices' default configurations, dataclasses, by name.
-          texts: setting -> its help, to which its owners and defaults are added.
+          without: fields that get no flag.
         """
         self._kind = kind
         self._types = {name: type(config) for name, config in configs.items()}
-        self._holders = {}
-        for setting, text in texts.items():
-            values = {
-                name: getattr(config, setting)
-                for name, config in configs.items()
-                if setting in {f.name for f in dataclasses.fields(config)}
-            }
-            owners = "" if len(values) == len(configs) else f" Of {', '.join(values)}."
-            defaults = " or ".join(dict.fromkeys(map(_show, values.values())))
-            define = _DEFINE[type(next(iter(values.values())))]
+        self._holders: dict[str, flags.FlagHolder] = {}
+        described = {name: texts(cls) for name, cls in self._types.items()}
+        owners: dict[str, list[str]] = {}
+        for name, config in configs.items():
+            for field in dataclasses.fields(config):
+                if field.name not in without:
+                    owners.setdefault(field.name, []).append(name)
+        for setting, names in owners.items():
+            values = [getattr(configs[name], setting) for name in names]
+            text = described[names[0]][setting]
+            if len(names) < len(configs):
+                text = f"{text} Of {', '.join(names)}."
+            defaults = " or ".join(dict.fromkeys(map(_show, values)))
             self._holders[setting] = define(
-                setting, None, f"{text}{owners} Default: {defaults}."
+                self._types[names[0]],
+                setting,
+                None,
+                f"{text} Default: {defaults}.",
+                group=f"settings of the {kind}",
             )
 
     def given(self, name: str) -> dict[str, Any]:
@@ -73,13 +151,15 @@ class Settings:
         return values
 
 
-def _tuple(setting: str, texts: list[str], default: tuple) -> tuple:
+def _tuple(setting: str, values: list[str], default: tuple) -> tuple:
     """The values of a list flag, of the type of the default's."""
     element = type(default[0])
     try:
-        return tuple(element(text) for text in texts)
+        return tuple(element(value) for value in values)
     except ValueError:
-        raise ValueError(f"{setting} must be integers, got {','.join(texts)}") from None
+        raise ValueError(
+            f"{setting} must be integers, got {','.join(values)}"
+        ) from None
 
 
 def _show(value: Any) -> str:

@@ -16,13 +16,14 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dm_env
 import numpy as np
 from acme import specs
 
+import environments
 from agents import registry
 from agents.builder import AgentBuilder
 from agents.high_level import distillation
@@ -33,6 +34,8 @@ from agents.offline.bundle import replaced
 from agents.offline.frozen import FrozenModel
 from agents.registry import AGENTS
 from datasets.rlds import recipes
+from environments import EnvironmentConfig
+from environments.stacking import EPISODE_STEPS
 from launchers.common import atomic_files
 from launchers.experiments import demonstrations
 
@@ -50,7 +53,7 @@ _BUNDLE = "skills"  # the bundle's name in an exported run
 _FORMAT = {"format": "helms-agent", "version": 1}
 # A checkpoint of a run that differs in one of these is of another model or task; the
 # agent's with what they are where a run's record has none.
-_IDENTITY = ("agent", "task", "reward", "object_set", "cameras")
+_ENVIRONMENT_IDENTITY = ("task", "reward", "object_set", "observations", "preset")
 _AGENT_IDENTITY = {
     "policy_hidden_sizes": None,
     "critic_hidden_sizes": None,
@@ -111,13 +114,8 @@ class RunConfig:
     skills: str | None  # directory of the bundle; None for an agent that needs none
     workdir: str
     agent: str = "helms_cat"
-    task: str = "stack_red_blue"
-    reward: str = "staged_sparse"
-    object_set: int | str = 4
+    environment: EnvironmentConfig = EnvironmentConfig.paper()
     seed: int = 0
-    domain_randomization: bool = True  # appendix D
-    max_action_delay: int = 2  # control steps; appendix D
-    cameras: tuple[str, ...] = ()  # whose images agents see; none: state alone
     # Directory of a data set, of which each batch has `demonstration_share`.
     demonstrations: str | None = None
     agent_config: MPOConfig | None = None  # None: the agent's defaults for these
@@ -128,7 +126,7 @@ class RunConfig:
         check_agent(self.agent)
         agent = AGENTS[self.agent]
         config_type = agent.config_type
-        settings = agent.default_settings(image_keys(self.cameras))
+        settings = agent.default_settings(image_keys(self.environment.image_cameras))
         if self.agent_config is None:
             object.__setattr__(self, "agent_config", config_type(**settings))
         elif type(self.agent_config) is not config_type:
@@ -137,7 +135,7 @@ class RunConfig:
                 f"{type(self.agent_config).__name__}"
             )
         if self.demonstrations is not None:
-            if self.cameras:
+            if self.environment.image_cameras:
                 raise ValueError("demonstrations have no images; valid: on state")
             if not self.agent_config.demonstration_share:
                 raise ValueError("demonstrations need a demonstration_share above 0")
@@ -169,8 +167,6 @@ def check_agent(agent: str) -> None:
 
 def check_skill_steps(steps: int) -> None:
     """Raises ValueError unless a decision may last so many control steps."""
-    from environments.stacking import EPISODE_STEPS
-
     if not 1 <= steps < EPISODE_STEPS:
         raise ValueError(
             f"skill_steps must be from 1 to {EPISODE_STEPS - 1}, fewer than an "
@@ -186,20 +182,8 @@ def check_launch(launch: str) -> None:
 
 def make_environment(config: RunConfig, seed: int) -> dm_env.Environment:
     """The environment as agents see it: grouped observations, and images."""
-    import environments
-
-    vision = {}
-    if config.cameras:
-        vision = {"observations": "vision", "cameras": config.cameras}
-    return environments.make(
-        task=config.task,
-        reward=config.reward,
-        object_set=config.object_set,
-        domain_randomization=config.domain_randomization,
-        max_action_delay=config.max_action_delay,
-        seed=seed,
-        grouped=True,
-        **vision,
+    return environments.build(
+        dataclasses.replace(config.environment, grouped=True), seed
     )
 
 
@@ -210,7 +194,9 @@ def make_builder(config: RunConfig) -> AgentBuilder:
     agent = config.agent_config
     distilled = isinstance(agent, HighLevelOptions) and agent.needs_distilled
     if distilled and distillation.reads_context(frozen):
-        options["context"] = recipes.context((config.task, config.object_set))
+        options["context"] = recipes.context(
+            (config.environment.task, config.environment.object_set)
+        )
     builder = AGENTS[config.agent].builder(config.agent_config, frozen, **options)
     if config.demonstrations is not None:
         builder.demonstrate(functools.partial(_load_demonstrations, config))
@@ -218,9 +204,7 @@ def make_builder(config: RunConfig) -> AgentBuilder:
 
 
 def _load_demonstrations(config: RunConfig) -> list[Episode]:
-    return demonstrations.load(
-        config.demonstrations, config.task, config.reward, config.object_set
-    )
+    return demonstrations.load(config.demonstrations, config.environment)
 
 
 def load_frozen(config: RunConfig) -> FrozenModel | None:
@@ -330,12 +314,9 @@ def load_config(workdir: str, skills: str | None = None) -> RunConfig:
             skills=skills or _found_skills(path.parent, found["skills"]["path"]),
             workdir=str(workdir),
             agent_config=config_type(**agent_config),
-            **{
-                key: found[key]
-                for key in ("agent", "task", "reward", "object_set", "seed")
-                + ("domain_randomization", "max_action_delay")
-            },
-            cameras=tuple(found["cameras"]),
+            agent=found["agent"],
+            environment=EnvironmentConfig.from_dict(_environment(found)),
+            seed=found["seed"],
         )
         checksum = found["skills"]["checksum"]
     except (KeyError, TypeError) as e:
@@ -345,6 +326,38 @@ def load_config(workdir: str, skills: str | None = None) -> RunConfig:
             f"the skills at {config.skills} are not those that {workdir} was run with"
         )
     return config
+
+
+def recorded_settings(path: pathlib.Path) -> dict[str, Any]:
+    """Reads a run's settings by the names of train_agent's flags.
+
+    Args:
+      path: of a `config.json`.
+
+    Returns:
+      The environment's, the agent's and the budget's settings beside agent, skills,
+      seed and demonstrations.
+
+    Raises:
+      ValueError: in one line, why it is no record of a run.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} is not a file; valid: the config.json of a run")
+    found = atomic_files.read_json(path)
+    try:
+        check_agent(found["agent"])
+        skills = found["skills"]["path"]
+        return {
+            "agent": found["agent"],
+            "skills": _found_skills(path.parent, skills),
+            "seed": found["seed"],
+            "demonstrations": found.get("demonstrations"),
+            **_environment(found),
+            **found["agent_config"],
+            **found["budget"],
+        }
+    except (KeyError, TypeError) as e:
+        raise ValueError(f"{path} is not the record of an agent: {e!r}") from e
 
 
 def _found_skills(workdir: pathlib.Path, path: str | None) -> str | None:
@@ -394,12 +407,7 @@ def _describe(config: RunConfig) -> dict[str, Any]:
             "path": None if config.skills is None else os.path.abspath(config.skills),
             "checksum": _skills_checksum(config),
         },
-        "task": config.task,
-        "reward": config.reward,
-        "object_set": config.object_set,
-        "cameras": list(config.cameras),
-        "domain_randomization": config.domain_randomization,
-        "max_action_delay": config.max_action_delay,
+        "environment": config.environment.to_dict(),
         "seed": config.seed,
         "demonstrations": config.demonstrations
         and os.path.abspath(config.demonstrations),
@@ -411,9 +419,13 @@ def _describe(config: RunConfig) -> dict[str, Any]:
 def _differences(old: dict[str, Any], new: dict[str, Any]):
     """(name, old value, new value) of what makes two runs different models."""
     new = json.loads(json.dumps(new))  # tuples become lists, as on disk
-    for key in _IDENTITY:
-        if old.get(key) != new[key]:
-            yield key, old.get(key), new[key]
+    if old.get("agent") != new["agent"]:
+        yield "agent", old.get("agent"), new["agent"]
+    was, now = (_environment(record) for record in (old, new))
+    same_images = was.get("observations") == now["observations"] == "vision"
+    for key in (*_ENVIRONMENT_IDENTITY, *(["cameras"] if same_images else [])):
+        if was.get(key) != now[key]:
+            yield key, was.get(key), now[key]
     was = old.get("skills", {}).get("checksum")
     if was != new["skills"]["checksum"]:
         yield "skills of checksum", str(was)[:12], str(new["skills"]["checksum"])[:12]
@@ -421,6 +433,17 @@ def _differences(old: dict[str, Any], new: dict[str, Any]):
         was, now = (c.get("agent_config", {}).get(key, absent) for c in (old, new))
         if was != now and not (key == "finger" and None in (was, now)):
             yield key, was, now
+
+
+def _environment(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The environment's settings in a record, which once stood beside the others."""
+    if "environment" in record:
+        return record["environment"]
+    names = {field.name for field in dataclasses.fields(EnvironmentConfig)}
+    found = EnvironmentConfig().to_dict()
+    found |= {k: v for k, v in record.items() if k in names}
+    found["observations"] = "vision" if record["cameras"] else "state"
+    return {**found, "cameras": record["cameras"] or list(EnvironmentConfig().cameras)}
 
 
 def _skills_checksum(config: RunConfig) -> str | None:

@@ -6,23 +6,20 @@ import numpy as np
 
 from agents.mpo.demonstrations import Episode
 from datasets import loader
+from environments import EnvironmentConfig
 
 
-def load(
-    directory: str, task: str, reward: str, object_set: int | str
-) -> list[Episode]:
+def load(directory: str, environment: EnvironmentConfig) -> list[Episode]:
     """Reads all episodes; a second call for the same data set costs little.
 
     Args:
       directory: of the data set.
-      task: of the run, as the two below.
-      reward: a transition's reward must mean the same in both.
-      object_set: number or random.
+      environment: of the run; task, reward and object set must be the data set's.
 
     Raises:
       ValueError: in one line, if it cannot be read or is of something else.
     """
-    _check(directory, task, reward, object_set)
+    _check(directory, environment)
     data = loader.load(directory)
     if data.reward is None or data.discount is None:
         raise ValueError(f"data set {directory} lacks rewards or discounts")
@@ -46,15 +43,15 @@ def load(
     return episodes
 
 
-def _check(directory: str, task: str, reward: str, object_set: int | str) -> None:
+def _check(directory: str, environment: EnvironmentConfig) -> None:
     """Raises ValueError unless the manifest says what the run does."""
     there = loader.manifest(directory).get("settings")
     if there is None:
         raise ValueError(
             f"data set {directory} has no manifest.json that says its task and reward"
         )
-    run = {"task": task, "reward": reward, "object_set": object_set}
-    for name, value in run.items():
+    for name in ("task", "reward", "object_set"):
+        value = getattr(environment, name)
         if there.get(name) != value:
             raise ValueError(
                 f"data set {directory} has {name} {there.get(name)!r}, the run "

@@ -1,6 +1,5 @@
 """Stages by hand, and the command on a data set of noise."""
 
-import dataclasses
 import json
 import pathlib
 
@@ -9,7 +8,7 @@ import pytest
 
 from benchmarks import clone_runs
 from datasets.rlds import files, schema
-from environments import rewards, tasks
+from environments import EnvironmentConfig, rewards, tasks
 from environments.sensors import INWARD_GRASP, NO_GRASP
 from tests.helpers import commands, dataset_files
 
@@ -45,10 +44,13 @@ def _run(*arguments):
 @pytest.mark.slow
 def test_a_clone_of_several_tasks_is_trained_and_run(tmp_path):
     settings = schema.Settings(
-        None, "dense", None, True, 2, "fake", 3, dataset="all_pairs_stacking"
+        EnvironmentConfig.paper(reward="dense"),
+        "fake",
+        3,
+        dataset="all_pairs_stacking",
     )
     data = dataset_files.write(tmp_path / "data", dataset_files.all_pairs(3))
-    manifest = files.read_manifest(data) | {"settings": dataclasses.asdict(settings)}
+    manifest = files.read_manifest(data) | {"settings": settings.to_dict()}
     files.write_json(data / files.MANIFEST, manifest)
     run = _run(
         f"--dataset={data}",

@@ -12,13 +12,11 @@ import tensorflow_datasets as tfds
 from datasets import loader
 from datasets.collection import collect
 from datasets.rlds import files, schema, writer
-from environments import observations
+from environments import EnvironmentConfig, observations
 from tests.helpers import collection_fakes, dataset_files
 
 EPISODES, T, L = 12, 4, 2  # Of 5 to 12 steps each.
-SETTINGS = schema.Settings(
-    "stack_red_blue", "staged_sparse", 4, True, 2, "fake", EPISODES, 3, 5
-)
+SETTINGS = schema.Settings(EnvironmentConfig.paper(), "fake", EPISODES, 3, 5)
 
 
 def _collect(directory, settings=SETTINGS, **fake):

@@ -11,7 +11,7 @@ import pytest
 
 import environments
 from benchmarks import rests
-from environments import objects, observations, stacking, tasks
+from environments import EnvironmentConfig, objects, observations, stacking
 from tests.environments import objects_test
 
 IDS = sorted({i for triplet in objects.SETS.values() for i in triplet})
@@ -26,10 +26,8 @@ def default():
 
 def compiled_with(ids):
     """An environment whose model MuJoCo compiled with these objects."""
-    config = stacking.StackingConfig("dense", object_set=ids)
-    return stacking.RgbStacking(
-        objects_test.compiled(ids), tasks.TASKS["stack_red_blue"], config, seed=0
-    )
+    config = EnvironmentConfig(reward="dense", object_set=ids)
+    return stacking.RgbStacking(objects_test.compiled(ids), config, seed=0)
 
 
 def every_pile(environment, ids):

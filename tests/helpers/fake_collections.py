@@ -11,14 +11,11 @@ import tensorflow_datasets as tfds
 
 from datasets.collection import collect, rollout
 from datasets.rlds import schema
+from environments import EnvironmentConfig
 from tests.helpers import collection_fakes
 
 SETTINGS = schema.Settings(
-    "stack_red_blue",
-    "staged_sparse",
-    4,
-    True,
-    2,
+    EnvironmentConfig.paper(),
     "fake",
     episodes=14,
     seed=7,
@@ -27,9 +24,7 @@ SETTINGS = schema.Settings(
 FILES = ("manifest.json", "features.json", "metadata.json", "dataset_info.json")
 # Half of the fakes' episodes succeed.
 SUCCESSES = dataclasses.replace(SETTINGS, keep="successes")
-ALL_PAIRS = dataclasses.replace(
-    SETTINGS, dataset="all_pairs_stacking", task=None, object_set=None, episodes=32
-)
+ALL_PAIRS = dataclasses.replace(SETTINGS, dataset="all_pairs_stacking", episodes=32)
 
 
 def collect_fakes(directory, settings=SETTINGS, processes=2, **fake):

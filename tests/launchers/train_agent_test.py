@@ -17,8 +17,9 @@ from agents import registry
 from agents.helms import networks
 from agents.helms.config import HelmsConfig
 from agents.helms_cat.config import HelmsCatConfig
+from agents.helms_mix.config import HelmsMixConfig
 from agents.offline.networks import Dims, unit_statistics
-from environments import observations
+from environments import EnvironmentConfig, observations
 from launchers.common import loggers
 from launchers.experiments import config as experiment_config
 from launchers.experiments import evaluation as experiments_evaluation
@@ -187,6 +188,7 @@ _REFUSALS = [
     (("--skill_prior=sticky",), ("'sticky'", "uniform, transition, distilled")),
     (("--max_actor_steps=0",), ("never ends",)),
     (("--num_actors=3",), ("single_process", "local_mp")),
+    (("--config=/nowhere.json",), ("/nowhere.json", "config.json of a run")),
     (("--scale=phone",), ("phone", "paper", "laptop")),
     (("--finger=bernoulli",), ("agent helms_cat has no finger", "eta_y")),
     (("--agent=npmp", "--finger=gaussian"), ("agent npmp has no finger", "eta_z")),
@@ -205,13 +207,60 @@ def test_flags_win_over_the_scale():
         from absl import flags
         from launchers import train_agent
         flags.FLAGS(["train_agent", "--agent=mpo", "--scale=laptop", "--n_step=3"])
-        config = train_agent._agent_config(())
+        config = train_agent._agent_config(train_agent._environment())
         print(config.n_step, config.batch_size, config.init_log_alpha_mean)
     """
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
     )
     assert done.stdout.split() == ["3", "64", "3.0"], done.stderr
+
+
+def _settings_of(*flags):
+    """The configuration that flags of train_agent give, as JSON."""
+    code = f"""if True:
+        import dataclasses, json
+        from absl import flags
+        from launchers import train_agent
+        flags.FLAGS(["train_agent", *{flags!r}])
+        config = train_agent._config()
+        print(json.dumps(dataclasses.asdict(config)))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_runs_own_record_gives_the_settings_that_no_flag_gives(bundle, tmp_path):
+    workdir = f"--workdir={tmp_path / 'run'}"
+    first = _settings_of(
+        f"--skills={bundle}",
+        workdir,
+        *("--agent=helms_mix", "--scale=laptop", "--eta_z=0.3", "--max_actor_steps=0"),
+        *("--run_seconds=5", "--object_set=random", "--critic_hidden_sizes=8,9"),
+        *("--nodomain_randomization", "--reward=dense", "--seed=4"),
+    )
+    config = experiment_config.RunConfig(
+        **{
+            **first,
+            "environment": EnvironmentConfig.from_dict(first["environment"]),
+            "agent_config": HelmsMixConfig(
+                **{
+                    k: tuple(v) if isinstance(v, list) else v
+                    for k, v in first["agent_config"].items()
+                }
+            ),
+            "budget": experiment_config.Budget(**first["budget"]),
+        }
+    )
+    experiment_config.record(config)
+    record = f"--config={tmp_path / 'run' / 'config.json'}"
+    assert _settings_of(record, workdir) == first
+    other = _settings_of(record, workdir, "--seed=5", "--eta_z=0.2")
+    assert (other["seed"], other["agent_config"]["eta_z"]) == (5, 0.2)
+    assert other["environment"] == first["environment"]
 
 
 def test_evaluate_refuses_what_is_no_run(tmp_path):
@@ -232,7 +281,8 @@ def test_refuses_a_checkpoint_of_another_model(bundle, tmp_path):
     with pytest.raises(ValueError, match="skills of checksum"):
         experiment_config.record(_config(other, workdir))
     with pytest.raises(ValueError, match="reward 'staged_sparse' and not 'dense'"):
-        experiment_config.record(_config(bundle, workdir, reward="dense"))
+        dense = EnvironmentConfig.paper(reward="dense")
+        experiment_config.record(_config(bundle, workdir, environment=dense))
     rnn = HelmsCatConfig(critic_rnn_size=0)
     with pytest.raises(ValueError, match="critic_rnn_size"):
         experiment_config.record(_config(bundle, workdir, agent_config=rnn))
@@ -298,15 +348,14 @@ def test_config_comes_back(bundle, tmp_path):
     config = _config(
         bundle,
         tmp_path / "run",
-        object_set=2,
+        environment=EnvironmentConfig.paper(object_set=2, max_action_delay=1),
         seed=7,
-        max_action_delay=1,
         agent_config=HelmsCatConfig(batch_size=3, evaluation="greedy"),
     )
     experiment_config.record(config)
     found = experiment_config.load_config(config.workdir)
     assert found.agent_config == config.agent_config
-    assert (found.object_set, found.seed, found.max_action_delay) == (2, 7, 1)
+    assert (found.environment, found.seed) == (config.environment, 7)
     other = _save_skills(tmp_path / "other", num_skills=4)
     with pytest.raises(ValueError, match="not those that"):
         experiment_config.load_config(config.workdir, skills=other)

@@ -29,7 +29,7 @@ import dataclasses, functools, json, os, signal, sys
 from datasets.collection import collect
 from datasets.rlds import files, schema, writer
 from tests.helpers import collection_fakes as fakes
-settings = schema.Settings(**json.loads(sys.argv[2]))
+settings = schema.Settings.from_dict(json.loads(sys.argv[2]))
 commits = int(sys.argv[3])
 commit, write_metadata = files.commit, writer.write_metadata
 
@@ -56,7 +56,7 @@ collect.collect(sys.argv[1], settings, make, fakes.FakeExpert, 2, progress=False
 def _start(directory, settings, commits=-1):
     """Starts the collection; it kills itself after so many files of its finish."""
     root = pathlib.Path(collect.__file__).parents[2]
-    arguments = [str(directory), json.dumps(dataclasses.asdict(settings)), str(commits)]
+    arguments = [str(directory), json.dumps(settings.to_dict()), str(commits)]
     return subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, *arguments],
         cwd=root,

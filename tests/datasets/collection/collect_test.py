@@ -92,7 +92,7 @@ def test_settings_that_came_later_have_defaults_and_other_formats_are_refused(tm
 def test_manifest_and_files(whole):
     directory, manifest = whole
     assert json.loads((directory / "manifest.json").read_text()) == manifest
-    assert manifest["settings"] == dataclasses.asdict(SETTINGS)
+    assert manifest["settings"] == SETTINGS.to_dict()
     assert manifest["episodes"] == 14
     assert manifest["successes"] == sum(manifest["episode_successes"])
     assert manifest["expert_phases"] == ["early", "late"]

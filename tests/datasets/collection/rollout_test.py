@@ -8,11 +8,10 @@ import pytest
 
 from datasets.collection import rollout
 from datasets.rlds import schema
+from environments import EnvironmentConfig
 from tests.helpers import collection_fakes
 
-SETTINGS = schema.Settings(
-    "stack_red_blue", "staged_sparse", 4, True, 2, "fake", episodes=9, seed=5
-)
+SETTINGS = schema.Settings(EnvironmentConfig.paper(), "fake", episodes=9, seed=5)
 
 
 def _run(index=3, **kwargs):
@@ -80,6 +79,7 @@ def test_seeds_depend_on_the_index_and_the_seed():
 
 
 def test_a_random_object_set_is_stored_as_zero():
-    assert _run()["episode_metadata"]["object_set"] == SETTINGS.object_set
-    random = dataclasses.replace(SETTINGS, object_set="random")
-    assert schema.object_set_number(random.object_set) == 0
+    assert _run()["episode_metadata"]["object_set"] == SETTINGS.environment.object_set
+    environment = EnvironmentConfig.paper(object_set="random")
+    random = dataclasses.replace(SETTINGS, environment=environment)
+    assert schema.object_set_number(random.environment.object_set) == 0

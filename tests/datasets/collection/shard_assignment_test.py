@@ -7,13 +7,10 @@ import pytest
 
 from datasets.collection import shard_assignment
 from datasets.rlds import schema
+from environments import EnvironmentConfig
 
 ALL = schema.Settings(
-    "stack_red_blue",
-    "sparse",
-    4,
-    True,
-    2,
+    EnvironmentConfig.paper(),
     "fake",
     episodes=5,
     episodes_per_shard=2,

@@ -2,16 +2,17 @@
 
 import collections
 import dataclasses
+import json
 
 import pytest
 
 from datasets.collection import rollout
 from datasets.rlds import recipes, schema
-from environments import factory
+from environments import EnvironmentConfig
 from tests.helpers import collection_fakes
 
 SETTINGS = schema.Settings(
-    None, "sparse", None, True, 2, "fake", episodes=60, dataset="all_pairs_stacking"
+    EnvironmentConfig.paper(), "fake", episodes=60, dataset="all_pairs_stacking"
 )
 
 
@@ -27,7 +28,7 @@ def test_the_recipes_are_the_papers():
     }
     assert {object_set for _, object_set in pairs} == {1, 2, 3, 4, 5}
     for task, object_set in pairs:
-        factory.validate(task, "sparse", object_set)
+        EnvironmentConfig(task, "sparse", object_set)
 
 
 def test_combinations_take_turns_and_are_in_the_metadata():
@@ -46,13 +47,28 @@ def test_combinations_take_turns_and_are_in_the_metadata():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"task": "stack_red_blue"}, "give either task or dataset"),
-        ({"object_set": 4}, "give either object_set or dataset"),
-        ({"dataset": None}, "give either task or dataset"),
         ({"dataset": "best"}, "valid: red_on_blue_stacking, all_pairs_stacking"),
         ({"keep": "some"}, "valid: all, successes"),
     ],
 )
-def test_settings_that_contradict_each_other(change, message):
+def test_settings_that_are_not_valid(change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(SETTINGS, **change)
+
+
+@pytest.mark.parametrize("dataset", [None, "all_pairs_stacking"])
+def test_settings_come_back_from_the_manifest(dataset):
+    settings = dataclasses.replace(
+        SETTINGS,
+        dataset=dataset,
+        environment=EnvironmentConfig.paper(task="stack_red_blue", object_set=2),
+    )
+    told = json.loads(json.dumps(settings.to_dict()))
+    assert schema.Settings.from_dict(told) == settings
+    assert (told["task"], told["object_set"]) == (
+        ("stack_red_blue", 2) if dataset is None else (None, None)
+    )
+    older = {k: v for k, v in told.items() if k not in ("preset", "keep", "grouped")}
+    assert schema.Settings.from_dict(older) == settings
+    with pytest.raises(ValueError, match="object_sets"):
+        schema.Settings.from_dict({**told, "object_sets": 4})

@@ -14,7 +14,7 @@ from agents.high_level import distillation
 from agents.high_level.distillation import DistillationConfig
 from datasets import loader
 from datasets.rlds import recipes
-from environments import wrappers
+from environments import EnvironmentConfig, wrappers
 from launchers.analysis import ceiling, exploration, zero_shot_agents
 from launchers.analysis.ceiling import CeilingConfig
 from launchers.analysis.exploration import METRICS, Setting
@@ -23,7 +23,7 @@ from tests.helpers import commands, dataset_files
 from tests.helpers.untrained_skills import save_skills
 
 ROOT = Path(__file__).resolve().parents[3]
-SETTING = Setting("stack_red_blue", 4, True, 2, seed=0)
+SETTING = Setting(EnvironmentConfig.paper(), seed=0)
 CONFIG = CeilingConfig(
     SETTING, episodes=5, skill_steps=(1, 10), distillation=DistillationConfig(steps=3)
 )
@@ -199,8 +199,7 @@ def test_rl_starts_from_the_high_level_of_its_task_and_objects(skills, all_pairs
     config = experiment_config.RunConfig(
         skills=str(skills.directory),
         workdir="",
-        task="stack_green_red",
-        object_set=2,
+        environment=EnvironmentConfig.paper(task="stack_green_red", object_set=2),
         agent_config=HelmsCatConfig(high_level="distilled", critic_hidden_sizes=(1,)),
     )
     spec = wrappers.environment_spec()

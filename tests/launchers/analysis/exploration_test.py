@@ -1,5 +1,6 @@
 """Table 1: how it goes on, what it measures, and how its agents act."""
 
+import dataclasses
 import json
 
 import dm_env
@@ -11,11 +12,18 @@ from acme import specs
 import environments
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
-from environments import controller, observations, rewards, tasks, wrappers
+from environments import (
+    EnvironmentConfig,
+    controller,
+    observations,
+    rewards,
+    tasks,
+    wrappers,
+)
 from launchers.analysis import exploration, exploration_table, zero_shot_agents
 from launchers.analysis.exploration import METRICS, Agent, Setting
 
-SETTING = Setting("stack_red_blue", 4, True, 2, seed=0)
+SETTING = Setting(EnvironmentConfig.paper(), seed=0)
 AGENTS = (Agent("helms", "skills"), Agent("mpo", "skills"))
 OBSERVATION = {
     key: np.random.default_rng(0).normal(size=size).astype(np.float32)
@@ -87,7 +95,7 @@ def test_episodes_of_another_setting_or_bundle_are_refused(tmp_path):
     exploration.record(tmp_path, SETTING, {"helms": "a"})
     exploration.record(tmp_path, SETTING, {"bc": "b"})  # one more agent is fine
     exploration.check(tmp_path, SETTING, {"helms": "a", "bc": "b", "npmp": "c"})
-    other = Setting("stack_red_blue", 3, True, 2, seed=0)
+    other = Setting(EnvironmentConfig.paper(object_set=3), seed=0)
     with pytest.raises(ValueError, match="object_set 4, not 3; give another --out"):
         exploration.check(tmp_path, other, {"helms": "a"})
     with pytest.raises(ValueError, match="another bundle of helms"):
@@ -165,7 +173,7 @@ def test_agents_of_several_tasks_are_told_the_episode_s(several, monkeypatch):
     combinations = (("stack_red_blue", 1), ("stack_blue_green", 5))
     setting = SETTING
     if several:
-        setting = Setting(None, None, True, 2, seed=0, combinations=combinations)
+        setting = dataclasses.replace(SETTING, combinations=combinations)
     environment = FakeStacking()
     monkeypatch.setattr(exploration, "_environment", lambda _: environment)
     monkeypatch.setattr(exploration, "_actor", lambda _: Recorder())

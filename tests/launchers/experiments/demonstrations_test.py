@@ -1,5 +1,6 @@
 """Demonstrations read from a data set, and data sets that are refused."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,12 +8,12 @@ import pytest
 
 from agents.mpo.config import ActionMPOConfig
 from datasets.rlds import files
-from environments import observations
+from environments import EnvironmentConfig, observations
 from launchers.experiments import config as experiment_config
 from launchers.experiments import demonstrations
 from tests.helpers import dataset_files
 
-_RUN = ("stack_red_blue", "dense", 4)
+_RUN = EnvironmentConfig.paper(reward="dense")
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +24,7 @@ def data(tmp_path_factory):
     dataset_files.write(directory, examples)
     path = directory / files.MANIFEST
     manifest = json.loads(path.read_text())
-    names = ("task", "reward", "object_set")
-    manifest["settings"] = dict(zip(names, _RUN, strict=True))
+    manifest["settings"] = _RUN.to_dict()
     path.write_text(json.dumps(manifest))
     return directory, examples
 
@@ -32,7 +32,7 @@ def data(tmp_path_factory):
 def test_episodes_are_those_of_the_data_set(data):
     """With what was executed, which here is not what the expert intended."""
     directory, examples = data
-    episodes = demonstrations.load(str(directory), *_RUN)
+    episodes = demonstrations.load(str(directory), _RUN)
     assert len(episodes) == len(examples)
     for episode, example in zip(episodes, examples, strict=True):
         steps = example["steps"]
@@ -46,26 +46,26 @@ def test_episodes_are_those_of_the_data_set(data):
 @pytest.mark.parametrize(
     ("run", "message"),
     [
-        (("pyramid", "dense", 4), "task 'stack_red_blue', the run 'pyramid'"),
-        (("stack_red_blue", "sparse", 4), "reward 'dense', the run 'sparse'"),
-        (("stack_red_blue", "dense", "random"), "object_set 4, the run 'random'"),
+        ({"task": "pyramid"}, "task 'stack_red_blue', the run 'pyramid'"),
+        ({"reward": "sparse"}, "reward 'dense', the run 'sparse'"),
+        ({"object_set": "random"}, "object_set 4, the run 'random'"),
     ],
 )
 def test_data_of_something_else(run, message, data):
     with pytest.raises(ValueError, match=message):
-        demonstrations.load(str(data[0]), *run)
+        demonstrations.load(str(data[0]), dataclasses.replace(_RUN, **run))
 
 
 def test_data_that_does_not_say(tmp_path):
     with pytest.raises(ValueError, match="does not exist"):
-        demonstrations.load(str(tmp_path / "none"), *_RUN)
+        demonstrations.load(str(tmp_path / "none"), _RUN)
     plain = dataset_files.write_plain(tmp_path / "plain", dataset_files.examples(2))
     with pytest.raises(ValueError, match=r"no manifest.json that says its task"):
-        demonstrations.load(str(plain), *_RUN)
-    settings = dict(zip(("task", "reward", "object_set"), _RUN, strict=True))
+        demonstrations.load(str(plain), _RUN)
+    settings = _RUN.to_dict()
     (plain / files.MANIFEST).write_text(json.dumps({"settings": settings}))
     with pytest.raises(ValueError, match="lacks rewards or discounts"):
-        demonstrations.load(str(plain), *_RUN)
+        demonstrations.load(str(plain), _RUN)
 
 
 def test_what_does_not_go_together(tmp_path):
@@ -78,7 +78,7 @@ def test_what_does_not_go_together(tmp_path):
             **run,
             agent_config=config,
             demonstrations="data",
-            cameras=("basket_front_left",),
+            environment=EnvironmentConfig(observations="vision"),
         )
     with pytest.raises(ValueError, match="less than one sequence of a batch of 8"):
         ActionMPOConfig(batch_size=8, demonstration_share=0.1)

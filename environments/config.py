@@ -1,0 +1,105 @@
+"""Configuration of an environment: everything that defines it but its seed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from environments import cameras as camera_lib
+from environments import objects, scene
+from environments.randomization import RandomizationConfig
+from environments.tasks import REWARDS, TASKS
+
+OBSERVATIONS = ("state", "vision")
+MAX_ACTION_DELAY = 2  # control steps
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvironmentConfig:
+    """Everything that defines an environment but its seed.
+
+    Attributes:
+      task: stack_TOP_BOTTOM, lift_COLOR or reach_COLOR, of red, green and blue; or
+        pyramid, red and green side by side with blue on top.
+      reward: dense, staged_sparse or sparse (appendix F of the paper).
+      object_set: 1 to 5; random, three training objects drawn for each episode; or
+        three ids of objects.
+      domain_randomization: whether physics are drawn for each episode and observations
+        are noisy; or the ranges of both, a `RandomizationConfig`.
+      max_action_delay: control steps, 0 to 2; each episode draws its delay up to this.
+      observations: state; or vision, which adds the images of the cameras.
+      cameras: cameras of the images, one or more of `scene.CAMERAS`.
+      image_size: (height, width) of the images.
+      grouped: whether the state is the vectors that agents see, proprio and objects,
+        instead of named observations.
+      preset: fast or reference physics; or a `scene.Physics`.
+    """
+
+    task: str = "stack_red_blue"
+    reward: str = "staged_sparse"
+    object_set: objects.ObjectSet = 4
+    domain_randomization: bool | RandomizationConfig = False
+    max_action_delay: int = 0
+    observations: str = "state"
+    cameras: tuple[str, ...] = scene.CAMERAS[:1]
+    image_size: tuple[int, int] = (64, 64)
+    grouped: bool = False
+    preset: str | scene.Physics = scene.DEFAULT_PRESET
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, naming the valid values, for a value that is not valid."""
+        for name in ("object_set", "cameras", "image_size"):
+            if isinstance(getattr(self, name), list):  # as JSON and flags have it
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        scene.one_of("task", self.task, TASKS)
+        scene.one_of("reward", self.reward, REWARDS)
+        objects.check(self.object_set)
+        delays = range(MAX_ACTION_DELAY + 1)
+        scene.one_of("max action delay", self.max_action_delay, delays)
+        scene.one_of("observations", self.observations, OBSERVATIONS)
+        camera_lib.check(self.cameras, self.image_size)
+        scene.physics(self.preset)
+
+    @classmethod
+    def paper(cls, **changes: Any) -> EnvironmentConfig:
+        """Returns the paper's setting for learning (appendix D), with `changes`."""
+        return cls(**{"domain_randomization": True, "max_action_delay": 2, **changes})
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EnvironmentConfig:
+        """Returns the configuration that `to_dict` wrote.
+
+        Raises:
+          ValueError: a name is unknown, or a value is not valid.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        for name in values:
+            scene.one_of("setting of an environment", name, names)
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the values as JSON holds them.
+
+        Raises:
+          ValueError: ranges or physics are of one's own, which have no JSON form.
+        """
+        for name, plain in (("domain_randomization", bool), ("preset", str)):
+            if not isinstance(getattr(self, name), plain):
+                raise ValueError(f"{name} is no name, and cannot be written")
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+    @property
+    def randomization(self) -> RandomizationConfig | None:
+        """Ranges of the physics and the noise; None: nominal physics, no noise."""
+        if isinstance(self.domain_randomization, RandomizationConfig):
+            return self.domain_randomization
+        return RandomizationConfig() if self.domain_randomization else None
+
+    @property
+    def image_cameras(self) -> tuple[str, ...]:
+        """Cameras whose images are observed; none on state."""
+        return self.cameras if self.observations == "vision" else ()
