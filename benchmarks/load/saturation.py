@@ -263,7 +263,7 @@ def _fetch(pipe: Connection, port: int) -> None:
 
 def _call(pipe: Connection, port: int) -> None:
     """A node that tells steps and its health, as actors do, in some threads."""
-    state = heartbeat.Health("", None, threading.Event()).state()
+    state = heartbeat.Heartbeat("", None, threading.Event()).state()
 
     def in_turn(client: courier.Client) -> Callable[[], object]:
         calls = itertools.cycle(

@@ -14,11 +14,10 @@ import reverb
 from launchers.common import loggers, signals
 from launchers.distributed import status
 from launchers.distributed.heartbeat import Register
-from launchers.distributed.nodes import enter_node
+from launchers.distributed.node_entry import POLL_SECONDS, enter_node
 from launchers.experiments import loop_hooks
 from launchers.experiments.config import Experiment
 
-_POLL_SECONDS = 0.5
 _PERSIST_SECONDS = 2.0
 _LOG_SECONDS = 10.0
 
@@ -60,7 +59,7 @@ class CoordinatorNode:
         """Works until the program stops."""
         threading.Thread(target=self._tell, daemon=True).start()
         budget, asked, persisted = self._budget, False, time.monotonic()
-        while not self._stop.wait(_POLL_SECONDS):
+        while not self._stop.wait(POLL_SECONDS):
             now = time.monotonic()
             if now - persisted >= _PERSIST_SECONDS:
                 self._counter.persist()
@@ -80,7 +79,7 @@ class CoordinatorNode:
                 )
                 lp.stop()
         # The others report their last counts while they stop.
-        time.sleep(2 * _POLL_SECONDS)
+        time.sleep(2 * POLL_SECONDS)
         self._counter.persist()
 
     def _tell(self) -> None:

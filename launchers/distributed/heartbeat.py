@@ -17,7 +17,7 @@ LATE_SECONDS = 15.0  # a node that was not heard of for so long is reported
 LONG_SECONDS = 30.0  # a wait that is reported
 
 
-class Health:
+class Heartbeat:
     """Of one node: what its threads wait on; beats to the coordinator."""
 
     def __init__(self, name: str, coordinator: Any, stop: threading.Event):

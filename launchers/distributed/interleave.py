@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 
-class MixedIterator:
+class InterleavedIterator:
     """Takes turns among iterators and leaves out one that has nothing now.
 
     Each is read in a thread of its own, one item ahead, so that a shard that is away
@@ -36,7 +36,7 @@ class MixedIterator:
             waiting.put(item)
             self._ready.release()
 
-    def __iter__(self) -> MixedIterator:
+    def __iter__(self) -> InterleavedIterator:
         return self
 
     def __next__(self) -> Any:

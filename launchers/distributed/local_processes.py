@@ -20,7 +20,7 @@ import launchpad as lp
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
 from launchers.common import signals
-from launchers.distributed import process_env
+from launchers.distributed import launchpad_internals, process_env
 from launchers.distributed.restart_policy import Failed, Loss, RestartPolicy, Restarts
 
 GRACE_SECONDS = 10.0  # between being asked to stop and being killed
@@ -198,9 +198,7 @@ def launch(
     """
     for label, nodes in program.groups.items():
         for node in nodes:
-            node._initialize_context(
-                lp.LaunchType.LOCAL_MULTI_PROCESSING, resources.get(label)
-            )
+            launchpad_internals.prepare_local_process(node, resources.get(label))
     for label, nodes in program.groups.items():
         for node in nodes:
             for handle in node.input_handles:

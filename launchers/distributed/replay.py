@@ -12,8 +12,8 @@ from absl import logging
 from reverb.platform import checkpointers_lib
 
 from launchers.common import atomic_files
-from launchers.distributed.heartbeat import Health
-from launchers.distributed.nodes import enter_node
+from launchers.distributed.heartbeat import Heartbeat
+from launchers.distributed.node_entry import enter_node
 from launchers.experiments import checkpointing
 from launchers.experiments.config import Experiment
 
@@ -62,7 +62,7 @@ class ReplayCheckpointer:
         self._stop = enter_node()
         self._seconds = 60.0 * experiment.budget.checkpoint_minutes
         self._replays = replays
-        self._health = Health("replay_keeper", coordinator, self._stop)
+        self._heartbeat = Heartbeat("replay_keeper", coordinator, self._stop)
 
     def run(self) -> None:
         """Works until the program stops."""
@@ -73,7 +73,7 @@ class ReplayCheckpointer:
 
     def _save(self) -> None:
         for i, replay in enumerate(self._replays):
-            with self._health.waiting(f"a checkpoint of replay/{i}"):
+            with self._heartbeat.waiting(f"a checkpoint of replay/{i}"):
                 try:
                     replay.checkpoint()
                 except Exception as e:  # a shard that is away is saved the next time

@@ -98,7 +98,7 @@ def write(
       workdir: of the run.
       seconds: that the program has run for.
       counts: steps and episodes.
-      nodes: as `health.Register` has them.
+      nodes: as `heartbeat.Register` has them.
       shards: `of_replay` of each.
     """
     content = {

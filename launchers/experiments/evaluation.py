@@ -1,4 +1,4 @@
-"""Evaluation of a run's checkpoint, or of a fresh agent; optionally on video."""
+"""Evaluation of a run's checkpoint, or of an untrained agent; optionally on video."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def evaluate(
     config: RunConfig,
     episodes: int,
     seed: int = 0,
-    fresh: bool = False,
+    untrained: bool = False,
     video: str | None = None,
 ) -> dict[str, Any]:
     """Runs episodes of a run's newest checkpoint.
@@ -34,7 +34,7 @@ def evaluate(
       config: of the run (`experiment.load_config`).
       episodes: how many.
       seed: of the episodes and of the policy's draws.
-      fresh: evaluate a new high level over the skills, and no checkpoint.
+      untrained: evaluate a new high level over the skills, and no checkpoint.
       video: file of the first episode (.mp4, .gif, or .png of eight images).
 
     Returns:
@@ -52,7 +52,9 @@ def evaluate(
         )
     made = make_experiment(config)
     recorder = experiments_video.Recorder() if video else None
-    scalars, learner_steps = evaluate_experiment(made, episodes, seed, fresh, recorder)
+    scalars, learner_steps = evaluate_experiment(
+        made, episodes, seed, untrained, recorder
+    )
     result = {**scalars, "learner_steps": learner_steps}
     if recorder is not None:
         result |= recorder.write(pathlib.Path(video))
@@ -63,7 +65,7 @@ def evaluate_experiment(
     made: Experiment,
     episodes: int,
     seed: int = 0,
-    fresh: bool = False,
+    untrained: bool = False,
     recorder: experiments_video.Recorder | None = None,
 ) -> tuple[dict[str, float], int]:
     """`evaluate` of an experiment that is already made, without video.
@@ -73,7 +75,7 @@ def evaluate_experiment(
     """
     builder = made.builder_factory()
     networks = builder.make_networks(made.environment_spec, made.seed)
-    learner_steps = 0 if fresh else builder.restore_policy(networks, made.workdir)
+    learner_steps = 0 if untrained else builder.restore_policy(networks, made.workdir)
     actor = builder.make_actor(
         builder.make_policy(networks, evaluation=True), derive_seed(seed, "actor")
     )

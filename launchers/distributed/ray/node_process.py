@@ -14,7 +14,6 @@ import os
 import pathlib
 import pickle
 import shutil
-import signal
 import sys
 import tarfile
 import tempfile
@@ -56,7 +55,7 @@ class Placed:
     found: log_sync.Positions  # logs that were there already
 
 
-class Host:
+class NodeProcess:
     """The process of one node. Ray calls each method in a thread of its own."""
 
     def __init__(self, name: str, launcher: Launcher):
@@ -167,12 +166,10 @@ class Host:
 
     def stop(self) -> None:
         """Asks the node to end."""
-        from launchpad.launch import worker_manager
+        from launchers.distributed import launchpad_internals
 
         self._manager.stop_event().set()
-        handlers = worker_manager._SIGNAL_HANDLERS or {}
-        if signal.SIGUSR1 in handlers:  # those of lp.register_stop_handler
-            worker_manager._signal_dispatcher(signal.SIGUSR1)
+        launchpad_internals.call_stop_handlers()
 
     def read_logs(self, since: log_sync.Positions) -> dict[str, log_sync.Change]:
         """What is new in this host's logs."""
