@@ -18,9 +18,9 @@ from agents.bc.config import BcConfig
 from datasets import loader
 from datasets.rlds import recipes, schema
 from environments import observations, rewards, tasks
-from launchers.analysis.workers import Workers
+from launchers.common import intervals
+from launchers.common.workers import Workers
 from launchers.experiments import config as experiment_config
-from launchers.experiments import episodes as evaluation_episodes
 from launchers.skills import training
 
 # The stages of a stack; of `tasks.Task.stages`, the first is a reach and a grasp.
@@ -188,7 +188,7 @@ def evaluate(
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Success with its 95 % Wilson interval, mean return, counts of furthest stages."""
     successes = sum(o.success for o in outcomes)
-    low, high = evaluation_episodes.wilson_interval(successes, len(outcomes))
+    low, high = intervals.wilson(successes, len(outcomes))
     returns = [o.episode_return for o in outcomes]
     counts = np.bincount([o.stage for o in outcomes], minlength=len(STAGES))
     return {
@@ -196,7 +196,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "low": low,
         "high": high,
         "return": float(np.mean(returns)),
-        "return_interval": evaluation_episodes.mean_interval(returns),
+        "return_interval": intervals.normal_half_width(returns),
         "episodes": len(outcomes),
         "stages": dict(zip(STAGES, counts.tolist(), strict=True)),
     }

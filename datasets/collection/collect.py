@@ -50,7 +50,7 @@ def collect(
 
     Raises:
       ValueError: a directory that cannot be continued, nothing in it was changed; or
-        successes were asked for and there is none (`keeping.PATIENCE`).
+        successes were asked for and there is none (`shard_assignment.PATIENCE`).
       CollectionError: a worker died; finished shards are kept.
       KeyboardInterrupt: passed on; finished shards are kept.
     """
@@ -321,7 +321,7 @@ class _Collection:
             "control_steps_per_second": round(steps / seconds, 3) if steps else 0.0,
             "processes": self._processes,
         }
-        files.write_json(self._directory / files.MANIFEST, self._manifest)
+        files.write_json(self._directory / files.MANIFEST, self._manifest, durable=True)
 
 
 def _by_combination(

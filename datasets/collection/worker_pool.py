@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any
 
 from datasets.collection import rollout
-from datasets.rlds import schema
+from datasets.rlds import errors, schema
 
 # A worker gets one core: more threads would only take those of the others.
 _WORKER_ENVIRONMENT = {
@@ -230,9 +230,8 @@ def _main(pipe: mp_connection.Connection, work: Work, log: pathlib.Path) -> None
         raise SystemExit(1) from None
     except Exception as e:
         traceback.print_exc()
-        line = " ".join(f"{type(e).__name__}: {e}".split())
         with contextlib.suppress(OSError):
-            pipe.send(("error", line))
+            pipe.send(("error", errors.named(e)))
         raise SystemExit(1) from None
     finally:
         pipe.close()  # Main need not wait for the rest of Python's end.

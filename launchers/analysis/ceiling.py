@@ -21,13 +21,12 @@ from agents.high_level.distillation import Distillation, DistillationConfig
 from datasets import loader
 from datasets.rlds import recipes
 from environments import objects
-from launchers.analysis import exploration, intervals
+from launchers.analysis import exploration
 from launchers.analysis.config import check_skill_steps
 from launchers.analysis.exploration import Agent, Job, Setting
 from launchers.analysis.report import Section
 from launchers.analysis.result import Result
-from launchers.common import atomic_files
-from launchers.experiments import episodes as evaluation_episodes
+from launchers.common import atomic_files, intervals
 from launchers.skills import record
 
 _TABLE = "ceiling"
@@ -217,7 +216,7 @@ def measure(
 def make_row(way: Agent, metrics: dict, setting: Setting) -> dict[str, Any]:
     """The row of one way to act from metric -> [episodes]; see `measure`."""
     successes = metrics["success"]
-    returns = intervals.mean(metrics["staged_sparse"], setting.seed)
+    returns = intervals.bootstrap_mean(metrics["staged_sparse"], setting.seed)
     whole = {
         "high_level": way.model.split("_")[1],
         "skill_steps": way.skill_steps,
@@ -239,9 +238,7 @@ def make_row(way: Agent, metrics: dict, setting: Setting) -> dict[str, Any]:
 
 def _success(successes: np.ndarray) -> dict[str, Any]:
     """Of [N] flags: `episodes`, `success`, and `low`, `high` of its Wilson interval."""
-    low, high = evaluation_episodes.wilson_interval(
-        int(successes.sum()), len(successes)
-    )
+    low, high = intervals.wilson(int(successes.sum()), len(successes))
     return {
         "episodes": len(successes),
         "success": float(successes.mean()),

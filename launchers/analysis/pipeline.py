@@ -23,8 +23,8 @@ from launchers.analysis import (
 )
 from launchers.analysis.config import AnalysisConfig
 from launchers.analysis.result import Result
-from launchers.analysis.workers import Workers
 from launchers.common import atomic_files
+from launchers.common.workers import Workers
 from launchers.inspection.report import table as text_table
 
 REPORT_FILE = "report.html"

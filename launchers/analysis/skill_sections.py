@@ -15,8 +15,8 @@ from launchers.analysis import behaviour, plots, rollouts
 from launchers.analysis.config import AnalysisConfig
 from launchers.analysis.report import Section
 from launchers.analysis.result import Result, finite
-from launchers.analysis.workers import Workers
 from launchers.common import atomic_files
+from launchers.common.workers import Workers
 from launchers.experiments.config import derive_seed
 from launchers.skills import figures
 

@@ -13,10 +13,8 @@ import io
 import os
 import pathlib
 import pickle
-import shutil
 import sys
 import tarfile
-import tempfile
 import threading
 import time
 import traceback
@@ -25,6 +23,7 @@ from typing import Any
 
 from absl import flags
 
+from launchers.common import atomic_files
 from launchers.distributed.ray import log_sync
 
 TOKEN = ".ray_launcher"  # in the work directory while a launcher runs
@@ -209,11 +208,9 @@ def unpack(path: str, packed: bytes) -> None:
     target = pathlib.Path(path)
     if target.exists():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = tempfile.mkdtemp(dir=target.parent)
-    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-        tar.extractall(aside)
-    try:
-        os.rename(aside, target)
-    except OSError:  # another node of this host was faster
-        shutil.rmtree(aside)
+    # Another node of this host may be quicker.
+    with (
+        atomic_files.new_directory(target) as directory,
+        tarfile.open(fileobj=io.BytesIO(packed)) as tar,
+    ):
+        tar.extractall(directory)
