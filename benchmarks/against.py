@@ -59,9 +59,9 @@ def resolve(commit: str, root: pathlib.Path = ROOT) -> str:
     # A name that begins with a dash is an option to git.
     if not commit.startswith("-"):
         name = f"{commit}^{{commit}}"
-        found = _git(root, "rev-parse", "--verify", "--quiet", name)
-        if found.returncode == 0:
-            return found.stdout.decode().strip()
+        parsed = _git(root, "rev-parse", "--verify", "--quiet", name)
+        if parsed.returncode == 0:
+            return parsed.stdout.decode().strip()
     raise ValueError(
         f"no commit {commit!r} in this repository; valid: a hash, a branch or a tag "
         "that `git log` knows"

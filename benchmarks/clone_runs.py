@@ -71,14 +71,14 @@ def run_episode(job: Job) -> Outcome:
     environment.seed_episode(job.seed)
     environment.set_task(task)
     environment.set_objects(object_set)
-    told = recipes.context(combination)
+    context = recipes.context(combination)
     timestep, episode_return, stage = environment.reset(), 0.0, 0
     for step in itertools.count():
         if timestep.last():
             break
         observation = dict(timestep.observation)
         if _has_context(job.settings):
-            observation["objects"] = np.append(observation["objects"], told)
+            observation["objects"] = np.append(observation["objects"], context)
         seed = tf.constant([job.seed, step], tf.int32)
         action = act(observation, seed, tf.constant(job.sampled))
         timestep = environment.step(action.numpy())
@@ -130,11 +130,11 @@ def read_settings(dataset: str) -> schema.Settings:
       ValueError: there is none, its manifest does not say, or a task is no stack.
     """
     loader.load(dataset)
-    told = loader.manifest(dataset).get("settings")
-    if not isinstance(told, dict):
+    recorded = loader.manifest(dataset).get("settings")
+    if not isinstance(recorded, dict):
         raise ValueError(f"data set {dataset} lacks the settings in its manifest.json")
     try:
-        settings = schema.Settings(**told)
+        settings = schema.Settings(**recorded)
     except TypeError as e:
         raise ValueError(f"data set {dataset} has other settings: {e}") from e
     for combination in settings.combinations:

@@ -48,11 +48,11 @@ def mean_of_runs(
 
 def summary(runs: Runs, steps: int, since: float = 0.8) -> dict[str, object]:
     """`mean_of_runs` of each agent's returns, the mean as `return`."""
-    found: dict[str, object] = {}
+    summaries: dict[str, object] = {}
     for agent, curves in runs.items():
         entry = mean_of_runs(curves, steps, since)
-        found[agent] = {"return": entry.pop("mean"), **entry}
-    return found
+        summaries[agent] = {"return": entry.pop("mean"), **entry}
+    return summaries
 
 
 def draw(path: pathlib.Path, runs: Runs, steps: int, title: str) -> None:

@@ -63,11 +63,11 @@ def make_experiment(
     )
 
 
-def _train(made: config.Experiment, launch: str, num_actors: int) -> None:
+def _train(experiment: config.Experiment, launch: str, num_actors: int) -> None:
     """In a process of its own, with TensorFlow as a launcher finds it."""
-    name = pathlib.Path(made.workdir).name
+    name = pathlib.Path(experiment.workdir).name
     training.run(
-        made,
+        experiment,
         launch,
         num_actors,
         resumed=False,

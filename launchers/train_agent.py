@@ -297,7 +297,7 @@ def main(argv: Sequence[str]) -> None:
             num_replay_shards=_NUM_REPLAY_SHARDS.value,
             num_cachers=_NUM_CACHERS.value,
         )
-        made, resumed = training.prepare(
+        experiment, resumed = training.prepare(
             config, _LAUNCH.value, _NUM_ACTORS.value, _RAY_ADDRESS.value
         )
     if resumed:
@@ -305,11 +305,11 @@ def main(argv: Sequence[str]) -> None:
     if _LAUNCH.value == "vertex_ai":
         from launchers.distributed import vertex
 
-        vertex.launch(made, _NUM_ACTORS.value, layout)
+        vertex.launch(experiment, _NUM_ACTORS.value, layout)
         return
     try:
         summary = training.run(
-            made,
+            experiment,
             _LAUNCH.value,
             _NUM_ACTORS.value,
             resumed,

@@ -90,11 +90,11 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
             f"{directory} holds a data set of format {version}, and this writes "
             f"{schema.VERSION}: give another directory"
         )
-    there = manifest.get("settings", {})
+    recorded = manifest.get("settings", {})
     for field in dataclasses.fields(settings):
         # A setting that came later had its default before it came.
         default = None if field.default is dataclasses.MISSING else field.default
-        value, old = getattr(settings, field.name), there.get(field.name, default)
+        value, old = getattr(settings, field.name), recorded.get(field.name, default)
         if old != value:
             raise ValueError(
                 f"{directory} holds a data set with {field.name} {old!r}, not "
@@ -188,15 +188,15 @@ class _Collection:
         from datasets.rlds import writer  # TensorFlow loads while the workers start.
 
         settings = self._settings
-        found, _ = self._read(set(range(settings.num_shards)) - set(missing))
+        written, _ = self._read(set(range(settings.num_shards)) - set(missing))
         keeper = shard_assignment.make(
-            settings, {k: [s.index for s in read] for k, read in found.items()}
+            settings, {k: [s.index for s in read] for k, read in written.items()}
         )
-        successes = sum(s.success for read in found.values() for s in read)
+        successes = sum(s.success for read in written.values() for s in read)
         serialize = writer.Serializer(self._features())
         bar = tqdm.tqdm(
             total=settings.episodes,
-            initial=sum(map(len, found.values())),
+            initial=sum(map(len, written.values())),
             unit="episode",
             dynamic_ncols=True,
             disable=not progress,
@@ -232,8 +232,8 @@ class _Collection:
 
         settings = self._settings
         steps = statistics.StepStatistics()
-        found, num_bytes = self._read(set(range(settings.num_shards)), steps)
-        summaries = [s for shard in sorted(found) for s in found[shard]]
+        by_shard, num_bytes = self._read(set(range(settings.num_shards)), steps)
+        summaries = [s for shard in sorted(by_shard) for s in by_shard[shard]]
         count, successes = len(summaries), sum(s.success for s in summaries)
         # Of those that succeed, the last one kept is also the last one tried.
         tried = count if settings.keep == "all" else summaries[-1].index + 1
@@ -294,7 +294,7 @@ class _Collection:
         from datasets.rlds import writer
 
         parse = writer.Parser(self._features())
-        found, num_bytes, last = {}, 0, -1
+        summaries, num_bytes, last = {}, 0, -1
         for shard in sorted(shards):
             path = _shard(self._directory, self._settings, shard)
             read = []
@@ -308,9 +308,9 @@ class _Collection:
                 raise ValueError(
                     f"{path} holds the episodes {indices}: delete it and collect again"
                 )
-            found[shard] = read
+            summaries[shard] = read
             last = indices[-1]
-        return found, num_bytes
+        return summaries, num_bytes
 
     def _write_manifest(self) -> None:
         seconds = self._past_seconds + time.monotonic() - self._started

@@ -150,10 +150,10 @@ class Pool:
         return failures
 
     def _stop(self) -> None:
-        there = self._workers + self._leaving
-        for worker in there:
+        running = self._workers + self._leaving
+        for worker in running:
             worker.process.terminate()
-        for worker in there:
+        for worker in running:
             _end(worker)
         self._workers.clear()
         self._leaving.clear()

@@ -110,8 +110,10 @@ class Records:
                 f"data set {path} cannot be read: {errors.one_line(e)}"
             ) from e
         if schema.SPLIT not in info.splits:
-            there = ", ".join(info.splits) or "none"
-            raise ValueError(f"data set {path} lacks the split train; it has {there}")
+            available = ", ".join(info.splits) or "none"
+            raise ValueError(
+                f"data set {path} lacks the split train; it has {available}"
+            )
         if info.file_format.value != schema.FILE_FORMAT:
             raise ValueError(
                 f"data set {path} has {info.file_format.value} files; valid: "

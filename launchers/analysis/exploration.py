@@ -127,14 +127,14 @@ def run(job: Job) -> dict[str, float | int | str]:
     environment.set_objects(object_set)
     environment.seed_episode(seed)
     timestep = environment.reset()
-    told = {}
+    context = {}
     if job.setting.combinations is not None:
-        told[CONTEXT] = recipes.context(combination)
+        context[CONTEXT] = recipes.context(combination)
     actor.begin(derive_seed(job.setting.seed, "table1_agent", job.episode))
     rewards = dict.fromkeys(_REWARDS, 0.0)
     covered = [_covered(environment)]
     while not timestep.last():
-        observation = observations.group(timestep.observation) | told
+        observation = observations.group(timestep.observation) | context
         timestep = environment.step(actor.act(observation))
         state = environment.state()
         for kind in _REWARDS:
@@ -227,16 +227,16 @@ def check(
     path = _run_file(out, table)
     if not path.exists():
         return
-    found = atomic_files.read_json(path)
+    record = atomic_files.read_json(path)
     for name, now in setting.to_json().items():
-        was = found.get("setting", {}).get(name)
+        was = record.get("setting", {}).get(name)
         if was != now:
             raise ValueError(
                 f"{out} holds episodes of {table} with {name} {was!r}, not {now!r}; "
                 "give another --out"
             )
     for agent, now in checksums.items():
-        if found.get("agents", {}).get(agent, now) != now:
+        if record.get("agents", {}).get(agent, now) != now:
             raise ValueError(
                 f"{out} holds episodes of {table} of another bundle of {agent}; give "
                 "another --out"

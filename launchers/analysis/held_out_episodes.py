@@ -28,7 +28,7 @@ class Episode:
       task: "" where the data set does not say.
       success: None where it does not say.
       proprio: [T+1, P] raw; objects: [T+1, O].
-      phases: int [T] into `Labelled.phase_names`; -1 where there is none.
+      phases: int [T] into `HeldOutEpisodes.phase_names`; -1 where there is none.
     """
 
     index: int
@@ -62,14 +62,14 @@ class Episode:
 
 
 @dataclasses.dataclass(frozen=True)
-class Labelled:
+class HeldOutEpisodes:
     """Episodes, and the names of their phases (none where nothing is labelled)."""
 
     episodes: tuple[Episode, ...]
     phase_names: tuple[str, ...]
 
 
-def held_out(directory: str | os.PathLike[str], most: int) -> Labelled:
+def held_out(directory: str | os.PathLike[str], most: int) -> HeldOutEpisodes:
     """Reads the last tenth of a data set, which training does not see.
 
     Args:
@@ -104,7 +104,7 @@ def held_out(directory: str | os.PathLike[str], most: int) -> Labelled:
     episodes = [episode for episode in episodes if episode is not None]
     if not episodes:
         raise ValueError(f"data set {directory} has no valid held-out episode")
-    return Labelled(tuple(episodes), tuple(names))
+    return HeldOutEpisodes(tuple(episodes), tuple(names))
 
 
 def _episode(record: reader.Episode, names: dict[str, int]) -> Episode | None:
@@ -117,9 +117,9 @@ def _episode(record: reader.Episode, names: dict[str, int]) -> Episode | None:
     if own and "expert_phase" in steps:
         # Experts may name their phases in another order.
         numbers = np.array([names.setdefault(name, len(names)) for name in own])
-        found = np.asarray(steps["expert_phase"][:-1])
-        known = (found >= 0) & (found < len(own))
-        phases[known] = numbers[found[known]]
+        numbered = np.asarray(steps["expert_phase"][:-1])
+        known = (numbered >= 0) & (numbered < len(own))
+        phases[known] = numbers[numbered[known]]
     success = metadata.get("success")
     return Episode(
         index=record.place.episode,

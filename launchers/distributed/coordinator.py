@@ -40,8 +40,8 @@ class CoordinatorNode:
         self._register = Register()
         # One that was killed goes on from what it told; the launcher has removed what
         # is older.
-        told = status.read(experiment.workdir) or {}
-        self._begin = time.monotonic() - told.get("seconds", 0.0)
+        earlier = status.read(experiment.workdir) or {}
+        self._begin = time.monotonic() - earlier.get("seconds", 0.0)
 
     def increment(self, **counts: float) -> dict[str, float]:
         """Adds, and returns all counts."""

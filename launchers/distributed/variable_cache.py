@@ -130,11 +130,11 @@ class VariableCache:
           `fetches` and `failures` of them so far; once there are variables, their
           `age_seconds`.
         """
-        found = {"fetches": self._fetches, "failures": self._failures}
+        statistics = {"fetches": self._fetches, "failures": self._failures}
         snapshot = self._snapshot
         if snapshot is not None:
-            found["age_seconds"] = time.monotonic() - snapshot.fetched_at
-        return found
+            statistics["age_seconds"] = time.monotonic() - snapshot.fetched_at
+        return statistics
 
     def poll(self, stop: threading.Event) -> None:
         """Fetches until `stop`, whatever the source does meanwhile."""
@@ -157,11 +157,11 @@ class VariableCache:
                 pause = backoff.seconds(failures, *_BACKOFF_SECONDS)
 
     def _fetch(self, source: core.VariableSource) -> None:
-        found = [
+        packed = [
             PrePickled(variables) for variables in source.get_variables(self._names)
         ]
         self._snapshot = Snapshot(
-            dict(zip(self._names, found, strict=True)), time.monotonic()
+            dict(zip(self._names, packed, strict=True)), time.monotonic()
         )
         self._fetches += 1
         self._arrived.set()

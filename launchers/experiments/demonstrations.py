@@ -48,15 +48,15 @@ def load(
 
 def _check(directory: str, task: str, reward: str, object_set: int | str) -> None:
     """Raises ValueError unless the manifest says what the run does."""
-    there = loader.manifest(directory).get("settings")
-    if there is None:
+    settings = loader.manifest(directory).get("settings")
+    if settings is None:
         raise ValueError(
             f"data set {directory} has no manifest.json that says its task and reward"
         )
     run = {"task": task, "reward": reward, "object_set": object_set}
     for name, value in run.items():
-        if there.get(name) != value:
+        if settings.get(name) != value:
             raise ValueError(
-                f"data set {directory} has {name} {there.get(name)!r}, the run "
+                f"data set {directory} has {name} {settings.get(name)!r}, the run "
                 f"{value!r}"
             )

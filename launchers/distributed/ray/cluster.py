@@ -118,15 +118,15 @@ def describe() -> str:
     """What the cluster has."""
     import ray
 
-    found = ray.cluster_resources()
-    return f"{found.get('CPU', 0):g} CPU, {found.get('GPU', 0):g} GPU"
+    resources = ray.cluster_resources()
+    return f"{resources.get('CPU', 0):g} CPU, {resources.get('GPU', 0):g} GPU"
 
 
 def reason(error: BaseException) -> str:
     """What matters of an exception of Ray's, which may be a page, in one line."""
     text = " ".join(str(error).split()) or type(error).__name__
-    found = re.search(r"(The actor (?:is dead|died) because.*|Worker exit.*)", text)
-    text = found.group(1) if found else text
+    match = re.search(r"(The actor (?:is dead|died) because.*|Worker exit.*)", text)
+    text = match.group(1) if match else text
     return text if len(text) <= 200 else text[:197] + "..."
 
 

@@ -24,9 +24,9 @@ class LogCollector:
         self._calls: dict[str, Any] = {}  # by host: what was asked and not answered
         self._asked: dict[str, float] = {}  # by host: when
 
-    def begin(self, ip: str, found: log_sync.Positions) -> None:
+    def begin(self, ip: str, positions: log_sync.Positions) -> None:
         """Leaves out what was on a host before its first node."""
-        self._sync.begin(ip, found)
+        self._sync.begin(ip, positions)
 
     def step(self, processes: Mapping[str, Any]) -> None:
         """Takes the answers that are here, and asks again where it is time to.
