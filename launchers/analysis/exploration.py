@@ -83,7 +83,7 @@ class Agent:
     """An agent of the table; picklable.
 
     Attributes:
-      model: one of `explorers.TITLES` or `explorers.DISTILLED`.
+      model: one of `zero_shot_agents.TITLES` or `zero_shot_agents.DISTILLED`.
       bundle: directory of the frozen model (for a fresh policy: that its observations
         are normalised by).
       skill_steps: control steps that a skill is held.

@@ -31,14 +31,14 @@ def evaluate(
     """Runs episodes of a run's newest checkpoint.
 
     Args:
-      config: of the run (`experiment.load_config`).
+      config: of the run (`config.load_config`).
       episodes: how many.
       seed: of the episodes and of the policy's draws.
       untrained: evaluate a new high level over the skills, and no checkpoint.
       video: file of the first episode (.mp4, .gif, or .png of eight images).
 
     Returns:
-      The scalars of `evaluation.Evaluation`, `learner_steps` of the checkpoint and, if
+      The scalars of `episodes.Evaluation`, `learner_steps` of the checkpoint and, if
       a video was asked for, `video`: the file, or None with `video_error`.
 
     Raises:
