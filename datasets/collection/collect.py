@@ -1,7 +1,7 @@
 """Collects a data set: over several processes, to be interrupted and continued.
 
 An episode depends on the settings and its index alone, a shard holds fixed episodes
-(`shard_assignment` says which): neither the number of processes nor an interruption changes the
+(`shard_assignment`): neither the number of processes nor an interruption changes the
 data. A shard is written when it is full; an interruption loses what is not written yet.
 """
 

@@ -1,8 +1,8 @@
 """A Launchpad program as processes of this machine; those that die are started again.
 
 Launchpad's own launcher (`local_mp`) ends the program with the first process that is
-gone. Here a process that was killed comes back, within limits (`restart_policy`); one that
-raised ends the program, unless that may be the result of another's death.
+gone. Here a process that was killed comes back, within limits (`restart_policy`); one
+that raised ends the program, unless that may be the result of another's death.
 """
 
 from __future__ import annotations
