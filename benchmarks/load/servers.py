@@ -58,8 +58,8 @@ def learner(pipe: Connection, variables: Sequence[np.ndarray]) -> None:
 def cache(pipe: Connection, learner_port: int, update_seconds: float) -> None:
     """Serves a cacher of that learner; sends its port."""
     source = courier.Client(f"localhost:{learner_port}")
-    made = variable_cache.VariableCache(source, update_seconds=update_seconds)
-    with variable_cacher.CacherServer(made) as served:
+    variables = variable_cache.VariableCache(source, update_seconds=update_seconds)
+    with variable_cacher.CacherServer(variables) as served:
         pipe.send(("port", served.port))
         processes.wait_for_end(pipe)
 
