@@ -33,7 +33,7 @@ from acme.utils import loggers
 
 import environments
 from agents.rl_agents import AGENTS
-from benchmarks import untrained
+from benchmarks.common import untrained
 from environments import scene
 from launchers.common import cli
 from launchers.experiments import config, loop_hooks

@@ -35,7 +35,8 @@ from acme.agents.tf import actors
 from acme.tf import networks as acme_networks
 
 from agents.mpo.interruptible_writer import InterruptibleClient
-from benchmarks import acme_mpo, curves, one_process, small_tasks
+from benchmarks import small_tasks
+from benchmarks.common import acme_mpo, curves, one_process
 from launchers.common import atomic_files, cli
 
 _AGENTS = ("acme", *small_tasks.AGENTS)

@@ -26,7 +26,7 @@ import numpy as np
 import tqdm
 from absl import flags
 
-from benchmarks import training, untrained
+from benchmarks.common import training, untrained
 from launchers.common import atomic_files, cli, loggers
 from launchers.distributed import status
 

@@ -21,7 +21,7 @@ import tqdm
 from absl import flags
 
 from agents.rl_agents import AGENTS
-from benchmarks import training, untrained
+from benchmarks.common import training, untrained
 from launchers.common import atomic_files, cli, intervals, loggers
 from launchers.experiments import config
 

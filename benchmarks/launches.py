@@ -25,7 +25,8 @@ import tqdm
 from absl import flags
 from acme import specs
 
-from benchmarks import curves, small_tasks
+from benchmarks import small_tasks
+from benchmarks.common import curves
 from launchers.common import atomic_files, cli, loggers
 from launchers.experiments import config, training
 

@@ -43,7 +43,8 @@ from agents.mpo.config import GaussianMPOConfig, MPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
 from agents.mpo.learning import MPOLearner
 from agents.rl_agents import AGENTS
-from benchmarks import acme_mpo, against, products, untrained
+from benchmarks import against
+from benchmarks.common import acme_mpo, products, untrained
 from environments import wrappers
 from launchers.common import cli, onednn
 

@@ -31,7 +31,8 @@ from agents.helms.config import HelmsConfig
 from agents.helms.model import HelmsModel
 from agents.offline import learning
 from agents.offline.networks import Dims, unit_statistics
-from benchmarks import products, reference_helms, untrained
+from benchmarks import reference_helms
+from benchmarks.common import products, untrained
 from launchers.common import cli, onednn
 
 _DEFAULTS = HelmsConfig()

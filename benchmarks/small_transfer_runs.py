@@ -21,7 +21,8 @@ from agents.offline import bundle
 from agents.offline.learning import OfflineLearner
 from agents.offline.model import Batch
 from agents.offline.networks import Dims
-from benchmarks import curves, one_process, two_targets
+from benchmarks import two_targets
+from benchmarks.common import curves, one_process
 from launchers.common import atomic_files, figures
 
 AGENTS = ("helms_cat", "helms_mix", "mpo")

@@ -42,7 +42,7 @@ from absl import flags
 
 from agents import bundles, scales
 from agents.rl_agents import AGENTS
-from benchmarks import curves, training
+from benchmarks.common import curves, training
 from environments import factory
 from launchers.common import atomic_files, cli, loggers, signals
 from launchers.experiments import config

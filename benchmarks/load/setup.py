@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from agents.mpo.builder import MPOBuilder
 from agents.rl_agents import AGENTS
-from benchmarks import untrained
+from benchmarks.common import untrained
 
 REAL_TIME = 20.0  # control steps a second of an actor
 _M_MMAP_THRESHOLD = -3  # of mallopt; glibc's malloc.h

@@ -15,7 +15,7 @@ import pytest
 from absl import flags
 from absl.testing import absltest
 
-from benchmarks import training
+from benchmarks.common import training
 from launchers.common import loggers
 from launchers.distributed import program
 from launchers.distributed.config import Layout
