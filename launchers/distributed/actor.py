@@ -20,7 +20,7 @@ from launchers.experiments.config import Experiment, derive_seed
 
 
 class ActorNode:
-    """Acts and fills replay: actors in threads that share the policy's calls."""
+    """Acts and fills replay, by actors in threads that share the policy's calls."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class ActorNode:
         variable_source: Any,
         coordinator: Any,
     ):
-        """`indices` are the actors' numbers in the program."""
+        """Makes the actors whose numbers in the program are `indices`."""
         stop = enter_node()
         heartbeat = Heartbeat(name, coordinator, stop)
         counter = RetryingClient(coordinator, "coordinator", stop, heartbeat.waiting)
@@ -55,12 +55,12 @@ class ActorNode:
         ]
 
     def run(self) -> None:
-        """Works until the program stops."""
+        """Acts until the program stops."""
         loop_hooks.run_together([actor.run for actor in self._actors])
 
 
 class _Actor:
-    """One actor in an environment of its own."""
+    """Runs one actor in an environment of its own."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class _Actor:
         loop_hooks.raise_if(self._stop.is_set)
 
     def run(self) -> None:
-        """Works until the program stops."""
+        """Acts until the program stops."""
         try:
             while not self._stop.is_set():
                 result = self._loop.run_episode()

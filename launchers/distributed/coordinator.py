@@ -29,7 +29,7 @@ def forget_earlier_program(workdir: str) -> None:
 
 
 class CoordinatorNode:
-    """Counts for everybody, hears how they are, ends the program when it is done."""
+    """Counts for all nodes, collects their heartbeats, and ends the program."""
 
     def __init__(self, experiment: Experiment, replays: Sequence[reverb.Client]):
         self._stop = enter_node()
@@ -38,26 +38,26 @@ class CoordinatorNode:
         self._counter = loop_hooks.PersistentCounter(experiment.workdir)
         self._replays = replays
         self._register = Register()
-        # One that was killed goes on from what it told; the launcher has removed what
-        # is older.
+        # One that was killed resumes from its last status; the launcher has removed
+        # what is older.
         earlier = status.read(experiment.workdir) or {}
         self._begin = time.monotonic() - earlier.get("seconds", 0.0)
 
     def increment(self, **counts: float) -> dict[str, float]:
-        """Adds, and returns all counts."""
+        """Adds to the counts and returns all of them."""
         return self._counter.increment(**counts)
 
     def get_counts(self) -> dict[str, float]:
-        """All counts."""
+        """Returns all counts."""
         return self._counter.get_counts()
 
     def beat(self, name: str, state: dict[str, Any]) -> None:
-        """A node tells what it waits on."""
+        """Records what a node waits on."""
         self._register.beat(name, state)
 
     def run(self) -> None:
-        """Works until the program stops."""
-        threading.Thread(target=self._tell, daemon=True).start()
+        """Keeps the counts and stops the program when its budget is spent."""
+        threading.Thread(target=self._report, daemon=True).start()
         budget, asked, persisted = self._budget, False, time.monotonic()
         while not self._stop.wait(POLL_SECONDS):
             now = time.monotonic()
@@ -82,8 +82,8 @@ class CoordinatorNode:
         time.sleep(2 * POLL_SECONDS)
         self._counter.persist()
 
-    def _tell(self) -> None:
-        """Writes the status now and then, for the monitor and the launcher."""
+    def _report(self) -> None:
+        """Writes the status at intervals, for the monitor and the launcher."""
         logger = loggers.make_logger(
             str(self._workdir), "program", "actor_steps", time_delta=_LOG_SECONDS
         )

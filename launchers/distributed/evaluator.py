@@ -23,7 +23,7 @@ class EvaluatorNode:
         self._counter = RetryingClient(coordinator, "coordinator", stop, waiting)
 
     def run(self) -> None:
-        """Works until the program stops."""
+        """Evaluates until the program stops."""
         budget = self._experiment.budget
         if not budget.eval_episodes:
             self._stop.wait()

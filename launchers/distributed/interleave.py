@@ -1,4 +1,4 @@
-"""Batches of several replay shards, from whichever has one."""
+"""Interleaves the batches of several replay shards."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class InterleavedIterator:
-    """Takes turns among iterators and leaves out one that has nothing now.
+    """Takes turns among iterators and skips one that has nothing now.
 
     Each is read in a thread of its own, one item ahead, so that a shard that is away
-    holds nobody up.
+    does not hold up the others.
     """
 
     def __init__(self, iterators: Sequence[Iterator[Any]]):

@@ -20,7 +20,7 @@ from launchers.experiments.config import Experiment
 
 
 class LearnerNode:
-    """Learns, and hands out variables. Saves a checkpoint when the program stops."""
+    """Learns, hands out variables, and saves a checkpoint when the program stops."""
 
     def __init__(
         self,
@@ -59,11 +59,15 @@ class LearnerNode:
             yield sample
 
     def get_variables(self, names: Sequence[str]) -> Any:
-        """The learner's."""
+        """Returns the learner's variables of these names."""
         return self._learner.get_variables(names)
 
     def run(self) -> None:
-        """Works until the program stops."""
+        """Learns until the program stops.
+
+        Raises:
+          Exception: what ended the learner's thread.
+        """
         # In a thread of its own, because waiting for data cannot be interrupted.
         thread = threading.Thread(target=self._learn, daemon=True)
         thread.start()

@@ -26,9 +26,9 @@ Waiting = Callable[[str], contextlib.AbstractContextManager[Any]]
 
 
 class RetryingClient:
-    """A node's methods; a call returns when the node has answered.
+    """Has a node's methods; a call returns when the node has answered.
 
-    A call whose node died within it is made again, so it may take effect twice.
+    A call during which the node died is repeated, so it may take effect twice.
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""The variable cacher of the distributed program, between learner and actors."""
+"""The variable cacher of the distributed program, between learner and actors.
+
+Why there is one, and what Courier does to it: `variable_cache`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from launchers.distributed.variable_cache import NAMES, VariableCache
 
 
 class CacherNode:
-    """A cacher in a Launchpad program: between the learner and actors."""
+    """Fetches the learner's variables and serves them to actors."""
 
     def __init__(
         self,
@@ -30,7 +33,7 @@ class CacherNode:
         self._cache = VariableCache(source, names, update_seconds, self._stop.is_set)
 
     def get_variables(self, names: Sequence[str]) -> list[Any]:
-        """The learner's, as last fetched."""
+        """Returns the learner's variables, as last fetched."""
         return self._cache.reply(names)
 
     def statistics(self) -> dict[str, float]:
@@ -38,18 +41,15 @@ class CacherNode:
         return self._cache.statistics()
 
     def run(self) -> None:
-        """Works until the program stops."""
+        """Fetches until the program stops."""
         self._cache.poll(self._stop)
 
 
 class CacherServer:
-    """A cacher that polls in a thread behind a Courier server: a context manager.
-
-    For where there is no Launchpad program.
-    """
+    """Serves a cache that polls, without a Launchpad program: a context manager."""
 
     def __init__(self, cache: VariableCache, port: int | None = None):
-        """Prepares it; `port` None takes a free one."""
+        """Prepares the server; `port` None takes a free one."""
         self._cache = cache
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -61,7 +61,7 @@ class CacherServer:
 
     @property
     def port(self) -> int:
-        """Of the server."""
+        """Where the server listens."""
         return self._server.port
 
     def __enter__(self) -> CacherServer:
