@@ -33,7 +33,7 @@ from acme.utils import loggers
 
 import environments
 from agents.registry import AGENTS
-from benchmarks import untrained
+from benchmarks.common import untrained
 from environments import scene
 from launchers.common import cli
 from launchers.experiments import config, loop_hooks
@@ -176,8 +176,10 @@ def measure(
     recorded = [_Recorded(make(grouped=True)) for _ in range(num_environments)]
     bare = _Bare([make() for _ in recorded], recorded)
     spec = specs.make_environment_spec(recorded[0])
-    made = AGENTS[agent]
-    builder = made.builder(made.config_type(), untrained.frozen(made.model, seed))
+    agent_type = AGENTS[agent]
+    builder = agent_type.builder(
+        agent_type.config_type(), untrained.frozen(agent_type.model, seed)
+    )
     server = reverb.Server(builder.make_replay_tables(spec, limit_rate=False))
     client = reverb.Client(f"localhost:{server.port}")
     policy = builder.make_policy(builder.make_networks(spec, seed))

@@ -19,18 +19,16 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from launchers.common import onednn
+from launchers.common import atomic_files, onednn
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 _CACHE = ROOT / "runs" / "against"
@@ -61,9 +59,9 @@ def resolve(commit: str, root: pathlib.Path = ROOT) -> str:
     # A name that begins with a dash is an option to git.
     if not commit.startswith("-"):
         name = f"{commit}^{{commit}}"
-        found = _git(root, "rev-parse", "--verify", "--quiet", name)
-        if found.returncode == 0:
-            return found.stdout.decode().strip()
+        parsed = _git(root, "rev-parse", "--verify", "--quiet", name)
+        if parsed.returncode == 0:
+            return parsed.stdout.decode().strip()
     raise ValueError(
         f"no commit {commit!r} in this repository; valid: a hash, a branch or a tag "
         "that `git log` knows"
@@ -227,22 +225,12 @@ class _Child:
 
 
 def _extract(sha: str, root: pathlib.Path, directory: pathlib.Path) -> None:
-    """Writes a commit's files beside `directory`, then renames them into place."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    aside = directory.with_name(f".{sha}.{uuid.uuid4().hex}")
-    aside.mkdir()
-    try:
-        archive = _git(root, "archive", "--format=tar", sha)
-        if archive.returncode:
-            raise ValueError(f"commit {sha} cannot be read: {archive.stderr.decode()}")
-        subprocess.run(["tar", "-x"], cwd=aside, input=archive.stdout, check=True)
-        try:
-            aside.rename(directory)
-        except OSError:
-            if not directory.is_dir():  # else another run was quicker
-                raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    """Writes a commit's files to a new directory."""
+    archive = _git(root, "archive", "--format=tar", sha)
+    if archive.returncode:
+        raise ValueError(f"commit {sha} cannot be read: {archive.stderr.decode()}")
+    with atomic_files.new_directory(directory) as files:
+        subprocess.run(["tar", "-x"], cwd=files, input=archive.stdout, check=True)
 
 
 def _git(root: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:

@@ -26,9 +26,9 @@ from absl import flags
 
 from agents.high_level.distillation import DistillationConfig
 from environments import EnvironmentConfig, scene
-from launchers.analysis import ceiling, exploration, models, workers
+from launchers.analysis import ceiling, exploration, models
 from launchers.analysis.config import LATENTS
-from launchers.common import cli, environment_flags
+from launchers.common import cli, environment_flags, workers
 from launchers.inspection.report import table as text_table
 
 _SKILLS = flags.DEFINE_string(

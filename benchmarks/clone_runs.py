@@ -18,9 +18,9 @@ from agents.bc.config import BcConfig
 from datasets import loader
 from datasets.rlds import recipes, schema
 from environments import observations, rewards, tasks
-from launchers.analysis.workers import Workers
+from launchers.common import intervals
+from launchers.common.workers import Workers
 from launchers.experiments import config as experiment_config
-from launchers.experiments import episodes as evaluation_episodes
 from launchers.skills import training
 
 # The stages of a stack; of `tasks.Task.stages`, the first is a reach and a grasp.
@@ -71,14 +71,14 @@ def run_episode(job: Job) -> Outcome:
     environment.seed_episode(job.seed)
     environment.set_task(task)
     environment.set_objects(object_set)
-    told = recipes.context(combination)
+    context = recipes.context(combination)
     timestep, episode_return, stage = environment.reset(), 0.0, 0
     for step in itertools.count():
         if timestep.last():
             break
         observation = dict(timestep.observation)
         if _has_context(job.settings):
-            observation["objects"] = np.append(observation["objects"], told)
+            observation["objects"] = np.append(observation["objects"], context)
         seed = tf.constant([job.seed, step], tf.int32)
         action = act(observation, seed, tf.constant(job.sampled))
         timestep = environment.step(action.numpy())
@@ -124,11 +124,11 @@ def read_settings(dataset: str) -> schema.Settings:
       ValueError: there is none, its manifest does not say, or a task is no stack.
     """
     loader.load(dataset)
-    told = loader.manifest(dataset).get("settings")
-    if not isinstance(told, dict):
+    recorded = loader.manifest(dataset).get("settings")
+    if not isinstance(recorded, dict):
         raise ValueError(f"data set {dataset} lacks the settings in its manifest.json")
     try:
-        settings = schema.Settings.from_dict(told)
+        settings = schema.Settings.from_dict(recorded)
     except ValueError as e:
         raise ValueError(f"data set {dataset} has other settings: {e}") from e
     for combination in settings.combinations:
@@ -182,7 +182,7 @@ def evaluate(
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Success with its 95 % Wilson interval, mean return, counts of furthest stages."""
     successes = sum(o.success for o in outcomes)
-    low, high = evaluation_episodes.wilson_interval(successes, len(outcomes))
+    low, high = intervals.wilson(successes, len(outcomes))
     returns = [o.episode_return for o in outcomes]
     counts = np.bincount([o.stage for o in outcomes], minlength=len(STAGES))
     return {
@@ -190,7 +190,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "low": low,
         "high": high,
         "return": float(np.mean(returns)),
-        "return_interval": evaluation_episodes.mean_interval(returns),
+        "return_interval": intervals.normal_half_width(returns),
         "episodes": len(outcomes),
         "stages": dict(zip(STAGES, counts.tolist(), strict=True)),
     }

@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import itertools
 import json
-import multiprocessing
 import os
 import pathlib
 import pickle
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from multiprocessing import connection as mp_connection
 from typing import Any
 
 import dm_env
@@ -32,7 +31,7 @@ from datasets.collection import rollout, worker_pool
 from datasets.experts import base
 from datasets.rlds import recipes, schema, writer
 from environments import EnvironmentConfig
-from launchers.common import cli
+from launchers.common import cli, workers
 
 _DATASET = flags.DEFINE_string(
     "dataset", "red_on_blue_stacking", f"Tasks and sets: {', '.join(recipes.RECIPES)}."
@@ -139,12 +138,13 @@ def measure_processes(work: worker_pool.Work, processes: int) -> dict[str, Any]:
     per_round = -(-work.settings.episodes // _ROUNDS)
     indices = itertools.count()
     collecting, stepping, steps = [], [], []
-    with _stepping(work, processes) as pipes:
+    with workers.Workers(processes, show_progress=False) as pool:
         for _ in range(_ROUNDS):
             chosen = list(itertools.islice(indices, per_round))
             seconds, episodes = _collect(work, processes, chosen)
             collecting.append(seconds)
-            stepping.append(_step(pipes, episodes))
+            jobs = [(work.settings, episode) for episode in episodes]
+            stepping.append(sum(pool.run(_step, jobs, "episodes")))
             steps.append(sum(len(actions) for _, actions in episodes))
     ratios = [b / c for b, c in zip(stepping, collecting, strict=True)]
     return {
@@ -195,55 +195,19 @@ def _collect(
     return sum(taken), episodes
 
 
-@contextlib.contextmanager
-def _stepping(
-    work: worker_pool.Work, processes: int
-) -> Iterator[list[mp_connection.Connection]]:
-    """Processes with an environment each, that wait on these pipes."""
-    context = multiprocessing.get_context("spawn")
-    started = []
-    for _ in range(processes):
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, work), daemon=True)
-        process.start()
-        theirs.close()
-        started.append((process, ours))
-    try:
-        for _, pipe in started:
-            pipe.recv()  # It is ready.
-        yield [pipe for _, pipe in started]
-    finally:
-        for process, pipe in started:
-            pipe.close()
-            process.join()
+@functools.lru_cache(maxsize=1)
+def _environment(settings: schema.Settings) -> Any:
+    """Of a process that only steps."""
+    return rollout.environment_maker(settings)()
 
 
-def _serve(pipe: mp_connection.Connection, work: worker_pool.Work) -> None:
-    environment = work.make_environment()
-    pipe.send(None)
-    with contextlib.suppress(EOFError):
-        while True:
-            episode = pipe.recv()
-            start = time.perf_counter()
-            _step_bare(environment, work.settings, episode)
-            pipe.send(time.perf_counter() - start)
-
-
-def _step(
-    pipes: Sequence[mp_connection.Connection], episodes: Sequence[Actions]
-) -> float:
-    """Returns the seconds of all processes together."""
-    pending, seconds = iter(episodes), 0.0
-    working = [p for p, e in zip(pipes, pending, strict=False) if not p.send(e)]
-    while working:
-        for pipe in mp_connection.wait(working):
-            seconds += pipe.recv()
-            episode = next(pending, None)
-            if episode is None:
-                working.remove(pipe)
-            else:
-                pipe.send(episode)
-    return seconds
+def _step(job: tuple[schema.Settings, Actions]) -> float:
+    """Returns the seconds of an episode."""
+    settings, episode = job
+    environment = _environment(settings)
+    start = time.perf_counter()
+    _step_bare(environment, settings, episode)
+    return time.perf_counter() - start
 
 
 def _step_bare(environment: Any, settings: schema.Settings, episode: Actions) -> None:

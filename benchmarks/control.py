@@ -35,7 +35,8 @@ from acme.agents.tf import actors
 from acme.tf import networks as acme_networks
 
 from agents.mpo.interruptible_writer import InterruptibleClient
-from benchmarks import acme_mpo, curves, one_process, small_tasks
+from benchmarks import small_tasks
+from benchmarks.common import acme_mpo, curves, one_process
 from launchers.common import atomic_files, cli
 
 _AGENTS = ("acme", *small_tasks.AGENTS)
@@ -142,8 +143,8 @@ def main(argv: list[str]) -> None:
         out.mkdir(parents=True, exist_ok=True)
     runs: dict[str, list[np.ndarray]] = {agent: [] for agent in _AGENT_NAMES.value}
     for seed in range(_SEEDS.value):  # agents advance together
-        for agent, found in runs.items():
-            found.append(run(out, agent, task, _STEPS.value, seed))
+        for agent, curves_of_agent in runs.items():
+            curves_of_agent.append(run(out, agent, task, _STEPS.value, seed))
     steps = _STEPS.value
     curves.draw(out / f"{task.replace(':', '_')}.png", runs, steps, task)
     result = {"task": task, "steps": steps, **curves.summary(runs, steps)}

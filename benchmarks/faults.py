@@ -26,7 +26,7 @@ import numpy as np
 import tqdm
 from absl import flags
 
-from benchmarks import training, untrained
+from benchmarks.common import training, untrained
 from launchers.common import atomic_files, cli, loggers
 from launchers.distributed import status
 
@@ -44,8 +44,8 @@ _SETTINGS = {
     "agent": "helms_cat",
     "launch": "local_mp",
     "num_actors": 2,
-    "replay_shards": 2,
-    "cachers": 1,
+    "num_replay_shards": 2,
+    "num_cachers": 1,
     "batch_size": 16,
     "samples_per_insert": 2,
     "min_replay_size": 50,
@@ -81,11 +81,11 @@ class _Run:
 
     def state(self) -> Mapping[str, float]:
         """Steps of actors and learner, and items of each shard, as told last."""
-        found = status.read(str(self.workdir)) or {}
-        counts = found.get("counts", {})
-        shards = found.get("replay", [])
+        content = status.read(str(self.workdir)) or {}
+        counts = content.get("counts", {})
+        shards = content.get("replay", [])
         state = {
-            "time": found.get("time", 0.0),
+            "time": content.get("time", 0.0),
             "actor_steps": counts.get("actor_steps", 0.0),
             "learner_steps": counts.get("learner_steps", 0.0),
             **{
@@ -94,7 +94,7 @@ class _Run:
                 if shard is not None
             },
         }
-        for key, value in state.items() if found else ():
+        for key, value in state.items() if content else ():
             self.lowest[key] = min(self.lowest.get(key, np.inf), value)
         return state
 
@@ -148,8 +148,8 @@ def attempt(run: _Run, node: str) -> dict[str, float | str]:
     run.lowest.clear()
 
     def back() -> bool:
-        told = run.state()["time"] > before["time"] + status.WRITE_SECONDS
-        return told and run.pid(node) not in (None, pid)
+        reported = run.state()["time"] > before["time"] + status.WRITE_SECONDS
+        return reported and run.pid(node) not in (None, pid)
 
     came_back = run.wait(back) and run.progresses()
     after = run.state()
@@ -198,11 +198,11 @@ def main(argv: list[str]) -> None:
 
 def summary(rows: list[dict[str, float | str]]) -> dict[str, dict[str, float]]:
     """Of each node: tries, recoveries, mean and worst seconds, mean losses."""
-    found: dict[str, dict[str, float]] = {}
+    result: dict[str, dict[str, float]] = {}
     for node in dict.fromkeys(row["node"] for row in rows):
         own = [row for row in rows if row["node"] == node]
         seconds = [row["seconds"] for row in own]
-        found[node] = {
+        result[node] = {
             "tries": len(own),
             "recovered": sum(row["recovered"] for row in own),
             "seconds_mean": float(np.mean(seconds)),
@@ -213,7 +213,7 @@ def summary(rows: list[dict[str, float | str]]) -> dict[str, dict[str, float]]:
                 if name.endswith("_lost")
             },
         }
-    return found
+    return result
 
 
 if __name__ == "__main__":

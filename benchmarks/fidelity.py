@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import functools
 import json
-import multiprocessing
-import os
 import pathlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tqdm
 
-from datasets.collection import worker_pool
 from environments import scene
-from launchers.experiments import episodes
+from launchers.common import intervals, workers
 
 _LATE = 20  # control steps at the end
 _STACKED = 0.95  # of the shaped reward
@@ -48,54 +45,37 @@ class Setting:
         }
 
 
-def _start_worker(setting: Setting) -> None:
-    """Builds the environment and loads the agent, once a process."""
-    worker_pool.end_with_parent()
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-    global _environment, _expert
+@functools.lru_cache(maxsize=1)
+def _make(setting: Setting) -> tuple[Any, Any]:
+    """The environment and the agent, once a process."""
     import environments
     from datasets.experts import saved_model
 
-    _environment = environments.make(
+    environment = environments.make(
         object_set=setting.object_set, reward="dense", preset=setting.physics, seed=0
     )
-    _expert = saved_model.SavedModelExpert(setting.policy)
+    return environment, saved_model.SavedModelExpert(setting.policy)
 
 
-def _episode(seed: int) -> dict[str, float | int]:
+def _episode(job: tuple[Setting, int]) -> dict[str, float | int]:
+    setting, seed = job
     begin = time.perf_counter()
-    _environment.seed_episode(seed)
-    _expert.reset(seed)
-    timestep = _environment.reset()
+    environment, expert = _make(setting)
+    environment.seed_episode(seed)
+    expert.reset(seed)
+    timestep = environment.reset()
     rewards = []
     while not timestep.last():
-        timestep = _environment.step(_expert.step(timestep))
+        timestep = environment.step(expert.step(timestep))
         rewards.append(float(timestep.reward))
     return {
         "seed": seed,
-        "success": int(_environment.success()),
+        "success": int(environment.success()),
         "mean_reward": float(np.mean(rewards)),
         "stacked_late": int(max(rewards[-_LATE:]) > _STACKED),
         "diverged": int(timestep.discount == 0.0),
         "seconds": time.perf_counter() - begin,
     }
-
-
-def _run(
-    setting: Setting, seeds: list[int], processes: int
-) -> Iterator[dict[str, float | int]]:
-    """Yields what happened in the episode of each seed, as they end."""
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(
-        processes, context, _start_worker, (setting,)
-    ) as pool:
-        futures = [pool.submit(_episode, seed) for seed in seeds]
-        try:
-            for future in concurrent.futures.as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _known(path: pathlib.Path | None, setting: Setting) -> dict[int, dict]:
@@ -127,8 +107,12 @@ def evaluate(
     missing = [s for s in seeds if s not in known]
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-    with tqdm.tqdm(total=len(seeds), initial=len(records), unit="episode") as bar:
-        for record in _run(setting, missing, processes) if missing else ():
+    with (
+        workers.Workers(processes, show_progress=False) as pool,
+        tqdm.tqdm(total=len(seeds), initial=len(records), unit="episode") as bar,
+    ):
+        jobs = [(setting, seed) for seed in missing]
+        for record in pool.run(_episode, jobs, "episodes"):
             records.append(record | {"setting": setting.key})
             if out is not None:
                 # A line a write: several runs may share the file.
@@ -143,7 +127,7 @@ def evaluate(
 def summary(records: list[dict], setting: Setting) -> dict[str, float | int | str]:
     """Success with its 95 % Wilson interval, and mean rewards, of the episodes."""
     successes = sum(r["success"] for r in records)
-    low, high = episodes.wilson_interval(successes, len(records))
+    low, high = intervals.wilson(successes, len(records))
     rewards = [r["mean_reward"] for r in records]
     return {
         "success": successes / len(records),
@@ -154,7 +138,7 @@ def summary(records: list[dict], setting: Setting) -> dict[str, float | int | st
         "physics": setting.overrides,
         "object_set": setting.object_set,
         "mean_reward": float(np.mean(rewards)),
-        "mean_reward_interval": episodes.mean_interval(rewards),
+        "mean_reward_interval": intervals.normal_half_width(rewards),
         "stacked_late": float(np.mean([r["stacked_late"] for r in records])),
         "diverged": sum(r["diverged"] for r in records),
     }

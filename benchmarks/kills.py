@@ -21,9 +21,9 @@ import tqdm
 from absl import flags
 
 from agents.registry import AGENTS
-from benchmarks import training, untrained
-from launchers.common import atomic_files, cli, loggers
-from launchers.experiments import config, episodes
+from benchmarks.common import training, untrained
+from launchers.common import atomic_files, cli, intervals, loggers
+from launchers.experiments import config
 
 _AGENT = flags.DEFINE_string("agent", "helms_cat", f"Agent: {', '.join(AGENTS)}.")
 _SKILLS = flags.DEFINE_string(
@@ -75,7 +75,7 @@ def result(workdir: pathlib.Path) -> dict[str, float]:
         **{name: counts.get(name, 0) for name in names},
         "episodes_logged": len(returns),
         "return": float(np.mean(last)),
-        "return_interval": episodes.mean_interval(last),
+        "return_interval": intervals.normal_half_width(last),
     }
 
 

@@ -25,9 +25,11 @@ import tqdm
 from absl import flags
 from acme import specs
 
-from benchmarks import curves, small_tasks
+from benchmarks import small_tasks
+from benchmarks.common import curves
 from launchers.common import atomic_files, cli, loggers
-from launchers.experiments import config, training
+from launchers.experiments import config
+from launchers.transfer import training
 
 _LAUNCHES = flags.DEFINE_list(
     "launches",
@@ -63,11 +65,11 @@ def make_experiment(
     )
 
 
-def _train(made: config.Experiment, launch: str, num_actors: int) -> None:
+def _train(experiment: config.Experiment, launch: str, num_actors: int) -> None:
     """In a process of its own, with TensorFlow as a launcher finds it."""
-    name = pathlib.Path(made.workdir).name
+    name = pathlib.Path(experiment.workdir).name
     training.run(
-        made,
+        experiment,
         launch,
         num_actors,
         resumed=False,

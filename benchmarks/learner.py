@@ -43,7 +43,8 @@ from agents.mpo.config import GaussianMPOConfig, MPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
 from agents.mpo.learning import MPOLearner
 from agents.registry import AGENTS
-from benchmarks import acme_mpo, against, products, untrained
+from benchmarks import against
+from benchmarks.common import acme_mpo, products, untrained
 from environments import wrappers
 from launchers.common import cli, onednn
 
@@ -178,9 +179,9 @@ def step_products(name: str, config: MPOConfig) -> list[products.Product]:
         policy = (*policy, 2 * skills.latent_dim)
     else:
         policy = (*policy, skills.num_skills)
-    found = []
+    parts = []
     for trained in (0, 1):  # target and online
-        found += [
+        parts += [
             products.Product(1, rows, observed, inner, trained),
             products.Product(1, rows, inner, 4 * size, 2 * trained),
             products.Product(
@@ -189,17 +190,17 @@ def step_products(name: str, config: MPOConfig) -> list[products.Product]:
         ]
         if name == "helms_cat":
             heads = (*outer, skills.num_skills)
-            found += products.mlp(1, states, size, heads, 2 * trained)
+            parts += products.mlp(1, states, size, heads, 2 * trained)
         else:
             actions = states * (1 if trained else config.num_samples)
-            found.append(products.Product(1, states, size, outer[0], 2 * trained))
-            found += products.mlp(1, actions, skills.latent_dim, (*outer, 1), trained)
-        found += products.mlp(1, states, observed, policy, trained)
+            parts.append(products.Product(1, states, size, outer[0], 2 * trained))
+            parts += products.mlp(1, actions, skills.latent_dim, (*outer, 1), trained)
+        parts += products.mlp(1, states, observed, policy, trained)
     if name == "helms_mix":
         heads = (*skills.hidden_sizes, 2 * skills.latent_dim)
         for trained in (0, 0, 1):  # prior, target and online
-            found += products.mlp(skills.num_skills, states, observed, heads, trained)
-    return found
+            parts += products.mlp(skills.num_skills, states, observed, heads, trained)
+    return parts
 
 
 def profile(learner: MPOLearner, sample: reverb.ReplaySample) -> dict[str, float]:
@@ -307,19 +308,19 @@ def main(argv: list[str]) -> None:
     if _VISION.value:
         cases += [("helms_mix", True), ("asymmetric_mpo", True)]
     for name, vision in cases:
-        made = AGENTS[name]
+        agent_type = AGENTS[name]
         # On images most of the work is in convolutions.
-        shapes = [] if vision else step_products(name, made.config_type())
-        found = alone(*table_5_learner(name, rng, seed, vision), seconds, shapes)
+        shapes = [] if vision else step_products(name, agent_type.config_type())
+        rates = alone(*table_5_learner(name, rng, seed, vision), seconds, shapes)
         title = name
         if vision:
             title = f"{name.removesuffix('_mpo')}_vision"
-            found["batch_size"] = _VISION_BATCH
-            found["steps_per_second_at_512"] = (
-                found["steps_per_second"] * _VISION_BATCH / 512
+            rates["batch_size"] = _VISION_BATCH
+            rates["steps_per_second_at_512"] = (
+                rates["steps_per_second"] * _VISION_BATCH / 512
             )
-        result[title] = found
-        for key, value in found.items():
+        result[title] = rates
+        for key, value in rates.items():
             print(f"{title} {key:30s}{value:.4f}", flush=True)
     result["cores"] = os.cpu_count()
     result["onednn"] = os.environ[onednn.VARIABLE] == "1"

@@ -6,7 +6,7 @@ A step is loss, gradient and Adam at the sizes of Table 5 and of the environment
 data is synthetic and in memory. In turn with it, so that all see the same load of the
 machine, run:
 
-- the same model written in loops over steps and skills (`helms_loop`), compiled as one
+- the same model in loops over steps and skills (`reference_helms`), compiled as one
   tf.function with the same optimiser, and a few times as plain Python, not compiled;
 - nothing but the step's matrix products: the bound for this TensorFlow on this machine.
 
@@ -31,7 +31,8 @@ from agents.helms.config import HelmsConfig
 from agents.helms.model import HelmsModel
 from agents.offline import learning
 from agents.offline.networks import Dims, unit_statistics
-from benchmarks import helms_loop, products, untrained
+from benchmarks import reference_helms
+from benchmarks.common import products, untrained
 from launchers.common import cli, onednn
 
 _DEFAULTS = HelmsConfig()
@@ -77,7 +78,7 @@ class LoopLearner:
 
     def __init__(self, config: HelmsConfig, weights: Mapping[str, np.ndarray]):
         self._config = config
-        self._model = helms_loop.LoopModel(config, weights)
+        self._model = reference_helms.ReferenceHelms(config, weights)
         self._optimizer = snt.optimizers.Adam(config.learning_rate)
         self._optimizer.apply(
             [tf.zeros_like(v) for v in self._model.parameters], self._model.parameters
@@ -136,7 +137,7 @@ def _check_same(
     gradients = dict(zip(names, moments, strict=True))
     worst = 0.0
     for mine, other in zip(
-        helms_loop.own_values(gradients, config), expected, strict=True
+        reference_helms.own_values(gradients, config), expected, strict=True
     ):
         scale = np.abs(other).max()
         worst = max(worst, float(np.abs(mine - other).max() / scale) if scale else 0.0)

@@ -9,19 +9,16 @@ outside its bounds; an episode that diverges is ended by the environment, and co
 
 from __future__ import annotations
 
-import concurrent.futures
 import itertools
 import json
-import multiprocessing
 
 import numpy as np
-import tqdm
 from absl import flags
 
 import environments
 from environments import objects, scene
 from environments.tasks import REWARDS, TASKS
-from launchers.common import cli
+from launchers.common import cli, workers
 
 _STEPS = flags.DEFINE_integer("steps", 1_000_000, "Control steps in all.")
 _PROCESSES = flags.DEFINE_integer("processes", 1, "Processes to share them.")
@@ -77,6 +74,10 @@ def run(
     }
 
 
+def _run(job: tuple[str, objects.ObjectSet, int, str, int]) -> dict[str, int]:
+    return run(*job)
+
+
 def main(argv: list[str]) -> None:
     """Shares the steps and prints the counts."""
     del argv
@@ -87,18 +88,13 @@ def main(argv: list[str]) -> None:
                 raise ValueError(f"--{flag.name} is {flag.value}; valid: 1 or more")
         scene.one_of("preset", _PRESET.value, scene.PRESETS)
     share = -(-_STEPS.value // len(pairs))
-    counts: list[dict[str, int]] = []
-    with concurrent.futures.ProcessPoolExecutor(
-        _PROCESSES.value, multiprocessing.get_context("spawn")
-    ) as pool:
-        runs = [
-            pool.submit(run, *pair, share, _PRESET.value, _SEED.value + index)
-            for index, pair in enumerate(pairs)
-        ]
-        with tqdm.tqdm(total=share * len(pairs), unit="step") as bar:
-            for future in concurrent.futures.as_completed(runs):
-                counts.append(future.result())
-                bar.update(share)
+    jobs = [
+        (*pair, share, _PRESET.value, _SEED.value + index)
+        for index, pair in enumerate(pairs)
+    ]
+    title = f"{share} steps of each task and set"
+    with workers.Workers(_PROCESSES.value) as pool:
+        counts = list(pool.run(_run, jobs, title, unit="pair"))
     total = {key: sum(c[key] for c in counts) for key in counts[0]}
     print(json.dumps(total | {"tasks_and_sets": len(pairs), "preset": _PRESET.value}))
 

@@ -41,22 +41,22 @@ def main(argv: list[str]) -> None:
             preset=scene.PRESETS[_PRESET.value].override(_PHYSICS.value), seed=0
         )
     ids = sorted({i for triplet in objects.SETS.values() for i in triplet})
-    found = []
+    rows = []
     for object_id in tqdm.tqdm(ids, unit="object"):
-        found += rests.on_faces(environment, object_id, _SECONDS.value)
+        rows += rests.on_faces(environment, object_id, _SECONDS.value)
     for triplet in objects.SETS.values():
         rest = rests.piled(environment, triplet, _SECONDS.value)
         if rest is not None:
-            found.append(rest)
-    print(rests.table(found))
-    moved = np.array([r.moved for r in found])
+            rows.append(rest)
+    print(rests.table(rows))
+    moved = np.array([r.moved for r in rows])
     print(
         json.dumps(
             {
-                "rests": len(found),
+                "rests": len(rows),
                 "moved_mm_mean": 1e3 * float(moved.mean()),
                 "moved_mm_worst": 1e3 * float(moved.max()),
-                "turned_degrees_worst": max(r.turned for r in found),
+                "turned_degrees_worst": max(r.turned for r in rows),
                 "preset": _PRESET.value,
                 "physics": _PHYSICS.value,
             }

@@ -51,7 +51,6 @@ from benchmarks.load import (
     setup,
     usage,
 )
-from environments import wrappers
 from launchers.common import atomic_files, cli
 from launchers.experiments import config as experiment_config
 
@@ -85,8 +84,8 @@ _THREADS = flags.DEFINE_integer(
 _RECORD = flags.DEFINE_integer(
     "recorded_episodes",
     2,
-    "Real episodes that light actors replay, recorded once; 0: noise of the same spec.",
-    lower_bound=0,
+    "Real episodes that light actors replay; recorded first.",
+    lower_bound=1,
 )
 _REPLAY_SIZE = flags.DEFINE_integer(
     "replay_size", 10_000, "Sequences that replay holds.", lower_bound=1
@@ -154,11 +153,11 @@ def main(argv: list[str]) -> None:
             name = f"light_{settings.actors}_{rate:.0f}{_held_suffix()}"
 
             def run(asked: light.Settings) -> dict[str, Any]:
-                found = light.measure(asked, inputs)
+                lit = light.measure(asked, inputs)
                 atomic_files.write_csv(
-                    out / f"{name}.csv", usage.Sample._fields, found.samples
+                    out / f"{name}.csv", usage.Sample._fields, lit.samples
                 )
-                return found.result
+                return lit.result
 
             result |= _kept(out / f"{name}.json", settings, run)
         if _SATURATE.value:
@@ -239,17 +238,8 @@ def _inputs(out: pathlib.Path, settings: light.Settings) -> light.Inputs:
     variables = servers.make_variables(settings.agent, settings.seed)
     if not (_LIGHT.value or _SATURATE.value) and (_REAL.value or _MODEL.value):
         return light.Inputs([], variables, logs)
-    count = _RECORD.value
-    if not count:
-        spec = wrappers.environment_spec()
-        builder = setup.make_builder(settings.agent, settings.seed)
-        agent_action = builder.agent_action_spec(spec)
-        noise = episodes.synthetic(spec, agent_action, 2, settings.seed)
-        return light.Inputs(noise, variables, logs)
-    path = out / f"episodes_{settings.agent}_{settings.seed}_{count}.npz"
-    if not path.exists():
-        episodes.save(path, episodes.record(settings.agent, count, settings.seed))
-    return light.Inputs(episodes.load(path), variables, logs)
+    recorded = episodes.record(settings.agent, _RECORD.value, settings.seed)
+    return light.Inputs(recorded, variables, logs)
 
 
 def _kept(
@@ -259,13 +249,13 @@ def _kept(
 ) -> dict[str, Any]:
     """Measures and writes, or reads what --resume says may be kept."""
     if _RESUME.value and path.exists():
-        found = atomic_files.read_json(path)
-        if found.get("settings") == dataclasses.asdict(settings):
+        measured = atomic_files.read_json(path)
+        if measured.get("settings") == dataclasses.asdict(settings):
             tqdm.tqdm.write(f"kept {path}")
-            return found
-    found = measure(settings)
-    atomic_files.write_json(path, found)
-    return found
+            return measured
+    measured = measure(settings)
+    atomic_files.write_json(path, measured)
+    return measured
 
 
 def _saturate(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
@@ -300,7 +290,7 @@ def _model(out: pathlib.Path) -> dict[str, Any]:
         replay_size=_MODEL_REPLAY.value,
         shard_cores=_SHARD_CORES.value,
     )
-    found = {
+    model = {
         "demand": dataclasses.asdict(demand),
         "costs": dataclasses.asdict(costs),
         **capacity.plan(costs, demand),
@@ -316,8 +306,8 @@ def _model(out: pathlib.Path) -> dict[str, Any]:
             for row in capacity.check_full(costs, run)
         ],
     }
-    atomic_files.write_json(out / f"model_{demand.actors}.json", found)
-    return found
+    atomic_files.write_json(out / f"model_{demand.actors}.json", model)
+    return model
 
 
 if __name__ == "__main__":

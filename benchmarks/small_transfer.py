@@ -70,12 +70,12 @@ def main(argv: list[str]) -> None:
         small_transfer_runs.train_skills(
             skills, _EPISODES.value, _SKILL_TRAINING_STEPS.value
         )
-    told = bundle.read_description(skills)["training"]
-    print("skills:", *(f"{key} {told[key]}" for key in ("action_mse", "skill_use")))
+    training = bundle.read_description(skills)["training"]
+    print("skills:", *(f"{key} {training[key]}" for key in ("action_mse", "skill_use")))
     runs: dict[str, list[np.ndarray]] = {agent: [] for agent in _AGENT_NAMES.value}
     for seed in range(_SEEDS.value):  # agents advance together
-        for agent, found in runs.items():
-            found.append(
+        for agent, agent_curves in runs.items():
+            agent_curves.append(
                 small_transfer_runs.run(out, agent, seed, steps, _SKILL_STEPS.value)
             )
     small_transfer_runs.draw(out / "small_transfer.png", runs)

@@ -21,7 +21,8 @@ from agents.offline import bundle
 from agents.offline.learning import OfflineLearner
 from agents.offline.model import Batch
 from agents.offline.networks import Dims
-from benchmarks import curves, one_process, two_targets
+from benchmarks import two_targets
+from benchmarks.common import curves, one_process
 from launchers.common import atomic_files, figures
 
 AGENTS = ("helms_cat", "helms_mix", "mpo")
@@ -84,11 +85,11 @@ def collect(episodes: int, seed: int) -> dict[str, np.ndarray]:
         goal = int(rng.integers(len(_NEXT)))
         observations, actions = [environment.reset().observation], []
         for _ in range(_DATA_STEPS):
-            way = _way(observations[-1], goal)
-            if np.linalg.norm(way) < _ARRIVED:
+            to_goal = _way(observations[-1], goal)
+            if np.linalg.norm(to_goal) < _ARRIVED:
                 goal = int(rng.choice(_NEXT[goal]))
-                way = _way(observations[-1], goal)
-            actions.append(np.clip(_GAIN * way, -1.0, 1.0))
+                to_goal = _way(observations[-1], goal)
+            actions.append(np.clip(_GAIN * to_goal, -1.0, 1.0))
             executed = actions[-1] + _NOISE * rng.normal(size=2)
             timestep = environment.step(executed.astype(np.float32))
             observations.append(timestep.observation)
@@ -216,8 +217,8 @@ def draw(path: pathlib.Path, runs: Mapping[str, Sequence[np.ndarray]]) -> None:
     """Each run's success in its last `WINDOW` episodes, to the solution or the end."""
     figure = figures.make(5.0, 3.2)
     axes = figure.add_subplot()
-    for i, (agent, found) in enumerate(runs.items()):
-        for k, curve in enumerate(found):
+    for i, (agent, agent_curves) in enumerate(runs.items()):
+        for k, curve in enumerate(agent_curves):
             totals = np.cumsum(np.insert(curve[:, 2], 0, 0.0))
             number = np.arange(1, len(curve) + 1)
             first = np.maximum(0, number - WINDOW)
@@ -239,15 +240,17 @@ def summary(runs: Mapping[str, Sequence[np.ndarray]], steps: int) -> dict[str, A
     A run of MPO that did not solve the task counts as `steps`; an agent of which one
     did not has no `mpo_ratio`. `cpu_seconds` are of the longest run.
     """
-    solved = {a: [steps_to_solve(c) for c in found] for a, found in runs.items()}
+    solved = {
+        a: [steps_to_solve(c) for c in agent_curves] for a, agent_curves in runs.items()
+    }
     result: dict[str, Any] = {}
-    for agent, found in solved.items():
+    for agent, agent_curves in solved.items():
         result[agent] = {
-            "steps_to_solve": found,
-            "solved": len(found) - found.count(None),
+            "steps_to_solve": agent_curves,
+            "solved": len(agent_curves) - agent_curves.count(None),
             "cpu_seconds": max(float(curve[-1, 3]) for curve in runs[agent]),
         }
-        if agent != "mpo" and "mpo" in solved and None not in found:
+        if agent != "mpo" and "mpo" in solved and None not in agent_curves:
             mpo = np.mean([steps if s is None else s for s in solved["mpo"]])
-            result[agent]["mpo_ratio"] = float(mpo / np.mean(found))
+            result[agent]["mpo_ratio"] = float(mpo / np.mean(agent_curves))
     return result

@@ -42,7 +42,7 @@ from absl import flags
 
 from agents import registry, scales
 from agents.registry import AGENTS
-from benchmarks import curves, training
+from benchmarks.common import curves, training
 from environments import EnvironmentConfig
 from launchers.common import atomic_files, cli, loggers, signals
 from launchers.experiments import config
@@ -177,16 +177,16 @@ def _parts(name: str) -> tuple[str, dict[str, str]]:
 
 def _conditions() -> list[_Condition]:
     """Those asked for; raises ValueError for one that there is not."""
-    found = [
+    conditions = [
         _Condition(object_set, reward)
         for object_set in _OBJECT_SET.value
         for reward in _REWARD.value
     ]
-    for condition in found:
+    for condition in conditions:
         number = condition.object_set
         object_set = int(number) if number.isdecimal() else number
         EnvironmentConfig(_TASK.value, condition.reward, object_set)
-    return found
+    return conditions
 
 
 def _runs(conditions: Sequence[_Condition]) -> list[_Run]:
@@ -201,13 +201,15 @@ def _runs(conditions: Sequence[_Condition]) -> list[_Run]:
 
 def _bundles() -> dict[str, str]:
     """The directories by model; raises ValueError for two of one model."""
-    found: dict[str, str] = {}
+    directories: dict[str, str] = {}
     for path in _SKILLS.value:
         model = registry.load_bundle(path).description["model"]
-        if model in found:
-            raise ValueError(f"{found[model]} and {path} are both of model {model}")
-        found[model] = path
-    return found
+        if model in directories:
+            raise ValueError(
+                f"{directories[model]} and {path} are both of model {model}"
+            )
+        directories[model] = path
+    return directories
 
 
 def _run_all(runs: Sequence[_Run], paths: Mapping[str, str]) -> None:
@@ -309,9 +311,9 @@ def main(argv: list[str]) -> None:
             raise SystemExit(1) from None
     panels, entries = {}, {}
     for condition in conditions:
-        panels[condition.title], found = _results(runs, condition)
-        entries[str(condition)] = found
-        _print(condition, found)
+        panels[condition.title], entry = _results(runs, condition)
+        entries[str(condition)] = entry
+        _print(condition, entry)
     steps = _STEPS.value
     curves.draw_panels(pathlib.Path(_OUT.value) / "transfer.png", panels, steps)
     only = next(iter(entries.values())) if len(entries) == 1 else entries

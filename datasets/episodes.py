@@ -13,9 +13,8 @@ import pathlib
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
-from datasets.rlds import files, schema
+from datasets.rlds import files, reader, schema
 from environments import observations
 
 _TOLERANCE = 1e-6  # of float32, at the bounds of actions
@@ -73,43 +72,23 @@ def _check_files(path: pathlib.Path) -> int:
 
 @functools.lru_cache(maxsize=1)  # Only one: they are large.
 def _load(path: pathlib.Path, name: str, version: int) -> Episodes:
-    del version
-    try:
-        builder = tfds.builder_from_directory(str(path))
-    except Exception as e:  # TFDS raises whatever its parsers do.
-        raise ValueError(f"data set {name} cannot be read: {_line(e)}") from e
-    _check_format(builder, name)
-    try:
-        return _read(builder, name)
-    except (tf.errors.OpError, AssertionError) as e:
-        raise ValueError(f"data set {name} is damaged: {_line(e)}") from e
+    del path, version
+    source = reader.Records(name, required=("observation", "action"))
+    has_label = schema.EXPERT_ACTION in source.step_features
+    label = schema.EXPERT_ACTION if has_label else "action"
+    _check_shapes(source, name, label)
+    return _read(source, name, label)
 
 
-def _check_format(builder: tfds.core.DatasetBuilder, name: str) -> None:
-    splits = builder.info.splits
-    if schema.SPLIT not in splits:
-        there = ", ".join(splits) or "none"
-        raise ValueError(f"data set {name} lacks the split train; it has {there}")
-    if splits[schema.SPLIT].num_examples == 0:
-        raise ValueError(f"data set {name} is empty")
-    for file in splits[schema.SPLIT].filepaths:
-        if not file.exists():
-            raise ValueError(f"data set {name} lacks its file {file.name}")
-    try:
-        steps = builder.info.features["steps"].feature
-        actions = {key: steps[key] for key in (_label(builder), "action")}
-        available = dict(steps["observation"].items())
-    except (KeyError, AttributeError, TypeError) as e:
-        raise ValueError(
-            f"data set {name} is not RLDS: an example has no steps with observation "
-            "and action"
-        ) from e
-    for key, action in actions.items():
-        if tuple(action.shape) != (schema.ACTION_SIZE,):
+def _check_shapes(source: reader.Records, name: str, label: str) -> None:
+    for key in (label, "action"):
+        shape = source.step_features[key].shape
+        if tuple(shape) != (schema.ACTION_SIZE,):
             raise ValueError(
-                f"data set {name}: {key} has shape {list(action.shape)}; "
+                f"data set {name}: {key} has shape {list(shape)}; "
                 f"valid: [{schema.ACTION_SIZE}]"
             )
+    available = source.observation_features
     keys = [key for names in observations.GROUPS.values() for key in names]
     missing = [key for key in keys if key not in available]
     if missing:
@@ -122,39 +101,32 @@ def _check_format(builder: tfds.core.DatasetBuilder, name: str) -> None:
             )
 
 
-def _read(builder: tfds.core.DatasetBuilder, name: str) -> Episodes:
-    label = _label(builder)
-    # Undecoded, `steps` is a dict of whole arrays and not a data set of single steps.
-    dataset = builder.as_dataset(
-        split=schema.SPLIT,
-        read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
-        decoders={"steps": tfds.decode.SkipDecoding()},
-    )
+def _read(source: reader.Records, name: str, label: str) -> Episodes:
+    def refuse(problem: reader.Problem) -> None:
+        raise ValueError(f"data set {name} is damaged: {problem}")
+
     episodes = []
-    for position, example in enumerate(dataset.as_numpy_iterator()):
-        metadata = example.get("episode_metadata", {})
-        index = int(metadata.get("episode_index", position))
-        steps = example["steps"]
-        arrays = observations.group(steps["observation"])
+    for episode in source.episodes(refuse):
+        index, steps, metadata = episode.place.episode, episode.steps, episode.metadata
+        arrays = observations.group(episode.observation)
         actions = {"action": label, "executed_action": "action"}
-        for key, source in actions.items():
-            arrays[key] = np.asarray(steps[source], np.float32)
+        for key, original in actions.items():
+            arrays[key] = np.asarray(steps[original], np.float32)
         for key, values in arrays.items():
             if not np.isfinite(values).all():
                 raise ValueError(f"data set {name}: episode {index}: {key} not finite")
-        for key, source in actions.items():
+        for key, original in actions.items():
             largest = np.abs(arrays[key]).max(initial=0.0)
             if largest > 1.0 + _TOLERANCE:
                 raise ValueError(
-                    f"data set {name}: episode {index}: an {source} of {largest:.4g} "
-                    "is outside [-1, 1]"
+                    f"data set {name}: episode {index}: an {original} of "
+                    f"{largest:.4g} is outside [-1, 1]"
                 )
         for key in ("reward", "discount"):
             if key in steps:
                 arrays[key] = np.asarray(steps[key], np.float32)
         if len(arrays["action"]) >= 2 and not metadata.get("invalid", False):
-            task = metadata.get("task", b"").decode()
-            combination = task, int(metadata.get("object_set", 0))
+            combination = metadata.get("task", ""), int(metadata.get("object_set", 0))
             episodes.append((index, arrays, combination))
     if not episodes:
         raise ValueError(f"data set {name} has no episode with a control step")
@@ -169,13 +141,3 @@ def _read(builder: tfds.core.DatasetBuilder, name: str) -> Episodes:
         }
     combinations = tuple(combination for *_, combination in episodes)
     return Episodes(lengths=lengths, combinations=combinations, **tensors)
-
-
-def _label(builder: tfds.core.DatasetBuilder) -> str:
-    """Returns the name of the steps' array that learners imitate."""
-    steps = builder.info.features["steps"].feature
-    return schema.EXPERT_ACTION if schema.EXPERT_ACTION in steps else "action"
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

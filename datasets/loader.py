@@ -194,8 +194,8 @@ class _Gather:
             self._last = tf.constant(ends - 1, tf.int64)
             self._context = None
             if context:
-                told = np.stack([recipes.context(c) for c in data.combinations])
-                self._context = tf.constant(told)  # [E, C]
+                contexts = np.stack([recipes.context(c) for c in data.combinations])
+                self._context = tf.constant(contexts)  # [E, C]
 
     def __call__(self, start: tf.Tensor, episode: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the windows that start at frames `start` [B] of the episodes [B].
@@ -213,9 +213,9 @@ class _Gather:
         mask = tf.cast((acting < last) & inside, tf.float32)
         objects = tf.gather(self._data.objects, frames)
         if self._context is not None:
-            told = tf.gather(self._context, episode)[:, None]
-            told = tf.repeat(told, self._window + self._look_ahead, axis=1)
-            objects = tf.concat([objects, told], axis=-1)
+            context = tf.gather(self._context, episode)[:, None]
+            context = tf.repeat(context, self._window + self._look_ahead, axis=1)
+            objects = tf.concat([objects, context], axis=-1)
         return {
             "proprio": tf.gather(self._data.proprio, frames),
             "objects": objects,

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from launchers.analysis import pipeline, workers
+from launchers.analysis import pipeline
 from launchers.analysis.config import LATENTS, AnalysisConfig
-from launchers.common import cli, environment_flags
+from launchers.common import cli, environment_flags, workers
 
 _DEFAULTS = AnalysisConfig(skills="", out="")
 

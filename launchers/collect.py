@@ -166,13 +166,15 @@ def _describe(manifest: dict) -> str:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Success of each task (a line) on each object set (a column), in per cent."""
-    found = {(row["task"], row["object_set"]): row for row in rows}
+    row_of = {(row["task"], row["object_set"]): row for row in rows}
     tasks = dict.fromkeys(row["task"] for row in rows)
     sets = dict.fromkeys(row["object_set"] for row in rows)
     lines = [f"{'success, %':20}" + "".join(f"{f'set {s}':>8}" for s in sets)]
     for task in tasks:
         cells = [
-            f"{100 * found[task, s]['success_rate']:.0f}" if (task, s) in found else "-"
+            f"{100 * row_of[task, s]['success_rate']:.0f}"
+            if (task, s) in row_of
+            else "-"
             for s in sets
         ]
         lines.append(f"{task:20}" + "".join(f"{cell:>8}" for cell in cells))

@@ -21,8 +21,8 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of the episodes and of the policy's dra
 _SKILLS = flags.DEFINE_string(
     "skills", None, "Where the skill bundle is now, if it was moved."
 )
-_FRESH = flags.DEFINE_bool(
-    "fresh", False, "Evaluate a new high level over the skills, not the checkpoint."
+_UNTRAINED = flags.DEFINE_bool(
+    "untrained", False, "Evaluate a new high level over the skills, not the checkpoint."
 )
 _VIDEO = flags.DEFINE_string(
     "video", None, "Write the first episode here: .mp4, .gif, or .png of eight images."
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> None:
 
         config = experiment_config.load_config(_WORKDIR.value, _SKILLS.value)
         result = evaluation.evaluate(
-            config, _EPISODES.value, _SEED.value, _FRESH.value, _VIDEO.value
+            config, _EPISODES.value, _SEED.value, _UNTRAINED.value, _VIDEO.value
         )
     if _VIDEO.value and result["video"] is None:
         print(f"no video: {result['video_error']}", file=sys.stderr)

@@ -44,33 +44,33 @@ def main(argv: Sequence[str]) -> None:
         if _VIDEO.value and out is None:
             raise ValueError("--video needs --out=DIR")
         source = reader.Records(argv[1])
-        found = inspection.Inspection(source)
+        checked = inspection.Inspection(source)
         if out and out.exists() and not out.is_dir():
             raise ValueError(f"{out} is not a directory")
         if out:
             out.mkdir(parents=True, exist_ok=True)
     drawn = _drawn(source.num_episodes, _FIGURE_EPISODES.value) if out else set()
-    pictures = _Pictures(out, found.images) if out else None
+    pictures = _Pictures(out, checked.images) if out else None
     with tqdm.tqdm(total=source.num_episodes, unit="episode", leave=False) as bar:
-        for episode in source.episodes(found.report):
-            found.add(episode)
-            if pictures and len(found.rows) - 1 in drawn:
+        for episode in source.episodes(checked.report):
+            checked.add(episode)
+            if pictures and len(checked.rows) - 1 in drawn:
                 pictures.draw(episode)
-            bar.set_postfix_str(f"{len(found.problems)} problems", refresh=False)
+            bar.set_postfix_str(f"{len(checked.problems)} problems", refresh=False)
             bar.update()
-    found.finish()
+    checked.finish()
     if out:
-        figures.write_histograms(out / "histograms.png", found)
+        figures.write_histograms(out / "histograms.png", checked)
     try:
-        print("\n".join(report.lines(found, source)), flush=True)
+        print("\n".join(report.lines(checked, source)), flush=True)
     except BrokenPipeError:  # As of `| head`; the problems are still to be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     for note in pictures.notes if pictures else ():
         print(f"note: {note}", file=sys.stderr)
-    for problem in found.problems:
+    for problem in checked.problems:
         kind = "warning" if problem.warning else "problem"
         print(f"{kind}: {problem}", file=sys.stderr)
-    if any(not problem.warning for problem in found.problems):
+    if any(not problem.warning for problem in checked.problems):
         raise SystemExit(cli.EXIT_BAD_INPUT)
 
 

@@ -79,11 +79,13 @@ _ACTORS_PER_PROCESS = flags.DEFINE_integer(
     1,
     "Actors that share a process and their policy's calls, in a distributed launch.",
 )
-_REPLAY_SHARDS = flags.DEFINE_integer(
-    "replay_shards", 1, "Replay servers of a distributed launch."
+_NUM_REPLAY_SHARDS = flags.DEFINE_integer(
+    "num_replay_shards", 1, "Replay servers of a distributed launch."
 )
-_CACHERS = flags.DEFINE_integer(
-    "cachers", 0, "Nodes that serve the learner's variables to actors; 0: the learner."
+_NUM_CACHERS = flags.DEFINE_integer(
+    "num_cachers",
+    0,
+    "Nodes that serve the learner's variables to actors; 0: the learner.",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of networks, draws and environments.")
 
@@ -226,16 +228,16 @@ def main(argv: Sequence[str]) -> None:
     del argv
     with cli.bad_input():
         config = _config()
-        from launchers.experiments import training
+        from launchers.transfer import training
 
         if _DEBUG.value:
             tf.config.run_functions_eagerly(True)
         layout = Layout(
             actors_per_process=_ACTORS_PER_PROCESS.value,
-            replay_shards=_REPLAY_SHARDS.value,
-            cachers=_CACHERS.value,
+            num_replay_shards=_NUM_REPLAY_SHARDS.value,
+            num_cachers=_NUM_CACHERS.value,
         )
-        made, resumed = training.prepare(
+        experiment, resumed = training.prepare(
             config, _LAUNCH.value, _NUM_ACTORS.value, _RAY_ADDRESS.value
         )
     if resumed:
@@ -243,11 +245,11 @@ def main(argv: Sequence[str]) -> None:
     if _LAUNCH.value == "vertex_ai":
         from launchers.distributed import vertex
 
-        vertex.launch(made, _NUM_ACTORS.value, layout)
+        vertex.launch(experiment, _NUM_ACTORS.value, layout)
         return
     try:
         summary = training.run(
-            made,
+            experiment,
             _LAUNCH.value,
             _NUM_ACTORS.value,
             resumed,

@@ -148,10 +148,10 @@ class TimedSource:
     def get_variables(self, names: Sequence[str]) -> Any:
         """The source's."""
         begin = time.perf_counter()
-        found = self._source.get_variables(names)
+        variables = self._source.get_variables(names)
         self._measured.fetch.append(time.perf_counter() - begin)
         self.fetches += 1
-        return found
+        return variables
 
 
 class LightActor:
@@ -321,8 +321,8 @@ def run(pipe: Connection, load: Load) -> None:
 
     actors = []
     with futures.ThreadPoolExecutor(load.threads) as pool:
-        for made in pool.map(make, load.actors):
-            actors.append(made)
+        for actor in pool.map(make, load.actors):
+            actors.append(actor)
             pipe.send(("connected", len(actors)))
     pipe.send(("ready", None))
     pipe.recv()

@@ -13,14 +13,18 @@ as many as they are given.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from scipy import optimize
 
 from launchers.distributed import heartbeat
+
+_MOST_ACTORS = 1 << 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Costs:
         return float(np.exp(np.interp(np.log(max(rate, 1e-9)), rates, costs)))
 
     @classmethod
-    def from_saturation(cls, found: Mapping[str, Any]) -> Costs:
+    def from_saturation(cls, measured: Mapping[str, Any]) -> Costs:
         """Of the figures that `--saturate` writes.
 
         Raises:
@@ -78,7 +82,7 @@ class Costs:
             "item_memory_bytes": "replay_bytes_per_item",
         }
         values = {
-            field.name: found.get(names.get(field.name, field.name))
+            field.name: measured.get(names.get(field.name, field.name))
             for field in dataclasses.fields(cls)
         }
         values["insert_costs"] = tuple(map(tuple, values["insert_costs"] or ()))
@@ -139,23 +143,18 @@ def rates(costs: Costs, demand: Demand) -> Rates:
     )
 
 
-def replay_cpu(costs: Costs, found: Rates) -> float:
-    """Cores that one replay server would need for all of it."""
-    return (
-        costs.replay_idle
-        + found.inserts * costs.insert_cpu(found.inserts)
-        + found.batches * costs.batch_cpu
-    )
-
-
-def cacher_cpu(costs: Costs, found: Rates) -> float:
-    """Cores that one cacher would need for all of it."""
-    return costs.cacher_idle + found.fetches * costs.fetch_cpu
-
-
-def coordinator_cpu(costs: Costs, found: Rates) -> float:
-    """Cores that the coordinator needs."""
-    return found.calls * costs.call_cpu
+def loads(costs: Costs, asked: Rates) -> dict[str, float]:
+    """What each part of which there is one would carry: cores, and bytes a second."""
+    return {
+        "replay_shard": costs.replay_idle
+        + asked.inserts * costs.insert_cpu(asked.inserts)
+        + asked.batches * costs.batch_cpu,
+        "cacher": costs.cacher_idle + asked.fetches * costs.fetch_cpu,
+        "coordinator": asked.calls * costs.call_cpu,
+        "learner_data": asked.batches * costs.learner_batch_cpu,
+        "replay_network": asked.inserts * costs.item_wire_bytes
+        + asked.batches * costs.batch_wire_bytes,
+    }
 
 
 def servers_needed(load: float, idle: float, cores: float) -> int:
@@ -174,81 +173,63 @@ def plan(costs: Costs, demand: Demand) -> dict[str, Any]:
     """What the program needs, and what is full first.
 
     Returns:
-      By name: rates, servers, cores, bytes a second, bytes of memory; of each part
-      that there is one of (a replay shard, a cacher, the coordinator, the learner's
-      data set, a machine's network in front of one replay shard) the number of actors
-      at which it is full (None: never), and which is first.
+      By name: rates, servers, cores, bytes a second, bytes of memory; of each part of
+      `loads` the number of actors at which it is full (None: never), and which is
+      first.
     """
-    found = rates(costs, demand)
-    full = demand.full
-    replay, cacher = replay_cpu(costs, found), cacher_cpu(costs, found)
-    shards = servers_needed(replay, costs.replay_idle, full * demand.shard_cores)
-    cachers = servers_needed(cacher, costs.cacher_idle, full)
+    asked = rates(costs, demand)
+    carried = loads(costs, asked)
+    limits = {
+        "replay_shard": demand.full * demand.shard_cores,
+        "cacher": demand.full,
+        "coordinator": demand.full,
+        "learner_data": demand.full * demand.learner_cores,
+        "replay_network": demand.full * demand.network_bytes_per_second,
+    }
+    full_at = {
+        part: _actors_until(costs, demand, part, limit)
+        for part, limit in limits.items()
+    }
+    ends = {part: n for part, n in full_at.items() if n is not None}
     network = {
-        "inserts": found.inserts * costs.item_wire_bytes,
-        "batches": found.batches * costs.batch_wire_bytes,
-        "fetches": found.fetches * costs.fetch_wire_bytes,
+        "inserts": asked.inserts * costs.item_wire_bytes,
+        "batches": asked.batches * costs.batch_wire_bytes,
+        "fetches": asked.fetches * costs.fetch_wire_bytes,
     }
-    actors_at = {
-        "replay_shard": _actors_until(
-            demand, costs, lambda r: replay_cpu(costs, r), full * demand.shard_cores
-        ),
-        "cacher": _actors_until(demand, costs, lambda r: cacher_cpu(costs, r), full),
-        "coordinator": _actors_until(
-            demand, costs, lambda r: coordinator_cpu(costs, r), full
-        ),
-        "learner_data": _actors_until(
-            demand,
-            costs,
-            lambda r: r.batches * costs.learner_batch_cpu,
-            full * demand.learner_cores,
-        ),
-        "replay_network": _actors_until(
-            demand,
-            costs,
-            lambda r: (
-                r.inserts * costs.item_wire_bytes + r.batches * costs.batch_wire_bytes
-            ),
-            full * demand.network_bytes_per_second,
-        ),
-    }
-    limits = {name: n for name, n in actors_at.items() if n is not None}
     return {
-        **{f"{k}_per_second": v for k, v in dataclasses.asdict(found).items()},
+        **{f"{k}_per_second": v for k, v in dataclasses.asdict(asked).items()},
         # Under the limiter's: the learner is the slower side, and inserts would wait.
-        "samples_per_insert": found.batches * costs.batch_size / found.inserts,
-        "replay_cpu": replay,
-        "cacher_cpu": cacher,
-        "coordinator_cpu": coordinator_cpu(costs, found),
-        "learner_data_cpu": found.batches * costs.learner_batch_cpu,
-        "replay_shards": shards,
-        "cachers": cachers,
+        "samples_per_insert": asked.batches * costs.batch_size / asked.inserts,
+        "replay_cpu": carried["replay_shard"],
+        "cacher_cpu": carried["cacher"],
+        "coordinator_cpu": carried["coordinator"],
+        "learner_data_cpu": carried["learner_data"],
+        "replay_shards": servers_needed(
+            carried["replay_shard"], costs.replay_idle, limits["replay_shard"]
+        ),
+        "cachers": servers_needed(
+            carried["cacher"], costs.cacher_idle, limits["cacher"]
+        ),
         **{f"network_{k}_bytes_per_second": v for k, v in network.items()},
         "network_bytes_per_second": sum(network.values()),
         "replay_memory_bytes": demand.replay_size * costs.item_memory_bytes,
-        **{f"{name}_full_at_actors": n for name, n in actors_at.items()},
-        "full_first": min(limits, key=limits.get) if limits else None,
+        **{f"{part}_full_at_actors": n for part, n in full_at.items()},
+        "full_first": min(ends, key=ends.get) if ends else None,
     }
 
 
-def _actors_until(demand: Demand, costs: Costs, load: Any, limit: float) -> int | None:
-    """The most actors with a load within the limit; None if more are never too many."""
+def _actors_until(costs: Costs, demand: Demand, part: str, limit: float) -> int | None:
+    """The most actors that a part carries; None if more are never too many."""
 
     def fits(actors: int) -> bool:
         if not actors:
             return True
-        return load(rates(costs, dataclasses.replace(demand, actors=actors))) <= limit
+        asked = rates(costs, dataclasses.replace(demand, actors=actors))
+        return loads(costs, asked)[part] <= limit
 
-    high = 1
-    while fits(high):
-        high *= 2
-        if high > 1 << 40:
-            return None
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
+    if fits(_MOST_ACTORS):
+        return None
+    return bisect.bisect_left(range(_MOST_ACTORS), True, key=lambda n: not fits(n)) - 1
 
 
 def full_rate(cores: float, idle: float, cpu_at: Callable[[float], float]) -> float:
@@ -259,16 +240,16 @@ def full_rate(cores: float, idle: float, cpu_at: Callable[[float], float]) -> fl
       idle: that it uses with nothing to do.
       cpu_at: seconds an operation at a rate; falls more slowly than the rate rises.
     """
-    low, high = 0.0, 1.0
-    while idle + high * cpu_at(high) < cores:
-        low, high = high, 2 * high
-    for _ in range(60):
-        middle = (low + high) / 2
-        if idle + middle * cpu_at(middle) < cores:
-            low = middle
-        else:
-            high = middle
-    return low
+    if cores <= idle:
+        return 0.0
+
+    def left(rate: float) -> float:
+        return cores - idle - rate * cpu_at(rate)
+
+    high = 1.0
+    while left(high) > 0:
+        high *= 2
+    return float(optimize.brentq(left, 1e-9, high))
 
 
 def check_full(costs: Costs, measured: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -310,15 +291,16 @@ def check(costs: Costs, measured: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
       The cores of replay and cacher, predicted and measured.
     """
-    found = Rates(
+    asked = Rates(
         measured["inserts_per_second"], measured["fetches_per_second"], batches=0.0
     )
+    carried = loads(costs, asked)
     return {
         "actors": measured["actors"],
-        "inserts_per_second": found.inserts,
-        "fetches_per_second": found.fetches,
-        "replay_cpu_predicted": replay_cpu(costs, found),
+        "inserts_per_second": asked.inserts,
+        "fetches_per_second": asked.fetches,
+        "replay_cpu_predicted": carried["replay_shard"],
         "replay_cpu_measured": measured["nodes"]["replay"]["cpu"],
-        "cacher_cpu_predicted": cacher_cpu(costs, found),
+        "cacher_cpu_predicted": carried["cacher"],
         "cacher_cpu_measured": measured["nodes"]["cacher"]["cpu"],
     }

@@ -79,11 +79,11 @@ def lost(created: int, received: int) -> int:
 
 def percentiles(name: str, seconds: np.ndarray) -> dict[str, float | None]:
     """p50, p99 and the maximum by name; None where nothing was measured."""
-    names = [f"{name}_{what}_seconds" for what in ("p50", "p99", "max")]
+    names = [f"{name}_{statistic}_seconds" for statistic in ("p50", "p99", "max")]
     if not len(seconds):
         return dict.fromkeys(names)
-    found = np.percentile(seconds, [50, 99, 100])
-    return dict(zip(names, map(float, found), strict=True))
+    values = np.percentile(seconds, [50, 99, 100])
+    return dict(zip(names, map(float, values), strict=True))
 
 
 def measure(settings: Settings, inputs: Inputs) -> Run:
@@ -178,7 +178,7 @@ def measure(settings: Settings, inputs: Inputs) -> Run:
         / (1e3 * elapsed),
         "cacher_fetches": kept["fetches"],
         "cacher_failures": kept["failures"],
-        "nodes": {node: found._asdict() for node, found in used.items()},
+        "nodes": {node: of_node._asdict() for node, of_node in used.items()},
         "settings": dataclasses.asdict(settings),
     }
     return Run(result, watch.samples, insert)

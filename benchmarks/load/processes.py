@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from datasets.collection import worker_pool
+from datasets.rlds import errors
 
 _START_SECONDS = 600.0  # a machine may be busy with much else
 _JOIN_SECONDS = 5.0
@@ -155,7 +156,7 @@ def _main(
     except BaseException as e:
         traceback.print_exc()
         with contextlib.suppress(OSError):
-            pipe.send(("error", " ".join(f"{type(e).__name__}: {e}".split())))
+            pipe.send(("error", errors.named(e)))
     # No clean-up: threads of gRPC and Courier's clients may wait for nodes long gone.
     pipe.close()
     os._exit(0)

@@ -59,7 +59,7 @@ def measure(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
             actor.receive("ready")
         client = reverb.Client(f"localhost:{program.replay_port}")
         nodes = [*program.nodes, *actors]
-        with usage.Watch({made.name: made.pid for made in nodes}) as watch:
+        with usage.Watch({node.name: node.pid for node in nodes}) as watch:
             # The first it told may be from before the last of them was ready.
             done = [_newest(actor, actor.receive("done")) for actor in actors]
             before, inserted = list(done), servers.inserts(client).completed
@@ -88,7 +88,7 @@ def measure(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
         "inserts_per_second": inserted / elapsed,
         "fetches_per_second": fetches / elapsed,
         "replay_connections": connected,
-        "nodes": {name: found._asdict() for name, found in used.items()},
+        "nodes": {name: of_node._asdict() for name, of_node in used.items()},
         "settings": dataclasses.asdict(settings),
     }
 

@@ -22,10 +22,10 @@ def runs(out: pathlib.Path, *kinds: str) -> list[dict[str, Any]]:
     ]
 
 
-def real_rows(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def real_rows(measured: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Each number of real actors in short, beside one actor where that was measured."""
     names = ("actors", "actors_per_process", "steps_per_second", "seconds")
-    rows = [{name: run[name] for name in names} for run in found]
+    rows = [{name: run[name] for name in names} for run in measured]
     alone = next((row for row in rows if row["actors"] == 1), None)
     if alone is not None:
         one = alone["steps_per_second"]
@@ -39,25 +39,14 @@ def tell(result: Mapping[str, Any], indent: str = "") -> None:
     for name, value in result.items():
         if name in _HIDDEN:
             continue
+        if isinstance(value, list):
+            value = {f"{name} {i}": row for i, row in enumerate(value)}
         if isinstance(value, Mapping):
             print(f"{indent}{name}")
             tell(value, indent + "  ")
-        elif isinstance(value, list):
-            print(f"{indent}{name}")
-            for row in value:
-                print(f"{indent}  {_line(row)}")
         else:
-            print(f"{indent}{name:{44 - len(indent)}s}{_short(value)}")
-
-
-def _line(row: Mapping[str, Any] | Sequence[Any]) -> str:
-    if not isinstance(row, Mapping):
-        return ", ".join(map(_short, row))
-    return ", ".join(f"{name} {_short(value)}" for name, value in row.items())
-
-
-def _short(value: Any) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+            text = f"{value:.5g}" if isinstance(value, float) else value
+            print(f"{indent}{name:{44 - len(indent)}s}{text}")
 
 
 def draw(out: pathlib.Path) -> None:
@@ -68,16 +57,16 @@ def draw(out: pathlib.Path) -> None:
 
     figure = figures.make(11.0, 3.2)
     steps, latencies, memory = figure.subplots(1, 3)
-    found = sorted(runs(out, "real"), key=lambda run: run["actors"])
-    for together in sorted({run["actors_per_process"] for run in found}):
-        mine = [run for run in found if run["actors_per_process"] == together]
+    real = sorted(runs(out, "real"), key=lambda run: run["actors"])
+    for together in sorted({run["actors_per_process"] for run in real}):
+        mine = [run for run in real if run["actors_per_process"] == together]
         steps.plot(
             [run["actors"] for run in mine],
             [run["steps_per_second"] for run in mine],
             "o-",
             label=f"{together} a process",
         )
-    if found:
+    if real:
         steps.legend(fontsize="small")
     steps.set(
         title="Real actors on this machine",
@@ -85,11 +74,11 @@ def draw(out: pathlib.Path) -> None:
         ylabel="control steps a second",
         ylim=(0, None),
     )
-    found = sorted(runs(out, "light"), key=lambda run: run["actors"])
+    light = sorted(runs(out, "light"), key=lambda run: run["actors"])
     for name in ("insert", "fetch"):
         points = [
             (run["actors"], run[f"{name}_p50_seconds"], run[f"{name}_p99_seconds"])
-            for run in found
+            for run in light
             if run[f"{name}_p99_seconds"] is not None
         ]
         if points:
@@ -99,7 +88,7 @@ def draw(out: pathlib.Path) -> None:
                 actors, median, "_", color=line.get_color(), label=f"{name}, p50"
             )
     latencies.set(title="Light actors", xlabel="actors", ylabel="seconds", yscale="log")
-    if found:
+    if light:
         latencies.legend(fontsize="small")
     _draw_memory(out, memory)
     figures.save(out / _FIGURE, figure, dpi=150)

@@ -151,7 +151,7 @@ def measure_batches(settings: light.Settings, inputs: light.Inputs) -> dict[str,
     with processes.running(inputs.logs) as start:
         replay = start("replay", servers.replay, *node, replay_size)
         learner = start("learner", servers.learner, inputs.variables)
-        port, learner_port = (made.receive("port") for made in (replay, learner))
+        port, learner_port = (node.receive("port") for node in (replay, learner))
         idle = _idle_cpu(replay)
         with (
             relay.Relay(port, host) as to_replay,
@@ -219,9 +219,9 @@ def _idle_cpu(node: processes.Node) -> float:
     return (usage.cpu_seconds(node.pid) - before) / _IDLE_SECONDS
 
 
-def _wait(seconds: float, what: str) -> None:
+def _wait(seconds: float, title: str) -> None:
     begin = time.monotonic()
-    with tqdm.tqdm(total=seconds, desc=what, bar_format=_BAR) as bar:
+    with tqdm.tqdm(total=seconds, desc=title, bar_format=_BAR) as bar:
         while (elapsed := time.monotonic() - begin) < seconds:
             time.sleep(min(1.0, seconds - elapsed))
             bar.update(min(seconds, time.monotonic() - begin) - bar.n)
@@ -263,7 +263,7 @@ def _fetch(pipe: Connection, port: int) -> None:
 
 def _call(pipe: Connection, port: int) -> None:
     """A node that tells steps and its health, as actors do, in some threads."""
-    state = heartbeat.Health("", None, threading.Event()).state()
+    state = heartbeat.Heartbeat("", None, threading.Event()).state()
 
     def in_turn(client: courier.Client) -> Callable[[], object]:
         calls = itertools.cycle(

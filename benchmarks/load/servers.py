@@ -13,7 +13,7 @@ import reverb
 from agents.mpo.builder import TABLE
 from benchmarks.load import processes, setup
 from environments import wrappers
-from launchers.distributed import heartbeat, variable_cacher
+from launchers.distributed import heartbeat, variable_cache, variable_cacher
 from launchers.experiments import loop_hooks
 
 
@@ -58,8 +58,8 @@ def learner(pipe: Connection, variables: Sequence[np.ndarray]) -> None:
 def cache(pipe: Connection, learner_port: int, update_seconds: float) -> None:
     """Serves a cacher of that learner; sends its port."""
     source = courier.Client(f"localhost:{learner_port}")
-    made = variable_cacher.VariableCacher(source, update_seconds=update_seconds)
-    with variable_cacher.CacherServer(made) as served:
+    variables = variable_cache.VariableCache(source, update_seconds=update_seconds)
+    with variable_cacher.CacherServer(variables) as served:
         pipe.send(("port", served.port))
         processes.wait_for_end(pipe)
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from agents.mpo.builder import MPOBuilder
 from agents.registry import AGENTS
-from benchmarks import untrained
+from benchmarks.common import untrained
 
 REAL_TIME = 20.0  # control steps a second of an actor
 _M_MMAP_THRESHOLD = -3  # of mallopt; glibc's malloc.h
@@ -42,15 +42,15 @@ def make_builder(agent: str, seed: int, replay_size: int | None = None) -> MPOBu
       seed: of the model's weights.
       replay_size: sequences that replay holds; None for the agent's.
     """
-    made = AGENTS[agent]
-    config = made.config_type()
+    agent_type = AGENTS[agent]
+    config = agent_type.config_type()
     if replay_size is not None:
         config = dataclasses.replace(
             config,
             max_replay_size=replay_size,
             min_replay_size=min(config.min_replay_size, replay_size),
         )
-    return made.builder(config, untrained.frozen(made.model, seed))
+    return agent_type.builder(config, untrained.frozen(agent_type.model, seed))
 
 
 def make_environment(seed: int) -> dm_env.Environment:

@@ -1,9 +1,7 @@
-"""What processes use, as Linux counts it in /proc."""
+"""What processes use: CPU, memory, connections."""
 
 from __future__ import annotations
 
-import os
-import pathlib
 import resource
 import threading
 import time
@@ -11,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import psutil
 
-_ESTABLISHED = "01"  # linux/include/net/tcp_states.h
-_TICKS = os.sysconf("SC_CLK_TCK")  # a second
 _SPARE_DESCRIPTORS = 512  # for all that is no connection
 _MB = 1e6
 
@@ -38,25 +35,21 @@ class Usage(NamedTuple):
 
 def cpu_seconds(pid: int) -> float:
     """CPU that a process has used, user and system, all threads."""
-    # The name, in brackets, may hold spaces.
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def rss_mb(pid: int) -> float:
     """Resident memory of a process in 1e6 bytes."""
-    pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / _MB
+    return psutil.Process(pid).memory_info().rss / _MB
 
 
 def connections(port: int) -> int:
     """Established TCP connections of the server on a local port."""
-    found = 0
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in pathlib.Path(table).read_text().splitlines()[1:]:
-            _, local, _, state = line.split()[:4]
-            found += state == _ESTABLISHED and int(local.rpartition(":")[2], 16) == port
-    return found
+    return sum(
+        c.status == psutil.CONN_ESTABLISHED and c.laddr.port == port
+        for c in psutil.net_connections("tcp")
+    )
 
 
 def allow_connections(connections: int) -> None:
@@ -110,10 +103,10 @@ class Watch:
     def _look(self) -> None:
         for node, pid in self._pids.items():
             try:
-                found = rss_mb(pid), cpu_seconds(pid)
-            except (FileNotFoundError, ProcessLookupError):
+                used = rss_mb(pid), cpu_seconds(pid)
+            except psutil.NoSuchProcess:
                 continue  # It has ended.
-            self.samples.append(Sample(time.monotonic() - self._begin, node, *found))
+            self.samples.append(Sample(time.monotonic() - self._begin, node, *used))
 
 
 def summarise(samples: Sequence[Sample], warm_up: float = 1 / 3) -> dict[str, Usage]:
@@ -123,7 +116,7 @@ def summarise(samples: Sequence[Sample], warm_up: float = 1 / 3) -> dict[str, Us
       samples: two or more of each node.
       warm_up: the part of the time before memory is expected to stand still.
     """
-    found = {}
+    usage = {}
     for node in dict.fromkeys(sample.node for sample in samples):
         mine = [sample for sample in samples if sample.node == node]
         first, last = mine[0], mine[-1]
@@ -135,10 +128,10 @@ def summarise(samples: Sequence[Sample], warm_up: float = 1 / 3) -> dict[str, Us
         if len(late) > 1:
             slope = 60.0 * float(np.polyfit(seconds - seconds[0], memory, 1)[0])
         elapsed = last.seconds - first.seconds
-        found[node] = Usage(
+        usage[node] = Usage(
             cpu=(last.cpu_seconds - first.cpu_seconds) / elapsed,
             rss_mb=last.rss_mb,
             rss_growth_mb=float(memory[-1] - memory[0]),
             rss_growth_mb_per_minute=slope,
         )
-    return found
+    return usage

@@ -1,7 +1,7 @@
 """Collects a data set: over several processes, to be interrupted and continued.
 
 An episode depends on the settings and its index alone, a shard holds fixed episodes
-(`keeping` says which): neither the number of processes nor an interruption changes the
+(`shard_assignment`): neither the number of processes nor an interruption changes the
 data. A shard is written when it is full; an interruption loses what is not written yet.
 """
 
@@ -52,7 +52,7 @@ def collect(
 
     Raises:
       ValueError: a directory that cannot be continued, nothing in it was changed; or
-        successes were asked for and there is none (`keeping.PATIENCE`).
+        successes were asked for and there is none (`shard_assignment.PATIENCE`).
       CollectionError: a worker died; finished shards are kept.
       KeyboardInterrupt: passed on; finished shards are kept.
     """
@@ -92,10 +92,10 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
             f"{directory} holds a data set of format {version}, and this writes "
             f"{schema.VERSION}: give another directory"
         )
-    there = manifest.get("settings", {})
+    recorded = manifest.get("settings", {})
     for name, value in settings.to_dict().items():
         # A setting that came later had its default before it came.
-        old = there.get(name, _DEFAULTS.get(name))
+        old = recorded.get(name, _DEFAULTS.get(name))
         if old != value:
             raise ValueError(
                 f"{directory} holds a data set with {name} {old!r}, not "
@@ -189,15 +189,15 @@ class _Collection:
         from datasets.rlds import writer  # TensorFlow loads while the workers start.
 
         settings = self._settings
-        found, _ = self._read(set(range(settings.num_shards)) - set(missing))
+        written, _ = self._read(set(range(settings.num_shards)) - set(missing))
         keeper = shard_assignment.make(
-            settings, {k: [s.index for s in read] for k, read in found.items()}
+            settings, {k: [s.index for s in read] for k, read in written.items()}
         )
-        successes = sum(s.success for read in found.values() for s in read)
+        successes = sum(s.success for read in written.values() for s in read)
         serialize = writer.Serializer(self._features())
         bar = tqdm.tqdm(
             total=settings.episodes,
-            initial=sum(map(len, found.values())),
+            initial=sum(map(len, written.values())),
             unit="episode",
             dynamic_ncols=True,
             disable=not progress,
@@ -233,8 +233,8 @@ class _Collection:
 
         settings = self._settings
         steps = statistics.StepStatistics()
-        found, num_bytes = self._read(set(range(settings.num_shards)), steps)
-        summaries = [s for shard in sorted(found) for s in found[shard]]
+        by_shard, num_bytes = self._read(set(range(settings.num_shards)), steps)
+        summaries = [s for shard in sorted(by_shard) for s in by_shard[shard]]
         count, successes = len(summaries), sum(s.success for s in summaries)
         # Of those that succeed, the last one kept is also the last one tried.
         tried = count if settings.keep == "all" else summaries[-1].index + 1
@@ -295,7 +295,7 @@ class _Collection:
         from datasets.rlds import writer
 
         parse = writer.Parser(self._features())
-        found, num_bytes, last = {}, 0, -1
+        summaries, num_bytes, last = {}, 0, -1
         for shard in sorted(shards):
             path = _shard(self._directory, self._settings, shard)
             read = []
@@ -309,9 +309,9 @@ class _Collection:
                 raise ValueError(
                     f"{path} holds the episodes {indices}: delete it and collect again"
                 )
-            found[shard] = read
+            summaries[shard] = read
             last = indices[-1]
-        return found, num_bytes
+        return summaries, num_bytes
 
     def _write_manifest(self) -> None:
         seconds = self._past_seconds + time.monotonic() - self._started
@@ -322,7 +322,7 @@ class _Collection:
             "control_steps_per_second": round(steps / seconds, 3) if steps else 0.0,
             "processes": self._processes,
         }
-        files.write_json(self._directory / files.MANIFEST, self._manifest)
+        files.write_json(self._directory / files.MANIFEST, self._manifest, durable=True)
 
 
 def _by_combination(

@@ -34,31 +34,31 @@ def fits(
 
 
 def make(
-    settings: schema.Settings, found: Mapping[int, Sequence[int]]
+    settings: schema.Settings, written: Mapping[int, Sequence[int]]
 ) -> KeepAll | FirstSuccesses:
     """Returns what sorts the missing episodes into files.
 
     Args:
       settings: of the data set.
-      found: indices of the episodes of each file that is there.
+      written: indices of the episodes of each file that is there.
 
     Raises:
       ValueError: files are there that nothing can be collected before.
     """
-    return (KeepAll if settings.keep == "all" else FirstSuccesses)(settings, found)
+    return (KeepAll if settings.keep == "all" else FirstSuccesses)(settings, written)
 
 
 class KeepAll:
     """Keeps all episodes, each in the file of its index."""
 
     def __init__(
-        self, settings: schema.Settings, found: Mapping[int, Sequence[int]]
+        self, settings: schema.Settings, written: Mapping[int, Sequence[int]]
     ) -> None:
         """See `make`."""
         self._settings = settings
-        missing = [s for s in range(settings.num_shards) if s not in found]
+        missing = [s for s in range(settings.num_shards) if s not in written]
         self._shards: dict[int, dict[int, bytes]] = {shard: {} for shard in missing}
-        self.tried = sum(map(len, found.values()))
+        self.tried = sum(map(len, written.values()))
 
     def indices(self) -> Iterable[int]:
         """Episodes to run, in this order."""
@@ -89,18 +89,18 @@ class FirstSuccesses:
     """
 
     def __init__(
-        self, settings: schema.Settings, found: Mapping[int, Sequence[int]]
+        self, settings: schema.Settings, written: Mapping[int, Sequence[int]]
     ) -> None:
         """See `make`."""
         self._settings = settings
-        self._shard = len(found)  # to be filled
+        self._shard = len(written)  # to be filled
         for shard in range(self._shard):
-            if shard not in found:
+            if shard not in written:
                 raise ValueError(
                     f"file {shard} is missing before others that are there: delete "
                     "those after it too and collect again"
                 )
-        self._next = found[self._shard - 1][-1] + 1 if found else 0
+        self._next = written[self._shard - 1][-1] + 1 if written else 0
         self._records: list[bytes] = []
         self._waiting: dict[int, bytes | None] = {}
         self.tried = self._next

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any
 
 from datasets.collection import rollout
-from datasets.rlds import schema
+from datasets.rlds import errors, schema
 
 # A worker gets one core: more threads would only take those of the others.
 _WORKER_ENVIRONMENT = {
@@ -150,10 +150,10 @@ class Pool:
         return failures
 
     def _stop(self) -> None:
-        there = self._workers + self._leaving
-        for worker in there:
+        running = self._workers + self._leaving
+        for worker in running:
             worker.process.terminate()
-        for worker in there:
+        for worker in running:
             _end(worker)
         self._workers.clear()
         self._leaving.clear()
@@ -230,9 +230,8 @@ def _main(pipe: mp_connection.Connection, work: Work, log: pathlib.Path) -> None
         raise SystemExit(1) from None
     except Exception as e:
         traceback.print_exc()
-        line = " ".join(f"{type(e).__name__}: {e}".split())
         with contextlib.suppress(OSError):
-            pipe.send(("error", line))
+            pipe.send(("error", errors.named(e)))
         raise SystemExit(1) from None
     finally:
         pipe.close()  # Main need not wait for the rest of Python's end.

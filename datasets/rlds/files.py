@@ -1,4 +1,4 @@
-"""Names of a data set's own files, and how files get there whole or not at all."""
+"""Names of a data set's own files; files that are whole or not there."""
 
 from __future__ import annotations
 
@@ -19,31 +19,67 @@ _TEMPORARY = ".tmp"
 
 
 def temporary(path: pathlib.Path) -> pathlib.Path:
-    """Returns this process's temporary name for a file, in the same directory."""
-    return path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
+    """Returns this process's temporary name for a file.
+
+    It is hidden, in the directory of `path`, and ends like it.
+    """
+    return path.with_name(f"{_TEMPORARY}.{os.getpid()}.{path.name}")
 
 
-def commit(aside: pathlib.Path, path: pathlib.Path) -> None:
+def commit(finished: pathlib.Path, path: pathlib.Path) -> None:
     """Flushes a finished file to disk and renames it to `path`."""
-    _sync(aside)
-    os.replace(aside, path)
+    _sync(finished)
+    os.replace(finished, path)
     _sync(path.parent)
+
+
+@contextlib.contextmanager
+def aside(path: pathlib.Path, durable: bool = False) -> Iterator[pathlib.Path]:
+    """A name to write to; becomes `path` unless the block raises, then it is removed.
+
+    Args:
+      path: of the file; its directory is made where it is missing.
+      durable: flush to disk, so that the file survives a failure of the machine.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = temporary(path)
+    try:
+        yield name
+        if durable:
+            commit(name, path)
+        else:
+            os.replace(name, path)
+    finally:
+        name.unlink(missing_ok=True)
 
 
 def remove_temporaries(directory: pathlib.Path) -> None:
     """Removes what interrupted runs left unfinished."""
-    for path in directory.glob(f".*{_TEMPORARY}"):
+    for path in directory.glob(f"{_TEMPORARY}.*"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
 
 
-def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
-    """Writes a JSON file aside and renames it."""
-    aside = temporary(path)
-    aside.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    commit(aside, path)
+def write_json(
+    path: pathlib.Path, content: Mapping[str, Any] | list[Any], durable: bool = False
+) -> None:
+    """Writes JSON by `aside`; raises ValueError for numbers that are not finite."""
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    with aside(path, durable) as temporary_path:
+        temporary_path.write_text(text)
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Reads an object; raises ValueError in one line if the file holds no object."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as e:
+        raise ValueError(f"{path} is not readable: {e}") from e
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} does not hold an object")
+    return content
 
 
 def check_dataset(path: pathlib.Path) -> None:
@@ -72,13 +108,9 @@ def read_manifest(directory: pathlib.Path) -> dict[str, Any]:
       ValueError: where it cannot be read.
     """
     path = directory / MANIFEST
-    try:
-        content = json.loads(path.read_text())
-    except json.JSONDecodeError as e:
-        raise ValueError(f"{path} is not JSON: {e}") from e
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is not a JSON object")
-    return content
+    if not path.exists():
+        raise FileNotFoundError(f"there is no {path}")
+    return read_json(path)
 
 
 @contextlib.contextmanager

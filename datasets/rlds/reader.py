@@ -9,17 +9,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from datasets.rlds import files, schema, writer
+from datasets.rlds import errors, files, schema, writer
 
 REQUIRED = ("observation", "action", "reward", "is_first", "is_last", "is_terminal")
-_LONGEST = 200  # characters of a library's message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,14 +80,23 @@ class Records:
     Attributes:
       directory: of the data set.
       features: of the whole example, as TFDS has them.
+      step_features: features of one step, by name.
       observation_features: features of one step's observations, by name.
       files: paths of the shards, in order.
       lengths: number of episodes each shard has to hold.
       statistics: of the steps, as of the metadata; empty where they have none.
     """
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        required: Sequence[str] = REQUIRED,
+    ) -> None:
         """Reads the metadata alone.
+
+        Args:
+          directory: of the data set.
+          required: what its steps must have.
 
         Raises:
           ValueError: no directory, no data set, empty, not RLDS, or no TFRecord files.
@@ -98,10 +106,14 @@ class Records:
         try:
             info = tfds.builder_from_directory(str(path)).info
         except Exception as e:  # TFDS raises whatever its parsers do.
-            raise ValueError(f"data set {path} cannot be read: {_line(e)}") from e
+            raise ValueError(
+                f"data set {path} cannot be read: {errors.one_line(e)}"
+            ) from e
         if schema.SPLIT not in info.splits:
-            there = ", ".join(info.splits) or "none"
-            raise ValueError(f"data set {path} lacks the split train; it has {there}")
+            available = ", ".join(info.splits) or "none"
+            raise ValueError(
+                f"data set {path} lacks the split train; it has {available}"
+            )
         if info.file_format.value != schema.FILE_FORMAT:
             raise ValueError(
                 f"data set {path} has {info.file_format.value} files; valid: "
@@ -110,7 +122,8 @@ class Records:
         if not info.splits[schema.SPLIT].num_examples:
             raise ValueError(f"data set {path} is empty")
         self.features = info.features
-        self.observation_features = _observation_features(path, info.features)
+        self.step_features = _step_features(path, info.features, required)
+        self.observation_features = dict(self.step_features["observation"].items())
         split = info.splits[schema.SPLIT]
         self.files = [pathlib.Path(os.fspath(f)) for f in split.filepaths]
         self.lengths = list(split.shard_lengths)
@@ -121,25 +134,30 @@ class Records:
         """As many as `dataset_info.json` says."""
         return sum(self.lengths)
 
-    def episodes(self, report: Report) -> Iterator[Episode]:
+    def episodes(self, report: Report, first: int = 0) -> Iterator[Episode]:
         """Yields every episode that can be read and reports the others.
 
         Args:
           report: called with each file that lacks, is cut off or corrupt, or holds
             another number of episodes, and each record that does not fit the features.
+          first: position in the data set of the first episode that is read.
         """
         parse = writer.Parser(self.features)
-        first = 0
+        begin = 0  # position of the file's first episode
         for path, length in zip(self.files, self.lengths, strict=True):
-            for number, record in self._records(path, first, length, report):
-                try:
-                    example = parse(record)
-                except (tf.errors.OpError, ValueError) as e:
-                    text = f"does not fit the features: {_line(e)}"
-                    report(Problem(Place(path.name, first + number, number), text))
-                    continue
-                yield _episode(Place(path.name, first + number, number), example)
-            first += length
+            if begin + length > first:
+                for number, record in self._records(path, begin, length, report):
+                    place = Place(path.name, begin + number, number)
+                    if begin + number < first:
+                        continue
+                    try:
+                        example = parse(record)
+                    except (tf.errors.OpError, ValueError) as e:
+                        text = f"does not fit the features: {errors.one_line(e)}"
+                        report(Problem(place, text))
+                        continue
+                    yield _episode(place, example)
+            begin += length
 
     def _records(
         self, path: pathlib.Path, first: int, length: int, report: Report
@@ -156,7 +174,7 @@ class Records:
                 break
             except tf.errors.OpError as e:
                 rest = length - count - 1
-                text = _line(e.message) + (
+                text = errors.one_line(e.message) + (
                     f"; the {rest} after it are not read" if rest > 0 else ""
                 )
                 report(Problem(Place(path.name, first + count, count), text))
@@ -179,11 +197,14 @@ def _episode(place: Place, example: dict[str, Any]) -> Episode:
     return Episode(place, dict(steps.pop("observation")), steps, metadata)
 
 
-def _observation_features(path: pathlib.Path, features: Any) -> dict[str, Any]:
+def _step_features(
+    path: pathlib.Path, features: Any, required: Sequence[str]
+) -> dict[str, Any]:
     try:
-        steps = features["steps"].feature
-        missing = [name for name in REQUIRED if name not in steps]
-        observation = {} if missing else dict(steps["observation"].items())
+        steps = dict(features["steps"].feature.items())
+        missing = [name for name in required if name not in steps]
+        if "observation" in steps:
+            steps["observation"].items()
     except (KeyError, AttributeError, TypeError) as e:
         raise ValueError(
             f"data set {path} is not RLDS: an example has no steps with named "
@@ -191,11 +212,4 @@ def _observation_features(path: pathlib.Path, features: Any) -> dict[str, Any]:
         ) from e
     if missing:
         raise ValueError(f"data set {path}: its steps lack {', '.join(missing)}")
-    return observation
-
-
-def _line(error: object) -> str:
-    # TensorFlow appends the graph's nodes.
-    text = str(error).split("[[{{", 1)[0].split("[Op:", 1)[0]
-    text = text.rsplit("{{function_node", 1)[-1].split("}} ", 1)[-1]
-    return " ".join(text.split())[:_LONGEST]
+    return steps

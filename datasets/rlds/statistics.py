@@ -62,8 +62,10 @@ class StepStatistics:
         """
         return {
             name: {
-                what: getattr(moments, what).reshape(self._shapes[name]).tolist()
-                for what in ("mean", "std", "min", "max")
+                statistic: getattr(moments, statistic)
+                .reshape(self._shapes[name])
+                .tolist()
+                for statistic in ("mean", "std", "min", "max")
             }
             | {"count": int(moments.count.min())}
             for name, moments in sorted(self._moments.items())

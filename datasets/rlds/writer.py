@@ -116,11 +116,12 @@ def _template(directory: pathlib.Path) -> naming.ShardedFileTemplate:
 
 def write_shard(path: pathlib.Path, records: Iterable[bytes]) -> None:
     """Writes a shard aside, flushes it to disk, then gives it its name."""
-    temporary = rlds_files.temporary(path)
-    with tf.io.TFRecordWriter(str(temporary)) as writer:
+    with (
+        rlds_files.aside(path, durable=True) as aside,
+        tf.io.TFRecordWriter(str(aside)) as writer,
+    ):
         for record in records:
             writer.write(record)
-    rlds_files.commit(temporary, path)
 
 
 class Parser:
@@ -208,7 +209,7 @@ def write_metadata(
     files = sorted(
         aside.iterdir(), key=lambda f: (f.name == rlds_files.DATASET_INFO, f)
     )
-    rlds_files.write_json(directory / rlds_files.MANIFEST, manifest)
+    rlds_files.write_json(directory / rlds_files.MANIFEST, manifest, durable=True)
     for file in files:
         rlds_files.commit(file, directory / file.name)
     shutil.rmtree(aside)

@@ -170,12 +170,12 @@ class Inspection:
         m = episode.metadata
         keys = {"the same steps": content_hash(episode)}
         if "seed" in m:  # One seed may serve several tasks and sets.
-            what = (m.get(k) for k in ("seed", "task", "object_set", "expert"))
-            keys[f"the same seed {m['seed']}"] = tuple(map(str, what))
-        for what, key in keys.items():
+            identity = (m.get(k) for k in ("seed", "task", "object_set", "expert"))
+            keys[f"the same seed {m['seed']}"] = tuple(map(str, identity))
+        for description, key in keys.items():
             before = self._seen.setdefault(key, episode.place)
             if before is not episode.place:
-                text = f"doubled: has {what} as {before}"
+                text = f"doubled: has {description} as {before}"
                 self.report(reader.Problem(episode.place, text))
                 return
 

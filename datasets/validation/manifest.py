@@ -64,18 +64,18 @@ def check_episodes(
             yield reader.Problem(row.place, text)
             continue
         for name, values in lists.items():
-            there = getattr(row, name)
+            of_episode = getattr(row, name)
             if not isinstance(values, list) or len(values) != len(indices):
                 continue
             value = values[position[row.index]]
-            if not _same(value, there):
-                what = name.removeprefix("episode_")
-                text = f"its {what} is {there}, but {files.MANIFEST} says {value}"
+            if not _same(value, of_episode):
+                field = name.removeprefix("episode_")
+                text = f"its {field} is {of_episode}, but {files.MANIFEST} says {value}"
                 yield reader.Problem(row.place, text)
     if not complete:
         return
-    found = {row.index for row in rows}
-    for index in sorted(position.keys() - found):
+    present = {row.index for row in rows}
+    for index in sorted(position.keys() - present):
         yield reader.Problem(_MANIFEST, f"episode {index} is in no file")
     sums = {
         "successes": sum(bool(row.success) for row in rows),
@@ -88,38 +88,40 @@ def check_episodes(
 
 
 def check_statistics(
-    said: Mapping[str, Any], found: statistics.StepStatistics
+    said: Mapping[str, Any], computed: statistics.StepStatistics
 ) -> Iterator[reader.Problem]:
     """Yields where the metadata's statistics are not those of the episodes.
 
     Args:
       said: of the metadata; empty where there are none.
-      found: of all episodes.
+      computed: of all episodes.
     """
     if not said:
         return
-    for name, values in found.as_dict().items():
+    for name, values in computed.as_dict().items():
         scale = np.asarray(values["std"]) + 1e-6
         wrong = name not in said or any(
-            not _close(said[name].get(what), value, scale)
-            for what, value in values.items()
+            not _close(said[name].get(statistic), value, scale)
+            for statistic, value in values.items()
         )
         if wrong:
             text = f"has other statistics of {name} than the episodes"
             yield reader.Problem(reader.Place(files.METADATA), text)
 
 
-def _close(said: Any, found: Any, scale: np.ndarray) -> bool:
+def _close(said: Any, computed: Any, scale: np.ndarray) -> bool:
     try:
         said = np.asarray(said, np.float64)
     except (TypeError, ValueError):
         return False
-    if said.shape != np.shape(found):
+    if said.shape != np.shape(computed):
         return False
-    return bool((np.abs(said - found) <= _STATISTICS_TOLERANCE * np.max(scale)).all())
+    return bool(
+        (np.abs(said - computed) <= _STATISTICS_TOLERANCE * np.max(scale)).all()
+    )
 
 
-def _same(said: Any, found: Any) -> bool:
-    if isinstance(found, float) and isinstance(said, int | float):
-        return math.isclose(said, found, rel_tol=1e-5, abs_tol=_RETURN_TOLERANCE)
-    return found is None or said == found
+def _same(said: Any, computed: Any) -> bool:
+    if isinstance(computed, float) and isinstance(said, int | float):
+        return math.isclose(said, computed, rel_tol=1e-5, abs_tol=_RETURN_TOLERANCE)
+    return computed is None or said == computed

@@ -33,7 +33,7 @@ def measure(rollout: Rollout) -> dict[str, float]:
     """
     distances = np.linalg.norm(rollout.objects - rollout.pinch[:, None], axis=-1)
     moved = rollout.objects - rollout.objects[0]
-    found = {
+    values = {
         "height_start": rollout.pinch[0, 2],
         "height_end": rollout.pinch[-1, 2],
         "closing_start": rollout.fingers[0],
@@ -41,11 +41,11 @@ def measure(rollout: Rollout) -> dict[str, float]:
         "grasp_share": rollout.grasps.mean(),
     }
     for i, color in enumerate(COLORS):
-        found[f"distance_{color}_start"] = distances[0, i]
-        found[f"distance_{color}_end"] = distances[-1, i]
-        found[f"lift_{color}"] = moved[:, i, 2].max()
-        found[f"slide_{color}"] = np.linalg.norm(moved[-1, i, :2])
-    return {name: float(value) for name, value in found.items()}
+        values[f"distance_{color}_start"] = distances[0, i]
+        values[f"distance_{color}_end"] = distances[-1, i]
+        values[f"lift_{color}"] = moved[:, i, 2].max()
+        values[f"slide_{color}"] = np.linalg.norm(moved[-1, i, :2])
+    return {name: float(value) for name, value in values.items()}
 
 
 def by_skill(rollouts: Sequence[Rollout]) -> list[dict[str, np.ndarray]]:
@@ -146,9 +146,9 @@ def separation(
         return num_starts * np.square(grouped.mean(axis=1)).sum(axis=0)  # [F]
 
     def ratio(grouped: np.ndarray) -> float:
-        found = between(grouped).sum()
-        rest = max(total.sum() - found, 1e-12)
-        return float(found * (num_starts - 1) / rest)  # (K - 1) is in both means
+        observed = between(grouped).sum()
+        rest = max(total.sum() - observed, 1e-12)
+        return float(observed * (num_starts - 1) / rest)  # (K - 1) is in both means
 
     statistic = ratio(values)
     rng = np.random.default_rng(seed)

@@ -21,13 +21,12 @@ from agents.high_level.distillation import Distillation, DistillationConfig
 from datasets import loader
 from datasets.rlds import recipes
 from environments import objects
-from launchers.analysis import exploration, intervals
+from launchers.analysis import exploration
 from launchers.analysis.config import check_skill_steps, describe
 from launchers.analysis.exploration import Agent, Job, Setting
 from launchers.analysis.report import Section
 from launchers.analysis.result import Result
-from launchers.common import atomic_files
-from launchers.experiments import episodes as evaluation_episodes
+from launchers.common import atomic_files, intervals
 from launchers.skills import record
 
 _TABLE = "ceiling"
@@ -72,21 +71,21 @@ def combinations(dataset: str) -> tuple[recipes.Combination, ...] | None:
     Raises:
       ValueError: the data set cannot be used, or a task of several is no stack.
     """
-    found = tuple(dict.fromkeys(loader.load(dataset).combinations))
-    if len(found) == 1:
+    distinct = tuple(dict.fromkeys(loader.load(dataset).combinations))
+    if len(distinct) == 1:
         return None
-    for combination in found:
+    for combination in distinct:
         recipes.context(combination)
     # Episodes store "random" as 0.
-    return tuple((task, number or objects.RANDOM) for task, number in found)
+    return tuple((task, number or objects.RANDOM) for task, number in distinct)
 
 
 def in_turns(setting: Setting, dataset: str) -> Setting:
     """The setting, with the data set's tasks and object sets where it has several."""
-    found = combinations(dataset)
-    if found is None:
+    pairs = combinations(dataset)
+    if pairs is None:
         return setting
-    return dataclasses.replace(setting, combinations=found)
+    return dataclasses.replace(setting, combinations=pairs)
 
 
 def distil(
@@ -113,12 +112,12 @@ def distil(
     }
     context_size = recipes.CONTEXT_SIZE if combinations(dataset) else 0
     said = {"settings": settings, distillation.CONTEXT_SIZE: context_size}
-    found = distillation.read_description(skills)
-    if found is not None and said == {
-        "settings": found.get("settings"),
-        distillation.CONTEXT_SIZE: found.get(distillation.CONTEXT_SIZE, 0),
+    description = distillation.read_description(skills)
+    if description is not None and said == {
+        "settings": description.get("settings"),
+        distillation.CONTEXT_SIZE: description.get(distillation.CONTEXT_SIZE, 0),
     }:
-        return found
+        return description
 
     def windows(split: str) -> Iterator[dict]:
         for batch in loader.windows(
@@ -131,12 +130,12 @@ def distil(
             context=bool(context_size),
         ):
             if context_size:
-                told = batch["objects"]
-                batch["objects"] = told[..., :-context_size]
-                batch[distillation.CONTEXT] = told[..., -context_size:]
+                objects = batch["objects"]
+                batch["objects"] = objects[..., :-context_size]
+                batch[distillation.CONTEXT] = objects[..., -context_size:]
             yield batch
 
-    made = Distillation(skills, config, context_size)
+    distillation_run = Distillation(skills, config, context_size)
     batches = itertools.islice(windows("train"), config.steps)
     with tqdm.tqdm(
         batches,
@@ -146,10 +145,10 @@ def distil(
         disable=not show_progress,
     ) as bar:
         for batch in bar:
-            loss = made.step(batch)
+            loss = distillation_run.step(batch)
             bar.set_postfix(cross_entropy=f"{loss:.3f}", refresh=False)
-    said |= made.evaluate(windows("held_out"))
-    distillation.save(skills, made.high_level, said)
+    said |= distillation_run.evaluate(windows("held_out"))
+    distillation.save(skills, distillation_run.high_level, said)
     return said
 
 
@@ -196,13 +195,13 @@ def measure(
     """
     ways = agents(bundle, config)
     said = distillation.read_description(skills)
-    checksums = {way.name: "" if said is None else said["checksum"] for way in ways}
+    checksums = {agent.name: "" if said is None else said["checksum"] for agent in ways}
     exploration.check(out, config.setting, checksums, _TABLE)
     exploration.record(out, config.setting, checksums, _TABLE)
     results = exploration.collect(
         out, config.setting, ways, config.episodes, run_jobs, _TABLE
     )
-    rows = [make_row(way, results[way.name], config.setting) for way in ways]
+    rows = [make_row(agent, results[agent.name], config.setting) for agent in ways]
     columns = [key for key in rows[0] if key not in _GROUPS]
     cells = ([row[column] for column in columns] for row in rows)
     atomic_files.write_csv(out / "ceiling.csv", columns, cells)
@@ -214,13 +213,13 @@ def measure(
     return rows
 
 
-def make_row(way: Agent, metrics: dict, setting: Setting) -> dict[str, Any]:
+def make_row(agent: Agent, metrics: dict, setting: Setting) -> dict[str, Any]:
     """The row of one way to act from metric -> [episodes]; see `measure`."""
     successes = metrics["success"]
-    returns = intervals.mean(metrics["staged_sparse"], setting.seed)
+    returns = intervals.bootstrap_mean(metrics["staged_sparse"], setting.seed)
     whole = {
-        "high_level": way.model.split("_")[1],
-        "skill_steps": way.skill_steps,
+        "high_level": agent.model.split("_")[1],
+        "skill_steps": agent.skill_steps,
         **_success(successes),
         "return": returns.value,
         "return_low": returns.low,
@@ -239,9 +238,7 @@ def make_row(way: Agent, metrics: dict, setting: Setting) -> dict[str, Any]:
 
 def _success(successes: np.ndarray) -> dict[str, Any]:
     """Of [N] flags: `episodes`, `success`, and `low`, `high` of its Wilson interval."""
-    low, high = evaluation_episodes.wilson_interval(
-        int(successes.sum()), len(successes)
-    )
+    low, high = intervals.wilson(int(successes.sum()), len(successes))
     return {
         "episodes": len(successes),
         "success": float(successes.mean()),
@@ -258,15 +255,15 @@ def tables(rows: Sequence[dict[str, Any]]) -> list[list[list[str]]]:
     ways = [[r["high_level"], str(r["skill_steps"])] for r in rows]
     heading = ["high level", "steps a skill is held"]
     whole = [[*heading, "success, %", "return"]]
-    for way, r in zip(ways, rows, strict=True):
+    for agent, r in zip(ways, rows, strict=True):
         returns = f"{r['return']:.1f} [{r['return_low']:.1f}, {r['return_high']:.1f}]"
-        whole.append([*way, _cell(r), returns])
+        whole.append([*agent, _cell(r), returns])
     result = [whole]
     for group, title in _GROUPS.items():
         if group in rows[0]:
             names = [f"{title}{name}" for name in rows[0][group]]
             cells = [list(map(_cell, r[group].values())) for r in rows]
-            lines = [[*way, *line] for way, line in zip(ways, cells, strict=True)]
+            lines = [[*agent, *line] for agent, line in zip(ways, cells, strict=True)]
             result.append([[*heading, *names], *lines])
     return result
 

@@ -30,7 +30,7 @@ class SkillSequences:
       use: [K] mean of q(y_t | x_{1:t}).
     """
 
-    data: held_out_episodes.Labelled
+    data: held_out_episodes.HeldOutEpisodes
     skills: tuple[np.ndarray, ...]
     use: np.ndarray
 
@@ -45,7 +45,7 @@ class SkillSequences:
         return sequences.transition_shares(self.skills, self.num_skills)
 
 
-def infer(skills, data: held_out_episodes.Labelled) -> SkillSequences:
+def infer(skills, data: held_out_episodes.HeldOutEpisodes) -> SkillSequences:
     """The skills of episodes by `agents.helms.frozen.Skills`."""
     posteriors = held_out_episodes.skill_posteriors(skills, data.episodes)
     return SkillSequences(
@@ -56,37 +56,41 @@ def infer(skills, data: held_out_episodes.Labelled) -> SkillSequences:
 
 
 def show_sequences(
-    found: SkillSequences, prior: np.ndarray, out: pathlib.Path
+    skill_sequences: SkillSequences, prior: np.ndarray, out: pathlib.Path
 ) -> Result:
     """Dwell times, timelines, and what skills and the expert's phases share."""
     result = Result(Section("Skills along episodes"))
-    episodes = found.data.episodes
+    episodes = skill_sequences.data.episodes
     result.section.text(
         f"The likeliest skill of q(y_t | x_1..t) at every step of {len(episodes)} "
         "held-out episodes, with the frames ahead that the high level sees."
     )
-    if found.data.phase_names:
-        _add_phases(result, found, out)
+    if skill_sequences.data.phase_names:
+        _add_phases(result, skill_sequences, out)
     else:
         result.section.note("The data set has no phases of an expert to compare with.")
-    _add_dwell_times(result, found, prior)
+    _add_dwell_times(result, skill_sequences, prior)
     some = _spread(len(episodes), _TIMELINES)
     plots.write_timelines(
         out / "timelines.png",
         [_title(episodes[i]) for i in some],
         [episodes[i].phases for i in some],
-        [found.skills[i] for i in some],
-        found.data.phase_names,
-        found.num_skills,
+        [skill_sequences.skills[i] for i in some],
+        skill_sequences.data.phase_names,
+        skill_sequences.num_skills,
     )
     result.section.picture(out / "timelines.png", "Some of the episodes.")
     return result
 
 
-def _add_phases(result: Result, found: SkillSequences, out: pathlib.Path) -> None:
-    names, episodes = found.data.phase_names, found.data.episodes
+def _add_phases(
+    result: Result, skill_sequences: SkillSequences, out: pathlib.Path
+) -> None:
+    names, episodes = skill_sequences.data.phase_names, skill_sequences.data.episodes
     phases = [episode.phases for episode in episodes]
-    table = _contingency(phases, found.skills, len(names), found.num_skills)
+    table = _contingency(
+        phases, skill_sequences.skills, len(names), skill_sequences.num_skills
+    )
     if not table.any():
         result.section.note("No step of the episodes has a known phase.")
         return
@@ -98,7 +102,10 @@ def _add_phases(result: Result, found: SkillSequences, out: pathlib.Path) -> Non
     numbers = {"nmi": score, "contingency": table.tolist(), "phases": list(names)}
     if len(episodes) > 1:
         others = _contingency(
-            [*phases[1:], phases[0]], found.skills, len(names), found.num_skills
+            [*phases[1:], phases[0]],
+            skill_sequences.skills,
+            len(names),
+            skill_sequences.num_skills,
         )
         chance = sequences.normalized_mutual_information(others)
         text += f"; with the phases of another episode, {chance:.3f}."
@@ -133,14 +140,18 @@ def _contingency(
     return total
 
 
-def _add_dwell_times(result: Result, found: SkillSequences, prior: np.ndarray) -> None:
-    dwell = sequences.mean_dwell_times(found.skills, found.num_skills)
+def _add_dwell_times(
+    result: Result, skill_sequences: SkillSequences, prior: np.ndarray
+) -> None:
+    dwell = sequences.mean_dwell_times(
+        skill_sequences.skills, skill_sequences.num_skills
+    )
     implied = sequences.implied_dwell_times(prior)
     rows = [["skill", "use, %", "mean stay, steps", "by the prior, steps"]]
-    for k in range(found.num_skills):
+    for k in range(skill_sequences.num_skills):
         stays = "–" if np.isnan(dwell[k]) else f"{dwell[k]:.1f}"
         expected = "∞" if np.isinf(implied[k]) else f"{implied[k]:.1f}"
-        rows.append([str(k), f"{100 * found.use[k]:.1f}", stays, expected])
+        rows.append([str(k), f"{100 * skill_sequences.use[k]:.1f}", stays, expected])
     result.section.table(rows)
     result.section.note(
         "How long the likeliest skill stays before another one takes over, and "
@@ -209,29 +220,37 @@ def show_latents(
     return result
 
 
-def skill_samples(skills, found: SkillSequences, seed: int) -> latent_space.Samples:
+def skill_samples(
+    skills, skill_sequences: SkillSequences, seed: int
+) -> latent_space.Samples:
     """z of the likeliest skill at every step."""
-    episodes = found.data.episodes
+    episodes = skill_sequences.data.episodes
     moments = []
     for latents, chosen in zip(
-        held_out_episodes.skill_latents(skills, episodes), found.skills, strict=True
+        held_out_episodes.skill_latents(skills, episodes),
+        skill_sequences.skills,
+        strict=True,
     ):
         moments.append(latents[np.arange(len(chosen)), :, chosen])  # [T, 2, Z]
-    return _samples(moments, seed, found.data, np.concatenate(found.skills))
+    return _samples(
+        moments, seed, skill_sequences.data, np.concatenate(skill_sequences.skills)
+    )
 
 
-def rollout_samples(found: Sequence[Rollout]) -> latent_space.Samples:
+def rollout_samples(skill_rollouts: Sequence[Rollout]) -> latent_space.Samples:
     """z at every step of rollouts, where there is no data set."""
     return latent_space.Samples(
-        latents=np.concatenate([r.latents for r in found]),
-        means=np.concatenate([r.latent_means for r in found]),
-        stddevs=np.concatenate([r.latent_stddevs for r in found]),
-        skills=np.concatenate([np.full(len(r.latents), r.skill) for r in found]),
+        latents=np.concatenate([r.latents for r in skill_rollouts]),
+        means=np.concatenate([r.latent_means for r in skill_rollouts]),
+        stddevs=np.concatenate([r.latent_stddevs for r in skill_rollouts]),
+        skills=np.concatenate(
+            [np.full(len(r.latents), r.skill) for r in skill_rollouts]
+        ),
     )
 
 
 def show_npmp(
-    skills, data: held_out_episodes.Labelled, out: pathlib.Path, seed: int
+    skills, data: held_out_episodes.HeldOutEpisodes, out: pathlib.Path, seed: int
 ) -> Result:
     """The latent of NPMP along episodes, and its space."""
     encoded = held_out_episodes.encoded_latents(skills, data.episodes)
@@ -272,7 +291,7 @@ def show_npmp(
 def _samples(
     moments: Sequence[np.ndarray],
     seed: int,
-    data: held_out_episodes.Labelled,
+    data: held_out_episodes.HeldOutEpisodes,
     skills: np.ndarray | None = None,
 ) -> latent_space.Samples:
     """Draws z of means and deviations [T, 2, Z]."""

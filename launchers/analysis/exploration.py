@@ -86,7 +86,7 @@ class Agent:
     """An agent of the table; picklable.
 
     Attributes:
-      model: one of `explorers.TITLES` or `explorers.DISTILLED`.
+      model: one of `zero_shot_agents.TITLES` or `zero_shot_agents.DISTILLED`.
       bundle: directory of the frozen model (for a fresh policy: that its observations
         are normalised by).
       skill_steps: control steps that a skill is held.
@@ -130,14 +130,14 @@ def run(job: Job) -> dict[str, float | int | str]:
     environment.set_objects(object_set)
     environment.seed_episode(seed)
     timestep = environment.reset()
-    told = {}
+    context = {}
     if job.setting.combinations is not None:
-        told[CONTEXT] = recipes.context(combination)
+        context[CONTEXT] = recipes.context(combination)
     actor.begin(derive_seed(job.setting.seed, "table1_agent", job.episode))
     rewards = dict.fromkeys(_REWARDS, 0.0)
     covered = [_covered(environment)]
     while not timestep.last():
-        observation = observations.group(timestep.observation) | told
+        observation = observations.group(timestep.observation) | context
         timestep = environment.step(actor.act(observation))
         state = environment.state()
         for kind in _REWARDS:
@@ -230,9 +230,9 @@ def check(
     path = _run_file(out, table)
     if not path.exists():
         return
-    found = atomic_files.read_json(path)
+    record = atomic_files.read_json(path)
     # A setting that came later had its default before it came.
-    before = {**EnvironmentConfig().to_dict(), **found.get("setting", {})}
+    before = {**EnvironmentConfig().to_dict(), **record.get("setting", {})}
     for name, now in setting.to_json().items():
         was = before.get(name)
         if was != now:
@@ -241,7 +241,7 @@ def check(
                 "give another --out"
             )
     for agent, now in checksums.items():
-        if found.get("agents", {}).get(agent, now) != now:
+        if record.get("agents", {}).get(agent, now) != now:
             raise ValueError(
                 f"{out} holds episodes of {table} of another bundle of {agent}; give "
                 "another --out"

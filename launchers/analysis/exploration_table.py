@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from launchers.analysis import intervals, zero_shot_agents
+from launchers.analysis import zero_shot_agents
 from launchers.analysis.exploration import METRICS
+from launchers.common import intervals
 
 # metric -> heading; the rest of METRICS is in the JSON and CSV files only.
 _COLUMNS: Mapping[str, str] = {
@@ -113,11 +114,13 @@ def make(results: Mapping[str, Mapping[str, np.ndarray]], seed: int) -> Table:
     return Table(
         episodes=len(fresh[METRICS[0]]),
         means={
-            model: {m: intervals.mean(row[m], seed) for m in METRICS}
+            model: {m: intervals.bootstrap_mean(row[m], seed) for m in METRICS}
             for model, row in results.items()
         },
         ratios={
-            model: {m: intervals.ratio(row[m], fresh[m], seed) for m in METRICS}
+            model: {
+                m: intervals.bootstrap_ratio(row[m], fresh[m], seed) for m in METRICS
+            }
             for model, row in results.items()
         },
     )

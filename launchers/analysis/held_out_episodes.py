@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from datasets import loader
 from datasets.rlds import reader, schema
@@ -29,7 +28,7 @@ class Episode:
       task: "" where the data set does not say.
       success: None where it does not say.
       proprio: [T+1, P] raw; objects: [T+1, O].
-      phases: int [T] into `Labelled.phase_names`; -1 where there is none.
+      phases: int [T] into `HeldOutEpisodes.phase_names`; -1 where there is none.
     """
 
     index: int
@@ -63,14 +62,14 @@ class Episode:
 
 
 @dataclasses.dataclass(frozen=True)
-class Labelled:
+class HeldOutEpisodes:
     """Episodes, and the names of their phases (none where nothing is labelled)."""
 
     episodes: tuple[Episode, ...]
     phase_names: tuple[str, ...]
 
 
-def held_out(directory: str | os.PathLike[str], most: int) -> Labelled:
+def held_out(directory: str | os.PathLike[str], most: int) -> HeldOutEpisodes:
     """Reads the last tenth of a data set, which training does not see.
 
     Args:
@@ -91,27 +90,25 @@ def held_out(directory: str | os.PathLike[str], most: int) -> Labelled:
         raise ValueError(f"data set {directory} lacks the observation {missing[0]}")
     count = loader.num_held_out(source.num_episodes)
     first = source.num_episodes - count
-    try:
-        dataset = tfds.builder_from_directory(os.fspath(directory)).as_dataset(
-            split=f"{schema.SPLIT}[{first}:]",
-            read_config=tfds.ReadConfig(interleave_cycle_length=1),
-            decoders={"steps": tfds.decode.SkipDecoding()},
-        )
-        examples = list(dataset.as_numpy_iterator())
-    except (tf.errors.OpError, AssertionError, OSError) as e:
-        text = " ".join(str(e).split())[:200]
-        raise ValueError(f"data set {directory} is damaged: {text}") from e
+
+    def refuse(problem: reader.Problem) -> None:
+        raise ValueError(f"data set {directory} is damaged: {problem}")
+
     kept = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
     names: dict[str, int] = {}
-    episodes = [_episode(examples[i], first + int(i), names) for i in kept]
+    episodes = [
+        _episode(record, names)
+        for i, record in enumerate(source.episodes(refuse, first))
+        if i in kept
+    ]
     episodes = [episode for episode in episodes if episode is not None]
     if not episodes:
         raise ValueError(f"data set {directory} has no valid held-out episode")
-    return Labelled(tuple(episodes), tuple(names))
+    return HeldOutEpisodes(tuple(episodes), tuple(names))
 
 
-def _episode(example: dict, position: int, names: dict[str, int]) -> Episode | None:
-    steps, metadata = example["steps"], example.get("episode_metadata", {})
+def _episode(record: reader.Episode, names: dict[str, int]) -> Episode | None:
+    steps, metadata = record.steps, record.metadata
     num_steps = len(steps["action"]) - 1
     if num_steps < 1 or metadata.get("invalid", False):
         return None
@@ -120,16 +117,16 @@ def _episode(example: dict, position: int, names: dict[str, int]) -> Episode | N
     if own and "expert_phase" in steps:
         # Experts may name their phases in another order.
         numbers = np.array([names.setdefault(name, len(names)) for name in own])
-        found = np.asarray(steps["expert_phase"][:-1])
-        known = (found >= 0) & (found < len(own))
-        phases[known] = numbers[found[known]]
+        numbered = np.asarray(steps["expert_phase"][:-1])
+        known = (numbered >= 0) & (numbered < len(own))
+        phases[known] = numbers[numbered[known]]
     success = metadata.get("success")
     return Episode(
-        index=int(metadata.get("episode_index", position)),
-        task=metadata.get("task", b"").decode(),
+        index=record.place.episode,
+        task=metadata.get("task", ""),
         success=None if success is None else bool(success),
         phases=phases,
-        **observations.group(steps["observation"]),
+        **observations.group(record.observation),
     )
 
 

@@ -23,8 +23,8 @@ from launchers.analysis import (
 )
 from launchers.analysis.config import AnalysisConfig, describe
 from launchers.analysis.result import Result
-from launchers.analysis.workers import Workers
 from launchers.common import atomic_files
+from launchers.common.workers import Workers
 from launchers.inspection.report import table as text_table
 
 REPORT_FILE = "report.html"
@@ -96,10 +96,10 @@ class Analysis:
                 parts += self._skills(workers)
             if "npmp" in self._bundles and self._data is not None:
                 _, npmp = self._bundles["npmp"]
-                found = data_sections.show_npmp(
+                section = data_sections.show_npmp(
                     npmp, self._data, self._out, self._config.seed
                 )
-                parts.append(("npmp", found))
+                parts.append(("npmp", section))
             if self._config.ceiling_episodes:
                 parts.append(("ceiling", self._ceiling(workers)))
             if self._config.table1_episodes:
@@ -129,14 +129,16 @@ class Analysis:
             samples = data_sections.rollout_samples(rollouts)
             source = "the rollouts above"
         else:
-            found = data_sections.infer(skills, self._data)
+            skill_sequences = data_sections.infer(skills, self._data)
             shown = skill_sections.show_transitions(
-                skills, out, found.use, found.transitions
+                skills, out, skill_sequences.use, skill_sequences.transitions
             )
             prior = skills.transition_matrix().numpy()
             parts.append(("skills", shown))
-            parts.append(("sequences", data_sections.show_sequences(found, prior, out)))
-            samples = data_sections.skill_samples(skills, found, config.seed)
+            parts.append(
+                ("sequences", data_sections.show_sequences(skill_sequences, prior, out))
+            )
+            samples = data_sections.skill_samples(skills, skill_sequences, config.seed)
             source = "the likeliest skills on the held-out episodes"
         kl = None
         if samples.stddevs.all():  # those of discrete skills are 0

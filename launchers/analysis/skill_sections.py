@@ -15,8 +15,8 @@ from launchers.analysis import behaviour, plots, rollouts
 from launchers.analysis.config import AnalysisConfig
 from launchers.analysis.report import Section
 from launchers.analysis.result import Result, finite
-from launchers.analysis.workers import Workers
 from launchers.common import atomic_files
+from launchers.common.workers import Workers
 from launchers.experiments.config import derive_seed
 from launchers.skills import figures
 
@@ -40,13 +40,15 @@ def run_rollouts(
         for episode in range(config.episodes)
         for skill in range(num_skills)
     ]
-    found = list(workers.run(rollouts.run, jobs, "rollouts"))
+    skill_rollouts = list(workers.run(rollouts.run, jobs, "rollouts"))
     order = {job.seed: i for i, job in enumerate(jobs)}
-    return sorted(found, key=lambda r: (order[r.seed], r.skill))
+    return sorted(skill_rollouts, key=lambda r: (order[r.seed], r.skill))
 
 
 def show_rollouts(
-    config: AnalysisConfig, found: Sequence[rollouts.Rollout], out: pathlib.Path
+    config: AnalysisConfig,
+    skill_rollouts: Sequence[rollouts.Rollout],
+    out: pathlib.Path,
 ) -> Result:
     """The table, the pictures and videos, and whether the skills differ."""
     result = Result(Section("What each skill does"))
@@ -58,7 +60,7 @@ def show_rollouts(
         f"initial states (object set {config.environment.object_set}, nominal "
         f"physics). z is {how} its mid level, the action the low level's mean."
     )
-    groups = behaviour.by_skill(found)
+    groups = behaviour.by_skill(skill_rollouts)
     means = [{k: float(v.mean()) for k, v in group.items()} for group in groups]
     words = [behaviour.words(mean) for mean in means]
     section.table(_table(groups, words), words=(1,))
@@ -69,12 +71,12 @@ def show_rollouts(
     )
     result.lines += [f"skill {k}: {text}" for k, text in enumerate(words)]
     _add_separation(result, groups, config.seed, out)
-    _add_pictures(result, found, words, out)
+    _add_pictures(result, skill_rollouts, words, out)
     atomic_files.write_json(
         out / "skill_rollouts.json",
         [
             {"skill": r.skill, "seed": r.seed, **behaviour.measure(r)}
-            for r in sorted(found, key=lambda r: r.skill)
+            for r in sorted(skill_rollouts, key=lambda r: r.skill)
         ],
     )
     result.numbers["skills"] = [
@@ -119,49 +121,49 @@ def _add_separation(
     ends = np.stack(
         [np.stack([g[n] for n in behaviour.END_STATE], axis=-1) for g in groups]
     )  # [K, R, F]
-    found = behaviour.separation(ends, seed)
-    if found is None:
+    separation = behaviour.separation(ends, seed)
+    if separation is None:
         result.section.note(
             "Whether the skills differ is not tested: that takes two skills and two "
             "rollouts of each that do not all end alike."
         )
         return
-    apart = found.distances + np.where(np.eye(len(groups)), np.inf, 0.0)
+    apart = separation.distances + np.where(np.eye(len(groups)), np.inf, 0.0)
     first, second = sorted(np.unravel_index(apart.argmin(), apart.shape))
     text = (
         f"The end states (tool height, fingers, distances to the objects) vary "
-        f"{found.statistic:.1f} times as much between skills as within them (F "
+        f"{separation.statistic:.1f} times as much between skills as within them (F "
         f"statistic; 1 if skills did not differ; permutation test p = "
-        f"{found.p_value:.3f}). The two nearest are skills {first} and {second}, "
+        f"{separation.p_value:.3f}). The two nearest are skills {first} and {second}, "
         f"{apart[first, second]:.1f} standard deviations apart."
     )
     result.section.text(text)
     rows = [["end state", "explained by the skill, %"]]
-    for name, share in zip(behaviour.END_STATE, found.explained, strict=True):
+    for name, share in zip(behaviour.END_STATE, separation.explained, strict=True):
         title = name.removesuffix("_end").replace("_", " to ")
         rows.append([title.replace("closing", "fingers"), f"{100 * share:.0f}"])
     result.section.table(rows)
-    plots.write_separation(out / "skill_distances.png", found.distances)
+    plots.write_separation(out / "skill_distances.png", separation.distances)
     result.section.picture(out / "skill_distances.png", "How far skills end apart.")
     result.lines.append(text)
     result.numbers["separation"] = {
-        "statistic": found.statistic,
-        "p_value": found.p_value,
+        "statistic": separation.statistic,
+        "p_value": separation.p_value,
         "explained": dict(
-            zip(behaviour.END_STATE, finite(found.explained), strict=True)
+            zip(behaviour.END_STATE, finite(separation.explained), strict=True)
         ),
-        "distances": finite(found.distances),
+        "distances": finite(separation.distances),
     }
 
 
 def _add_pictures(
     result: Result,
-    found: Sequence[rollouts.Rollout],
+    skill_rollouts: Sequence[rollouts.Rollout],
     words: Sequence[str],
     out: pathlib.Path,
 ) -> None:
-    filmed = [rollout for rollout in found if len(rollout.frames)]
-    problem = next((r.no_frames for r in found if r.no_frames), "")
+    filmed = [rollout for rollout in skill_rollouts if len(rollout.frames)]
+    problem = next((r.no_frames for r in skill_rollouts if r.no_frames), "")
     if problem:
         line = f"no pictures: {problem}"
         print(line)

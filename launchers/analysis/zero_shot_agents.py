@@ -66,7 +66,7 @@ def title(name: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Explorer:
+class ZeroShotAgent:
     """An agent at the start of RL.
 
     Pure but for variables; seeds are int32 [2].
@@ -84,13 +84,13 @@ class Explorer:
 
 
 class Actor:
-    """Runs an explorer in an environment; holds its latent for some steps."""
+    """Runs an agent in an environment; holds its latent for some steps."""
 
-    def __init__(self, explorer: Explorer, skill_steps: int = 1) -> None:
+    def __init__(self, agent: ZeroShotAgent, skill_steps: int = 1) -> None:
         """`skill_steps` are the control steps between two choices of a latent."""
-        self._begin = explorer.begin
-        self._choose = tf.function(explorer.choose)
-        self._act = tf.function(explorer.act)
+        self._begin = agent.begin
+        self._choose = tf.function(agent.choose)
+        self._act = tf.function(agent.act)
         self._skill_steps = skill_steps
         self._latent = tf.zeros([1, 0])
         self._seed, self._step = 0, 0
@@ -111,8 +111,8 @@ class Actor:
         return np.clip(action[0].numpy(), -1.0, 1.0)
 
 
-def make(model: str, bundle) -> Explorer:
-    """The explorer of a model.
+def make(model: str, bundle) -> ZeroShotAgent:
+    """The agent of a model.
 
     Args:
       model: one of `TITLES` or `DISTILLED`.
@@ -132,7 +132,7 @@ def make(model: str, bundle) -> Explorer:
     return makers[model](bundle)
 
 
-def _distilled(skills, greedy: bool, sample_latent: bool) -> Explorer:
+def _distilled(skills, greedy: bool, sample_latent: bool) -> ZeroShotAgent:
     """The distilled high level of the bundle."""
     high_level = distillation.load(skills)
 
@@ -146,10 +146,10 @@ def _distilled(skills, greedy: bool, sample_latent: bool) -> Explorer:
     def act(observation, skill, seed):
         return skills.decode(skill, observation, seed if sample_latent else None)
 
-    return Explorer(_no_skill, choose, act)
+    return ZeroShotAgent(_no_skill, choose, act)
 
 
-def _helms(skills) -> Explorer:
+def _helms(skills) -> ZeroShotAgent:
     """HeLMS-cat's new high level, the mid level's z."""
     # The smallest critic: it is not used, and the policy's weights are drawn before it.
     config = HelmsCatConfig(critic_hidden_sizes=(1,), critic_rnn_size=0)
@@ -171,10 +171,10 @@ def _helms(skills) -> Explorer:
     def act(observation, skill, seed):
         return skills.decode(skill, observation, seed)
 
-    return Explorer(begin, choose, act)
+    return ZeroShotAgent(begin, choose, act)
 
 
-def _helms_prior(skills) -> Explorer:
+def _helms_prior(skills) -> ZeroShotAgent:
     """Skills follow p(y_t | y_{t-1}), as NPMP's z follows its prior; p(y_0) uniform.
 
     The fresh high level changes the skill at nearly every step. Beside it, this shows
@@ -194,10 +194,10 @@ def _helms_prior(skills) -> Explorer:
     def act(observation, skill, seed):
         return skills.decode(skill, observation, seed)
 
-    return Explorer(begin, choose, act)
+    return ZeroShotAgent(begin, choose, act)
 
 
-def _npmp(skills) -> Explorer:
+def _npmp(skills) -> ZeroShotAgent:
     """z from the prior; RL's new policy is near N(0, I), where this one wanders."""
 
     def begin(seed: int) -> tf.Tensor:
@@ -212,20 +212,20 @@ def _npmp(skills) -> Explorer:
         del seed
         return skills.low_level(latent, observation)
 
-    return Explorer(begin, choose, act)
+    return ZeroShotAgent(begin, choose, act)
 
 
-def _clone(policy) -> Explorer:
+def _clone(policy) -> ZeroShotAgent:
     """A behaviour clone with its noise; of hierarchical BC, z's mean."""
 
     def act(observation, latent, seed):
         del latent
         return policy.sample(observation, seed)
 
-    return Explorer(_no_skill, _keep, act)
+    return ZeroShotAgent(_no_skill, _keep, act)
 
 
-def _fresh_mpo(bundle) -> Explorer:
+def _fresh_mpo(bundle) -> ZeroShotAgent:
     """The policy that MPO from scratch starts with."""
     config = GaussianMPOConfig(critic_hidden_sizes=(1,), critic_rnn_size=0)
     builder = GaussianMPOBuilder(config, bundle.observation_statistics())
@@ -243,7 +243,7 @@ def _fresh_mpo(bundle) -> Explorer:
         del latent
         return policy(observation).sample(1, seed)[0]
 
-    return Explorer(begin, _keep, act)
+    return ZeroShotAgent(begin, _keep, act)
 
 
 def _no_skill(seed: int) -> tf.Tensor:

@@ -4,37 +4,48 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import json
-import os
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+
+# Data sets need these too, and import nothing of launchers.
+from datasets.rlds.files import aside, read_json, write_json
+
+__all__ = (
+    "aside",
+    "new_directory",
+    "read_json",
+    "write_csv",
+    "write_json",
+    "write_text",
+)
 
 
 @contextlib.contextmanager
-def aside(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A name to write to; becomes `path` unless the block raises, then it is removed.
+def new_directory(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A directory to fill; becomes `path` unless the block raises, then it is removed.
 
-    The name is hidden, in the directory of `path`, and ends like it.
+    Where another process has made `path` meanwhile, that one stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    filled = pathlib.Path(tempfile.mkdtemp(prefix=".tmp.", dir=path.parent))
     try:
-        yield temporary
-        temporary.replace(path)
+        yield filled
+        try:
+            filled.rename(path)
+        except OSError:
+            if not path.is_dir():
+                raise
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(filled, ignore_errors=True)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a text file."""
     with aside(path) as temporary:
         temporary.write_text(text)
-
-
-def write_json(path: pathlib.Path, content: Mapping[str, Any] | list[Any]) -> None:
-    """Writes JSON; raises ValueError for numbers that are not finite."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def write_csv(
@@ -45,14 +56,3 @@ def write_csv(
         writer = csv.writer(file)
         writer.writerow(names)
         writer.writerows(rows)
-
-
-def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Reads an object; raises ValueError in one line if the file holds no object."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as e:
-        raise ValueError(f"{path} is not readable: {e}") from e
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} does not hold an object")
-    return content

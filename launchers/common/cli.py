@@ -1,7 +1,7 @@
 """What every command shares: one line for bad input, and exit code 2.
 
-A command is `command.run(main)` under its `__main__` guard. Set-up that reads what
-the user gave (flags, directories) stands in `with command.bad_input():`, so that a
+A command is `cli.run(main)` under its `__main__` guard. Set-up that reads what
+the user gave (flags, directories) stands in `with cli.bad_input():`, so that a
 mistake prints one line; a fault of ours later on still prints its traceback.
 """
 

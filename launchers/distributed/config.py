@@ -10,15 +10,15 @@ class Layout:
     """Which processes there are, beside how many actors."""
 
     actors_per_process: int = 1  # threads that share the policy's calls
-    replay_shards: int = 1  # Reverb servers; actors are spread over them
-    cachers: int = 0  # between learner and actors; 0: actors ask the learner
+    num_replay_shards: int = 1  # Reverb servers; actors are spread over them
+    num_cachers: int = 0  # between learner and actors; 0: actors ask the learner
 
     def __post_init__(self):
         """Raises ValueError, naming the field, for values that cannot be."""
         for name, least in (
             ("actors_per_process", 1),
-            ("replay_shards", 1),
-            ("cachers", 0),
+            ("num_replay_shards", 1),
+            ("num_cachers", 0),
         ):
             if getattr(self, name) < least:
                 raise ValueError(

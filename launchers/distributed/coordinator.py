@@ -14,11 +14,10 @@ import reverb
 from launchers.common import loggers, signals
 from launchers.distributed import status
 from launchers.distributed.heartbeat import Register
-from launchers.distributed.nodes import enter_node
+from launchers.distributed.node_entry import POLL_SECONDS, enter_node
 from launchers.experiments import loop_hooks
 from launchers.experiments.config import Experiment
 
-_POLL_SECONDS = 0.5
 _PERSIST_SECONDS = 2.0
 _LOG_SECONDS = 10.0
 
@@ -30,7 +29,7 @@ def forget_earlier_program(workdir: str) -> None:
 
 
 class CoordinatorNode:
-    """Counts for everybody, hears how they are, ends the program when it is done."""
+    """Counts for all nodes, collects their heartbeats, and ends the program."""
 
     def __init__(self, experiment: Experiment, replays: Sequence[reverb.Client]):
         self._stop = enter_node()
@@ -39,28 +38,28 @@ class CoordinatorNode:
         self._counter = loop_hooks.PersistentCounter(experiment.workdir)
         self._replays = replays
         self._register = Register()
-        # One that was killed goes on from what it told; the launcher has removed what
-        # is older.
-        told = status.read(experiment.workdir) or {}
-        self._begin = time.monotonic() - told.get("seconds", 0.0)
+        # One that was killed resumes from its last status; the launcher has removed
+        # what is older.
+        earlier = status.read(experiment.workdir) or {}
+        self._begin = time.monotonic() - earlier.get("seconds", 0.0)
 
     def increment(self, **counts: float) -> dict[str, float]:
-        """Adds, and returns all counts."""
+        """Adds to the counts and returns all of them."""
         return self._counter.increment(**counts)
 
     def get_counts(self) -> dict[str, float]:
-        """All counts."""
+        """Returns all counts."""
         return self._counter.get_counts()
 
     def beat(self, name: str, state: dict[str, Any]) -> None:
-        """A node tells what it waits on."""
+        """Records what a node waits on."""
         self._register.beat(name, state)
 
     def run(self) -> None:
-        """Works until the program stops."""
-        threading.Thread(target=self._tell, daemon=True).start()
+        """Keeps the counts and stops the program when its budget is spent."""
+        threading.Thread(target=self._report, daemon=True).start()
         budget, asked, persisted = self._budget, False, time.monotonic()
-        while not self._stop.wait(_POLL_SECONDS):
+        while not self._stop.wait(POLL_SECONDS):
             now = time.monotonic()
             if now - persisted >= _PERSIST_SECONDS:
                 self._counter.persist()
@@ -80,11 +79,11 @@ class CoordinatorNode:
                 )
                 lp.stop()
         # The others report their last counts while they stop.
-        time.sleep(2 * _POLL_SECONDS)
+        time.sleep(2 * POLL_SECONDS)
         self._counter.persist()
 
-    def _tell(self) -> None:
-        """Writes the status now and then, for the monitor and the launcher."""
+    def _report(self) -> None:
+        """Writes the status at intervals, for the monitor and the launcher."""
         logger = loggers.make_logger(
             str(self._workdir), "program", "actor_steps", time_delta=_LOG_SECONDS
         )

@@ -1,4 +1,4 @@
-"""What each node waits on, told to the coordinator: no stall is silent."""
+"""Reports what each node waits on to the coordinator, so that no stall is silent."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ LATE_SECONDS = 15.0  # a node that was not heard of for so long is reported
 LONG_SECONDS = 30.0  # a wait that is reported
 
 
-class Health:
-    """Of one node: what its threads wait on; beats to the coordinator."""
+class Heartbeat:
+    """Sends the coordinator what the threads of one node wait on."""
 
     def __init__(self, name: str, coordinator: Any, stop: threading.Event):
         """Starts to beat, if there is a coordinator (a Courier client)."""
@@ -53,20 +53,20 @@ class Health:
 
     def _beat(self, client: courier.Client) -> None:
         while not self._stop.wait(BEAT_SECONDS):
-            # The coordinator may be away; what it then does not hear, it asks of none.
+            # The coordinator may be away; the next beat tells it as much.
             with contextlib.suppress(Exception):
                 client.beat(self._name, self.state())
 
 
 class Register:
-    """Of the coordinator: the last that was heard of each node."""
+    """Keeps the last heartbeat of each node, for the coordinator."""
 
     def __init__(self):
         self._lock = threading.Lock()
         self._nodes: dict[str, tuple[float, dict[str, Any]]] = {}
 
     def beat(self, name: str, state: dict[str, Any]) -> None:
-        """Called by nodes."""
+        """Records a node's heartbeat; nodes call it."""
         with self._lock:
             self._nodes[name] = time.monotonic(), state
 

@@ -1,4 +1,4 @@
-"""Batches of several replay shards, from whichever has one."""
+"""Interleaves the batches of several replay shards."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 
-class MixedIterator:
-    """Takes turns among iterators and leaves out one that has nothing now.
+class InterleavedIterator:
+    """Takes turns among iterators and skips one that has nothing now.
 
     Each is read in a thread of its own, one item ahead, so that a shard that is away
-    holds nobody up.
+    does not hold up the others.
     """
 
     def __init__(self, iterators: Sequence[Iterator[Any]]):
@@ -36,7 +36,7 @@ class MixedIterator:
             waiting.put(item)
             self._ready.release()
 
-    def __iter__(self) -> MixedIterator:
+    def __iter__(self) -> InterleavedIterator:
         return self
 
     def __next__(self) -> Any:

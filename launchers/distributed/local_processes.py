@@ -1,8 +1,8 @@
 """A Launchpad program as processes of this machine; those that die are started again.
 
 Launchpad's own launcher (`local_mp`) ends the program with the first process that is
-gone. Here a process that was killed comes back, within limits (`restarts`); one that
-raised ends the program, unless that may be the result of another's death.
+gone. Here a process that was killed comes back, within limits (`restart_policy`); one
+that raised ends the program, unless that may be the result of another's death.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import launchpad as lp
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
 from launchers.common import signals
-from launchers.distributed import process_env
+from launchers.distributed import launchpad_internals, process_env
 from launchers.distributed.restart_policy import Failed, Loss, RestartPolicy, Restarts
 
 GRACE_SECONDS = 10.0  # between being asked to stop and being killed
@@ -198,9 +198,7 @@ def launch(
     """
     for label, nodes in program.groups.items():
         for node in nodes:
-            node._initialize_context(
-                lp.LaunchType.LOCAL_MULTI_PROCESSING, resources.get(label)
-            )
+            launchpad_internals.prepare_local_process(node, resources.get(label))
     for label, nodes in program.groups.items():
         for node in nodes:
             for handle in node.input_handles:

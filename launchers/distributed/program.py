@@ -21,16 +21,13 @@ from absl.testing import absltest
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
 from launchers.common import loggers, signals
-from launchers.distributed import (
-    local_processes,
-    nodes,
-    process_env,
-    replay,
-    status,
-    variable_cacher,
-)
+from launchers.distributed import local_processes, process_env, replay, status
+from launchers.distributed.actor import ActorNode
 from launchers.distributed.config import Layout
 from launchers.distributed.coordinator import CoordinatorNode, forget_earlier_program
+from launchers.distributed.evaluator import EvaluatorNode
+from launchers.distributed.learner import LearnerNode
+from launchers.distributed.variable_cacher import CacherNode
 from launchers.experiments.config import Experiment
 
 
@@ -59,7 +56,9 @@ def make_program(
             return program.add_node(lp.CourierNode(node, *args, **kwargs))
 
     kept = experiment.budget.checkpoint_replay
-    shards = [replay.ReplayShard(experiment, i) for i in range(layout.replay_shards)]
+    shards = [
+        replay.ReplayShard(experiment, i) for i in range(layout.num_replay_shards)
+    ]
     with program.group("replay"):
         replays = [
             program.add_node(
@@ -71,23 +70,17 @@ def make_program(
     if kept:
         keeper = replay.ReplayCheckpointer
         add("replay_keeper", keeper, experiment, replays, coordinator)
-    learner = add("learner", nodes.LearnerNode, experiment, replays, coordinator)
+    learner = add("learner", LearnerNode, experiment, replays, coordinator)
     sources = [
-        add(
-            "cacher",
-            variable_cacher.CacherNode,
-            learner,
-            coordinator,
-            name=f"cacher/{i}",
-        )
-        for i in range(layout.cachers)
+        add("cacher", CacherNode, learner, coordinator, name=f"cacher/{i}")
+        for i in range(layout.num_cachers)
     ] or [learner]
-    add("evaluator", nodes.EvaluatorNode, experiment, learner, coordinator)
+    add("evaluator", EvaluatorNode, experiment, learner, coordinator)
     together = layout.actors_per_process
     for i, first in enumerate(range(0, num_actors, together)):
         add(
             "actor",
-            nodes.ActorNode,
+            ActorNode,
             experiment,
             f"actor/{i}",
             list(range(first, min(first + together, num_actors))),

@@ -1,4 +1,4 @@
-"""Replay in the distributed program: shards, and who has them write checkpoints."""
+"""Replay of the distributed program: shards, and the node that checkpoints them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from absl import logging
 from reverb.platform import checkpointers_lib
 
 from launchers.common import atomic_files
-from launchers.distributed.heartbeat import Health
-from launchers.distributed.nodes import enter_node
+from launchers.distributed.heartbeat import Heartbeat
+from launchers.distributed.node_entry import enter_node
 from launchers.experiments import checkpointing
 from launchers.experiments.config import Experiment
 
 
 class ReplayShard:
-    """Makes what a replay node serves; Launchpad asks for the tables first."""
+    """Makes what a replay node serves. Launchpad asks for the tables first."""
 
     def __init__(self, experiment: Experiment, index: int):
         self._experiment = experiment
@@ -27,7 +27,7 @@ class ReplayShard:
         self._settings: dict[str, list[Any]] = {}
 
     def tables(self) -> Sequence[reverb.Table]:
-        """The tables."""
+        """Returns the agent's tables."""
         enter_node()
         experiment = self._experiment
         tables = experiment.builder_factory().make_replay_tables(
@@ -37,7 +37,7 @@ class ReplayShard:
         return tables
 
     def checkpointer(self) -> checkpointers_lib.CheckpointerBase:
-        """Lets the process start with the newest checkpoint of the same settings."""
+        """Returns a checkpointer that loads the newest checkpoint of equal settings."""
         workdir = pathlib.Path(self._experiment.workdir)
         root = workdir / "checkpoints" / "replay_shards"
         directory, record = root / str(self._index), root / f"{self._index}.json"
@@ -51,7 +51,7 @@ class ReplayShard:
 
 
 class ReplayCheckpointer:
-    """Has the replay shards write checkpoints, from which a new process goes on."""
+    """Has the replay shards write checkpoints, from which a new process resumes."""
 
     def __init__(
         self,
@@ -62,18 +62,17 @@ class ReplayCheckpointer:
         self._stop = enter_node()
         self._seconds = 60.0 * experiment.budget.checkpoint_minutes
         self._replays = replays
-        self._health = Health("replay_keeper", coordinator, self._stop)
+        self._heartbeat = Heartbeat("replay_keeper", coordinator, self._stop)
 
     def run(self) -> None:
-        """Works until the program stops."""
-        # Once more when it stops: the next run goes on with what there is.
+        """Saves at intervals until the program stops, and once more then."""
         while not self._stop.wait(self._seconds):
             self._save()
         self._save()
 
     def _save(self) -> None:
         for i, replay in enumerate(self._replays):
-            with self._health.waiting(f"a checkpoint of replay/{i}"):
+            with self._heartbeat.waiting(f"a checkpoint of replay/{i}"):
                 try:
                     replay.checkpoint()
                 except Exception as e:  # a shard that is away is saved the next time

@@ -6,6 +6,8 @@ import collections
 import dataclasses
 from collections.abc import Mapping
 
+from launchers.common import backoff
+
 
 class Failed(RuntimeError):
     """A node failed for good; the message is one line that names it."""
@@ -86,8 +88,7 @@ class Restarts:
                 f"{policy.window / 60:g} min, the last time: {loss.reason}"
             )
         times.append(now)
-        delay = policy.first_delay * 2 ** (len(times) - 1)
-        return min(delay, policy.longest_delay)
+        return backoff.seconds(len(times), policy.first_delay, policy.longest_delay)
 
     def after_exception(self, loss: Loss, now: float) -> float:
         """Seconds to wait before the node is started again; `now` is any clock, s.

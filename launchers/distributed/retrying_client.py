@@ -1,4 +1,4 @@
-"""Calls to nodes that may be away: retried until they are back, and said so.
+"""Retries calls to unreachable nodes and logs each node that is away.
 
 A Courier client that waits for its server does so as gRPC likes, up to two minutes
 between attempts, and raises where the server dies within a call. Here each attempt
@@ -8,7 +8,6 @@ fails soon and is made anew, by a new client, until the program stops.
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -17,27 +16,19 @@ import courier
 from absl import logging
 
 from agents.builder import Stopped
-
-# Courier's errors; the module is compiled into Courier, so there is no file to import.
-_status = sys.modules["pybind11_abseil.status"]
+from launchers.common import backoff
+from launchers.distributed import launchpad_internals
 
 _CALL_SECONDS = 60.0  # of one attempt
-_MIN_BACKOFF_SECONDS = 0.2
-_MAX_BACKOFF_SECONDS = 3.0
-# What a server that is away or dies makes of a call. Anything else is an answer.
-_AWAY = (
-    _status.StatusCode.UNAVAILABLE,
-    _status.StatusCode.DEADLINE_EXCEEDED,
-    _status.StatusCode.CANCELLED,
-)
+_BACKOFF_SECONDS = (0.2, 3.0)  # after the first failure, and at most
 
 Waiting = Callable[[str], contextlib.AbstractContextManager[Any]]
 
 
-class PatientClient:
-    """A node's methods; a call returns when the node has answered.
+class RetryingClient:
+    """Has a node's methods; a call returns when the node has answered.
 
-    A call whose node died within it is made again, so it may take effect twice.
+    A call during which the node died is repeated, so it may take effect twice.
     """
 
     def __init__(
@@ -53,7 +44,7 @@ class PatientClient:
           client: of the node.
           name: of the node, for messages.
           stop: set when the program stops, which ends the wait with `Stopped`.
-          waiting: entered with a text while the node is away; see `health`.
+          waiting: entered with a text while the node is away; see `Heartbeat`.
         """
         self._address = client.address
         self._name = name
@@ -68,8 +59,8 @@ class PatientClient:
         def call(*args: Any, **kwargs: Any) -> Any:
             try:
                 return self._attempt(method, *args, **kwargs)
-            except _status.StatusNotOk as e:
-                if e.status.code() not in _AWAY:
+            except launchpad_internals.CourierError as e:
+                if not launchpad_internals.is_unreachable(e):
                     raise
             logging.warning("%s is away: %s waits", self._name, method)
             with self._waiting(f"{self._name}, which is away"):
@@ -85,17 +76,17 @@ class PatientClient:
             )
         try:
             return getattr(client, method)(*args, **kwargs)
-        except _status.StatusNotOk:
+        except launchpad_internals.CourierError:
             self._client = None  # gRPC's own back-off would go on in the old one
             raise
 
     def _until_answered(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        backoff = _MIN_BACKOFF_SECONDS
-        while not self._stop.wait(backoff):
+        failures = 1
+        while not self._stop.wait(backoff.seconds(failures, *_BACKOFF_SECONDS)):
             try:
                 return self._attempt(method, *args, **kwargs)
-            except _status.StatusNotOk as e:
-                if e.status.code() not in _AWAY:
+            except launchpad_internals.CourierError as e:
+                if not launchpad_internals.is_unreachable(e):
                     raise
-            backoff = min(2 * backoff, _MAX_BACKOFF_SECONDS)
+            failures += 1
         raise Stopped(f"{self._name} is away")

@@ -98,7 +98,7 @@ def write(
       workdir: of the run.
       seconds: that the program has run for.
       counts: steps and episodes.
-      nodes: as `health.Register` has them.
+      nodes: as `heartbeat.Register` has them.
       shards: `of_replay` of each.
     """
     content = {
@@ -148,10 +148,10 @@ def forget(workdir: str) -> None:
 
 def warnings(workdir: str) -> list[str]:
     """A line for each complaint of the program that runs."""
-    found = read(workdir)
-    if found is None or time.time() - found["time"] > OLD_SECONDS:
+    content = read(workdir)
+    if content is None or time.time() - content["time"] > OLD_SECONDS:
         return []
-    return [f"warning: {complaint}" for complaint in found["complaints"]]
+    return [f"warning: {complaint}" for complaint in content["complaints"]]
 
 
 def read(workdir: str) -> dict[str, Any] | None:

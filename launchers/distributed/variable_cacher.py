@@ -1,175 +1,23 @@
-"""A node that keeps a learner's variables in memory and serves them to many actors.
+"""The variable cacher of the distributed program, between learner and actors.
 
-Launchpad's releases have no cacher. Hundreds of actors that fetch from the learner
-itself take its interpreter lock while they are answered; here the learner answers one
-caller every `update_seconds`, and actors ask the cacher as they would ask the learner.
-A cacher may poll another cacher.
-
-What Courier does sets the design:
-
-- Its server (`courier/platform/default/server.cc`) ignores `thread_pool_size`: every
-  call in progress has a thread, so those that wait for the first variables keep nobody
-  out.
-- It writes every reply from Python objects anew, holding the interpreter lock. Arrays
-  are copied twice, bytes once. So variables are pickled once, when they arrive, and a
-  reply is those bytes, which the caller's Courier unpickles: actors get arrays. A reply
-  of 24 arrays, 3.7 MB, takes 3.3 ms of the server's CPU so, and 5.6 ms as arrays
-  (medians in turn, on a busy machine).
-- A client that waits for its server, the default, reconnects when gRPC wants to, after
-  up to two minutes, and never gives up on a machine that is lost. The cacher's own
-  client fails at once and is made anew.
+Why there is one, and what Courier does to it: `variable_cache`.
 """
 
 from __future__ import annotations
 
-import pickle
 import threading
-import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import courier
-from absl import logging
-from acme import core
 
-from agents.builder import Stopped
-from launchers.distributed import nodes
-from launchers.distributed.heartbeat import Health
-
-NAMES = ("policy",)  # what actors fetch
-
-_FETCH_SECONDS = 30.0  # limit of one fetch
-_MIN_BACKOFF_SECONDS = 0.5
-_MAX_BACKOFF_SECONDS = 5.0
-_SLICE_SECONDS = 0.5  # between looks at the stop of a caller that waits
-
-
-class PrePickled:
-    """What arrives at a Courier client as the object that was packed.
-
-    Courier sends an object as what its `__reduce_ex__` says, and calls that over there.
-    """
-
-    def __init__(self, content: Any):
-        """Pickles `content`."""
-        self._bytes = pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
-
-    def __reduce_ex__(self, protocol: int) -> tuple[Callable[[bytes], Any], Any]:
-        return pickle.loads, (self._bytes,)
-
-    def unpack(self) -> Any:
-        """A copy of what was packed."""
-        return pickle.loads(self._bytes)
-
-
-class Snapshot(NamedTuple):
-    """What one fetch brought. Never changed, so whoever holds it sees one fetch."""
-
-    variables: dict[str, PrePickled]  # by name
-    fetched_at: float  # time.monotonic
-
-
-class VariableCacher:
-    """Variables of the last fetch, in memory."""
-
-    def __init__(
-        self,
-        source: core.VariableSource | courier.Client,
-        names: Sequence[str] = NAMES,
-        update_seconds: float = 1.0,
-        stopped: Callable[[], bool] = lambda: False,
-    ):
-        """Fetches nothing yet; `poll` does.
-
-        Args:
-          source: the learner, or another cacher.
-          names: of the variables that are kept.
-          update_seconds: from the end of a fetch to the next.
-          stopped: whether the program is stopping, which ends a caller's wait.
-
-        Raises:
-          ValueError: no name, or a period that is not positive.
-        """
-        if not names:
-            raise ValueError("a cacher needs names of variables, got none")
-        if not update_seconds > 0:
-            raise ValueError(f"update_seconds must be positive, got {update_seconds}")
-        self._connect = _connector(source)
-        self._names = list(names)
-        self._update_seconds = update_seconds
-        self._stopped = stopped
-        self._snapshot: Snapshot | None = None
-        self._arrived = threading.Event()
-        self._fetches = 0
-        self._failures = 0
-
-    def get_variables(self, names: Sequence[str]) -> list[Any]:
-        """See `reply`, for a caller in this process."""
-        return [packed.unpack() for packed in self.reply(names)]
-
-    def reply(self, names: Sequence[str]) -> list[PrePickled]:
-        """The variables of one fetch, as the learner gave them, for Courier to send.
-
-        Waits for the first fetch: a cacher has no variables of its own.
-
-        Raises:
-          ValueError: a name that is not kept.
-          Stopped: the program is stopping.
-        """
-        unknown = sorted(set(names) - set(self._names))
-        if unknown:
-            raise ValueError(f"no variables {unknown}; there are {self._names}")
-        while not self._arrived.wait(_SLICE_SECONDS):
-            if self._stopped():
-                raise Stopped("variables were being waited for")
-        variables = self._snapshot.variables  # one read: all of the same fetch
-        return [variables[name] for name in names]
-
-    def statistics(self) -> dict[str, float]:
-        """What happened so far.
-
-        Returns:
-          `fetches` and `failures` of them so far; once there are variables, their
-          `age_seconds`.
-        """
-        found = {"fetches": self._fetches, "failures": self._failures}
-        snapshot = self._snapshot
-        if snapshot is not None:
-            found["age_seconds"] = time.monotonic() - snapshot.fetched_at
-        return found
-
-    def poll(self, stop: threading.Event) -> None:
-        """Fetches until `stop`, whatever the source does meanwhile."""
-        source, backoff = None, _MIN_BACKOFF_SECONDS
-        pause = 0.0
-        while not stop.wait(pause):
-            try:
-                # A new client a failure: gRPC's own back-off would go on in the old.
-                source = source or self._connect()
-                self._fetch(source)
-                pause, backoff = self._update_seconds, _MIN_BACKOFF_SECONDS
-            except Exception as e:  # Courier passes on any that the source raises.
-                if stop.is_set():
-                    return
-                if backoff == _MIN_BACKOFF_SECONDS:
-                    logging.warning("no variables: %s; the last ones are served", e)
-                source = None
-                self._failures += 1
-                pause, backoff = backoff, min(2 * backoff, _MAX_BACKOFF_SECONDS)
-
-    def _fetch(self, source: core.VariableSource) -> None:
-        found = [
-            PrePickled(variables) for variables in source.get_variables(self._names)
-        ]
-        self._snapshot = Snapshot(
-            dict(zip(self._names, found, strict=True)), time.monotonic()
-        )
-        self._fetches += 1
-        self._arrived.set()
+from launchers.distributed.heartbeat import Heartbeat
+from launchers.distributed.node_entry import enter_node
+from launchers.distributed.variable_cache import NAMES, VariableCache
 
 
 class CacherNode:
-    """A cacher in a Launchpad program: between the learner and actors."""
+    """Fetches the learner's variables and serves them to actors."""
 
     def __init__(
         self,
@@ -179,44 +27,41 @@ class CacherNode:
         update_seconds: float = 1.0,
         name: str = "cacher",
     ):
-        """See `VariableCacher`; the coordinator hears of `name`."""
-        self._stop = nodes.enter_node()
-        Health(name, coordinator, self._stop)
-        self._cacher = VariableCacher(source, names, update_seconds, self._stop.is_set)
+        """See `VariableCache`; the coordinator hears of `name`."""
+        self._stop = enter_node()
+        Heartbeat(name, coordinator, self._stop)
+        self._cache = VariableCache(source, names, update_seconds, self._stop.is_set)
 
     def get_variables(self, names: Sequence[str]) -> list[Any]:
-        """The learner's, as last fetched."""
-        return self._cacher.reply(names)
+        """Returns the learner's variables, as last fetched."""
+        return self._cache.reply(names)
 
     def statistics(self) -> dict[str, float]:
-        """See `VariableCacher.statistics`."""
-        return self._cacher.statistics()
+        """See `VariableCache.statistics`."""
+        return self._cache.statistics()
 
     def run(self) -> None:
-        """Works until the program stops."""
-        self._cacher.poll(self._stop)
+        """Fetches until the program stops."""
+        self._cache.poll(self._stop)
 
 
 class CacherServer:
-    """A cacher that polls in a thread behind a Courier server: a context manager.
+    """Serves a cache that polls, without a Launchpad program: a context manager."""
 
-    For where there is no Launchpad program.
-    """
-
-    def __init__(self, cacher: VariableCacher, port: int | None = None):
-        """Prepares it; `port` None takes a free one."""
-        self._cacher = cacher
+    def __init__(self, cache: VariableCache, port: int | None = None):
+        """Prepares the server; `port` None takes a free one."""
+        self._cache = cache
         self._stop = threading.Event()
         self._thread = threading.Thread(
-            target=cacher.poll, args=(self._stop,), daemon=True
+            target=cache.poll, args=(self._stop,), daemon=True
         )
         self._server = courier.Server(port=port)
-        self._server.Bind("get_variables", cacher.reply)
-        self._server.Bind("statistics", cacher.statistics)
+        self._server.Bind("get_variables", cache.reply)
+        self._server.Bind("statistics", cache.statistics)
 
     @property
     def port(self) -> int:
-        """Of the server."""
+        """Where the server listens."""
         return self._server.port
 
     def __enter__(self) -> CacherServer:
@@ -228,13 +73,3 @@ class CacherServer:
         self._stop.set()
         self._server.Stop()
         self._thread.join()
-
-
-def _connector(source: Any) -> Callable[[], core.VariableSource]:
-    """Makes sources that fail soon; one that is no Courier client stays as it is."""
-    if not isinstance(source, courier.Client):
-        return lambda: source
-    address = source.address
-    return lambda: courier.Client(
-        address, call_timeout=_FETCH_SECONDS, wait_for_ready=False
-    )

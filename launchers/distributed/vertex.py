@@ -73,8 +73,12 @@ def launch(experiment: Experiment, num_actors: int, layout: Layout) -> None:
     from launchers.distributed.coordinator import forget_earlier_program
 
     forget_earlier_program(experiment.workdir)
-    made = program.make_program(experiment, num_actors, layout)
-    lp.launch(made, launch_type="vertex_ai", xm_resources=_resources(made.groups))
+    vertex_program = program.make_program(experiment, num_actors, layout)
+    lp.launch(
+        vertex_program,
+        launch_type="vertex_ai",
+        xm_resources=_resources(vertex_program.groups),
+    )
 
 
 def _resources(groups: Iterable[str]) -> dict[str, Any]:

@@ -51,10 +51,10 @@ def settings(tables: Sequence[reverb.Table]) -> dict[str, list[Any]]:
 
     So one that was written under other settings must not be read.
     """
-    found = {}
+    settings_of = {}
     for table in tables:
         info, limiter = table.info, table.info.rate_limiter_info
-        found[info.name] = [
+        settings_of[info.name] = [
             float(info.max_size),
             float(limiter.min_size_to_sample),
             limiter.samples_per_insert,
@@ -62,7 +62,7 @@ def settings(tables: Sequence[reverb.Table]) -> dict[str, list[Any]]:
             limiter.max_diff,
             [x.shape.as_list() for x in tf.nest.flatten(info.signature)],
         ]
-    return found
+    return settings_of
 
 
 class Snapshots:
@@ -91,15 +91,15 @@ class Snapshots:
         Raises:
           ValueError: in one line, if its file is not readable.
         """
-        found = None
+        snapshot = None
         path = self._path(learner_steps)
         if learner_steps is not None and path.exists():
-            found = Snapshot(**atomic_files.read_json(path))
-            gone = found.replay and not (self._replay / found.replay).is_dir()
-            if gone or found.tables != tables:
-                found = dataclasses.replace(found, replay=None, replay_steps=0)
-        self._keep(path, found)
-        return found
+            snapshot = Snapshot(**atomic_files.read_json(path))
+            gone = snapshot.replay and not (self._replay / snapshot.replay).is_dir()
+            if gone or snapshot.tables != tables:
+                snapshot = dataclasses.replace(snapshot, replay=None, replay_steps=0)
+        self._keep(path, snapshot)
+        return snapshot
 
     def checkpointer(
         self, snapshot: Snapshot | None

@@ -300,25 +300,25 @@ def load_config(workdir: str, skills: str | None = None) -> RunConfig:
     path = pathlib.Path(workdir) / _CONFIG
     if not path.is_file():
         raise ValueError(f"no run in {workdir}: it has no {_CONFIG}")
-    found = atomic_files.read_json(path)
+    recorded = atomic_files.read_json(path)
     try:
-        check_agent(found["agent"])
-        config_type = AGENTS[found["agent"]].config_type
+        check_agent(recorded["agent"])
+        config_type = AGENTS[recorded["agent"]].config_type
         known = {field.name for field in dataclasses.fields(config_type)}
         agent_config = {
             key: tuple(value) if isinstance(value, list) else value
-            for key, value in found["agent_config"].items()
+            for key, value in recorded["agent_config"].items()
             if key in known
         }
         config = RunConfig(
-            skills=skills or _found_skills(path.parent, found["skills"]["path"]),
+            skills=skills or _found_skills(path.parent, recorded["skills"]["path"]),
             workdir=str(workdir),
             agent_config=config_type(**agent_config),
-            agent=found["agent"],
-            environment=EnvironmentConfig.from_dict(_environment(found)),
-            seed=found["seed"],
+            agent=recorded["agent"],
+            environment=EnvironmentConfig.from_dict(_environment(recorded)),
+            seed=recorded["seed"],
         )
-        checksum = found["skills"]["checksum"]
+        checksum = recorded["skills"]["checksum"]
     except (KeyError, TypeError) as e:
         raise ValueError(f"{path} is not the record of an agent: {e!r}") from e
     if _skills_checksum(config) != checksum:
@@ -382,9 +382,9 @@ def export(config: RunConfig, out: pathlib.Path, copy_skills: bool) -> int:
     """
     if out.exists():
         raise ValueError(f"{out} exists; give another directory")
-    made = make_experiment(config)
-    builder = made.builder_factory()
-    networks = builder.make_networks(made.environment_spec, made.seed)
+    experiment = make_experiment(config)
+    builder = experiment.builder_factory()
+    networks = builder.make_networks(experiment.environment_spec, experiment.seed)
     learner_steps = builder.restore_policy(networks, config.workdir)
     description = _describe(config)
     with replaced(out) as aside:

@@ -45,15 +45,15 @@ def load(directory: str, environment: EnvironmentConfig) -> list[Episode]:
 
 def _check(directory: str, environment: EnvironmentConfig) -> None:
     """Raises ValueError unless the manifest says what the run does."""
-    there = loader.manifest(directory).get("settings")
-    if there is None:
+    settings = loader.manifest(directory).get("settings")
+    if settings is None:
         raise ValueError(
             f"data set {directory} has no manifest.json that says its task and reward"
         )
     for name in ("task", "reward", "object_set"):
         value = getattr(environment, name)
-        if there.get(name) != value:
+        if settings.get(name) != value:
             raise ValueError(
-                f"data set {directory} has {name} {there.get(name)!r}, the run "
+                f"data set {directory} has {name} {settings.get(name)!r}, the run "
                 f"{value!r}"
             )

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import dm_env
 import numpy as np
 from acme import core
 
+from launchers.common import intervals
 from launchers.experiments.config import derive_seed
-
-_Z95 = 1.959964  # normal quantile of a two-sided 95 % interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +31,11 @@ class Evaluation:
     def scalars(self) -> dict[str, float]:
         """Means and 95 % intervals: normal for the return, Wilson for success."""
         returns = np.asarray(self.returns)
-        low, high = wilson_interval(sum(self.successes), len(self.successes))
+        low, high = intervals.wilson(sum(self.successes), len(self.successes))
         return {
             "episodes": len(returns),
             "return_mean": float(returns.mean()),
-            "return_interval": mean_interval(self.returns),
+            "return_interval": intervals.normal_half_width(self.returns),
             "return_min": float(returns.min()),
             "return_max": float(returns.max()),
             "success_rate": float(np.mean(self.successes)),
@@ -46,24 +44,6 @@ class Evaluation:
             "steps_per_second": self.steps / max(self.seconds, 1e-9),
             **{f"stage_{i}": value for i, value in enumerate(self.stages)},
         }
-
-
-def mean_interval(values: Sequence[float]) -> float:
-    """Half the width of the mean's 95 % interval (normal); 0 for a single value."""
-    if len(values) < 2:
-        return 0.0
-    return _Z95 * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-
-
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of a proportion; (0, 1) of no trials."""
-    if trials == 0:
-        return 0.0, 1.0
-    p, z2 = successes / trials, _Z95**2
-    centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)
-    spread = math.sqrt(p * (1 - p) / trials + z2 / (4 * trials**2))
-    half = _Z95 * spread / (1 + z2 / trials)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def run_episodes(

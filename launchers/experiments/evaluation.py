@@ -1,4 +1,4 @@
-"""Evaluation of a run's checkpoint, or of a fresh agent; optionally on video."""
+"""Evaluation of a run's checkpoint, or of an untrained agent; optionally on video."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def evaluate(
     config: RunConfig,
     episodes: int,
     seed: int = 0,
-    fresh: bool = False,
+    untrained: bool = False,
     video: str | None = None,
 ) -> dict[str, Any]:
     """Runs episodes of a run's newest checkpoint.
 
     Args:
-      config: of the run (`experiment.load_config`).
+      config: of the run (`config.load_config`).
       episodes: how many.
       seed: of the episodes and of the policy's draws.
-      fresh: evaluate a new high level over the skills, and no checkpoint.
+      untrained: evaluate a new high level over the skills, and no checkpoint.
       video: file of the first episode (.mp4, .gif, or .png of eight images).
 
     Returns:
-      The scalars of `evaluation.Evaluation`, `learner_steps` of the checkpoint and, if
+      The scalars of `episodes.Evaluation`, `learner_steps` of the checkpoint and, if
       a video was asked for, `video`: the file, or None with `video_error`.
 
     Raises:
@@ -50,9 +50,11 @@ def evaluate(
         raise ValueError(
             f"video must end in one of {', '.join(VIDEO_SUFFIXES)}, got {video!r}"
         )
-    made = make_experiment(config)
+    experiment = make_experiment(config)
     recorder = experiments_video.Recorder() if video else None
-    scalars, learner_steps = evaluate_experiment(made, episodes, seed, fresh, recorder)
+    scalars, learner_steps = evaluate_experiment(
+        experiment, episodes, seed, untrained, recorder
+    )
     result = {**scalars, "learner_steps": learner_steps}
     if recorder is not None:
         result |= recorder.write(pathlib.Path(video))
@@ -60,10 +62,10 @@ def evaluate(
 
 
 def evaluate_experiment(
-    made: Experiment,
+    experiment: Experiment,
     episodes: int,
     seed: int = 0,
-    fresh: bool = False,
+    untrained: bool = False,
     recorder: experiments_video.Recorder | None = None,
 ) -> tuple[dict[str, float], int]:
     """`evaluate` of an experiment that is already made, without video.
@@ -71,13 +73,15 @@ def evaluate_experiment(
     Returns:
       The scalars, and the learner steps of the checkpoint.
     """
-    builder = made.builder_factory()
-    networks = builder.make_networks(made.environment_spec, made.seed)
-    learner_steps = 0 if fresh else builder.restore_policy(networks, made.workdir)
+    builder = experiment.builder_factory()
+    networks = builder.make_networks(experiment.environment_spec, experiment.seed)
+    learner_steps = (
+        0 if untrained else builder.restore_policy(networks, experiment.workdir)
+    )
     actor = builder.make_actor(
         builder.make_policy(networks, evaluation=True), derive_seed(seed, "actor")
     )
-    environment = made.environment_factory(derive_seed(seed, "environment"))
+    environment = experiment.environment_factory(derive_seed(seed, "environment"))
     try:
         result = evaluation_episodes.run_episodes(
             environment, actor, episodes, seed, on_step=recorder
@@ -88,7 +92,7 @@ def evaluate_experiment(
 
 
 def evaluate_in_run(
-    made: Experiment,
+    experiment: Experiment,
     environment: dm_env.Environment,
     actor: core.Actor,
     actor_steps: int,
@@ -97,7 +101,7 @@ def evaluate_in_run(
     """An evaluation that a run's budget asks for, with its video.
 
     Args:
-      made: the run.
+      experiment: the run.
       environment: to act in.
       actor: that is evaluated.
       actor_steps: of the run so far, which name the video.
@@ -106,11 +110,11 @@ def evaluate_in_run(
     Returns:
       The statistics, or None if `stopped` ended it.
     """
-    budget = made.budget
+    budget = experiment.budget
     recorder = experiments_video.Recorder() if budget.eval_video else None
     result = evaluation_episodes.run_episodes(
-        environment, actor, budget.eval_episodes, made.seed, stopped, recorder
+        environment, actor, budget.eval_episodes, experiment.seed, stopped, recorder
     )
     if result is not None and recorder is not None:
-        recorder.write(experiments_video.path(made.workdir, actor_steps))
+        recorder.write(experiments_video.path(experiment.workdir, actor_steps))
     return result

@@ -60,19 +60,19 @@ class _Run:
         learner_steps = builder.checkpoint_steps(workdir)
         tables = builder.make_replay_tables(spec, limit_rate=False)
         self._tables = checkpointing.settings(tables)
-        found = self._snapshots.load(learner_steps, self._tables)
+        snapshot = self._snapshots.load(learner_steps, self._tables)
         self._counter = loop_hooks.PersistentCounter(workdir)
         if learner_steps is None:
             self._counter.reset({})
-        elif found is not None:
-            self._counter.reset(found.counts)
+        elif snapshot is not None:
+            self._counter.reset(snapshot.counts)
         done = int(self._counter.get_counts().get("actor_steps", 0))
         self._rewind_logs(done, learner_steps or 0)
 
         self._server = reverb.Server(
             tables,
             port=None,
-            checkpointer=self._snapshots.checkpointer(found),
+            checkpointer=self._snapshots.checkpointer(snapshot),
         )
         self._client = reverb.Client(f"localhost:{self._server.port}")
         networks = builder.make_networks(spec, experiment.seed)
@@ -86,13 +86,13 @@ class _Run:
             ),
         )
         # Steps that replay's episodes count for, and those of the episode that runs.
-        self._replay_steps = found.replay_steps if found is not None else 0
+        self._replay_steps = snapshot.replay_steps if snapshot is not None else 0
         self._episode_steps = 0
         # What the learner had done beyond what this replay paid for, under the settings
         # of then: with other ones it neither rests nor catches up, it goes on.
         paid = self._builder.learner_steps_due(self._replay_steps)
-        if found is not None and found.replay is not None:
-            self._credit = found.learner_credit + found.learner_steps_paid - paid
+        if snapshot is not None and snapshot.replay is not None:
+            self._credit = snapshot.learner_credit + snapshot.learner_steps_paid - paid
         else:
             self._credit = self._learner.num_steps - paid
         self._adder = builder.make_adder(self._client, self._signalled.is_set)

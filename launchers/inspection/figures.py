@@ -24,9 +24,9 @@ _COLUMNS, _ROWS = 6, 3  # of a contact sheet
 _NEEDED = (_TOOL, _OPENING, *(f"rgb30_{c}/abs_pose" for c in _COLORS))
 
 
-def write_histograms(path: pathlib.Path, found: inspection.Inspection) -> None:
+def write_histograms(path: pathlib.Path, inspected: inspection.Inspection) -> None:
     """Draws the share of each action's values, and the returns by success."""
-    counts = found.action_counts
+    counts = inspected.action_counts
     if counts is None:
         return
     figure = figures.make(2.4 * (len(counts) + 1.5), 2.8)
@@ -42,7 +42,7 @@ def write_histograms(path: pathlib.Path, found: inspection.Inspection) -> None:
     groups = {"success": (True, "#2b9348"), "failure": (False, "#d1292b")}
     groups["not known"] = (None, "#888888")
     returns = {
-        label: [r.episode_return for r in found.rows if r.success is value]
+        label: [r.episode_return for r in inspected.rows if r.success is value]
         for label, (value, _) in groups.items()
     }
     labels = [label for label in groups if returns[label]]

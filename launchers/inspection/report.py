@@ -13,16 +13,16 @@ from datasets.validation import inspection
 from environments import observations
 
 
-def lines(found: inspection.Inspection, source: reader.Records) -> Iterator[str]:
+def lines(inspected: inspection.Inspection, source: reader.Records) -> Iterator[str]:
     """Yields the lines of the whole report but the problems."""
-    rows = found.rows
+    rows = inspected.rows
     steps = sum(row.steps for row in rows)
     yield (
         f"{source.directory}: {len(rows)} episodes read of {source.num_episodes}, "
         f"{steps} control steps, {len(source.files)} files, "
-        f"{found.num_bytes / 1e6:.1f} MB"
+        f"{inspected.num_bytes / 1e6:.1f} MB"
     )
-    tried = found.manifest.get("tried", source.num_episodes)
+    tried = inspected.manifest.get("tried", source.num_episodes)
     if tried != source.num_episodes:
         yield f"kept {source.num_episodes} of {tried} episodes that were tried"
     if not rows:
@@ -30,23 +30,23 @@ def lines(found: inspection.Inspection, source: reader.Records) -> Iterator[str]
     invalid = sum(row.invalid for row in rows)
     if invalid:
         yield f"{invalid} episodes are marked invalid: the simulation diverged"
-    if found.images:
-        yield f"images: {', '.join(found.images)}"
+    if inspected.images:
+        yield f"images: {', '.join(inspected.images)}"
     yield from _section("Returns and success", _outcomes(rows))
     delays = collections.Counter(
         row.action_delay for row in rows if row.action_delay is not None
     )
     if delays:
         yield from _section("Action delay [control steps]", _shares(delays, "episodes"))
-    if found.phase_steps:
-        yield from _section("Phases of the expert", _phases(found))
-    drawn = {k: m for k, m in sorted(found.randomization.items()) if m.count.any()}
-    if drawn or found.drawn_names:
-        yield from _section("Drawn randomisation", _randomization(found, drawn))
+    if inspected.phase_steps:
+        yield from _section("Phases of the expert", _phases(inspected))
+    drawn = {k: m for k, m in sorted(inspected.randomization.items()) if m.count.any()}
+    if drawn or inspected.drawn_names:
+        yield from _section("Drawn randomisation", _randomization(inspected, drawn))
     title = (
         "Ranges (the newest frame of what is stacked; actions without the last step)"
     )
-    yield from _section(title, _ranges(found.statistics.ranges()))
+    yield from _section(title, _ranges(inspected.statistics.ranges()))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -110,27 +110,28 @@ def _shares(counts: collections.Counter, unit: str) -> Iterator[str]:
     )
 
 
-def _phases(found: inspection.Inspection) -> Iterator[str]:
-    steps, episodes = sum(found.phase_steps.values()), len(found.rows)
+def _phases(inspected: inspection.Inspection) -> Iterator[str]:
+    steps, episodes = sum(inspected.phase_steps.values()), len(inspected.rows)
     yield from table(
         ("phase", "share of steps", "in episodes"),
         (
             (
                 name,
                 f"{100 * count / steps:.1f} %",
-                f"{100 * found.phase_episodes[name] / episodes:.1f} %",
+                f"{100 * inspected.phase_episodes[name] / episodes:.1f} %",
             )
-            for name, count in found.phase_steps.items()
+            for name, count in inspected.phase_steps.items()
         ),
     )
 
 
 def _randomization(
-    found: inspection.Inspection, drawn: dict[str, running_statistics.RunningStatistics]
+    inspected: inspection.Inspection,
+    drawn: dict[str, running_statistics.RunningStatistics],
 ) -> Iterator[str]:
     if drawn:
         yield from _moments_table((name, moments, 0) for name, moments in drawn.items())
-    for name, counts in sorted(found.drawn_names.items()):
+    for name, counts in sorted(inspected.drawn_names.items()):
         common = ", ".join(f"{value} {n}" for value, n in counts.most_common(8))
         more = f" and {len(counts) - 8} others" if len(counts) > 8 else ""
         yield f"{name}: {common}{more}"

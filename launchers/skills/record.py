@@ -40,16 +40,16 @@ def start(
             )
         atomic_files.write_json(root / _RUN, run)
         return
-    found = atomic_files.read_json(root / _RUN)
-    if not isinstance(found.get("config"), dict):
+    earlier = atomic_files.read_json(root / _RUN)
+    if not isinstance(earlier.get("config"), dict):
         raise ValueError(f"{root / _RUN} is not the record of a training")
-    if found.get("model") != model:
+    if earlier.get("model") != model:
         raise ValueError(
-            f"{root} holds a checkpoint of model {found.get('model')!r}, not "
+            f"{root} holds a checkpoint of model {earlier.get('model')!r}, not "
             f"{model!r}; take another workdir"
         )
     # A record that is older than a setting was of what is now the setting's default.
-    recorded = {**defaults, **found["config"]}
+    recorded = {**defaults, **earlier["config"]}
     for name in sorted(set(recorded) | set(config)):
         mine, theirs = config.get(name), recorded.get(name)
         if mine != theirs:
@@ -57,7 +57,7 @@ def start(
                 f"{root} holds a checkpoint with {name} {theirs}, not {mine}; take "
                 "another workdir"
             )
-    if found.get("data") != run["data"]:
+    if earlier.get("data") != run["data"]:
         raise ValueError(
             f"{root} holds a checkpoint of another data set; take another workdir"
         )

@@ -9,7 +9,7 @@ from agents.builder import Decision, Held, Policy
 from agents.compiled_graph import CompiledGraph, Draws, Unsupported
 from agents.mpo.batched_acting import BatchedPolicy, VariableClient
 from agents.registry import AGENTS
-from benchmarks import untrained
+from benchmarks.common import untrained
 from environments import wrappers
 
 _SPEC = wrappers.environment_spec()

@@ -27,7 +27,7 @@ def test_a_few_light_actors(tmp_path):
         "--seconds=3",
         "--steps_per_second=80",
         "--update_period=20",
-        "--recorded_episodes=0",
+        "--recorded_episodes=1",
         f"--out={tmp_path}",
     )
     assert run.returncode == 0, run.stderr
@@ -53,7 +53,7 @@ def test_costs_and_model(tmp_path):
         "--model_actors=1500",
         "--real_actors=1",
         "--seconds=5",
-        "--recorded_episodes=0",
+        "--recorded_episodes=1",
         f"--out={tmp_path}",
     )
     assert run.returncode == 0, run.stderr

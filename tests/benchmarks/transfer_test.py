@@ -9,7 +9,8 @@ from tests.helpers.untrained_skills import save_skills
 # The runs are processes that sleep; a signal comes after two have been started.
 _PROGRAM = """
 import os, signal, subprocess, threading
-from benchmarks import training, transfer
+from benchmarks import transfer
+from benchmarks.common import training
 from launchers.common import cli
 started = []
 

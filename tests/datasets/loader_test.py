@@ -342,7 +342,7 @@ def test_missing_and_torn_files(tmp_path, directory):
         loader.load(copy)
     copy, _, shard = _copy(directory, tmp_path / "missing")
     shard.unlink()
-    with pytest.raises(ValueError, match="lacks its file .*00001-of-00003"):
+    with pytest.raises(ValueError, match="is damaged: .*00001-of-00003: missing"):
         loader.load(copy)
 
 

@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Modules without flags of their own, which commands of any kind share.
 _MODULES = ["agents.registry", "datasets.collection.collect", "datasets.loader"]
 _MODULES += [
-    "launchers.experiments.training",
+    "launchers.transfer.training",
     "launchers.common.figures",
     "launchers.skills.training",
 ]

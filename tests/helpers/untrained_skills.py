@@ -4,7 +4,7 @@ from agents import registry
 from agents.helms.config import HelmsConfig
 from agents.helms.networks import HelmsNetworks
 from agents.offline.networks import unit_statistics
-from benchmarks.untrained import environment_dims
+from benchmarks.common.untrained import environment_dims
 from environments import observations
 
 

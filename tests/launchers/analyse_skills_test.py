@@ -17,8 +17,9 @@ from agents.helms import networks
 from agents.helms.config import HelmsConfig
 from agents.offline.networks import Dims, unit_statistics
 from environments import EnvironmentConfig, observations
-from launchers.analysis import exploration, pipeline, workers
+from launchers.analysis import exploration, pipeline
 from launchers.analysis.config import AnalysisConfig
+from launchers.common import workers
 from tests.helpers import commands, dataset_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

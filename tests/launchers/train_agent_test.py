@@ -23,8 +23,8 @@ from environments import EnvironmentConfig, observations
 from launchers.common import loggers
 from launchers.experiments import config as experiment_config
 from launchers.experiments import evaluation as experiments_evaluation
-from launchers.experiments import training
 from launchers.experiments.config import Budget
+from launchers.transfer import training
 from tests.helpers import commands, fakes, offline_models
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

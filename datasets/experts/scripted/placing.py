@@ -82,9 +82,9 @@ def to_floor(subject: int, placed: Sequence[Placed]) -> PlacementGoal:
     spots += scene_lib.BASKET_CENTRE
     others = [p.position[:2] for i, p in enumerate(placed) if i != subject]
     room = np.min([np.linalg.norm(spots - o, axis=1) for o in others], axis=0)
-    way = np.linalg.norm(spots - placed[subject].position[:2], axis=1)
+    distance = np.linalg.norm(spots - placed[subject].position[:2], axis=1)
     away = np.linalg.norm(spots - scene_lib.BASKET_CENTRE, axis=1)
-    cost = 4.0 * np.maximum(0.0, _ROOM - room) + 0.3 * way + 0.5 * away
+    cost = 4.0 * np.maximum(0.0, _ROOM - room) + 0.3 * distance + 0.5 * away
     spot = spots[int(cost.argmin())]
     return PlacementGoal(subject, None, spot, _FLOOR_LIFT, _FLOOR_DROP)
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from launchpad import address as lp_address
 from launchpad.nodes import base
 
+from launchers.distributed import launchpad_internals
+
 # Above the ports of Ray's workers (10002 to 19999), below those that systems hand out
 # to clients: a node that is started again finds its port still free.
 PORTS = range(20_000, 30_000)
@@ -71,9 +73,8 @@ def serving(nodes: Iterable[base.Node]) -> set[int]:
     """
     nodes = list(nodes)
     used = {id(handle) for node in nodes for handle in node.input_handles}
-    # Launchpad has no public way from a handle to its node.
     return {
         id(node)
         for node in nodes
-        if any(id(handle) in used for handle in node._created_handles)
+        if any(id(handle) in used for handle in launchpad_internals.handles_of(node))
     }

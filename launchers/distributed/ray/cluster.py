@@ -8,6 +8,7 @@ import pathlib
 import re
 import socket
 
+from datasets.rlds import errors
 from launchers.distributed.ray.resources import HostResources
 
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -78,7 +79,7 @@ def connect(address: str | None, num_cpus: float | None = None) -> None:
         ray.init(address=address, **common)
     except (ConnectionError, RuntimeError, ValueError) as e:
         # Also where this host is not part of the cluster, or the versions differ.
-        raise ValueError(f"no Ray cluster at {address}: {_line(e)}") from e
+        raise ValueError(f"no Ray cluster at {address}: {errors.one_line(e)}") from e
 
 
 def _check_reachable(address: str) -> None:
@@ -88,11 +89,7 @@ def _check_reachable(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
     except (OSError, OverflowError) as e:
-        raise ValueError(f"no Ray cluster at {address}: {_line(e)}") from e
-
-
-def _line(e: BaseException) -> str:
-    return " ".join(str(e).split()) or type(e).__name__
+        raise ValueError(f"no Ray cluster at {address}: {errors.one_line(e)}") from e
 
 
 def hosts() -> list[HostResources]:
@@ -121,15 +118,15 @@ def describe() -> str:
     """What the cluster has."""
     import ray
 
-    found = ray.cluster_resources()
-    return f"{found.get('CPU', 0):g} CPU, {found.get('GPU', 0):g} GPU"
+    resources = ray.cluster_resources()
+    return f"{resources.get('CPU', 0):g} CPU, {resources.get('GPU', 0):g} GPU"
 
 
 def reason(error: BaseException) -> str:
     """What matters of an exception of Ray's, which may be a page, in one line."""
-    text = _line(error)
-    found = re.search(r"(The actor (?:is dead|died) because.*|Worker exit.*)", text)
-    text = found.group(1) if found else text
+    text = " ".join(str(error).split()) or type(error).__name__
+    match = re.search(r"(The actor (?:is dead|died) because.*|Worker exit.*)", text)
+    text = match.group(1) if match else text
     return text if len(text) <= 200 else text[:197] + "..."
 
 

@@ -14,25 +14,25 @@ _EVERY_SECONDS = 2.0
 _LAST_SECONDS = 10.0  # for what a node wrote before its end
 
 
-class Collector:
+class LogCollector:
     """The logs of the hosts that do not see the launcher's work directory."""
 
     def __init__(self, workdir: str, report: Callable[[str], None]):
         """Raises ValueError if what an earlier launcher left is not readable."""
-        self._mirror = log_sync.Mirror(workdir)
+        self._sync = log_sync.LogSync(workdir)
         self._report = report
         self._calls: dict[str, Any] = {}  # by host: what was asked and not answered
         self._asked: dict[str, float] = {}  # by host: when
 
-    def begin(self, ip: str, found: log_sync.Positions) -> None:
+    def begin(self, ip: str, positions: log_sync.Positions) -> None:
         """Leaves out what was on a host before its first node."""
-        self._mirror.begin(ip, found)
+        self._sync.begin(ip, positions)
 
     def step(self, processes: Mapping[str, Any]) -> None:
         """Takes the answers that are here, and asks again where it is time to.
 
         Args:
-          processes: one Ray handle of a `Host` for each host's IP.
+          processes: one Ray handle of a `NodeProcess` for each host's IP.
         """
         now = time.monotonic()
         ready: list[Any] = []
@@ -47,14 +47,14 @@ class Collector:
             due = now - self._asked.get(ip, 0.0) >= _EVERY_SECONDS
             if ip not in self._calls and due:
                 self._asked[ip] = now
-                self._calls[ip] = process.read_logs.remote(self._mirror.positions(ip))
+                self._calls[ip] = process.read_logs.remote(self._sync.positions(ip))
 
     def finish(self, ip: str, process: Any) -> None:
         """Takes all that a host has now, before `process` ends."""
         # An answer on its way would be added twice.
         self._calls.pop(ip, None)
         while self._take(
-            ip, process.read_logs.remote(self._mirror.positions(ip)), _LAST_SECONDS
+            ip, process.read_logs.remote(self._sync.positions(ip)), _LAST_SECONDS
         ):
             pass
 
@@ -66,5 +66,5 @@ class Collector:
             if timeout is not None:
                 self._report(f"not all logs of {ip} are here: {cluster.reason(e)}")
             return False  # the next process on the host is asked for the same
-        self._mirror.apply(ip, changes)
+        self._sync.apply(ip, changes)
         return bool(changes)

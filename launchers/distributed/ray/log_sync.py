@@ -103,7 +103,7 @@ def _read_rows(f, inode: int, position: Position, same: bool) -> Change:
     )
 
 
-class Mirror:
+class LogSync:
     """The launcher's side."""
 
     def __init__(self, workdir: str):
@@ -115,10 +115,6 @@ class Mirror:
                 ip: {key: Position(*values) for key, values in positions.items()}
                 for ip, positions in atomic_files.read_json(self._root / _STATE).items()
             }
-
-    def knows(self, ip: str) -> bool:
-        """Whether the host has been seen."""
-        return ip in self._positions
 
     def begin(self, ip: str, positions: Positions) -> None:
         """Leaves out what was on a host before it was first seen."""

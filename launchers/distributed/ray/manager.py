@@ -25,7 +25,7 @@ from launchpad.launch import serialization
 
 from launchers.common import atomic_files
 from launchers.distributed.ray import addresses, cluster, node_process, resources
-from launchers.distributed.ray.log_collector import Collector
+from launchers.distributed.ray.log_collector import LogCollector
 from launchers.distributed.ray.managed_node import ManagedNode
 from launchers.distributed.ray.resources import RayResources
 from launchers.distributed.restart_policy import Failed, Loss, RestartPolicy, Restarts
@@ -63,8 +63,8 @@ class Manager:
         self._report = report
         self._restarts = Restarts(policy)
         self._same_disk = same_disk
-        self._collector = Collector(self._workdir, report)
-        self._process = ray.remote(node_process.Host)
+        self._collector = LogCollector(self._workdir, report)
+        self._process = ray.remote(node_process.NodeProcess)
         self._nodes: dict[str, ManagedNode] = {}
         self._calls: dict[Any, tuple[ManagedNode, str]] = {}  # by Ray's reference
         self._bound = False

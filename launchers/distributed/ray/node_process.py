@@ -13,11 +13,8 @@ import io
 import os
 import pathlib
 import pickle
-import shutil
-import signal
 import sys
 import tarfile
-import tempfile
 import threading
 import time
 import traceback
@@ -26,6 +23,7 @@ from typing import Any
 
 from absl import flags
 
+from launchers.common import atomic_files
 from launchers.distributed.ray import log_sync
 
 TOKEN = ".ray_launcher"  # in the work directory while a launcher runs
@@ -56,7 +54,7 @@ class Placed:
     found: log_sync.Positions  # logs that were there already
 
 
-class Host:
+class NodeProcess:
     """The process of one node. Ray calls each method in a thread of its own."""
 
     def __init__(self, name: str, launcher: Launcher):
@@ -167,12 +165,10 @@ class Host:
 
     def stop(self) -> None:
         """Asks the node to end."""
-        from launchpad.launch import worker_manager
+        from launchers.distributed import launchpad_internals
 
         self._manager.stop_event().set()
-        handlers = worker_manager._SIGNAL_HANDLERS or {}
-        if signal.SIGUSR1 in handlers:  # those of lp.register_stop_handler
-            worker_manager._signal_dispatcher(signal.SIGUSR1)
+        launchpad_internals.call_stop_handlers()
 
     def read_logs(self, since: log_sync.Positions) -> dict[str, log_sync.Change]:
         """What is new in this host's logs."""
@@ -212,11 +208,9 @@ def unpack(path: str, packed: bytes) -> None:
     target = pathlib.Path(path)
     if target.exists():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = tempfile.mkdtemp(dir=target.parent)
-    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-        tar.extractall(aside)
-    try:
-        os.rename(aside, target)
-    except OSError:  # another node of this host was faster
-        shutil.rmtree(aside)
+    # Another node of this host may be quicker.
+    with (
+        atomic_files.new_directory(target) as directory,
+        tarfile.open(fileobj=io.BytesIO(packed)) as tar,
+    ):
+        tar.extractall(directory)

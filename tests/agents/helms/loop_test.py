@@ -9,7 +9,7 @@ from agents.helms.config import HelmsConfig
 from agents.helms.model import HelmsModel
 from agents.offline import learning
 from agents.offline.networks import Dims, unit_statistics
-from benchmarks import helms_loop
+from benchmarks import reference_helms
 
 DIMS = Dims(proprio=6, objects=4, action=3)
 
@@ -34,7 +34,9 @@ def test_loss_and_gradients_equal_those_of_the_loop(hidden_sizes):
     }
     batch = {key: tf.constant(value, tf.float32) for key, value in batch.items()}
     nets = networks.HelmsNetworks(config, DIMS, unit_statistics(DIMS))
-    loop = helms_loop.LoopModel(config, {v.name: v.numpy() for v in nets.variables})
+    loop = reference_helms.ReferenceHelms(
+        config, {v.name: v.numpy() for v in nets.variables}
+    )
     noise = tf.random.stateless_normal([5, 4, 3, 2], [config.seed, 0])
     with tf.GradientTape() as tape:
         loss = loop.loss(batch, noise)
@@ -47,7 +49,7 @@ def test_loss_and_gradients_equal_those_of_the_loop(hidden_sizes):
     # Adam's first moment after one step is a tenth of the gradient.
     moments = [10 * m.numpy() for m in learner.checkpointables["optimizer"].m]
     gradients = dict(zip(names, moments, strict=True))
-    actual = helms_loop.own_values(gradients, config)
+    actual = reference_helms.own_values(gradients, config)
     for mine, theirs in zip(actual, expected, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5)
         assert np.abs(theirs).max() > 1e-4

@@ -34,15 +34,27 @@ def _spec():
     return specs.make_environment_spec(fakes.MatchingTask(seed=0))
 
 
-def _make_actor(builder, port, index=0, warm_up=(0, 1)):
-    episode = episodes.synthetic(
-        _spec(), builder.agent_action_spec(_spec()), 1, seed=0, length=_STEPS
+def _episode(builder):
+    """Zeros of the specs' shapes."""
+
+    def zeros(rows, spec):
+        return np.zeros((rows, *spec.shape), spec.dtype)
+
+    spec = _spec()
+    return episodes.Episode(
+        {name: zeros(_STEPS + 1, s) for name, s in spec.observations.items()},
+        zeros(_STEPS, builder.agent_action_spec(spec)),
+        zeros(_STEPS, spec.rewards),
+        np.ones(_STEPS, spec.discounts.dtype),
     )
+
+
+def _make_actor(builder, port, index=0, warm_up=(0, 1)):
     load = actors.Load(
         agent="",
         seed=0,
         actors=range(1),
-        episodes=episode,
+        episodes=[_episode(builder)],
         variables=[],
         replay_port=port,
         cacher_port=None,

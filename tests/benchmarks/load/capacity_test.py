@@ -88,8 +88,8 @@ def test_an_insert_costs_less_the_more_there_are():
     expected = {1.0: 8e-4, 10.0: 8e-4, 100.0: 4e-4, 1000.0: 2e-4, 1e5: 2e-4}
     for rate, cost in expected.items():
         assert costs.insert_cpu(rate) == pytest.approx(cost)
-    replay = capacity.replay_cpu(costs, capacity.Rates(100.0, 0.0, 0.0))
-    assert replay == pytest.approx(0.1 + 100 * 4e-4)
+    carried = capacity.loads(costs, capacity.Rates(100.0, 0.0, 0.0))
+    assert carried["replay_shard"] == pytest.approx(0.1 + 100 * 4e-4)
     for bad in ((), ((10.0, 0.0),)):
         with pytest.raises(ValueError, match="insert_costs was not measured"):
             dataclasses.replace(COSTS, insert_costs=bad)

@@ -1,4 +1,4 @@
-"""What /proc says, against what the test itself does; the relay; recorded episodes."""
+"""What processes use, against what the test itself does; the relay; episodes."""
 
 import os
 import resource
@@ -111,20 +111,8 @@ def test_an_episode_is_given_back_as_it_went():
     np.testing.assert_array_equal(last.observation["proprio"], [6, 7])
 
 
-def test_episodes_are_kept(tmp_path):
-    path = tmp_path / "episodes.npz"
-    episodes.save(path, [_episode(), _episode()])
-    found = episodes.load(path)
-    assert len(found) == 2
-    for mine, theirs in zip(_episode(), found[1], strict=True):
-        np.testing.assert_equal(mine, theirs)
-    path.write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="holds no episodes"):
-        episodes.load(path)
-
-
 @pytest.mark.slow
-def test_noise_has_the_real_spec():
+def test_the_table_is_made_for_the_real_spec():
     """What the replay table is made for is what the real environment gives."""
     from acme import specs
 

@@ -298,7 +298,7 @@ def test_a_manifest_that_counts_otherwise_or_is_torn_is_found(copy):
     assert _lines(copy) == ["manifest.json: counts 7 episodes, but dataset_info.json 6"]
     manifest.write_text("{")
     (line,) = _lines(copy)
-    assert "is not JSON" in line
+    assert "is not readable" in line
     manifest.unlink()  # Other people's data sets have none.
     assert _lines(copy) == []
 

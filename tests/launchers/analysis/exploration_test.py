@@ -286,7 +286,7 @@ def test_a_skill_is_held_and_z_is_drawn_at_every_step(skill_steps):
 
     tf.config.run_functions_eagerly(True)  # or only the traces would be counted
     try:
-        explorer = zero_shot_agents.Explorer(
+        explorer = zero_shot_agents.ZeroShotAgent(
             lambda _: tf.zeros([1], tf.int32), choose, act
         )
         actor = zero_shot_agents.Actor(explorer, skill_steps)

@@ -36,3 +36,17 @@ def test_line(tmp_path):
     line = progress.line()
     assert "actor steps 800" in line and "learner steps 12" in line
     assert "return 1.50" in line and "evaluation 3.00 (success 25 %)" in line
+
+
+def test_last_row_reads_the_end(tmp_path):
+    logger = loggers.CsvLogger(tmp_path / "logs" / "x" / "logs.csv")
+    assert loggers.last_row(str(tmp_path), "x") == {}
+    for i in range(2000):
+        logger.write({"a": i, "b": 2 * i})
+    assert loggers.last_row(str(tmp_path), "x") == {"a": 1999.0, "b": 3998.0}
+    with (tmp_path / "logs" / "x" / "logs.csv").open("a") as f:
+        f.write("2000,40")  # half a row
+    assert loggers.last_row(str(tmp_path), "x") == {"a": 1999.0, "b": 3998.0}
+    rows = loggers.last_rows(str(tmp_path), "x")
+    assert [row["a"] for row in rows] == list(range(2000 - len(rows), 2000))
+    assert 10 < len(rows) < 2000

@@ -1,15 +1,11 @@
-"""What nodes wait on reaches the coordinator, the status and the monitor."""
+"""Nodes tell the coordinator what they wait on."""
 
-import json
 import threading
 import time
 
 import courier
-import pytest
-import reverb
 
-from launchers.common import loggers
-from launchers.distributed import coordinator, heartbeat, status, status_view
+from launchers.distributed import heartbeat
 
 
 def _state(waits=(), age=0.5):
@@ -17,7 +13,7 @@ def _state(waits=(), age=0.5):
 
 
 def test_waits_nest_and_end():
-    one = heartbeat.Health("actor/0", None, threading.Event())
+    one = heartbeat.Heartbeat("actor/0", None, threading.Event())
     assert one.state()["waits"] == []
     with one.waiting("a"):
         with one.waiting("b"):
@@ -34,7 +30,9 @@ def test_beats_arrive(monkeypatch):
     server.Bind("beat", register.beat)
     server.Start()
     stop = threading.Event()
-    one = heartbeat.Health("learner", courier.Client(f"localhost:{server.port}"), stop)
+    one = heartbeat.Heartbeat(
+        "learner", courier.Client(f"localhost:{server.port}"), stop
+    )
     deadline = time.monotonic() + 20
     with one.waiting("samples"):
         while not register.nodes() and time.monotonic() < deadline:
@@ -55,118 +53,3 @@ def test_complaints_are_of_silence_and_of_long_waits():
         "actor/1 has waited 31 s on an insert",
         "learner was last heard of 20 s ago",
     ]
-
-
-def _shard(**changes):
-    shard = {
-        "size": 10, "max_size": 100, "inserts": 20, "samples": 80,
-        "blocks_inserts": False, "blocks_samples": False, "samples_per_insert": 4.0,
-        "min_size": 5, "min_diff": -1e308, "max_diff": 1e308,
-    }  # fmt: skip
-    return {**shard, **changes}
-
-
-def test_the_limiter_that_blocks_is_named():
-    nodes = {"actor/1": _state([("an insert", 31.0)])}
-
-    def found(shard):
-        return status.complaints(nodes, [shard])[1:]
-
-    assert found(_shard()) == []
-    assert "holds inserts back" in found(_shard(blocks_inserts=True))[0]
-    assert "4.0 samples an insert, 4 asked" in found(_shard(blocks_inserts=True))[0]
-    assert "holds samples back" in found(_shard(blocks_samples=True))[0]
-    few = _shard(blocks_samples=True, size=3)
-    assert found(few) == ["replay/0: no samples before 5 items, it has 3"]
-    assert found(None) == ["replay/0 does not answer"]
-    # Nobody waits for long: a limiter that works is no complaint.
-    calm = {"actor/1": _state()}
-    assert status.complaints(calm, [_shard(blocks_inserts=True)]) == []
-
-
-def test_when_a_ratio_blocks():
-    limiter = reverb.rate_limiters.SampleToInsertRatio(2.0, 2, error_buffer=4.0)
-    table = reverb.Table(
-        "t", reverb.selectors.Uniform(), reverb.selectors.Fifo(), 100, limiter
-    )
-    server = reverb.Server([table])
-    client = reverb.Client(f"localhost:{server.port}")
-    # Bounds: 2 * 2 -+ 4. Four inserts bring the difference to 8, a fifth over it.
-    seen = []
-    for _ in range(4):
-        client.insert([1.0], {"t": 1.0})
-        shard = status.of_replay(client)
-        seen.append((shard["blocks_inserts"], shard["blocks_samples"]))
-    assert seen == [(False, True), (False, False), (False, False), (True, False)]
-    list(client.sample("t", 8))
-    shard = status.of_replay(client)
-    server.stop()
-    assert not shard["blocks_inserts"] and shard["blocks_samples"]
-
-
-def test_status_of_a_real_table_and_the_monitor(tmp_path):
-    table = reverb.Table(
-        "t",
-        reverb.selectors.Uniform(),
-        reverb.selectors.Fifo(),
-        100,
-        reverb.rate_limiters.MinSize(2),
-    )
-    server = reverb.Server([table])
-    client = reverb.Client(f"localhost:{server.port}")
-    client.insert([1.0], {"t": 1.0})
-    shard = status.of_replay(client)
-    server.stop()
-    assert (shard["size"], shard["inserts"], shard["min_size"]) == (1, 1, 2)
-    assert shard["blocks_samples"] and not shard["blocks_inserts"]
-
-    nodes = {"actor/3": _state([("the learner", 40.0)]), "learner": _state()}
-    counts = {"actor_steps": 1200, "learner_steps": 30}
-    content = status.write(tmp_path, 60.0, counts, nodes, [shard, None])
-    json.loads((tmp_path / "status.json").read_text())
-    assert status.scalars(content)["nodes_waiting"] == 1.0
-    logger = loggers.make_logger(str(tmp_path), "actor_0", "actor_steps")
-    logger.write({"actor_steps": 400, "episode_return": 3.5})
-
-    before = {**content, "time": content["time"] - 10, "counts": {"actor_steps": 200}}
-    text, _ = status_view.view(str(tmp_path), before, rows=1)
-    assert "1,200  (100.0/s)" in text and "3.50 (last episodes of 1 actors)" in text
-    assert "replay/1       does not answer" in text
-    assert "the learner (40 s)" in text and "... and 1 more" in text
-    assert "warning: actor/3 has waited 40 s on the learner" in text
-    later, _ = status_view.view(str(tmp_path), now=content["time"] + 90)
-    assert "not running for 1 min 30 s" in later
-    assert "no status yet" in status_view.view(str(tmp_path / "none"))[0]
-
-
-def test_warnings_are_of_the_program_that_runs(tmp_path):
-    assert status.warnings(str(tmp_path)) == []
-    nodes = {"actor/3": _state([("the learner", 40.0)])}
-    content = status.write(tmp_path, 60.0, {}, nodes, [])
-    told = ["warning: actor/3 has waited 40 s on the learner"]
-    assert status.warnings(str(tmp_path)) == told
-    old = {**content, "time": content["time"] - 60.0}
-    (tmp_path / "status.json").write_text(json.dumps(old))
-    assert status.warnings(str(tmp_path)) == []
-    coordinator.forget_earlier_program(str(tmp_path))
-    assert not (tmp_path / "status.json").exists()
-
-
-def test_last_row_reads_the_end(tmp_path):
-    logger = loggers.CsvLogger(tmp_path / "logs" / "x" / "logs.csv")
-    assert loggers.last_row(str(tmp_path), "x") == {}
-    for i in range(2000):
-        logger.write({"a": i, "b": 2 * i})
-    assert loggers.last_row(str(tmp_path), "x") == {"a": 1999.0, "b": 3998.0}
-    with (tmp_path / "logs" / "x" / "logs.csv").open("a") as f:
-        f.write("2000,40")  # half a row
-    assert loggers.last_row(str(tmp_path), "x") == {"a": 1999.0, "b": 3998.0}
-    rows = loggers.last_rows(str(tmp_path), "x")
-    assert [row["a"] for row in rows] == list(range(2000 - len(rows), 2000))
-    assert 10 < len(rows) < 2000
-
-
-@pytest.mark.parametrize("value", [1.0, 2.0])
-def test_scalars_of_no_shard(value):
-    content = {"nodes": {}, "replay": [None], "counts": {"actor_steps": value}}
-    assert status.scalars(content)["replay_fill"] == 0.0

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import threading
 
 import courier
 import launchpad as lp
@@ -12,8 +11,7 @@ import pytest
 from absl import flags
 from absl.testing import absltest
 
-from agents.builder import Stopped
-from launchers.distributed import variable_cacher
+from launchers.distributed import variable_cache, variable_cacher
 from tests.helpers.waiting import until
 
 _PERIOD = 0.02  # seconds between fetches here
@@ -56,7 +54,7 @@ def port():
 def test_serves_what_the_learner_has_and_keeps_up(port):
     learner = _Learner()
     server = _serve(learner, port)
-    made = variable_cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
+    made = variable_cache.VariableCache(_client(port), update_seconds=_PERIOD)
     with variable_cacher.CacherServer(made) as served:
         client = _client(served.port)
         ((matrix, scalar),) = client.get_variables(["policy"])
@@ -72,7 +70,7 @@ def test_serves_what_the_learner_has_and_keeps_up(port):
 def test_many_callers_cost_the_learner_nothing(port):
     learner = _Learner()
     server = _serve(learner, port)
-    made = variable_cacher.VariableCacher(_client(port), update_seconds=3600.0)
+    made = variable_cache.VariableCache(_client(port), update_seconds=3600.0)
     with variable_cacher.CacherServer(made) as served:
         clients = [_client(served.port) for _ in range(4)]
         for client in clients:
@@ -84,7 +82,7 @@ def test_many_callers_cost_the_learner_nothing(port):
 
 def test_callers_wait_for_the_first_fetch(port):
     """The learner starts late: nobody gets anything but its variables."""
-    made = variable_cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
+    made = variable_cache.VariableCache(_client(port), update_seconds=_PERIOD)
     with variable_cacher.CacherServer(made) as served:
         client = _client(served.port)
         waiting = [client.futures.get_variables(["policy"]) for _ in range(20)]
@@ -116,7 +114,7 @@ def _start_learner(port, value):
 
 def test_outlives_a_killed_learner_and_finds_the_next_one(port):
     first = second = _start_learner(port, 1)
-    made = variable_cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
+    made = variable_cache.VariableCache(_client(port), update_seconds=_PERIOD)
     try:
         with variable_cacher.CacherServer(made) as served:
             client = _client(served.port)
@@ -137,72 +135,15 @@ def test_outlives_a_killed_learner_and_finds_the_next_one(port):
 def test_reads_another_cacher(port):
     server = _serve(_Learner(), port)
     with variable_cacher.CacherServer(
-        variable_cacher.VariableCacher(_client(port), update_seconds=_PERIOD)
+        variable_cache.VariableCache(_client(port), update_seconds=_PERIOD)
     ) as first:
-        second = variable_cacher.VariableCacher(
+        second = variable_cache.VariableCache(
             _client(first.port), update_seconds=_PERIOD
         )
         with variable_cacher.CacherServer(second) as served:
             client = _client(served.port)
             until(lambda: client.get_variables(["policy"])[0][1] >= 3)
     _stop(server)
-
-
-def test_a_reply_is_of_one_fetch():
-    """Both names are read while fetches go on: never one old, one new."""
-    made = variable_cacher.VariableCacher(
-        _Learner(), names=("policy", "critic"), update_seconds=1e-6
-    )
-    stop = threading.Event()
-    thread = threading.Thread(target=made.poll, args=(stop,))
-    thread.start()
-    try:
-        for _ in range(200):
-            policy, critic = made.get_variables(["policy", "critic"])
-            assert policy[1] == critic[1] == policy[0][0, 0]
-    finally:
-        stop.set()
-        thread.join()
-
-
-def test_a_caller_that_waits_sees_the_stop():
-    made = variable_cacher.VariableCacher(_Learner(), stopped=lambda: True)
-    with pytest.raises(Stopped):
-        made.get_variables(["policy"])
-
-
-def test_a_failing_source_is_asked_less_and_less(monkeypatch):
-    class Failing:
-        def get_variables(self, names):
-            raise RuntimeError("away")
-
-    pauses = []
-
-    class Stop:
-        def wait(self, pause):
-            pauses.append(pause)
-            return len(pauses) > 7
-
-        def is_set(self):
-            return False
-
-    variable_cacher.VariableCacher(Failing(), update_seconds=1.0).poll(Stop())
-    assert pauses == [0.0, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [({"names": ()}, "got none"), ({"update_seconds": 0}, "must be positive, got 0")],
-)
-def test_bad_settings(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        variable_cacher.VariableCacher(_Learner(), **arguments)
-
-
-def test_unknown_names():
-    made = variable_cacher.VariableCacher(_Learner())
-    with pytest.raises(ValueError, match=r"no variables \['critc'\]"):
-        made.get_variables(["policy", "critc"])
 
 
 class _Actor:

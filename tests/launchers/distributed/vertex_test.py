@@ -4,18 +4,20 @@ import importlib.util
 
 import pytest
 
-from launchers.distributed import vertex
-
-_GROUPS = ("replay", "counter", "learner", "evaluator", "actor", "coordinator")
+from launchers.distributed import program, vertex
+from launchers.distributed.config import Layout
+from tests.helpers import fakes
 
 
 def test_machines_fit_the_rules_of_vertex_ai():
-    machines = vertex.machines(_GROUPS)
-    assert set(machines) == set(_GROUPS)
+    experiment = fakes.make_experiment("unused")
+    groups = program.make_program(experiment, 1, Layout(num_cachers=1)).groups
+    machines = vertex.machines(groups)
+    assert set(machines) == set(groups) > {"learner", "cacher", "replay_keeper"}
     pools = list(machines.values())
     assert len(set(pools)) <= 4
     assert pools.count(machines["learner"]) == 1  # a pool with a single node
-    assert [group for group in _GROUPS if machines[group][2]] == ["learner"]
+    assert [group for group in groups if machines[group][2]] == ["learner"]
 
 
 def test_missing_packages_are_named(monkeypatch):

@@ -7,17 +7,6 @@ from launchers.experiments import episodes
 from tests.helpers import fakes
 
 
-def test_intervals():
-    # Deviation 1 over 4 values: 1.96 * sqrt(2 / 3) / 2
-    assert episodes.mean_interval([1, 1, 3, 3]) == pytest.approx(1.13159, abs=1e-4)
-    assert episodes.mean_interval([5.0]) == 0.0
-    # The Wilson interval of 60 in 100, as in any table.
-    assert episodes.wilson_interval(60, 100) == pytest.approx(
-        (0.5020, 0.6906), abs=1e-4
-    )
-    assert episodes.wilson_interval(0, 0) == (0.0, 1.0)
-
-
 class _Oracle:
     def observe_first(self, timestep):
         assert timestep.first()

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from scipy import stats
 
-from launchers.common import figures
+from launchers.common import figures, intervals
 
 Runs = Mapping[str, Sequence[np.ndarray]]  # agent -> a curve for each seed
 
@@ -22,17 +21,6 @@ _BINS = 10
 def read(path: pathlib.Path) -> np.ndarray:
     """The rows of a CSV of episodes with a header; [episodes, columns]."""
     return np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
-
-
-def seeds_interval(values: Sequence[float]) -> float:
-    """Half the width of the 95 % interval of a mean over few runs; 0 for one run.
-
-    Student's: the normal one of three runs would be less than half as wide.
-    """
-    if len(values) < 2:
-        return 0.0
-    scale = float(np.std(values, ddof=1)) / np.sqrt(len(values))
-    return float(stats.t.ppf(0.975, len(values) - 1)) * scale
 
 
 def mean_of_runs(
@@ -49,7 +37,7 @@ def mean_of_runs(
       `mean`, `low`, `high` (95 % interval over the runs) and `runs`.
     """
     means = [float(c[c[:, 0] > since * steps, 1].mean()) for c in curves]
-    mean, half = float(np.mean(means)), seeds_interval(means)
+    mean, half = float(np.mean(means)), intervals.student_half_width(means)
     return {
         "mean": mean,
         "low": mean - half,
@@ -60,11 +48,11 @@ def mean_of_runs(
 
 def summary(runs: Runs, steps: int, since: float = 0.8) -> dict[str, object]:
     """`mean_of_runs` of each agent's returns, the mean as `return`."""
-    found: dict[str, object] = {}
+    summaries: dict[str, object] = {}
     for agent, curves in runs.items():
         entry = mean_of_runs(curves, steps, since)
-        found[agent] = {"return": entry.pop("mean"), **entry}
-    return found
+        summaries[agent] = {"return": entry.pop("mean"), **entry}
+    return summaries
 
 
 def draw(path: pathlib.Path, runs: Runs, steps: int, title: str) -> None:
@@ -98,7 +86,7 @@ def _draw_agent(
         if values:
             centres.append((low + high) / 2)
             means.append(np.mean(values))
-            halves.append(seeds_interval(values))
+            halves.append(intervals.student_half_width(values))
     means, halves = np.asarray(means), np.asarray(halves)
     axes.plot(centres, means, label=label, color=color)
     axes.fill_between(

@@ -25,11 +25,11 @@ def mlp(
     count: int, rows: int, inputs: int, sizes: Sequence[int], gradients: int
 ) -> list[Product]:
     """Of `count` MLPs alike; `gradients` are the first layer's, later ones have all."""
-    found = []
+    products = []
     for size in sizes:
-        found.append(Product(count, rows, inputs, size, gradients))
+        products.append(Product(count, rows, inputs, size, gradients))
         inputs, gradients = size, 2 if gradients else 0
-    return found
+    return products
 
 
 def flops(products: Sequence[Product]) -> float:

@@ -1,4 +1,4 @@
-"""HeLMS as one would write it down from the paper: the opponent of `offline_learner`.
+"""HeLMS as one would write it down from the paper: the baseline of `offline_learner`.
 
 A Sonnet network for each skill, a head for each previous skill, Python loops over the
 steps and the skills. It shares no code with the project's model, and is the reference
@@ -20,7 +20,7 @@ import tensorflow as tf
 from agents.helms.config import HelmsConfig
 
 
-class LoopModel(snt.Module):
+class ReferenceHelms(snt.Module):
     """The bound of Eq. 3, one step and one skill at a time."""
 
     def __init__(self, config: HelmsConfig, weights: Mapping[str, np.ndarray]):
@@ -31,7 +31,7 @@ class LoopModel(snt.Module):
           weights: arrays by variable name; those of the normalizers are not used, so
             batches must be normalised.
         """
-        super().__init__(name="loop")
+        super().__init__(name="reference_helms")
         self._config = config
         sizes, skills = config.hidden_sizes, range(config.num_skills)
         num_actions = weights["helms/low_level/action/mean/b:0"].size
@@ -105,12 +105,12 @@ class LoopModel(snt.Module):
 def own_values(
     values: Mapping[str, np.ndarray], config: HelmsConfig
 ) -> list[np.ndarray]:
-    """What a `HelmsNetworks` has by variable name, as a `LoopModel` has it.
+    """What a `HelmsNetworks` has by variable name, as a `ReferenceHelms` has it.
 
     It is linear in the values, so it maps gradients as it maps weights.
 
     Returns:
-      One array for each of `LoopModel.parameters`.
+      One array for each of `ReferenceHelms.parameters`.
     """
     values = {name.removeprefix("helms/"): value for name, value in values.items()}
 

@@ -43,8 +43,8 @@ def train(
       RuntimeError: a node of a distributed program failed.
       FloatingPointError: something was not finite; the last good checkpoint is kept.
     """
-    made, resumed = prepare(config, launch, num_actors, ray_address)
-    return run(made, launch, num_actors, resumed, report, layout, ray_address)
+    experiment, resumed = prepare(config, launch, num_actors, ray_address)
+    return run(experiment, launch, num_actors, resumed, report, layout, ray_address)
 
 
 def prepare(
@@ -74,12 +74,12 @@ def prepare(
         from launchers.distributed import vertex
 
         vertex.check(config.workdir, config.skills)
-    made = experiment_config.make_experiment(config)
-    return made, experiment_config.record(config)
+    experiment = experiment_config.make_experiment(config)
+    return experiment, experiment_config.record(config)
 
 
 def run(
-    made: experiment_config.Experiment,
+    experiment: experiment_config.Experiment,
     launch: str,
     num_actors: int = 1,
     resumed: bool = False,
@@ -99,14 +99,14 @@ def run(
     """
     begin = time.time()
     if launch == "single_process":
-        stopped_by = single_process.run(made, report)
+        stopped_by = single_process.run(experiment, report)
     elif launch == "ray":
         from launchers.distributed import program
         from launchers.distributed.ray import launch as ray_launch
 
         program.hide_gpu()
         stopped_by = ray_launch.run(
-            made, num_actors, ray_address, report, layout=layout
+            experiment, num_actors, ray_address, report, layout=layout
         )
     else:
         from launchers.distributed import (
@@ -114,13 +114,15 @@ def run(
         )
 
         program.hide_gpu()
-        stopped_by = program.run(made, num_actors, launch, report, layout)
+        stopped_by = program.run(experiment, num_actors, launch, report, layout)
     seconds = time.time() - begin
-    counts = _counts(made.workdir)
+    counts = _counts(experiment.workdir)
     last: dict[str, Any] = {}
-    if made.budget.eval_episodes and stopped_by != "signal":
-        last, _ = evaluation.evaluate_experiment(made, made.budget.eval_episodes)
-    evaluations = loggers.read_rows(made.workdir, "evaluator")
+    if experiment.budget.eval_episodes and stopped_by != "signal":
+        last, _ = evaluation.evaluate_experiment(
+            experiment, experiment.budget.eval_episodes
+        )
+    evaluations = loggers.read_rows(experiment.workdir, "evaluator")
     first = evaluations[0] if evaluations and not evaluations[0]["actor_steps"] else {}
     summary = {
         "launch": launch,
@@ -131,25 +133,25 @@ def run(
         "zero_shot_success": first.get("success_rate"),
         "return": last.get("return_mean"),
         "success": last.get("success_rate"),
-        "eval_episodes": made.budget.eval_episodes,
+        "eval_episodes": experiment.budget.eval_episodes,
         "actor_steps": counts["actor_steps"],
         "learner_steps": counts["learner_steps"],
         "seconds": round(seconds, 3),
         "actor_steps_per_second": loggers.rate(
-            loggers.actor_rows(made.workdir), "actor_steps", begin
+            loggers.actor_rows(experiment.workdir), "actor_steps", begin
         ),
         "learner_steps_per_second": loggers.rate(
-            loggers.read_rows(made.workdir, "learner"), "learner_steps", begin
+            loggers.read_rows(experiment.workdir, "learner"), "learner_steps", begin
         ),
     }
-    atomic_files.write_json(pathlib.Path(made.workdir) / "summary.json", summary)
+    atomic_files.write_json(pathlib.Path(experiment.workdir) / "summary.json", summary)
     return summary
 
 
 def _counts(workdir: str) -> dict[str, int]:
     path = pathlib.Path(workdir) / "counts.json"
-    found = atomic_files.read_json(path) if path.exists() else {}
-    return {key: int(found.get(key, 0)) for key in ("actor_steps", "learner_steps")}
+    counts = atomic_files.read_json(path) if path.exists() else {}
+    return {key: int(counts.get(key, 0)) for key in ("actor_steps", "learner_steps")}
 
 
 def describe(summary: dict[str, Any]) -> str:

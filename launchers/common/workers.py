@@ -1,4 +1,4 @@
-"""Processes that run episodes: each has one thread and no GPU.
+"""Processes that do jobs, as running an episode: each has one thread and no GPU.
 
 A job is a function at the top of a module and a picklable argument; what is costly to
 make (an environment, a compiled policy) the function keeps in a cache of its own. The
@@ -50,9 +50,19 @@ class Workers:
         self._executor.shutdown(cancel_futures=True)
 
     def run(
-        self, function: Callable[[_Job], _Result], jobs: Iterable[_Job], title: str
+        self,
+        function: Callable[[_Job], _Result],
+        jobs: Iterable[_Job],
+        title: str,
+        unit: str = "episode",
     ) -> Iterator[_Result]:
         """Yields `function(job)` of every job as they end, in any order.
+
+        Args:
+          function: at the top of a module.
+          jobs: arguments of it, which can be pickled.
+          title: of the progress bar and of errors.
+          unit: what a job is, for the progress bar.
 
         Raises:
           WorkerError: a process was killed.
@@ -63,7 +73,7 @@ class Workers:
             with tqdm.tqdm(
                 total=len(futures),
                 desc=title,
-                unit="episode",
+                unit=unit,
                 disable=not self._show_progress,
             ) as bar:
                 for future in concurrent.futures.as_completed(futures):

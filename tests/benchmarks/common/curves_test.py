@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import catch, curves
+from benchmarks import catch
+from benchmarks.common import curves
 from launchers.common import atomic_files
 from tests.helpers import commands
 

@@ -1,0 +1,1 @@
+"""Transfer of skills by RL, however it is launched."""

@@ -1,0 +1,32 @@
+"""Counts outlive the process; a hook ends an episode."""
+
+import pytest
+from absl import flags
+
+from agents.builder import Stopped
+from launchers.experiments import loop_hooks
+
+
+@pytest.fixture(autouse=True)
+def _parsed_flags():
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(["test"])
+
+
+def test_counter_is_kept(tmp_path):
+    counter = loop_hooks.PersistentCounter(str(tmp_path))
+    counter.increment(actor_steps=5)
+    counter.persist()
+    again = loop_hooks.PersistentCounter(str(tmp_path))
+    assert again.increment(actor_steps=2) == {"actor_steps": 7}
+    (tmp_path / "counts.json").write_text("{")
+    with pytest.raises(ValueError, match="not readable"):
+        loop_hooks.PersistentCounter(str(tmp_path))
+
+
+def test_hook_may_end_an_episode():
+    def stop():
+        raise Stopped("now")
+
+    with pytest.raises(Stopped):
+        loop_hooks.Hooked(None, stop).update()
