@@ -1,4 +1,4 @@
-"""What docs/datasets.md tells users to do with data of their own works."""
+"""What docs/guides/datasets.md tells users to do with data of their own works."""
 
 import pathlib
 import re
@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def test_bring_your_own(tmp_path):
-    text = (ROOT / "docs" / "datasets.md").read_text()
+    text = (ROOT / "docs" / "guides" / "datasets.md").read_text()
     (block,) = (b for b in re.findall(r"```python\n(.*?)```", text, re.S) if "MyS" in b)
     script = tmp_path / "mine.py"
     script.write_text(block.replace("runs/mine", str(tmp_path / "mine")))
