@@ -42,7 +42,9 @@ def test_rows_of_some_agents():
 
 def test_the_docs_have_the_table():
     text = (ROOT / "docs" / "guides" / "agents.md").read_text()
-    assert scales.table() in text, "docs/guides/agents.md: print python -m agents.scales"
+    assert scales.table() in text, (
+        "docs/guides/agents.md: print python -m agents.scales"
+    )
 
 
 def test_an_unknown_scale():
