@@ -15,7 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # No process of tests that dies is replaced: xdist 3.8 can wait for ever after that.
 TEST_PROCESSES ?= 2
 
-.PHONY: help venv demo test test-slow lint format lock clean
+.PHONY: help venv demo test test-slow lint format docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -42,6 +42,10 @@ lint: venv  ## check style and format
 format: venv  ## rewrite the code in our style and format
 	@$(VENV_PYTHON) -m ruff check --fix
 	@$(VENV_PYTHON) -m ruff format
+
+docs: venv  ## build the documentation into runs/site; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(VENV_PYTHON) -m mkdocs build --quiet
+	@echo "runs/site/index.html"
 
 lock:  ## resolve requirements.txt into requirements.lock; needs uv
 	@command -v uv >/dev/null || { echo "error: make lock needs uv" >&2; exit 2; }

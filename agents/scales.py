@@ -2,7 +2,7 @@
 
 `paper` is what the agents' configurations have by default. `laptop` changes the
 settings of `LAPTOP`, for a run of hundreds of episodes and some 10,000 learner steps.
-`python -m agents.scales` prints the table of docs/agents.md.
+`python -m agents.scales` prints the table of docs/guides/agents.md.
 """
 
 from __future__ import annotations

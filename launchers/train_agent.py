@@ -59,7 +59,7 @@ _LAUNCH = flags.DEFINE_string(
     "single_process",
     "Launch: single_process; or a program of threads (local_mt; test_mt, which ends "
     "where a node fails and starts no debugger), of processes (local_mp), or of many "
-    "machines (ray, vertex_ai: docs/cluster.md).",
+    "machines (ray, vertex_ai: docs/guides/cluster.md).",
 )
 _RAY_ADDRESS = flags.DEFINE_string(
     "ray_address",
@@ -122,7 +122,7 @@ _SCALE = flags.DEFINE_string(
     "scale",
     "paper",
     "Settings where no flag gives one: paper (1500 actors) or laptop (two cores; "
-    "docs/agents.md has the table).",
+    "docs/guides/agents.md has the table).",
 )
 _DEMONSTRATIONS = flags.DEFINE_string(
     "demonstrations",

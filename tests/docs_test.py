@@ -1,5 +1,7 @@
-"""What docs/datasets.md tells users to do with data of their own works."""
+"""What the README and the documentation say holds, and the site builds."""
 
+import ast
+import os
 import pathlib
 import re
 import shutil
@@ -7,20 +9,19 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from datasets import loader
 from datasets.rlds import reader
 from datasets.validation import inspection
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+_WITH_MAPS = (README, *sorted(ROOT.glob("agents/*/README.md")))
 
 
-def test_bring_your_own(tmp_path):
-    text = (ROOT / "docs" / "datasets.md").read_text()
-    (block,) = (b for b in re.findall(r"```python\n(.*?)```", text, re.S) if "MyS" in b)
-    script = tmp_path / "mine.py"
-    script.write_text(block.replace("runs/mine", str(tmp_path / "mine")))
-    run = subprocess.run(
+def _run_script(script, tmp_path):
+    return subprocess.run(
         [sys.executable, str(script)],
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT), "PATH": "", "HOME": str(tmp_path)},
@@ -28,9 +29,93 @@ def test_bring_your_own(tmp_path):
         text=True,
         timeout=200,
     )
+
+
+def _python_blocks(path):
+    return re.findall(r"```python\n(.*?)```", path.read_text(), re.S)
+
+
+def test_the_readme_has_at_most_900_words():
+    assert len(README.read_text().split()) <= 900
+
+
+@pytest.mark.parametrize("page", _WITH_MAPS, ids=lambda page: page.parent.name)
+def test_maps_name_what_is_there(page):
+    """Each `FILE.py`: `NAME` is a function or class of that file, or its member."""
+    named = re.findall(r"`([\w/]+\.py)`: `(\w+)(?:\.(\w+))?`", page.read_text())
+    assert named
+    for file, name, member in named:
+        body = ast.parse((ROOT / file).read_text()).body
+        found = [node for node in body if getattr(node, "name", None) == name]
+        assert found, f"{file} has no {name}"
+        source = ast.unparse(found[0])
+        assert not member or re.search(rf"def {member}\(|self\.{member} =", source), (
+            f"{name} of {file} has no {member}"
+        )
+
+
+def test_the_readme_s_python_runs(tmp_path):
+    (block,) = _python_blocks(README)
+    assert len(block.splitlines()) <= 13
+    script = tmp_path / "example.py"
+    script.write_text(block)
+    run = _run_script(script, tmp_path)
+    assert run.returncode == 0, run.stderr
+
+
+def _copy_of_what_the_site_reads(directory):
+    for folder in ("docs", "agents", "environments", "datasets"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, directory / folder, ignore=ignored)
+    images = [p.relative_to(ROOT) for p in ROOT.glob("benchmarks/results/**/*.png")]
+    files = ("README.md", "LICENSE", "mkdocs.yml", "scripts/docs_pages.py")
+    for file in (*files, "pretrained/README.md", *images):
+        (directory / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, directory / file)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "line, complaint",
+    [
+        ("", None),
+        ("[none](missing.md)", "missing.md"),
+        ("[none](fidelity.md#missing)", "missing"),
+        ("![none](images/missing.png)", "missing.png"),
+    ],
+    ids=["as it is", "broken link", "broken anchor", "broken image"],
+)
+def test_the_site_builds_unless_a_link_is_broken(tmp_path, line, complaint):
+    _copy_of_what_the_site_reads(tmp_path)
+    with (tmp_path / "docs" / "results.md").open("a") as page:
+        page.write(f"\n{line}\n")
+    run = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict"],
+        cwd=tmp_path,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    if complaint is None:
+        assert run.returncode == 0, run.stderr
+        page = tmp_path / "runs/site/api/agents/losses/elbo/index.html"
+        assert "cumulative component probability" in page.read_text()
+    else:
+        assert run.returncode != 0
+        assert complaint in run.stderr and "results.md" in run.stderr
+
+
+def test_bring_your_own(tmp_path):
+    page = ROOT / "docs" / "guides" / "datasets.md"
+    (block,) = (block for block in _python_blocks(page) if "MyS" in block)
+    script = tmp_path / "mine.py"
+    script.write_text(block.replace("runs/mine", str(tmp_path / "mine")))
+    run = _run_script(script, tmp_path)
     assert run.returncode == 0, run.stderr
     directory = tmp_path / "mine" / "my_stacking" / "1.0.0"
-    assert f"{directory.relative_to(tmp_path)}".replace("mine", "runs/mine", 1) in text
+    relative = f"{directory.relative_to(tmp_path)}"
+    assert relative.replace("mine", "runs/mine", 1) in page.read_text()
     found = inspection.Inspection(reader.Records(directory))
     for episode in reader.Records(directory).episodes(found.report):
         found.add(episode)

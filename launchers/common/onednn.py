@@ -2,7 +2,7 @@
 
 oneDNN's products of tall matrices are quicker, so learners have it. A call for a single
 observation takes 1.07 to 1.2 times as long with it, so nodes that only act do not
-(docs/agents.md). Who sets TensorFlow's variable decides for all processes.
+(docs/reports/learner.md). Who sets TensorFlow's variable decides for all processes.
 
 TensorFlow reads the variable when it loads: `launchers` chooses on import, nodes that
 are processes start with what `variables` says.

@@ -3,7 +3,7 @@
 Launchpad builds a container for each kind of machine, through XManager and Docker, and
 submits one job of Vertex AI; it returns once the job is there. All we add is which
 group needs which machine. Nodes share a work directory on Cloud Storage, which Vertex
-AI mounts under /gcs. See docs/cluster.md; it has never been run by us.
+AI mounts under /gcs. See docs/guides/cluster.md; it has never been run by us.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from launchers.distributed.config import Layout
 from launchers.experiments.config import Experiment
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
-_NOT_CODE = shutil.ignore_patterns(".*", "runs", "docs", "__pycache__")
+_NOT_CODE = shutil.ignore_patterns(".*", "runs", "docs", "results", "__pycache__")
 _MOUNT = "/gcs/"  # where Vertex AI mounts the buckets
 
 # CPUs, memory in GiB and T4 GPUs. Equal machines are one worker pool of at most four,
@@ -48,7 +48,7 @@ def check(workdir: str, skills: str | None) -> None:
     if missing:
         raise ValueError(
             f"--launch=vertex_ai needs {' and '.join(missing)}, which the project "
-            "does not install: pip install xmanager docker (see docs/cluster.md)"
+            "does not install: pip install xmanager docker (see docs/guides/cluster.md)"
         )
     if shutil.which("docker") is None:
         raise ValueError("--launch=vertex_ai needs the command docker")

@@ -41,8 +41,10 @@ def test_rows_of_some_agents():
 
 
 def test_the_docs_have_the_table():
-    text = (ROOT / "docs" / "agents.md").read_text()
-    assert scales.table() in text, "docs/agents.md: print python -m agents.scales"
+    text = (ROOT / "docs" / "guides" / "agents.md").read_text()
+    assert scales.table() in text, (
+        "docs/guides/agents.md: print python -m agents.scales"
+    )
 
 
 def test_an_unknown_scale():

@@ -173,7 +173,7 @@ _REFUSALS = [
     (("--launch=ray", "--ray_address=127.0.0.1:1"), ("no Ray cluster", ":1")),
     (("--launch=ray", "--ray_address=here"), ("auto or HOST:PORT", "here")),
     (("--ray_address=auto",), ("--launch=ray",)),
-    (("--launch=vertex_ai",), ("xmanager", "docs/cluster.md")),
+    (("--launch=vertex_ai",), ("xmanager", "docs/guides/cluster.md")),
     (("--task=juggle",), ("juggle", "stack_red_blue")),
     (("--reward=huge",), ("huge", "staged_sparse")),
     (("--object_set=9",), ("9", "5")),

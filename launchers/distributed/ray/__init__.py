@@ -3,5 +3,5 @@
 `manager` runs any program, `launch` ours. `cluster` joins or starts Ray, `node_process`
 is what runs in the workers. `addresses`, `resources` and `log_sync` are rules that need
 no Ray, like `launchers.distributed.restart_policy`. Steps for a
-cluster: docs/cluster.md.
+cluster: docs/guides/cluster.md.
 """

@@ -13,7 +13,7 @@ from launchers.distributed.ray.resources import HostResources
 
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
 # Of the repository, what no node needs; what git ignores is left out by Ray.
-_EXCLUDES = ["/.git", "/.venv", "/runs", "/docs"]
+_EXCLUDES = ["/.git", "/.venv", "/runs", "/docs", "/benchmarks/results"]
 _CONNECT_SECONDS = 5.0
 _OBJECT_STORE_BYTES = 128 * 2**20  # nodes talk past Ray; it carries code and logs
 
