@@ -1,0 +1,4 @@
+"""Examples: one screen each, to copy from. `python -m examples.NAME` runs one.
+
+`python scripts/make_tour.py` makes `tour.ipynb` from them.
+"""
