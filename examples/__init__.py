@@ -2,3 +2,5 @@
 
 `python scripts/make_tour.py` makes `tour.ipynb` from them.
 """
+
+import launchers  # noqa: F401  Quiets libraries before an example loads them.

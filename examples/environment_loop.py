@@ -26,11 +26,11 @@ def run_episode(
         max_action_delay=2,  # control steps
         seed=0,
     )
+    policy = experts.factory(expert, task)(environment)
     for name, spec in environment.observation_spec().items():
         print(f"{name:24} {spec.dtype} {spec.shape}")
     print("action:", environment.action_spec())
 
-    policy = experts.factory(expert, task)(environment)
     timestep, total = environment.reset(), 0.0
     policy.reset(seed=0)
     while not timestep.last():

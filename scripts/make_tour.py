@@ -38,7 +38,9 @@ from IPython.display import Image
 
 while not pathlib.Path("environments").is_dir():  # the project runs from its root
     os.chdir("..")
-sys.path.insert(0, os.getcwd())"""
+sys.path.insert(0, os.getcwd())
+
+import launchers  # noqa: E402, F401  Quiets libraries before the examples load them."""
 
 # Example -> the calls that follow its code.
 _CALLS = {
