@@ -19,7 +19,8 @@ from typing import Any
 
 import tqdm
 
-from datasets.collection import code_version, shard_assignment, worker_pool
+from datasets import experts
+from datasets.collection import code_version, rollout, shard_assignment, worker_pool
 from datasets.rlds import files, schema, statistics
 from environments import EnvironmentConfig
 
@@ -35,8 +36,8 @@ class CollectionError(RuntimeError):
 def collect(
     directory: str | os.PathLike[str],
     settings: schema.Settings,
-    make_environment: Callable[[], Any],
-    make_expert: Callable[[Any], Any],
+    make_environment: Callable[[], Any] | None = None,
+    make_expert: Callable[[Any], Any] | None = None,
     processes: int | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -45,19 +46,26 @@ def collect(
     Args:
       directory: new, or of an unfinished or whole data set of the same settings.
       settings: what decides the data.
-      make_environment: builds the environment; picklable.
-      make_expert: builds the expert of an environment; picklable.
+      make_environment: builds the environment; picklable. None: that of the settings.
+      make_expert: builds the expert of an environment; picklable. None: that of the
+        settings.
       processes: one a core by default.
       progress: whether to show a bar on standard error.
 
     Raises:
-      ValueError: a directory that cannot be continued, nothing in it was changed; or
-        successes were asked for and there is none (`shard_assignment.PATIENCE`).
+      ValueError: a directory that cannot be continued, or an unknown expert, nothing
+        was changed; or successes were asked for and there is none
+        (`shard_assignment.PATIENCE`).
       CollectionError: a worker died; finished shards are kept.
       KeyboardInterrupt: passed on; finished shards are kept.
     """
     directory = pathlib.Path(directory)
     check(directory, settings)
+    if make_environment is None:
+        make_environment = rollout.environment_maker(settings)
+    if make_expert is None:
+        tasks = [task for task, _ in settings.combinations]
+        make_expert = experts.factory(settings.expert, *tasks)
     processes = processes or len(os.sched_getaffinity(0))
     if processes < 1:
         raise ValueError(f"processes is {processes}; valid: whole numbers from 1")

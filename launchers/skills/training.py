@@ -27,6 +27,8 @@ from agents.offline.config import OfflineConfig
 from agents.offline.model import Batch
 from agents.offline.networks import Dims, Statistics
 from agents.registry import MODELS
+from datasets import loader
+from environments import observations
 from launchers.common import atomic_files, loggers
 from launchers.skills import figures, record, report
 
@@ -267,6 +269,42 @@ class SkillTraining:
 
     def _logger(self, node: str, time_delta: float = 0.0) -> Any:
         return loggers.make_logger(str(self._root), node, _STEPS_KEY, time_delta)
+
+
+def train(
+    model: str,
+    dataset: str,
+    workdir: str,
+    config: OfflineConfig | None = None,
+    options: TrainingOptions | None = None,
+) -> dict[str, Any]:
+    """Learns a model from a data set of ours; continues an earlier call.
+
+    Args:
+      model: its name in `agents.registry.MODELS`.
+      dataset: directory of the data set (`datasets.collection.collect`).
+      workdir: see the module's docstring; the bundle is WORKDIR/skills.
+      config: of the model and its training; None: the paper's.
+      options: of this run; None: the default ones.
+
+    Returns:
+      What `summary.json` holds.
+
+    Raises:
+      ValueError: in one line, what does not fit; nothing was run.
+      FloatingPointError: as of `SkillTraining.run`.
+    """
+    if model not in MODELS:
+        raise ValueError(f"unknown model {model!r}; valid: {', '.join(MODELS)}")
+    return SkillTraining(
+        model,
+        config or MODELS[model].offline.config_type(),
+        options or TrainingOptions(),
+        loader,
+        dataset,
+        workdir,
+        observation_names=observations.GROUPS,
+    ).run()
 
 
 def _dims(batches: Iterable[Batch], dataset: str) -> Dims:

@@ -30,6 +30,20 @@ def test_round_trip_by_tfds(whole):
     check_content(whole[0], SETTINGS)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"expert": "me"}, "unknown expert 'me'; valid: scripted"),
+        ({"expert": "scripted", "task": "pyramid"}, "only stacks; valid tasks"),
+    ],
+)
+def test_the_settings_expert_is_checked_first(tmp_path, change, message):
+    settings = dataclasses.replace(SETTINGS, **change)
+    with pytest.raises(ValueError, match=message):
+        collect.collect(tmp_path / "data", settings)
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize("settings", [SUCCESSES, ALL_PAIRS], ids=["kept", "pairs"])
 def test_what_is_collected_does_not_depend_on_processes(tmp_path, settings):
     manifests = {

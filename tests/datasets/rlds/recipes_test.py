@@ -8,7 +8,7 @@ import pytest
 
 from datasets.collection import rollout
 from datasets.rlds import recipes, schema
-from environments import EnvironmentConfig
+from environments import EnvironmentConfig, objects
 from tests.helpers import collection_fakes
 
 SETTINGS = schema.Settings(
@@ -29,6 +29,13 @@ def test_the_recipes_are_the_papers():
     assert {object_set for _, object_set in pairs} == {1, 2, 3, 4, 5}
     for task, object_set in pairs:
         EnvironmentConfig(task, "sparse", object_set)
+
+
+def test_a_set_with_a_later_number_changes_no_context(monkeypatch):
+    monkeypatch.setitem(objects.SETS, 6, ("r5", "g5", "b5"))
+    context = recipes.context(("stack_red_blue", 6))
+    assert context.shape == (recipes.CONTEXT_SIZE,) == (11,)
+    assert not context[6:].any()
 
 
 def test_combinations_take_turns_and_are_in_the_metadata():

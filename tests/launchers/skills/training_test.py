@@ -8,11 +8,14 @@ import shutil
 import numpy as np
 import pytest
 
+from agents import registry
 from agents.bc.config import BcConfig
 from agents.helms import frozen
 from agents.helms.config import HelmsConfig
+from environments import observations
 from launchers.skills import record, report
 from launchers.skills import training as skill_training
+from tests.helpers import dataset_files
 from tests.helpers.offline_models import checkpoint_contents
 
 CONFIG = HelmsConfig(
@@ -265,3 +268,18 @@ def test_bad_options_and_data_sets_are_refused(tmp_path):
     with pytest.raises(ValueError, match="does not exist"):
         _training(tmp_path / "new", dataset="missing")
     assert not (tmp_path / "new").exists()
+
+
+def test_train_reads_a_data_set_of_ours(tmp_path):
+    dataset_files.write(tmp_path / "data", dataset_files.examples(4))
+    small = BcConfig(hidden_sizes=(8,), window=5, batch_size=4)
+    options = skill_training.TrainingOptions(steps=2, show_progress=False)
+    where = {"dataset": str(tmp_path / "data"), "workdir": str(tmp_path / "bc")}
+    summary = skill_training.train("bc", config=small, options=options, **where)
+    assert (summary["model"], summary["steps"]) == ("bc", 2)
+    clone = registry.load_bundle(tmp_path / "bc" / "skills")
+    assert clone.config == small
+    names = clone.description["observation_names"]
+    assert names == {k: list(v) for k, v in observations.GROUPS.items()}
+    with pytest.raises(ValueError, match="unknown model 'gpt'; valid: helms, npmp"):
+        skill_training.train("gpt", **where)

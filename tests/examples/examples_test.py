@@ -1,0 +1,88 @@
+"""Each example runs small as a user calls it, and refuses bad input in one line."""
+
+import json
+
+import imageio.v2 as imageio
+import pytest
+
+from tests.helpers import commands
+
+
+def _run(name, *flags):
+    run = commands.run(f"examples.{name}", *flags)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_environment_loop():
+    out = _run("environment_loop")
+    assert "rgb30_red/abs_pose       float32 (3, 7)\n" in out
+    assert "success: True\n" in out  # the scripted expert, on this seed
+
+
+@pytest.mark.gl
+def test_environment_loop_draws(tmp_path):
+    picture = tmp_path / "new" / "scene.png"
+    out = _run(
+        "environment_loop", "--task=pyramid", "--expert=random", f"--picture={picture}"
+    )
+    assert "success: False\n" in out
+    assert imageio.imread(picture).shape == (240, 320, 3)
+
+
+@pytest.mark.gl
+def test_act_with_skills(tmp_path):
+    picture = tmp_path / "act.png"
+    out = _run("act_with_skills", f"--picture={picture}")
+    assert "success: True\n" in out  # of these skills on this seed
+    used = next(line for line in out.splitlines() if line.startswith("a skill"))
+    skills = list(map(int, used.split(":")[1].split()))
+    assert len(skills) == 80
+    assert len(set(skills)) > 2
+    assert imageio.imread(picture).shape[:2] == (272, 800)
+
+
+def test_learn_skills(tmp_path):
+    out = _run("learn_skills", "--episodes=2", "--steps=2", f"--out={tmp_path}")
+    assert "2 of 2 episodes succeed\n" in out
+    assert "skill 4 use: " in out
+    assert (tmp_path / "skills" / "skills" / "weights.npz").exists()
+    assert (tmp_path / "skills" / "skills.png").exists()
+    summary = json.loads((tmp_path / "skills" / "summary.json").read_text())
+    assert summary["steps"] == 2
+
+
+def test_transfer(tmp_path):
+    flags = ("--steps=400", "--episodes=1", f"--workdir={tmp_path}")
+    out = _run("transfer", *flags)
+    assert "return at the start: " in out
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["actor_steps"] == 400
+    assert json.loads((tmp_path / "config.json").read_text())["object_set"] == 1
+    again = commands.run("examples.transfer", "--object_set=2", *flags)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr.count("\n") == 1
+    assert "object_set 1 and not 2" in again.stderr
+
+
+@pytest.mark.parametrize(
+    "name, flag, valid",
+    [
+        ("environment_loop", "--task=juggle", "stack_red_green"),
+        ("environment_loop", "--expert=me", "scripted"),
+        ("act_with_skills", "--skills=nowhere", "nowhere"),
+        ("act_with_skills", "--object_set=6", "valid: 1, "),
+        ("learn_skills", "--episodes=0", "from 1"),
+        ("transfer", "--steps=0", "positive"),
+    ],
+)
+def test_bad_input_gets_one_line(tmp_path, name, flag, valid):
+    flags = [flag]
+    if name == "learn_skills":
+        flags.append(f"--out={tmp_path}")
+    if name == "transfer":
+        flags.append(f"--workdir={tmp_path}")
+    run = commands.run(f"examples.{name}", *flags)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.count("\n") == 1
+    assert valid in run.stderr
