@@ -89,6 +89,7 @@ class Settings:
         """Tasks and object sets, of which the episodes take one after another."""
         if self.dataset is not None:
             return recipes.RECIPES[self.dataset]
+        assert self.task is not None and self.object_set is not None  # or it has one
         return ((self.task, self.object_set),)
 
     def combination(self, index: int) -> recipes.Combination:
