@@ -73,13 +73,14 @@ def make(
             if isinstance(domain_randomization, RandomizationConfig)
             else RandomizationConfig()
         )
+    height, width = image_size
     config = StackingConfig(
         reward=reward,
         object_set=object_set,
         randomization=randomization,
         max_action_delay=max_action_delay,
         cameras=tuple(cameras) if observations == "vision" else (),
-        image_size=tuple(image_size),
+        image_size=(height, width),
         grouped=grouped,
     )
     return RgbStacking(scene.build(object_set, preset), TASKS[task], config, seed)
