@@ -168,10 +168,10 @@ class Inspection:
 
     def _check_doubled(self, episode: reader.Episode) -> None:
         m = episode.metadata
-        keys = {"the same steps": content_hash(episode)}
+        keys: dict[str, Any] = {"the same steps": content_hash(episode)}
         if "seed" in m:  # One seed may serve several tasks and sets.
-            what = (m.get(k) for k in ("seed", "task", "object_set", "expert"))
-            keys[f"the same seed {m['seed']}"] = tuple(map(str, what))
+            names = ("seed", "task", "object_set", "expert")
+            keys[f"the same seed {m['seed']}"] = tuple(str(m.get(n)) for n in names)
         for what, key in keys.items():
             before = self._seen.setdefault(key, episode.place)
             if before is not episode.place:
