@@ -42,7 +42,7 @@ def load(
       ValueError: in one line, why this is not a bundle that can be used here.
     """
     name = model or bundle.read_description(directory).get("model")
-    if name not in FROZEN:
+    if name is None or name not in FROZEN:
         raise ValueError(
             f"unknown model {name!r} of the skills at {directory}; valid: "
             f"{', '.join(FROZEN)}"

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
 
 from agents.offline.config import LatentConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class HierarchicalBcConfig(LatentConfig):
-    """What defines a hierarchical BC and its training; sizes are those of HeLMS."""
+    """What defines a hierarchical BC and its training; sizes are those of HeLMS.
 
-    # Its high level acts in the environment: it sees the present only, and its prior
-    # is N(0, I). Not settings; `NpmpNetworks` reads them.
-    look_ahead: ClassVar[int] = 0
-    prior_coefficient: ClassVar[float] = 0.0
+    Its high level acts in the environment: it sees the present only, and its prior is
+    N(0, I). These are `LatentConfig`'s, and no settings.
+    """

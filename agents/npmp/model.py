@@ -6,6 +6,7 @@ Shape letters: B batch, T time, Z latent, D action.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -14,14 +15,17 @@ from agents.losses import latent_elbo
 from agents.losses.masking import sum_valid
 from agents.npmp.config import NpmpConfig
 from agents.npmp.networks import NpmpNetworks
+from agents.offline.config import LatentConfig
 from agents.offline.model import Batch, LossOutput, OfflineModel, active_latents
 
 
 class NpmpModel(OfflineModel):
     """The bound of one latent a step, by one reparametrised draw of it."""
 
-    networks_type = NpmpNetworks
-    config_type = NpmpConfig
+    networks_type: ClassVar[type[NpmpNetworks]] = NpmpNetworks
+    config_type: ClassVar[type[LatentConfig]] = NpmpConfig
+    networks: NpmpNetworks
+    config: LatentConfig
 
     def terms(
         self, batch: Batch, seed: tf.Tensor, evaluation: bool = False

@@ -17,7 +17,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from agents import networks
-from agents.npmp.config import NpmpConfig
+from agents.offline.config import LatentConfig
 from agents.offline.networks import (
     Dims,
     OfflineNetworks,
@@ -29,7 +29,7 @@ from agents.offline.networks import (
 class Encoder(snt.Module):
     """q(z_t | z_{t-1}, x_t): an MLP with a diagonal Gaussian head."""
 
-    def __init__(self, config: NpmpConfig, rng: np.random.Generator):
+    def __init__(self, config: LatentConfig, rng: np.random.Generator):
         super().__init__(name="encoder")
         self._bounds = (config.min_stddev, config.max_stddev)
         w_init = networks.FanInNormal(rng)
@@ -76,8 +76,9 @@ class NpmpNetworks(OfflineNetworks):
     """Encoder and low level, their variables made at construction."""
 
     model = "npmp"
+    config: LatentConfig
 
-    def __init__(self, config: NpmpConfig, dims: Dims, statistics: Statistics):
+    def __init__(self, config: LatentConfig, dims: Dims, statistics: Statistics):
         """Draws the initial weights from `config.seed`; see `OfflineNetworks`."""
         super().__init__(config, dims, statistics)
         rng = np.random.default_rng(config.seed)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar, TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 _Config = TypeVar("_Config", bound="OfflineConfig")
 
@@ -19,8 +20,8 @@ class OfflineConfig:
     """What defines a model and its training; a model's own config adds to it."""
 
     # Steps after t that the model sees at t beside t itself. A model that looks ahead
-    # makes this a setting.
-    look_ahead: ClassVar[int] = 0
+    # makes this a setting; here it is no field, so it has no annotation.
+    look_ahead = 0
 
     # Model.
     hidden_sizes: tuple[int, ...] = (256, 256)  # of every network
@@ -65,14 +66,14 @@ class OfflineConfig:
         if self.max_gradient_norm is not None:
             check_number("max_gradient_norm", self.max_gradient_norm, positive=True)
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
         """A dict that JSON can hold; `from_dict` reads it back."""
         values = dataclasses.asdict(self)
         values["hidden_sizes"] = list(self.hidden_sizes)
         return values
 
     @classmethod
-    def from_dict(cls: type[_Config], values: dict[str, object]) -> _Config:
+    def from_dict(cls: type[_Config], values: Mapping[str, Any]) -> _Config:
         """The inverse of `to_dict`.
 
         Raises:
@@ -95,6 +96,10 @@ class OfflineConfig:
 @dataclasses.dataclass(frozen=True)
 class LatentConfig(OfflineConfig):
     """What models with a continuous latent z have beside; its KL weighs beta_z."""
+
+    # c of the prior p(z_t | z_{t-1}) = N(c z_{t-1}, (1 - c^2) I); 0: N(0, I). A setting
+    # of NPMP.
+    prior_coefficient = 0.0
 
     latent_dim: int = 8
     min_stddev: float = 0.01  # of the posterior

@@ -12,7 +12,7 @@ from typing import ClassVar
 import tensorflow as tf
 
 from agents.distributions.policies import Gaussian, Hybrid
-from agents.offline.config import OfflineConfig
+from agents.offline.config import LatentConfig, OfflineConfig
 from agents.offline.networks import OfflineNetworks, Statistics
 
 # {"proprio": [..., P], "objects": [..., O]}, raw: the frozen model normalises. The low
@@ -84,10 +84,12 @@ class FrozenPolicy(FrozenModel):
 class FrozenLatentModel(FrozenModel):
     """Base of the frozen models that have a latent z and a low level under it."""
 
+    config: LatentConfig
+
     def __init__(self, networks: OfflineNetworks, description: Mapping[str, object]):
         """See `FrozenModel`."""
         super().__init__(networks, description)
-        self.latent_dim = networks.config.latent_dim
+        self.latent_dim = self.config.latent_dim
 
     def low_level(self, latent: tf.Tensor, observation: Observation) -> tf.Tensor:
         """The mean of p(a | z, x) for latent [..., Z]: [..., D] in (-1, 1).
