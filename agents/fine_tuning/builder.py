@@ -67,6 +67,8 @@ class FineTunedPolicy(PolicyNetwork):
 class FineTuningBuilder(GaussianMPOBuilder):
     """Makes MPO that starts from a clone: BC, or hierarchical BC whole."""
 
+    _config: FineTuningConfig
+
     def __init__(self, config: FineTuningConfig, clone: FrozenPolicy):
         """The critic normalises its observations as the clone does.
 

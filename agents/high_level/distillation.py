@@ -301,12 +301,12 @@ class DistilledPrior:
 
 
 def make_skill_prior(
-    kind: str, skills: Skills, context: np.ndarray | None = None
+    kind: str | None, skills: Skills, context: np.ndarray | None = None
 ) -> TransitionPrior | DistilledPrior | None:
     """What eta_y keeps the high level near; None: the uniform.
 
     Args:
-      kind: one of `SKILL_PRIORS`.
+      kind: one of `SKILL_PRIORS`; None: uniform.
       skills: the frozen ones.
       context: see `restore`.
 

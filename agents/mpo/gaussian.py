@@ -26,7 +26,7 @@ from agents.distributions import bernoulli
 from agents.distributions.policies import Gaussian, Hybrid
 from agents.mpo import networks as mpo_networks
 from agents.mpo.builder import MPOBuilder, check_fits
-from agents.mpo.config import SampledMPOConfig
+from agents.mpo.config import ActionMPOConfig, GaussianMPOConfig, SampledMPOConfig
 from agents.mpo.demonstrations import Episode
 from agents.mpo.policy_losses.sampled import (
     GaussianPolicyLoss,
@@ -37,8 +37,8 @@ from agents.mpo.rows import Rows
 from agents.offline.frozen import FrozenLatentModel
 
 
-class GaussianPolicy(mpo_networks.PolicyNetwork):
-    """pi(a|x): input representation, MLP, Acme's diagonal Gaussian head."""
+class _ContinuousPolicy(mpo_networks.PolicyNetwork):
+    """Input representation, MLP, Acme's diagonal Gaussian head."""
 
     def __init__(
         self,
@@ -55,10 +55,6 @@ class GaussianPolicy(mpo_networks.PolicyNetwork):
             size, init_scale=init_stddev, use_tfd_independent=True
         )
 
-    def __call__(self, observation: Observation) -> Gaussian:
-        """Maps name -> [..., n] to the Gaussian [..., D]."""
-        return self._gaussian(self._features(observation))
-
     def _features(self, observation: Observation) -> tf.Tensor:
         return self._torso(self._representation(observation))
 
@@ -67,7 +63,15 @@ class GaussianPolicy(mpo_networks.PolicyNetwork):
         return Gaussian(found.mean(), found.stddev())
 
 
-class HybridPolicy(GaussianPolicy):
+class GaussianPolicy(_ContinuousPolicy):
+    """pi(a|x), a diagonal Gaussian."""
+
+    def __call__(self, observation: Observation) -> Gaussian:
+        """Maps name -> [..., n] to the Gaussian [..., D]."""
+        return self._gaussian(self._features(observation))
+
+
+class HybridPolicy(_ContinuousPolicy):
     """The same with a Bernoulli finger, whose logit is near 0 at first."""
 
     def __init__(
@@ -129,7 +133,7 @@ class LatentPolicy(Policy):
         return list(self._network.variables)
 
 
-class ContinuousMPOBuilder(MPOBuilder[mpo_networks.MPONetworks], abc.ABC):
+class ContinuousMPOBuilder(MPOBuilder, abc.ABC):
     """Makes an agent whose RL action is a vector of real numbers."""
 
     def latent_size(self, environment_spec: specs.EnvironmentSpec) -> int:
@@ -231,10 +235,12 @@ class LatentMPOBuilder(ContinuousMPOBuilder, abc.ABC):
 class GaussianMPOBuilder(ContinuousMPOBuilder):
     """Makes MPO from scratch: a new policy over actions."""
 
+    _config: GaussianMPOConfig
+
     @property
     def finger(self) -> str:
         """What the last component of the policy is, one of `FINGERS`."""
-        return self._config.finger
+        return self._config.finger or "gaussian"
 
     @property
     def prior_weight(self) -> float:
@@ -256,10 +262,13 @@ class GaussianMPOBuilder(ContinuousMPOBuilder):
 
     def make_policy_loss(
         self, networks: mpo_networks.MPONetworks
-    ) -> GaussianPolicyLoss:
+    ) -> GaussianPolicyLoss | HybridPolicyLoss:
         """See `MPOBuilder`."""
-        loss = HybridPolicyLoss if self.finger == "bernoulli" else GaussianPolicyLoss
-        return loss(self._config, networks.critic.action_size, self.prior_weight)
+        config, size = self._config, networks.critic.action_size
+        if self.finger == "bernoulli":
+            assert isinstance(config, ActionMPOConfig)  # others have no such option
+            return HybridPolicyLoss(config, size, self.prior_weight)
+        return GaussianPolicyLoss(config, size, self.prior_weight)
 
     def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
         """The action, a Bernoulli finger by its sign; see `MPOBuilder`."""

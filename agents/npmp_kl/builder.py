@@ -17,6 +17,7 @@ from agents.mpo.config import GaussianMPOConfig, check_not_negative
 from agents.mpo.demonstrations import Episode, by_windows
 from agents.mpo.gaussian import GaussianMPOBuilder, LatentMPOBuilder
 from agents.mpo.rows import Rows
+from agents.npmp.frozen import NpmpSkills
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,10 @@ class NpmpAgentConfig(GaussianMPOConfig):
 
 
 class NpmpBuilder(LatentMPOBuilder, GaussianMPOBuilder):
-    """Makes NPMP+KL over one frozen bundle (`NpmpSkills`)."""
+    """Makes NPMP+KL over one frozen bundle."""
+
+    _config: NpmpAgentConfig
+    _skills: NpmpSkills
 
     @property
     def prior_weight(self) -> float:
