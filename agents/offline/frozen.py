@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -37,7 +37,7 @@ class FrozenModel(tf.Module):
         """
         super().__init__(name=f"frozen_{self.model}")
         self._networks = networks
-        self.description = dict(description)
+        self.description: dict[str, Any] = dict(description)
         self.config = networks.config
         self.look_ahead = networks.config.look_ahead
         self.action_stddev = networks.config.action_stddev

@@ -230,9 +230,10 @@ def make_row(way: Agent, metrics: dict, setting: Setting) -> dict[str, Any]:
         return whole
     pairs = [setting.combination(i) for i in range(len(successes))]
     for group, names in zip(_GROUPS, zip(*pairs, strict=True), strict=True):
-        names = np.array([str(name) for name in names])
+        labels = np.array([str(name) for name in names])
         whole[group] = {
-            str(name): _success(successes[names == name]) for name in np.unique(names)
+            str(label): _success(successes[labels == label])
+            for label in np.unique(labels)
         }
     return whole
 

@@ -70,6 +70,7 @@ class Setting:
     def combination(self, episode: int) -> recipes.Combination:
         """Task and object set of an episode."""
         if self.combinations is None:
+            assert self.task is not None and self.object_set is not None
             return self.task, self.object_set
         return self.combinations[episode % len(self.combinations)]
 
@@ -286,10 +287,9 @@ def _covered(environment: RgbStacking) -> dict[str, np.ndarray]:
     scene = environment.scene
     poses = scene.object_qpos[:, None] + np.arange(7)
     grasp = environment.state().grasp == sensors.INWARD_GRASP
-    held = grasp and bool(
-        environment.state(with_contacts=True).contacts.touched(contacts.ROBOT)
-        & set(observations.COLORS)
-    )
+    touching = environment.state(with_contacts=True).contacts
+    assert touching is not None
+    held = grasp and bool(touching.touched(contacts.ROBOT) & set(observations.COLORS))
     return {
         "joints": data.qpos[scene.arm_qpos].copy(),
         "joint_velocities": data.qvel[scene.arm_dof].copy(),

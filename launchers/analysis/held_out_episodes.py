@@ -103,8 +103,8 @@ def held_out(directory: str | os.PathLike[str], most: int) -> Labelled:
         raise ValueError(f"data set {directory} is damaged: {text}") from e
     kept = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
     names: dict[str, int] = {}
-    episodes = [_episode(examples[i], first + int(i), names) for i in kept]
-    episodes = [episode for episode in episodes if episode is not None]
+    found = [_episode(examples[i], first + int(i), names) for i in kept]
+    episodes = [episode for episode in found if episode is not None]
     if not episodes:
         raise ValueError(f"data set {directory} has no valid held-out episode")
     return Labelled(tuple(episodes), tuple(names))

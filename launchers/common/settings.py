@@ -73,7 +73,7 @@ class Settings:
         return values
 
 
-def _tuple(setting: str, texts: list[str], default: tuple) -> tuple:
+def _tuple(setting: str, texts: list[str], default: Any) -> tuple:
     """The values of a list flag, of the type of the default's."""
     element = type(default[0])
     try:

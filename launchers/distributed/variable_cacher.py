@@ -26,7 +26,7 @@ import pickle
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 import courier
 from absl import logging
@@ -54,7 +54,9 @@ class PrePickled:
         """Pickles `content`."""
         self._bytes = pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
 
-    def __reduce_ex__(self, protocol: int) -> tuple[Callable[[bytes], Any], Any]:
+    def __reduce_ex__(
+        self, protocol: SupportsIndex
+    ) -> tuple[Callable[[bytes], Any], Any]:
         return pickle.loads, (self._bytes,)
 
     def unpack(self) -> Any:
@@ -122,8 +124,9 @@ class VariableCacher:
         while not self._arrived.wait(_SLICE_SECONDS):
             if self._stopped():
                 raise Stopped("variables were being waited for")
-        variables = self._snapshot.variables  # one read: all of the same fetch
-        return [variables[name] for name in names]
+        snapshot = self._snapshot  # one read: all of the same fetch
+        assert snapshot is not None  # it has arrived
+        return [snapshot.variables[name] for name in names]
 
     def statistics(self) -> dict[str, float]:
         """What happened so far.
@@ -132,7 +135,7 @@ class VariableCacher:
           `fetches` and `failures` of them so far; once there are variables, their
           `age_seconds`.
         """
-        found = {"fetches": self._fetches, "failures": self._failures}
+        found: dict[str, float] = {"fetches": self._fetches, "failures": self._failures}
         snapshot = self._snapshot
         if snapshot is not None:
             found["age_seconds"] = time.monotonic() - snapshot.fetched_at

@@ -25,6 +25,7 @@ from acme import specs
 
 from agents import bundles
 from agents.builder import AgentBuilder
+from agents.helms.frozen import Skills
 from agents.high_level import distillation
 from agents.mpo.config import MPOConfig
 from agents.mpo.demonstrations import Episode, check_fits
@@ -119,7 +120,8 @@ class RunConfig:
     cameras: tuple[str, ...] = ()  # whose images agents see; none: state alone
     # Directory of a data set, of which each batch has `demonstration_share`.
     demonstrations: str | None = None
-    agent_config: MPOConfig | None = None  # None: the agent's defaults for these
+    # None: the agent's defaults for these, which __post_init__ puts here.
+    agent_config: MPOConfig = None  # type: ignore[assignment]
     budget: Budget = dataclasses.field(default_factory=Budget)
 
     def __post_init__(self):
@@ -187,7 +189,7 @@ def make_environment(config: RunConfig, seed: int) -> dm_env.Environment:
     """The environment as agents see it: grouped observations, and images."""
     import environments
 
-    vision = {}
+    vision: dict[str, Any] = {}
     if config.cameras:
         vision = {"observations": "vision", "cameras": config.cameras}
     return environments.make(
@@ -205,10 +207,11 @@ def make_environment(config: RunConfig, seed: int) -> dm_env.Environment:
 def make_builder(config: RunConfig) -> AgentBuilder:
     """The builder of the agent over its frozen model."""
     check_agent(config.agent)
-    frozen, options = load_frozen(config), {}
+    frozen = load_frozen(config)
+    options: dict[str, Any] = {}
     start = getattr(config.agent_config, "high_level", "new")
     distilled = "distilled" in (start, config.agent_config.skill_prior)
-    if distilled and distillation.reads_context(frozen):
+    if distilled and isinstance(frozen, Skills) and distillation.reads_context(frozen):
         options["context"] = recipes.context((config.task, config.object_set))
     builder = AGENTS[config.agent].builder(config.agent_config, frozen, **options)
     if config.demonstrations is not None:
@@ -217,6 +220,7 @@ def make_builder(config: RunConfig) -> AgentBuilder:
 
 
 def _load_demonstrations(config: RunConfig) -> list[Episode]:
+    assert config.demonstrations is not None
     return demonstrations.load(
         config.demonstrations, config.task, config.reward, config.object_set
     )
@@ -320,7 +324,7 @@ def load_config(workdir: str, skills: str | None = None) -> RunConfig:
         check_agent(found["agent"])
         config_type = AGENTS[found["agent"]].config_type
         known = {field.name for field in dataclasses.fields(config_type)}
-        agent_config = {
+        agent_config: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in found["agent_config"].items()
             if key in known

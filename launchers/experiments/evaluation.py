@@ -53,8 +53,8 @@ def evaluate(
     made = make_experiment(config)
     recorder = experiments_video.Recorder() if video else None
     scalars, learner_steps = evaluate_experiment(made, episodes, seed, fresh, recorder)
-    result = {**scalars, "learner_steps": learner_steps}
-    if recorder is not None:
+    result: dict[str, Any] = {**scalars, "learner_steps": learner_steps}
+    if video and recorder is not None:
         result |= recorder.write(pathlib.Path(video))
     return result
 
@@ -84,6 +84,7 @@ def evaluate_experiment(
         )
     finally:
         environment.close()
+    assert result is not None  # nothing stops it
     return result.scalars(), learner_steps
 
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 import tqdm
 from acme.tf import savers
@@ -97,7 +98,7 @@ class SkillTraining:
         data: Data,
         dataset: str,
         workdir: str,
-        observation_names: Mapping[str, Iterable[str]],
+        observation_names: Mapping[str, Sequence[str]],
     ):
         """Reads the data set and, where the work directory holds one, the checkpoint.
 
@@ -193,7 +194,8 @@ class SkillTraining:
             prior = tf.nn.softmax(networks.prior_logits).numpy()
             summary["skill_use"] = after["skill_use"]
             summary["transition_prior"] = prior.tolist()
-            figures.write_figure(self._root / "skills.png", prior, after["skill_use"])
+            use = np.asarray(after["skill_use"])
+            figures.write_figure(self._root / "skills.png", prior, use)
         bundles.save(
             self._root / "skills",
             networks,

@@ -22,11 +22,14 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from launchers.distributed.ray import log_sync
+
+if TYPE_CHECKING:
+    from launchers.distributed.ray import addresses
 
 TOKEN = ".ray_launcher"  # in the work directory while a launcher runs
 OUTPUT = "logs/output"  # in the work directory: GROUP/INDEX
@@ -74,7 +77,7 @@ class Host:
 
         self._name = name
         self._launcher = launcher
-        self._ports = None
+        self._ports: addresses.Ports | None = None
         self._stop_requested = threading.Event()
         self._found = log_sync.ends(launcher.workdir)
         _redirect_output(pathlib.Path(launcher.workdir) / OUTPUT / name)
@@ -101,7 +104,7 @@ class Host:
 
         from launchers.distributed.ray import addresses
 
-        self._ports = addresses.Ports(num_ports, wanted)
+        self._ports = ports = addresses.Ports(num_ports, wanted)
         ip = ray.util.get_node_ip_address()
         print(
             f"--- {time.strftime('%F %T')} {self._name} on {ip}, process {os.getpid()}"
@@ -110,7 +113,7 @@ class Host:
             ip=ip,
             host_id=ray.get_runtime_context().get_node_id(),
             pid=os.getpid(),
-            ports=tuple(self._ports.numbers),
+            ports=tuple(ports.numbers),
             shares=self._shares(),
             found=self._found,
         )
