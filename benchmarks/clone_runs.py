@@ -59,6 +59,7 @@ class Outcome:
 
 def furthest_stage(task: tasks.Task, state: rewards.State) -> int:
     """Returns the index in `STAGES` of the latest stage that a state has reached."""
+    assert task.pair is not None, "a stack of two"
     values = [rewards.reach(state, task.pair[0]), *task.stages(state)]
     reached = np.flatnonzero(rewards.sparsify(values))
     return int(reached[-1]) + 1 if reached.size else 0

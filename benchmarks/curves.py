@@ -99,8 +99,6 @@ def _draw_agent(
             centres.append((low + high) / 2)
             means.append(np.mean(values))
             halves.append(seeds_interval(values))
-    means, halves = np.asarray(means), np.asarray(halves)
     axes.plot(centres, means, label=label, color=color)
-    axes.fill_between(
-        centres, means - halves, means + halves, color=color, alpha=0.2, linewidth=0
-    )
+    low, high = np.subtract(means, halves), np.add(means, halves)
+    axes.fill_between(centres, low, high, color=color, alpha=0.2, linewidth=0)

@@ -11,6 +11,7 @@ import os
 import pathlib
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tqdm
@@ -46,6 +47,11 @@ class Setting:
             "object_set": self.object_set,
             "physics": json.loads(json.dumps(dataclasses.asdict(self.physics))),
         }
+
+
+# Of a worker; `_start_worker` sets them.
+_environment: Any
+_expert: Any
 
 
 def _start_worker(setting: Setting) -> None:

@@ -80,7 +80,8 @@ def run(
 def main(argv: list[str]) -> None:
     """Shares the steps and prints the counts."""
     del argv
-    pairs = list(itertools.product(TASKS, (*scene.OBJECT_SETS, objects.RANDOM)))
+    sets: list[int | str] = [*scene.OBJECT_SETS, objects.RANDOM]
+    pairs = list(itertools.product(TASKS, sets))
     with cli.bad_input():
         for flag in (_STEPS, _PROCESSES):
             if flag.value < 1:
@@ -92,8 +93,8 @@ def main(argv: list[str]) -> None:
         _PROCESSES.value, multiprocessing.get_context("spawn")
     ) as pool:
         runs = [
-            pool.submit(run, *pair, share, _PRESET.value, _SEED.value + index)
-            for index, pair in enumerate(pairs)
+            pool.submit(run, task, number, share, _PRESET.value, _SEED.value + index)
+            for index, (task, number) in enumerate(pairs)
         ]
         with tqdm.tqdm(total=share * len(pairs), unit="step") as bar:
             for future in concurrent.futures.as_completed(runs):

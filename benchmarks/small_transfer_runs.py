@@ -247,7 +247,8 @@ def summary(runs: Mapping[str, Sequence[np.ndarray]], steps: int) -> dict[str, A
             "solved": len(found) - found.count(None),
             "cpu_seconds": max(float(curve[-1, 3]) for curve in runs[agent]),
         }
-        if agent != "mpo" and "mpo" in solved and None not in found:
+        steps_of = [s for s in found if s is not None]
+        if agent != "mpo" and "mpo" in solved and len(steps_of) == len(found):
             mpo = np.mean([steps if s is None else s for s in solved["mpo"]])
-            result[agent]["mpo_ratio"] = float(mpo / np.mean(found))
+            result[agent]["mpo_ratio"] = float(mpo / np.mean(steps_of))
     return result

@@ -77,7 +77,7 @@ class Costs:
             "cacher_idle": "cacher_idle_cpu",
             "item_memory_bytes": "replay_bytes_per_item",
         }
-        values = {
+        values: dict[str, Any] = {
             field.name: found.get(names.get(field.name, field.name))
             for field in dataclasses.fields(cls)
         }
@@ -227,7 +227,7 @@ def plan(costs: Costs, demand: Demand) -> dict[str, Any]:
         "network_bytes_per_second": sum(network.values()),
         "replay_memory_bytes": demand.replay_size * costs.item_memory_bytes,
         **{f"{name}_full_at_actors": n for name, n in actors_at.items()},
-        "full_first": min(limits, key=limits.get) if limits else None,
+        "full_first": min(limits, key=limits.__getitem__) if limits else None,
     }
 
 

@@ -50,7 +50,9 @@ def make_builder(agent: str, seed: int, replay_size: int | None = None) -> MPOBu
             max_replay_size=replay_size,
             min_replay_size=min(config.min_replay_size, replay_size),
         )
-    return made.builder(config, untrained.frozen(made.model, seed))
+    builder = made.builder(config, untrained.frozen(made.model, seed))
+    assert isinstance(builder, MPOBuilder)
+    return builder
 
 
 def make_environment(seed: int) -> dm_env.Environment:

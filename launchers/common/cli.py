@@ -82,7 +82,7 @@ def _parse(argv: Sequence[str], arguments: int) -> list[str]:
     return rest
 
 
-def run(main: Callable[[Sequence[str]], None], arguments: int = 0) -> None:
+def run(main: Callable[[list[str]], None], arguments: int = 0) -> None:
     """Runs `main(argv)`; flags that do not parse give one line and exit code 2.
 
     Libraries log errors only, unless --verbosity says otherwise.
@@ -92,7 +92,7 @@ def run(main: Callable[[Sequence[str]], None], arguments: int = 0) -> None:
       arguments: how many there may be that are no flags.
     """
 
-    def quiet(argv: Sequence[str]) -> None:
+    def quiet(argv: list[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.ERROR)
         main(argv)
