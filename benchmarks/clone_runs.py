@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,11 @@ import tensorflow as tf
 import environments
 from agents import bundles
 from agents.bc.config import BcConfig
+from agents.offline.frozen import Observation
 from datasets import loader
 from datasets.rlds import recipes, schema
 from environments import observations, rewards, tasks
+from environments.stacking import RgbStacking
 from launchers.analysis.workers import Workers
 from launchers.experiments import config as experiment_config
 from launchers.experiments import episodes as evaluation_episodes
@@ -89,7 +91,9 @@ def run_episode(job: Job) -> Outcome:
 
 
 @functools.lru_cache(maxsize=1)
-def _runner(bundle: str, settings: schema.Settings):
+def _runner(
+    bundle: str, settings: schema.Settings
+) -> tuple[RgbStacking, Callable[..., tf.Tensor]]:
     clone = bundles.load(bundle, model="bc")
     task, object_set = settings.combination(0)
     environment = environments.make(
@@ -103,7 +107,7 @@ def _runner(bundle: str, settings: schema.Settings):
     )
 
     @tf.function
-    def act(observation, seed, sampled):
+    def act(observation: Observation, seed: tf.Tensor, sampled: bool) -> tf.Tensor:
         if sampled:
             return clone.sample(observation, seed)
         return clone.mean(observation)

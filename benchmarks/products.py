@@ -55,7 +55,7 @@ def make_bound(products: Sequence[Product], seed: int) -> Callable[[], object]:
             draws.append((product.gradients, tensors))
 
     @tf.function(autograph=False)
-    def run(tensors):
+    def run(tensors: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:
         results = []
         for (gradients, _), (x, w, gradient) in zip(draws, tensors, strict=True):
             results.append(tf.matmul(x, w))

@@ -102,7 +102,9 @@ class _Actions:
     def observation_statistics(self) -> dict:
         return {}
 
-    def decode(self, skill: tf.Tensor, observation: Mapping, seed=None) -> tf.Tensor:
+    def decode(
+        self, skill: tf.Tensor, observation: Mapping, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
         del observation, seed
         return tf.gather(self._points, skill)
 

@@ -68,6 +68,8 @@ def cluster(
     return np.stack(sums, axis=1) / count[:, None], corners[kept], kept
 
 
-def _part(array, addresses, numbers, index) -> np.ndarray:
+def _part(
+    array: np.ndarray, addresses: np.ndarray, numbers: np.ndarray, index: int
+) -> np.ndarray:
     """A view of what belongs to one mesh."""
     return array[addresses[index] : addresses[index] + numbers[index]]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -109,7 +109,7 @@ def triplet(
     return SETS[object_set] if isinstance(object_set, int) else tuple(object_set)
 
 
-def prop(object_id: str, name: str, **arguments) -> rgb_object.RgbObjectProp:
+def prop(object_id: str, name: str, **arguments: Any) -> rgb_object.RgbObjectProp:
     """An object as dm_robotics has it, with mass and friction."""
     return rgb_object.RgbObjectProp(obj_id=object_id, name=name, **arguments)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 from absl import flags
@@ -19,6 +20,9 @@ from agents.mpo.config import MPOConfig
 from agents.rl_agents import AGENTS
 from launchers.common import cli, settings
 from launchers.distributed.config import Layout
+
+if TYPE_CHECKING:
+    from launchers.experiments import config as experiment_config
 
 _AGENT = flags.DEFINE_string("agent", "helms_cat", f"Agent: {', '.join(AGENTS)}.")
 _SKILLS = flags.DEFINE_string(
@@ -232,7 +236,7 @@ def _agent_config(cameras: Sequence[str]) -> MPOConfig:
     return agent.config_type(**values)
 
 
-def _config():
+def _config() -> experiment_config.RunConfig:
     """What the flags ask for; raises ValueError in one line."""
     from launchers.experiments import config as experiment_config
 

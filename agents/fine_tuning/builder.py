@@ -29,7 +29,7 @@ class FineTuningConfig(ActionMPOConfig):
     finger: str | None = None  # the clone's, which another contradicts
     eta_clone: float = 0.0  # the paper has no such KL
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """See `MPOConfig`."""
         super().__post_init__()
         check_not_negative(self, "eta_clone")

@@ -31,7 +31,7 @@ class HelmsConfig(LatentConfig):
     # paper. It keeps skills in use, which Eq. 3 alone may lose.
     balance: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.variant not in VARIANTS:
             raise ValueError(

@@ -23,7 +23,7 @@ class HelmsMixConfig(RHPOConfig):
     # high level starts so.
     skill_prior: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """See `MPOConfig`."""
         resolve_skill_prior(self, self.high_level)
         super().__post_init__()

@@ -84,7 +84,7 @@ class MPOConfig:
     # In evaluation the policy is drawn from as in training, or its mode is taken.
     evaluation: str = "sampled"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises ValueError, naming the field, for values that cannot work together."""
         check_positive(
             self,
@@ -188,7 +188,7 @@ class CategoricalMPOConfig(MPOConfig):
     init_log_temperature: float = 3.0  # through softplus; Acme, categorical MPO
     init_log_alpha: float = 3.0  # through softplus; Acme, categorical MPO
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """See `MPOConfig`."""
         super().__post_init__()
         check_positive(self, "epsilon_policy")
@@ -208,7 +208,7 @@ class SampledMPOConfig(MPOConfig):
     init_log_alpha_stddev: float = 1000.0  # Acme
     init_stddev: float = 0.3  # of a new policy; Acme
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """See `MPOConfig`."""
         super().__post_init__()
         check_positive(
@@ -224,7 +224,7 @@ class GaussianMPOConfig(SampledMPOConfig):
     action_penalization: bool = True  # of actions beyond [-1, 1]; Acme
     epsilon_penalty: float = 1e-3  # nats; Acme
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """See `MPOConfig`."""
         super().__post_init__()
         check_positive(self, "epsilon_penalty")
@@ -244,7 +244,7 @@ class ActionMPOConfig(GaussianMPOConfig):
     epsilon_finger: float = 0.0025  # nats, KL(target || online)
     init_log_alpha_finger: float = 3.0  # through softplus
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """See `MPOConfig`."""
         super().__post_init__()
         if self.finger is not None:

@@ -16,7 +16,7 @@ class NpmpConfig(LatentConfig):
     # it N(0, I), which is the best in the paper (A.2).
     prior_coefficient: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not 0.0 <= self.prior_coefficient < 1.0:
             raise ValueError(

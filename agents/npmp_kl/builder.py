@@ -29,7 +29,7 @@ class NpmpAgentConfig(GaussianMPOConfig):
     action_penalization: bool = False  # a latent has no bounds; the prior holds it
     skill_steps: int = 1  # control steps that a latent is held; 1: the paper
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """See `MPOConfig`."""
         super().__post_init__()
         check_not_negative(self, "eta_z")

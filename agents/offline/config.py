@@ -38,7 +38,7 @@ class OfflineConfig:
     max_gradient_norm: float | None = None  # None: no clipping
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
         for name in ("window", "batch_size"):
             check_integer(name, getattr(self, name), low=1)
@@ -106,7 +106,7 @@ class LatentConfig(OfflineConfig):
     max_stddev: float = 1.0
     beta_z: float = 0.1  # the paper's object generalisation: 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_integer("latent_dim", self.latent_dim, low=1)
         check_number("beta_z", self.beta_z, positive=False)

@@ -27,7 +27,7 @@ class RHPOConfig(SampledMPOConfig):
     # for object generalisation.
     eta_z: float = 0.01
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """See `MPOConfig`."""
         super().__post_init__()
         check_positive(self, "epsilon_categorical")

@@ -56,7 +56,7 @@ class CeilingConfig:
         default_factory=DistillationConfig
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises ValueError for a value that is not valid."""
         if self.episodes < 1:
             raise ValueError(f"episodes is {self.episodes}; valid: from 1")

@@ -56,7 +56,7 @@ class AnalysisConfig:
     )
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises ValueError, in one line, for the first value that is not valid."""
         factory.validate(
             self.task, "dense", self.object_set, max_action_delay=self.max_action_delay

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from agents.helms.frozen import Skills
+from agents.npmp.frozen import NpmpSkills
 from launchers.analysis import held_out_episodes, latent_space, plots, sequences
 from launchers.analysis.report import Section
 from launchers.analysis.result import Result, finite
@@ -45,8 +47,8 @@ class SkillSequences:
         return sequences.transition_shares(self.skills, self.num_skills)
 
 
-def infer(skills, data: held_out_episodes.Labelled) -> SkillSequences:
-    """The skills of episodes by `agents.helms.frozen.Skills`."""
+def infer(skills: Skills, data: held_out_episodes.Labelled) -> SkillSequences:
+    """The likeliest skills along episodes."""
     posteriors = held_out_episodes.skill_posteriors(skills, data.episodes)
     return SkillSequences(
         data,
@@ -209,7 +211,9 @@ def show_latents(
     return result
 
 
-def skill_samples(skills, found: SkillSequences, seed: int) -> latent_space.Samples:
+def skill_samples(
+    skills: Skills, found: SkillSequences, seed: int
+) -> latent_space.Samples:
     """z of the likeliest skill at every step."""
     episodes = found.data.episodes
     moments = []
@@ -231,7 +235,7 @@ def rollout_samples(found: Sequence[Rollout]) -> latent_space.Samples:
 
 
 def show_npmp(
-    skills, data: held_out_episodes.Labelled, out: pathlib.Path, seed: int
+    skills: NpmpSkills, data: held_out_episodes.Labelled, out: pathlib.Path, seed: int
 ) -> Result:
     """The latent of NPMP along episodes, and its space."""
     encoded = held_out_episodes.encoded_latents(skills, data.episodes)

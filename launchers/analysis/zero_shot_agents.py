@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
+from agents.helms.frozen import Skills
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.high_level import distillation
 from agents.mpo import networks as mpo_networks
 from agents.mpo.config import GaussianMPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
+from agents.npmp.frozen import NpmpSkills
+from agents.offline.frozen import FrozenModel, FrozenPolicy
 from environments import wrappers
 
 # "proprio" [1, P], "objects" [1, O]; where episodes have several tasks "context" [1, C]
@@ -111,7 +115,7 @@ class Actor:
         return np.clip(action[0].numpy(), -1.0, 1.0)
 
 
-def make(model: str, bundle) -> Explorer:
+def make(model: str, bundle: Any) -> Explorer:
     """The explorer of a model.
 
     Args:
@@ -132,24 +136,26 @@ def make(model: str, bundle) -> Explorer:
     return makers[model](bundle)
 
 
-def _distilled(skills, greedy: bool, sample_latent: bool) -> Explorer:
+def _distilled(skills: Skills, greedy: bool, sample_latent: bool) -> Explorer:
     """The distilled high level of the bundle."""
     high_level = distillation.load(skills)
 
-    def choose(observation, skill, seed):
+    def choose(
+        observation: Observation, skill: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
         del skill
         logits = high_level(observation)
         if greedy:
             return tf.argmax(logits, axis=-1, output_type=tf.int32)
         return _draw(logits, seed)
 
-    def act(observation, skill, seed):
+    def act(observation: Observation, skill: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return skills.decode(skill, observation, seed if sample_latent else None)
 
     return Explorer(_no_skill, choose, act)
 
 
-def _helms(skills) -> Explorer:
+def _helms(skills: Skills) -> Explorer:
     """HeLMS-cat's new high level, the mid level's z."""
     # The smallest critic: it is not used, and the policy's weights are drawn before it.
     config = HelmsCatConfig(critic_hidden_sizes=(1,), critic_rnn_size=0)
@@ -164,17 +170,19 @@ def _helms(skills) -> Explorer:
         mpo_networks.copy_variables(fresh(seed), high_level)
         return _no_skill(seed)
 
-    def choose(observation, skill, seed):
+    def choose(
+        observation: Observation, skill: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
         del skill
         return _draw(high_level(observation), seed)
 
-    def act(observation, skill, seed):
+    def act(observation: Observation, skill: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return skills.decode(skill, observation, seed)
 
     return Explorer(begin, choose, act)
 
 
-def _helms_prior(skills) -> Explorer:
+def _helms_prior(skills: Skills) -> Explorer:
     """Skills follow p(y_t | y_{t-1}), as NPMP's z follows its prior; p(y_0) uniform.
 
     The fresh high level changes the skill at nearly every step. Beside it, this shows
@@ -186,46 +194,50 @@ def _helms_prior(skills) -> Explorer:
             [1], [seed, -1], maxval=skills.num_skills, dtype=tf.int32
         )
 
-    def choose(observation, skill, seed):
+    def choose(
+        observation: Observation, skill: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
         del observation
         rows = tf.gather(skills.transition_matrix(), skill)  # [1, K]
         return _draw(tf.math.log(rows), seed)
 
-    def act(observation, skill, seed):
+    def act(observation: Observation, skill: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return skills.decode(skill, observation, seed)
 
     return Explorer(begin, choose, act)
 
 
-def _npmp(skills) -> Explorer:
+def _npmp(skills: NpmpSkills) -> Explorer:
     """z from the prior; RL's new policy is near N(0, I), where this one wanders."""
 
     def begin(seed: int) -> tf.Tensor:
         # The stationary distribution; step -1 of the episode's draws.
         return tf.random.stateless_normal([1, skills.latent_dim], [seed, -1])
 
-    def choose(observation, latent, seed):
+    def choose(
+        observation: Observation, latent: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
         del observation
         return skills.sample_prior(latent, seed)
 
-    def act(observation, latent, seed):
+    def act(observation: Observation, latent: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         del seed
         return skills.low_level(latent, observation)
 
     return Explorer(begin, choose, act)
 
 
-def _clone(policy) -> Explorer:
+def _clone(policy: FrozenPolicy) -> Explorer:
     """A behaviour clone with its noise; of hierarchical BC, z's mean."""
 
-    def act(observation, latent, seed):
+    def act(observation: Observation, latent: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         del latent
         return policy.sample(observation, seed)
 
     return Explorer(_no_skill, _keep, act)
 
 
-def _fresh_mpo(bundle) -> Explorer:
+def _fresh_mpo(bundle: FrozenModel) -> Explorer:
     """The policy that MPO from scratch starts with."""
     config = GaussianMPOConfig(critic_hidden_sizes=(1,), critic_rnn_size=0)
     builder = GaussianMPOBuilder(config, bundle.observation_statistics())
@@ -239,7 +251,7 @@ def _fresh_mpo(bundle) -> Explorer:
         mpo_networks.copy_variables(fresh(seed), policy)
         return _no_skill(seed)
 
-    def act(observation, latent, seed):
+    def act(observation: Observation, latent: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         del latent
         return policy(observation).sample(1, seed)[0]
 

@@ -61,7 +61,7 @@ class Health:
 class Register:
     """Of the coordinator: the last that was heard of each node."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._nodes: dict[str, tuple[float, dict[str, Any]]] = {}
 

@@ -16,7 +16,7 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import dm_env
@@ -82,7 +82,7 @@ class Budget:
     checkpoint_minutes: float = 5.0  # least time between two
     checkpoint_replay: bool = True  # whether a checkpoint has the replay too
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises ValueError for budgets that never end or cannot be."""
         if self.max_actor_steps is None and self.run_seconds is None:
             raise ValueError(
@@ -124,7 +124,7 @@ class RunConfig:
     agent_config: MPOConfig = None  # type: ignore[assignment]
     budget: Budget = dataclasses.field(default_factory=Budget)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises ValueError for an agent that there is not, or settings not its own."""
         check_agent(self.agent)
         agent = AGENTS[self.agent]
@@ -411,7 +411,9 @@ def _describe(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any]):
+def _differences(
+    old: dict[str, Any], new: dict[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
     """(name, old value, new value) of what makes two runs different models."""
     new = json.loads(json.dumps(new))  # tuples become lists, as on disk
     for key in _IDENTITY:

@@ -71,7 +71,7 @@ class TrainingOptions:
     jit_compile: bool = False  # XLA
     show_progress: bool = True  # a bar on standard error
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         lows = {"steps": 1, "evaluate_every": 1, "evaluation_batches": 1, "patience": 0}
         for name, low in lows.items():
             if getattr(self, name) < low:
