@@ -69,7 +69,7 @@ def _compiled(policy, rows):
 
 def _recorded_draws(monkeypatch):
     """Has TensorFlow's draws kept by kind and shape."""
-    kept = {}
+    kept: dict = {}
 
     def record(kind, function):
         def draw(shape, seed, **kwargs):

@@ -101,7 +101,7 @@ def test_no_actor():
 
 @pytest.mark.slow
 def test_processes_stop_and_resume(tmp_path):
-    lines = []
+    lines: list[str] = []
     for steps, resumed in ((600, False), (900, True)):
         budget = Budget(
             max_actor_steps=steps, eval_every=10_000, eval_episodes=2, log_seconds=1
