@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -37,7 +38,7 @@ def seeds_interval(values: Sequence[float]) -> float:
 
 def mean_of_runs(
     curves: Sequence[np.ndarray], steps: int, since: float = 0.8
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The runs' means over the episodes after a part of the steps, and their mean.
 
     Args:
@@ -58,9 +59,9 @@ def mean_of_runs(
     }
 
 
-def summary(runs: Runs, steps: int, since: float = 0.8) -> dict[str, object]:
+def summary(runs: Runs, steps: int, since: float = 0.8) -> dict[str, Any]:
     """`mean_of_runs` of each agent's returns, the mean as `return`."""
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for agent, curves in runs.items():
         entry = mean_of_runs(curves, steps, since)
         found[agent] = {"return": entry.pop("mean"), **entry}

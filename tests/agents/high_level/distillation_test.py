@@ -255,6 +255,7 @@ def test_the_bundle_stays_the_bundle_it_was(skills):
     loaded = bundles.load(skills.directory)
     assert loaded.description == before
     found = distillation.read_description(loaded)
+    assert found is not None
     assert found["agreement"] == 0.7 and found["ceiling"] == [{"success": 0.5}]
 
 

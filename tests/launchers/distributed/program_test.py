@@ -88,7 +88,8 @@ def test_a_coordinator_that_was_killed_keeps_the_seconds(tmp_path):
     case.doCleanups()
     assert time.monotonic() - begin < 200
     assert signals.take_reason(str(tmp_path)) == "run_seconds"
-    assert status.read(str(tmp_path))["seconds"] > 1000.0
+    written = status.read(str(tmp_path))
+    assert written is not None and written["seconds"] > 1000.0
 
 
 def test_no_actor():
@@ -115,8 +116,8 @@ def test_processes_stop_and_resume(tmp_path):
     assert summary["learner_steps"] > 0
     assert any("learner steps" in line for line in lines)
     rows = loggers.read_rows(str(tmp_path), "learner")
-    steps = [row["learner_steps"] for row in rows]
-    assert steps == sorted(steps)  # the count went on, it did not start again
+    counts = [row["learner_steps"] for row in rows]
+    assert counts == sorted(counts)  # the count went on, it did not start again
 
 
 @pytest.mark.slow
@@ -131,7 +132,8 @@ def test_any_node_may_be_killed(tmp_path):
     experiment = fakes.make_experiment(tmp_path, seed=1, budget=budget)
     layout = Layout(cachers=1, replay_shards=2)
     names = list(program.make_program(experiment, 2, layout).groups)
-    lines, killed = [], []
+    lines: list[str] = []
+    killed: list[str] = []
 
     def kill():
         rng = np.random.default_rng(0)
