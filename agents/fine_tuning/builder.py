@@ -26,7 +26,8 @@ from agents.offline.frozen import FrozenPolicy
 class FineTuningConfig(ActionMPOConfig):
     """Options of a fine-tuned clone; `eta_clone` weighs the KL to the frozen clone."""
 
-    finger: str | None = None  # the clone's, which another contradicts
+    # The clone's, which another contradicts.
+    finger: str | None = None  # type: ignore[misc]  # the base has it fixed
     eta_clone: float = 0.0  # the paper has no such KL
 
     def __post_init__(self) -> None:

@@ -18,10 +18,11 @@ class HelmsMixConfig(RHPOConfig):
 
     components: str = "posteriors"  # one of COMPONENTS
     high_level: str = "new"  # at the start; one of HIGH_LEVELS
-    skill_steps: int = 1  # control steps that a skill is held; 1: the paper
+    # Control steps that a skill is held; 1: the paper.
+    skill_steps: int = 1  # type: ignore[misc]  # the base has it fixed
     # Of eta_y; one of SKILL_PRIORS. None: uniform (the paper), but distilled where the
     # high level starts so.
-    skill_prior: str | None = None
+    skill_prior: str | None = None  # type: ignore[misc]  # the base has it fixed
 
     def __post_init__(self) -> None:
         """See `MPOConfig`."""

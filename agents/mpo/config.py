@@ -8,6 +8,7 @@ so.
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 from agents.offline.config import FINGERS
 
@@ -26,9 +27,9 @@ SKILL_PRIORS = ("uniform", "transition", "distilled")
 class MPOConfig:
     """Options of every MPO agent; a kind of action adds those of its improvement."""
 
-    # Agents over skills make this and `skill_prior` options. The others have them
-    # fixed: without an annotation it is no field.
-    skill_steps = 1  # control steps that a decision lasts
+    # Agents over skills make these options; the others have them fixed.
+    skill_steps: ClassVar[int] = 1  # control steps that a decision lasts
+    skill_prior: ClassVar[str | None] = "uniform"  # what eta_y keeps the skill near
 
     # Which observations each network reads: two lists make an asymmetric actor-critic.
     policy_keys: tuple[str, ...] = ("proprio", "objects")  # Table 5
@@ -156,11 +157,6 @@ class MPOConfig:
             check_positive(self, "policy_learning_rate")
 
     @property
-    def skill_prior(self) -> str | None:
-        """What eta_y keeps the skill near, one of `SKILL_PRIORS`."""
-        return "uniform"
-
-    @property
     def num_demonstrations(self) -> int:
         """Sequences of a batch that are demonstrations."""
         return int(self.demonstration_share * self.batch_size)
@@ -220,6 +216,9 @@ class SampledMPOConfig(MPOConfig):
 class GaussianMPOConfig(SampledMPOConfig):
     """Options of MPO on a Gaussian policy."""
 
+    # Agents that act on the environment's actions make it an option.
+    finger: ClassVar[str | None] = "gaussian"
+
     per_dim_constraining: bool = True  # a trust region a dimension; Acme
     action_penalization: bool = True  # of actions beyond [-1, 1]; Acme
     epsilon_penalty: float = 1e-3  # nats; Acme
@@ -229,17 +228,13 @@ class GaussianMPOConfig(SampledMPOConfig):
         super().__post_init__()
         check_positive(self, "epsilon_penalty")
 
-    @property
-    def finger(self) -> str | None:
-        """An option of agents that act on the environment's actions."""
-        return "gaussian"
-
 
 @dataclasses.dataclass(frozen=True)
 class ActionMPOConfig(GaussianMPOConfig):
     """Options of MPO whose policy is over the environment's actions."""
 
-    finger: str | None = "gaussian"  # one of `FINGERS`; a clone may have None
+    # One of `FINGERS`; a clone may have None.
+    finger: str | None = "gaussian"  # type: ignore[misc]  # the base has it fixed
     # Of a Bernoulli finger, as of a categorical policy.
     epsilon_finger: float = 0.0025  # nats, KL(target || online)
     init_log_alpha_finger: float = 3.0  # through softplus

@@ -11,7 +11,8 @@ from agents.offline.config import LatentConfig
 class NpmpConfig(LatentConfig):
     """What defines an NPMP and its training; sizes are those of HeLMS."""
 
-    look_ahead: int = 5  # steps after t that the encoder sees: t .. t + look_ahead
+    # Steps after t that the encoder sees: t .. t + look_ahead.
+    look_ahead: int = 5  # type: ignore[misc]  # the base has it fixed
     # Of the prior p(z_t | z_{t-1}) = N(c z_{t-1}, (1 - c^2) I): 0.95 is NPMP's, 0 makes
     # it N(0, I), which is the best in the paper (A.2).
     prior_coefficient: float = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 _Config = TypeVar("_Config", bound="OfflineConfig")
 
@@ -20,8 +20,8 @@ class OfflineConfig:
     """What defines a model and its training; a model's own config adds to it."""
 
     # Steps after t that the model sees at t beside t itself. A model that looks ahead
-    # makes this a setting; here it is no field, so it has no annotation.
-    look_ahead = 0
+    # makes this a setting.
+    look_ahead: ClassVar[int] = 0
 
     # Model.
     hidden_sizes: tuple[int, ...] = (256, 256)  # of every network
