@@ -27,17 +27,19 @@ venv:  ## make .venv: find Python 3.10, install requirements.lock
 demo: venv  ## run the whole pipeline small, end with a table
 	@$(VENV_PYTHON) -m launchers.demo
 
-test: venv  ## run the linter and the tests, without the slow ones, TEST_PROCESSES=2 at a time
+test: venv  ## run the linters and the tests, without the slow ones, TEST_PROCESSES=2 at a time
 	@$(VENV_PYTHON) -m ruff check --quiet
+	@$(VENV_PYTHON) -m mypy --no-error-summary
 	@$(VENV_PYTHON) -m pytest -m "not slow" --numprocesses=$(TEST_PROCESSES) \
 	  --dist=loadfile --max-worker-restart=0
 
 test-slow: venv  ## run the slow tests
 	@$(VENV_PYTHON) -m pytest -m slow
 
-lint: venv  ## check style and format
+lint: venv  ## check style, format and types
 	@$(VENV_PYTHON) -m ruff check
 	@$(VENV_PYTHON) -m ruff format --check
+	@$(VENV_PYTHON) -m mypy
 
 format: venv  ## rewrite the code in our style and format
 	@$(VENV_PYTHON) -m ruff check --fix
@@ -56,5 +58,5 @@ lock:  ## resolve requirements.txt into requirements.lock; needs uv
 	  --no-emit-index-url --no-emit-find-links
 
 clean:  ## remove .venv and caches; runs/ stays
-	@rm -rf .venv .pytest_cache .ruff_cache
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

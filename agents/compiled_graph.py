@@ -70,9 +70,12 @@ class CompiledGraph:
             if op.type in _READS
             for x in op.inputs[:1]
         }
-        variables = [captured.get(handle) for handle in self._handles]
-        if any(v is None for v in variables):
-            raise Unsupported("a resource that is no variable")
+        variables = []
+        for handle in self._handles:
+            variable = captured.get(handle)
+            if variable is None:
+                raise Unsupported("a resource that is no variable")
+            variables.append(variable)
         self._variables = variables
         # The last that is trainable tells whether they have changed.
         learned = [v for v in variables if v.trainable] or variables
@@ -106,7 +109,8 @@ class CompiledGraph:
         Learners train, and checkpoints and variable sources write, all that are
         trainable.
         """
-        if self._seen is not None and _address(self._view()) != _address(self._seen):
+        seen, now = self._seen, self._view()
+        if seen is not None and now is not None and _address(now) != _address(seen):
             self.refresh()
 
     def __call__(self, arguments: Any, draws: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -161,7 +165,10 @@ class Draws:
         self._bits = np.random.Philox(key=np.array([seed, 0], np.uint64))
         self._start = self._bits.state
         generator = np.random.Generator(self._bits)
-        draw = {"normal": generator.standard_normal, "uniform": generator.random}
+        draw: dict[str, Callable[..., np.ndarray]] = {
+            "normal": generator.standard_normal,
+            "uniform": generator.random,
+        }
         self._draws = [(draw[kind], shape) for kind, shape in draws]
 
     def of_call(self, number: int) -> list[np.ndarray]:

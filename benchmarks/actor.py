@@ -95,7 +95,8 @@ class _TimedActor:
         def timed(*args: Any, **kwargs: Any) -> Any:
             begin = time.thread_time()
             result = function(*args, **kwargs)
-            self.seconds[name] += time.thread_time() - begin
+            # Its values are floats; typeshed knows whole numbers alone.
+            self.seconds[name] += time.thread_time() - begin  # type: ignore[assignment]
             return result
 
         return timed
@@ -256,7 +257,9 @@ def main(argv: list[str]) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
     agent, seed, physics = _AGENT.value, _SEED.value, _PHYSICS.value
-    result = measure(agent, _ENVIRONMENTS.value, _EPISODES.value, seed, physics)
+    result: dict[str, Any] = measure(
+        agent, _ENVIRONMENTS.value, _EPISODES.value, seed, physics
+    )
     if _EPISODES_ONE.value:
         alone = measure(agent, 1, _EPISODES_ONE.value, seed, physics)
         del alone["environments"]

@@ -197,15 +197,18 @@ class _Child:
             stderr=self._errors,
             text=True,
         )
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None  # both are pipes
+        self._stdin, self._stdout = stdin, stdout
 
     def round(self, seed: int) -> Round:
         """Measures one."""
         try:
-            self._process.stdin.write(f"{seed}\n")
-            self._process.stdin.flush()
+            self._stdin.write(f"{seed}\n")
+            self._stdin.flush()
         except BrokenPipeError:
             pass
-        line = self._process.stdout.readline()
+        line = self._stdout.readline()
         if not line:
             self._process.wait()
             raise ValueError(
@@ -219,8 +222,8 @@ class _Child:
         self._process.wait()
         # What a child that failed has not read is still to be written.
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        self._process.stdout.close()
+            self._stdin.close()
+        self._stdout.close()
         self._errors.close()
 
 

@@ -4,6 +4,8 @@ It is loaded with the code of other commits, so it knows `environments.make` alo
 """
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,7 @@ import environments
 STEPS = 50  # a round; short, so that a change of the machine's load meets both sides
 
 
-def make(**settings):
+def make(**settings: Any) -> Callable[[int], dict[str, float]]:
     """Makes an environment; returns what goes on in it by random actions.
 
     Episodes go on from round to round; the reset between two is part of its round.
@@ -20,7 +22,7 @@ def make(**settings):
     environment = environments.make(**settings)
     ended = True
 
-    def measure(seed):
+    def measure(seed: int) -> dict[str, float]:
         nonlocal ended
         actions = np.random.default_rng(seed).uniform(-1, 1, (STEPS, 5))
         wall, cpu = time.perf_counter(), time.process_time()

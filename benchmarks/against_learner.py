@@ -4,17 +4,18 @@ It is loaded with the code of other commits, so it knows `table_5_learner` alone
 """
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 
 from benchmarks import learner as benchmark
 
 
-def make(agent, seed):
+def make(agent: str, seed: int) -> Callable[[int], dict[str, float]]:
     """Makes an agent's learner at Table 5 sizes; returns what takes a step of it."""
     learner, _ = benchmark.table_5_learner(agent, np.random.default_rng(seed), seed)
 
-    def measure(seed):
+    def measure(seed: int) -> dict[str, float]:
         del seed  # the batch and the weights are those of every round
         wall, cpu = time.perf_counter(), time.process_time()
         learner.step()

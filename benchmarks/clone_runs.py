@@ -15,6 +15,7 @@ import tensorflow as tf
 import environments
 from agents import registry
 from agents.bc.config import BcConfig
+from agents.offline.frozen import Observation
 from datasets import loader
 from datasets.rlds import recipes, schema
 from environments import observations, rewards, tasks
@@ -59,6 +60,7 @@ class Outcome:
 
 def furthest_stage(task: tasks.Task, state: rewards.State) -> int:
     """Returns the index in `STAGES` of the latest stage that a state has reached."""
+    assert task.pair is not None, "a stack of two"
     values = [rewards.reach(state, task.pair[0]), *task.stages(state)]
     reached = np.flatnonzero(rewards.sparsify(values))
     return int(reached[-1]) + 1 if reached.size else 0
@@ -96,7 +98,7 @@ def _runner(bundle: str, settings: schema.Settings):
     )
 
     @tf.function
-    def act(observation, seed, sampled):
+    def act(observation: Observation, seed: tf.Tensor, sampled: bool) -> tf.Tensor:
         if sampled:
             return clone.sample(observation, seed)
         return clone.mean(observation)

@@ -21,7 +21,7 @@ import pickle
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import dm_env
 import numpy as np
@@ -85,10 +85,11 @@ def measure_one_process(work: worker_pool.Work) -> dict[str, float]:
     settings = work.settings
     environment = work.make_environment()
     expert = _TimedExpert(work.make_expert(environment))
+    acting = cast(base.Expert, expert)  # whose attributes are properties
     serialize = writer.Serializer(
         schema.features(environment.observation_spec(), environment.action_spec())
     )
-    cpu: collections.Counter[str] = collections.Counter()
+    cpu: dict[str, float] = collections.defaultdict(float)
     steps, collecting, stepping = 0, 0.0, 0.0
     records: list[bytes] = []
     with tempfile.TemporaryDirectory() as directory:
@@ -96,7 +97,7 @@ def measure_one_process(work: worker_pool.Work) -> dict[str, float]:
         for index in range(settings.episodes):
             start = time.perf_counter()
             with _cpu(cpu, "episode"):
-                example = rollout.run_episode(environment, expert, settings, index)
+                example = rollout.run_episode(environment, acting, settings, index)
             with _cpu(cpu, "pipe"):
                 example = pickle.loads(pickle.dumps(example, pickle.HIGHEST_PROTOCOL))
             with _cpu(cpu, "writing"):
@@ -227,7 +228,7 @@ class _TimedExpert:
     def __init__(self, expert: base.Expert) -> None:
         self._expert = expert
         self.PHASES = expert.PHASES
-        self.seconds: collections.Counter[str] = collections.Counter()
+        self.seconds: dict[str, float] = collections.defaultdict(float)
         self.steps: collections.Counter[str] = collections.Counter()
 
     @property
@@ -254,7 +255,7 @@ class _TimedExpert:
 
 
 @contextlib.contextmanager
-def _cpu(seconds: collections.Counter[str], name: str) -> Iterator[None]:
+def _cpu(seconds: dict[str, float], name: str) -> Iterator[None]:
     start = time.thread_time()
     yield
     seconds[name] += time.thread_time() - start

@@ -21,6 +21,7 @@ import pathlib
 import signal
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import tqdm
@@ -40,7 +41,7 @@ _OUT = flags.DEFINE_string("out", "runs/faults", "Directory of the results.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the run and of the moments.")
 
 _GROUPS = ("actor", "learner", "replay", "cacher", "coordinator")
-_SETTINGS = {
+_SETTINGS: dict[str, Any] = {
     "agent": "helms_cat",
     "launch": "local_mp",
     "num_actors": 2,
@@ -139,10 +140,11 @@ class _Run:
         self._launcher.wait()
 
 
-def attempt(run: _Run, node: str) -> dict[str, float | str]:
+def attempt(run: _Run, node: str) -> dict[str, Any]:
     """Kills a node of a program that works, and waits until it works again."""
     before, pid = run.state(), run.pid(node)
     episode = run.steps_of_episode(node)
+    assert pid is not None, f"{node} does not run"
     os.kill(pid, signal.SIGKILL)
     begin = time.monotonic()
     run.lowest.clear()
@@ -196,7 +198,7 @@ def main(argv: list[str]) -> None:
     print(json.dumps(summary(rows)))
 
 
-def summary(rows: list[dict[str, float | str]]) -> dict[str, dict[str, float]]:
+def summary(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Of each node: tries, recoveries, mean and worst seconds, mean losses."""
     result: dict[str, dict[str, float]] = {}
     for node in dict.fromkeys(row["node"] for row in rows):

@@ -124,7 +124,7 @@ def evaluate(
     return records
 
 
-def summary(records: list[dict], setting: Setting) -> dict[str, float | int | str]:
+def summary(records: list[dict], setting: Setting) -> dict[str, Any]:
     """Success with its 95 % Wilson interval, and mean rewards, of the episodes."""
     successes = sum(r["success"] for r in records)
     low, high = intervals.wilson(successes, len(records))

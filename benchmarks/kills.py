@@ -15,6 +15,7 @@ import pathlib
 import signal
 import subprocess
 import time
+from typing import Any
 
 import numpy as np
 import tqdm
@@ -37,7 +38,7 @@ _REWARD = flags.DEFINE_string(
 _SEED = flags.DEFINE_integer("seed", 0, "Of the runs and of the moments.")
 _OUT = flags.DEFINE_string("out", "runs/kills", "Directory of the runs.")
 
-_SETTINGS = {
+_SETTINGS: dict[str, Any] = {
     "batch_size": 32,
     "samples_per_insert": 4,
     "min_replay_size": 100,

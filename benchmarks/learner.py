@@ -30,6 +30,7 @@ import os
 import pathlib
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import reverb
@@ -39,7 +40,8 @@ from acme import core, specs, types
 from acme.adders.reverb import base
 
 from agents.helms.config import HelmsConfig
-from agents.mpo.config import GaussianMPOConfig, MPOConfig
+from agents.mpo.builder import MPOBuilder
+from agents.mpo.config import GaussianMPOConfig, MPOConfig, SampledMPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
 from agents.mpo.learning import MPOLearner
 from agents.registry import AGENTS
@@ -155,6 +157,7 @@ def table_5_learner(
     if vision:
         spec.observations[_IMAGE] = specs.Array((64, 64, 3), np.uint8, name=_IMAGE)
     builder = agent.builder(config, untrained.frozen(agent.model, seed))
+    assert isinstance(builder, MPOBuilder)
     sample = synthetic_sample(
         spec,
         builder.agent_action_spec(spec),
@@ -192,6 +195,7 @@ def step_products(name: str, config: MPOConfig) -> list[products.Product]:
             heads = (*outer, skills.num_skills)
             parts += products.mlp(1, states, size, heads, 2 * trained)
         else:
+            assert isinstance(config, SampledMPOConfig)
             actions = states * (1 if trained else config.num_samples)
             parts.append(products.Product(1, states, size, outer[0], 2 * trained))
             parts += products.mlp(1, actions, skills.latent_dim, (*outer, 1), trained)
@@ -249,7 +253,8 @@ def alone(
     """Steps a second of one learner, its parts' seconds, and the products' bound."""
     learner.step()
     bound = products.make_bound(shapes, 0) if shapes else None
-    times, bounds = [], []
+    times: list[float] = []
+    bounds: list[float] = []
     if bound:
         bound()
     end = time.perf_counter() + seconds
@@ -280,7 +285,7 @@ def against_commit(commit: str, seconds: float, seed: int) -> dict[str, object]:
       ValueError: the commit cannot be run.
     """
     sides = against.ours(), against.build(commit)
-    result: dict[str, object] = {"against": against.resolve(commit)}
+    result: dict[str, Any] = {"against": against.resolve(commit)}
     for name in _COMPARED:
         settings = {"agent": name, "seed": seed}
         rounds = against.alternate(sides, _ROUND, settings, seconds)

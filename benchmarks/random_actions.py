@@ -81,7 +81,8 @@ def _run(job: tuple[str, objects.ObjectSet, int, str, int]) -> dict[str, int]:
 def main(argv: list[str]) -> None:
     """Shares the steps and prints the counts."""
     del argv
-    pairs = list(itertools.product(TASKS, (*scene.OBJECT_SETS, objects.RANDOM)))
+    sets: list[int | str] = [*scene.OBJECT_SETS, objects.RANDOM]
+    pairs = list(itertools.product(TASKS, sets))
     with cli.bad_input():
         for flag in (_STEPS, _PROCESSES):
             if flag.value < 1:

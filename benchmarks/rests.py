@@ -182,18 +182,19 @@ def piled(
         solid, centre = read(environment, slot)
         good = [f for f in faces(solid, centre) if solid.carries[f]]
         broadest.append(max(good, key=lambda f: solid.areas[f]) if good else None)
-    if broadest[top] is None or broadest[bottom] is None:
-        return None
     (aside,) = set(range(len(ids))) - {top, bottom}
-    if broadest[aside] is not None:
-        put(environment, aside, broadest[aside], _PLACES[0], scene.BASKET_HEIGHT)
-    height = put(environment, bottom, broadest[bottom], _PLACES[2], scene.BASKET_HEIGHT)
-    put(environment, top, broadest[top], _PLACES[2], height)
+    of_top, of_bottom, of_aside = (broadest[slot] for slot in (top, bottom, aside))
+    if of_top is None or of_bottom is None:
+        return None
+    if of_aside is not None:
+        put(environment, aside, of_aside, _PLACES[0], scene.BASKET_HEIGHT)
+    height = put(environment, bottom, of_bottom, _PLACES[2], scene.BASKET_HEIGHT)
+    put(environment, top, of_top, _PLACES[2], height)
     mujoco.mj_forward(*environment.physics)
     below = [scene.Scene.ELSEWHERE] * len(ids)
     below[top] = bottom
     rest = list(watch(environment, seconds, below))[top]
-    return Rest(f"{ids[top]} on {ids[bottom]}", broadest[top], *rest)
+    return Rest(f"{ids[top]} on {ids[bottom]}", of_top, *rest)
 
 
 def table(rests: list[Rest]) -> str:

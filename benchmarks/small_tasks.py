@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import dm_env
 import numpy as np
@@ -15,6 +16,7 @@ from acme import specs, wrappers
 from dm_control import suite
 
 from agents.helms.config import HelmsConfig
+from agents.helms.frozen import Skills
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_mix.builder import HelmsMixBuilder
@@ -22,13 +24,14 @@ from agents.helms_mix.config import HelmsMixConfig
 from agents.mpo.builder import MPOBuilder
 from agents.mpo.config import GaussianMPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
+from agents.mpo.networks import MPONetworks
 from benchmarks import catch, two_modes
 
 AGENTS = ("ours", "categorical", "mixture")
 MIN_TRANSITIONS = 1000  # before the first learner step
 STEPS_A_LEARNER_STEP = 8  # 256 / 32 samples per insert
 
-_COMMON = {
+_COMMON: dict[str, Any] = {
     "policy_keys": ("proprio",),
     "critic_keys": ("proprio",),
     "input_size": 256,
@@ -47,13 +50,13 @@ TASKS: Mapping[str, Callable[[int], dm_env.Environment]] = {
     "catch": catch.Catch,
     "two_modes": lambda seed: two_modes.TwoModes(),
 }
-_QUICK = {
+_QUICK: dict[str, Any] = {
     "learning_rate": 1e-3,
     "target_policy_update_period": 25,
     "target_critic_update_period": 25,
     "variable_update_period": 16,  # of actors in processes of their own
 }
-_QUICK_BOUNDS = {
+_QUICK_BOUNDS: dict[str, Any] = {
     "epsilon_mean": 0.1,
     "epsilon_stddev": 0.01,
     "init_log_temperature": 0.0,
@@ -99,7 +102,9 @@ class _Actions:
     def observation_statistics(self) -> dict:
         return {}
 
-    def decode(self, skill: tf.Tensor, observation: Mapping, seed=None) -> tf.Tensor:
+    def decode(
+        self, skill: tf.Tensor, observation: Mapping, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
         del observation, seed
         return tf.gather(self._points, skill)
 
@@ -111,8 +116,12 @@ class _Actions:
 class _Mixture(HelmsMixBuilder):
     """RHPO on the actions themselves, with no prior."""
 
-    def prior(self, data: object) -> None:
-        del data
+    def make_networks(
+        self, environment_spec: specs.EnvironmentSpec, seed: int
+    ) -> MPONetworks:
+        networks = super().make_networks(environment_spec, seed)
+        networks.prior = None
+        return networks
 
 
 def make_environment(task: str, seed: int) -> dm_env.Environment:
@@ -156,7 +165,8 @@ def make_builder(agent: str, task: str, spec: specs.EnvironmentSpec) -> MPOBuild
     if agent == "ours":
         return GaussianMPOBuilder(GaussianMPOConfig(**sampled))
     if agent == "categorical":
-        config = HelmsCatConfig(**common, eta_y=0.0)
-        return HelmsCatBuilder(config, _Actions(spec))
+        return HelmsCatBuilder(
+            HelmsCatConfig(**common, eta_y=0.0), cast(Skills, _Actions(spec))
+        )
     config = HelmsMixConfig(**sampled, components="scratch", eta_y=0.0, eta_z=0.0)
-    return _Mixture(config, _Actions(spec, num_components=3))
+    return _Mixture(config, cast(Skills, _Actions(spec, num_components=3)))

@@ -132,7 +132,7 @@ class _Run:
         """Whether it has come as far as is asked; one that has not is continued."""
         return self.csv.exists() and curves.read(self.csv)[-1, 0] >= _STEPS.value
 
-    def rows(self) -> list[dict[str, str]]:
+    def rows(self) -> list[dict[str, float]]:
         """Its episodes so far."""
         return loggers.actor_rows(str(self.workdir))
 

@@ -18,7 +18,7 @@ class TwoModes(dm_env.Environment):
 
     _STEPS = 100
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._last, self._steps = 0, 0
 
     def reset(self) -> dm_env.TimeStep:

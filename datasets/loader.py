@@ -70,8 +70,11 @@ def statistics(
         result[key] = (moments.mean.astype(np.float32), stddev.astype(np.float32))
     if context:
         size = recipes.CONTEXT_SIZE
-        same = np.zeros(size, np.float32), np.ones(size, np.float32)
-        result["objects"] = tuple(map(np.append, result["objects"], same))
+        mean, deviation = result["objects"]
+        result["objects"] = (
+            np.append(mean, np.zeros(size, np.float32)),
+            np.append(deviation, np.ones(size, np.float32)),
+        )
     return result
 
 

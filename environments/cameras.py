@@ -7,6 +7,7 @@ views, as for videos, are drawn in full.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,8 +70,6 @@ class Views:
     def __init__(self, slots: objects.ObjectSlots) -> None:
         """Opens nothing yet. `slots` are the objects of the simulated model."""
         self._slots = slots
-        self._drawn: tuple[mujoco.MjModel, mujoco.MjData] | None = None
-        self._drawn_slots: objects.ObjectSlots | None = None
         self._version = -1  # of the objects that the drawn model has
         self._renderers: dict[tuple[int, int, bool], Renderer] = {}
         self._versions: dict[tuple[int, int, bool], int] = {}
@@ -96,11 +95,12 @@ class Views:
         if key not in self._renderers:
             check_size(size)
         model, drawn = self.update(data)
+        _, _, slots = self._drawn
         if key not in self._renderers:
             simplified = self._coarse_model(size[0]) if coarse else None
             self._renderers[key] = Renderer(model, *size, simplified)
         elif self._versions[key] != self._version:
-            self._renderers[key].upload_meshes(self._drawn_slots.meshes)
+            self._renderers[key].upload_meshes(slots.meshes)
         self._versions[key] = self._version
         return self._renderers[key].render(drawn, mjcf_name(camera))
 
@@ -109,13 +109,9 @@ class Views:
 
         Both stay the same objects from call to call.
         """
-        if self._drawn is None:
-            model = scene_lib.build_visible()
-            self._drawn = model, mujoco.MjData(model)
-            self._drawn_slots = objects.ObjectSlots(model)
-        model, drawn = self._drawn
+        model, drawn, slots = self._drawn
         if self._version != self._slots.version and self._slots.ids:
-            self._drawn_slots.write(self._slots.ids, self._slots.scales)
+            slots.write(self._slots.ids, self._slots.scales)
             self._version = self._slots.version
         drawn.qpos[:] = data.qpos
         mujoco.mj_kinematics(model, drawn)
@@ -129,8 +125,14 @@ class Views:
             renderer.close()
         self._renderers.clear()
 
+    @functools.cached_property
+    def _drawn(self) -> tuple[mujoco.MjModel, mujoco.MjData, objects.ObjectSlots]:
+        """What is drawn, made at the first image."""
+        model = scene_lib.build_visible()
+        return model, mujoco.MjData(model), objects.ObjectSlots(model)
+
     def _coarse_model(self, height: int) -> mujoco.MjModel:
-        whole, _ = self._drawn
+        whole, _, _ = self._drawn
         camera = whole.camera(mjcf_name(scene_lib.CAMERAS[0])).id
         half = np.radians(whole.cam_fovy[camera]) / 2
         pixel = 2 * _NEAREST * np.tan(half) / height  # m

@@ -63,11 +63,13 @@ def cluster(
     # Two faces of opposite sides stay two: turned around, they are not the same.
     lowest = corners[kept].argmin(axis=1)[:, None]
     turned = np.take_along_axis(corners[kept], (lowest + np.arange(3)) % 3, axis=1)
-    code = np.ravel_multi_index(turned.T, (len(count),) * 3)
+    code = np.ravel_multi_index(tuple(turned.T), (len(count),) * 3)
     kept = kept[np.sort(np.unique(code, return_index=True)[1])]
     return np.stack(sums, axis=1) / count[:, None], corners[kept], kept
 
 
-def _part(array, addresses, numbers, index) -> np.ndarray:
+def _part(
+    array: np.ndarray, addresses: np.ndarray, numbers: np.ndarray, index: int
+) -> np.ndarray:
     """A view of what belongs to one mesh."""
     return array[addresses[index] : addresses[index] + numbers[index]]

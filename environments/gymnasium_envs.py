@@ -62,7 +62,7 @@ class StackingEnv(gymnasium.Env):
             "render camera", render_camera, (scene.MAIN_CAMERA, *scene.CAMERAS)
         )
         self.render_mode = render_mode
-        self._render_size = tuple(render_size)
+        self._render_height, self._render_width = render_size
         self._render_camera = render_camera
         self._environment = factory.make(task=task, **arguments)
         self.action_space = _space(self._environment.action_spec())
@@ -104,7 +104,9 @@ class StackingEnv(gymnasium.Env):
         """An image, uint8 [H, W, 3], if the render mode is rgb_array."""
         if self.render_mode is None:
             return None
-        return self._environment.render(*self._render_size, self._render_camera)
+        return self._environment.render(
+            self._render_height, self._render_width, self._render_camera
+        )
 
     def close(self) -> None:
         """Frees the OpenGL contexts, where there are any."""
@@ -122,6 +124,8 @@ def name(task: str) -> str:
 
 
 def _space(spec: specs.Array) -> spaces.Box:
+    low: np.ndarray | float
+    high: np.ndarray | float
     if isinstance(spec, specs.BoundedArray):
         low = np.broadcast_to(spec.minimum, spec.shape)
         high = np.broadcast_to(spec.maximum, spec.shape)

@@ -118,7 +118,12 @@ def drop_objects(
     raise InitializationError("the objects did not come to rest inside the basket")
 
 
-def _scatter(model, data, scene, rng) -> bool:
+def _scatter(
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    scene: scene_lib.Scene,
+    rng: np.random.Generator,
+) -> bool:
     """Draws poses; False where two objects touch."""
     # Out of the way first, so that each is only compared with those already placed.
     for i in range(len(observations.COLORS)):
@@ -141,7 +146,7 @@ def _scatter(model, data, scene, rng) -> bool:
     return True
 
 
-def _settle(model, data, scene) -> None:
+def _settle(model: mujoco.MjModel, data: mujoco.MjData, scene: scene_lib.Scene) -> None:
     """Steps until the objects are at rest; the arm's set points hold it meanwhile.
 
     With several contacts between two meshes: on a single one that jumps from corner to

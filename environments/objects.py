@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -104,11 +104,12 @@ def triplet(
     Only "random" needs, and uses, a generator: training objects without replacement.
     """
     if object_set == RANDOM:
+        assert rng is not None, "random objects need a generator"
         return tuple(str(i) for i in rng.choice(TRAINING, 3, replace=False))
     return SETS[object_set] if isinstance(object_set, int) else tuple(object_set)
 
 
-def prop(object_id: str, name: str, **arguments) -> rgb_object.RgbObjectProp:
+def prop(object_id: str, name: str, **arguments: Any) -> rgb_object.RgbObjectProp:
     """An object as dm_robotics has it, with mass and friction."""
     return rgb_object.RgbObjectProp(obj_id=object_id, name=name, **arguments)
 
@@ -244,16 +245,18 @@ class ObjectSlots:
         self._rows = [list(part.rows()) for part in parts]
         # Of each block, where it starts; how long it is depends on the object.
         self._blocks = [list(part.blocks()) for part in parts]
-        names = {name for rows in self._rows for name, _, _ in rows}
-        names |= {block.table for blocks in self._blocks for block in blocks}
-        self._fields = {name: getattr(model, name) for name in names}
+        fields = {name for rows in self._rows for name, _, _ in rows}
+        fields |= {block.table for blocks in self._blocks for block in blocks}
+        self._fields = {name: getattr(model, name) for name in fields}
         self.meshes = np.array([mesh for part in parts for mesh in part.meshes])
         self.ids: tuple[str, ...] = ()
         self.scales: tuple[float, ...] = ()
         self.version = 0
 
     def write(
-        self, ids: Sequence[str], scales: Sequence[float] = (1.0, 1.0, 1.0)
+        self,
+        ids: Sequence[str],
+        scales: Sequence[float] | np.ndarray = (1.0, 1.0, 1.0),
     ) -> None:
         """Puts objects into the slots, at their size times a factor each.
 

@@ -146,7 +146,7 @@ def of_frames(frames: np.ndarray) -> dict[str, np.ndarray]:
       Arrays by name, most of them views of one, which is not of `frames`.
     """
     record = np.asarray(frames, np.float32).take(_SOURCES).view(_RECORD)
-    observation = {name: record[name][0] for name in _RECORD.names}
+    observation = {name: record[name][0] for name, _ in _PARTS}
     for name, kind in _OTHER_TYPES:
         observation[name] = observation[name].astype(kind)
     return observation

@@ -171,7 +171,8 @@ class Randomizer:
         info: dict[str, float] = {}
 
         def factors(name: str, count: int = 1) -> np.ndarray:
-            values = rng.uniform(*getattr(self._config, name), size=count)
+            low, high = getattr(self._config, name)
+            values = rng.uniform(low, high, size=count)
             for index, value in enumerate(values.tolist()):
                 info[name if count == 1 else f"{name}_{index}"] = value
             return values

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -75,7 +75,7 @@ class State(NamedTuple):
     """
 
     pinch: Vector
-    objects: dict[str, Vector]
+    objects: Mapping[str, Vector]
     finger: float
     grasp: int
     contacts: Contacts | None = None

@@ -9,6 +9,7 @@ import copy
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -121,7 +122,7 @@ class Physics:
         Raises:
           ValueError: an unknown name, or a value of another kind.
         """
-        changes = {}
+        changes: dict[str, Any] = {}
         for part in filter(None, text.split(",")):
             name, _, value = part.partition("=")
             one_of("setting of physics", name, vars(self))

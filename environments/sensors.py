@@ -122,7 +122,7 @@ class Sensors:
         arm = np.arange(scene_lib.NUM_ARM_JOINTS)
         # Joint torques: a joint turns about its site's z, the last of three numbers.
         fts = "robot0/robotiq_fts300/ft_sensor"
-        torques = [self._sensor(f"robot0/j{i}_torque").stop - 1 for i in arm]
+        torques = np.array([self._sensor(f"robot0/j{i}_torque").stop - 1 for i in arm])
         objects = zip(
             (at[f"rgb30_{color}/abs_pose"] for color in observations.COLORS),
             scene.object_qpos[:, None] + np.arange(7),
@@ -216,4 +216,4 @@ class Sensors:
 def _copies(*parts: tuple[slice, np.ndarray]) -> np.ndarray:
     """Indices [2, n] of several copies at once: in the frame, and in the source."""
     to = np.concatenate([np.r_[place] for place, _ in parts])
-    return np.stack([to, np.concatenate([np.asarray(source) for _, source in parts])])
+    return np.stack([to, np.concatenate([source for _, source in parts])])

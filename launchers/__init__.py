@@ -8,6 +8,7 @@ It also decides what TensorFlow computes with (`launchers.common.onednn`).
 import os
 import sys
 import warnings
+from typing import Any
 
 import gym_notices.notices
 
@@ -22,7 +23,9 @@ gym_notices.notices.notices.clear()
 _show = warnings.showwarning
 
 
-def _show_unless_deprecation(message, category, *args, **kwargs):
+def _show_unless_deprecation(
+    message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any
+) -> None:
     if not issubclass(category, DeprecationWarning):
         _show(message, category, *args, **kwargs)
 

@@ -152,6 +152,7 @@ def _run(step: _Step) -> None:
     arguments = ["-m", step.module, *step.arguments]
     print("$ python " + shlex.join(arguments), flush=True)
     begin = time.monotonic()
+    result: subprocess.CompletedProcess
     if step.prints_result:
         result = subprocess.run(
             [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, check=False

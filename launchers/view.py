@@ -212,9 +212,9 @@ def _checked_path(video: str) -> pathlib.Path:
 def _checked_size(text: str) -> tuple[int, int]:
     """(height, width); even, as .mp4 files have it."""
     match = re.fullmatch(r"(\d+)x(\d+)", text)
-    size = (int(match[2]), int(match[1])) if match else ()
-    if not match or size[0] % 2 or size[1] % 2:
+    if not match or int(match[1]) % 2 or int(match[2]) % 2:
         raise ValueError(f"size {text!r}; valid: WIDTHxHEIGHT, even, as in 640x480")
+    size = int(match[2]), int(match[1])
     cameras.check_size(size)
     return size
 

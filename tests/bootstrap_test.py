@@ -74,7 +74,9 @@ class Clone:
         shutil.copy(_ROOT / "Makefile", self.root)
         (self.root / "requirements.lock").write_text(_LOCK)
         for tool in _TOOLS.split():
-            (self.bin / tool).symlink_to(shutil.which(tool))
+            path = shutil.which(tool)
+            assert path is not None, tool
+            (self.bin / tool).symlink_to(path)
 
     def stub(self, path: str | pathlib.Path, text: str) -> pathlib.Path:
         path = self.bin / path

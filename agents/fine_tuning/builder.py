@@ -29,10 +29,11 @@ class FineTuningConfig(ActionMPOConfig):
       eta_clone: weight of the policy's KL to the frozen clone.
     """
 
-    finger: str | None = None  # the clone's, which another contradicts
+    # The clone's, which another contradicts.
+    finger: str | None = None  # type: ignore[misc]  # the base has it fixed
     eta_clone: float = 0.0  # the paper has no such KL
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """See `MPOConfig`."""
         super().__post_init__()
         check_not_negative(self, "eta_clone")
@@ -69,6 +70,8 @@ class FineTunedPolicy(PolicyNetwork):
 
 class FineTuningBuilder(GaussianMPOBuilder):
     """Makes MPO that starts from a clone: BC, or hierarchical BC whole."""
+
+    _config: FineTuningConfig
 
     def __init__(self, config: FineTuningConfig, clone: FrozenPolicy):
         """The critic normalises its observations as the clone does.

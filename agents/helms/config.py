@@ -40,7 +40,7 @@ class HelmsConfig(LatentConfig):
     beta_y: float = 1.0
     balance: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.variant not in VARIANTS:
             raise ValueError(

@@ -24,6 +24,7 @@ class Skills(FrozenLatentModel):
     model = "helms"
     config_type = HelmsConfig
     networks_type = HelmsNetworks
+    config: HelmsConfig
 
     def __init__(self, networks: HelmsNetworks, description: Mapping[str, object]):
         """See `FrozenModel`."""

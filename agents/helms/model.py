@@ -26,6 +26,8 @@ class HelmsModel(OfflineModel):
 
     networks_type = HelmsNetworks
     config_type = HelmsConfig
+    networks: HelmsNetworks
+    config: HelmsConfig
 
     def terms(
         self, batch: Batch, seed: tf.Tensor, evaluation: bool = False

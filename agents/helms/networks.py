@@ -165,6 +165,7 @@ class HelmsNetworks(OfflineNetworks):
     """All networks of the offline model, their variables made at construction."""
 
     model = "helms"
+    config: HelmsConfig
 
     def __init__(self, config: HelmsConfig, dims: Dims, statistics: Statistics):
         """Draws the initial weights from `config.seed`; see `OfflineNetworks`."""

@@ -8,8 +8,9 @@ import dm_env
 import numpy as np
 from acme import specs
 
+from agents.helms.frozen import Skills
 from agents.helms_cat.config import HelmsCatConfig
-from agents.helms_cat.networks import SkillDecoder, SkillPolicy
+from agents.helms_cat.networks import SkillPolicy
 from agents.high_level import distillation
 from agents.mpo import networks as mpo_networks
 from agents.mpo.builder import MPOBuilder
@@ -19,13 +20,15 @@ from agents.mpo.policy_losses.categorical import CategoricalPolicyLoss
 from agents.offline.frozen import check_fits
 
 
-class HelmsCatBuilder(MPOBuilder[MPONetworks]):
+class HelmsCatBuilder(MPOBuilder):
     """Makes HeLMS-cat over one frozen skill bundle."""
+
+    _config: HelmsCatConfig
 
     def __init__(
         self,
         config: HelmsCatConfig,
-        skills: SkillDecoder,
+        skills: Skills,
         context: np.ndarray | None = None,
     ):
         """New networks normalise their observations by the skills' statistics.

@@ -27,6 +27,9 @@ from agents.rhpo.policy_loss import MixturePolicyLoss
 class HelmsMixBuilder(LatentMPOBuilder):
     """Makes HeLMS-mix over one frozen bundle."""
 
+    _config: HelmsMixConfig
+    _skills: Skills
+
     def __init__(
         self,
         config: HelmsMixConfig,

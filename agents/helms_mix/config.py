@@ -23,7 +23,7 @@ class HelmsMixConfig(HighLevelOptions, RHPOConfig):
 
     components: str = "posteriors"  # one of COMPONENTS
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """See `MPOConfig`."""
         super().__post_init__()
         one_of("components", self.components, COMPONENTS)

@@ -50,7 +50,7 @@ class DistillationConfig:
     learning_rate: float = 5e-4  # of Adam, by a cosine to a tenth over `steps`
     seed: int = 0  # of initial weights; whoever gives the batches orders them by it
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises ValueError for a value that is not valid."""
         for name, low in (("steps", 1), ("batch_size", 1), ("seed", 0)):
             if getattr(self, name) < low:
@@ -301,7 +301,7 @@ class DistilledPrior:
 
 
 def make_skill_prior(
-    kind: str, skills: Skills, context: np.ndarray | None = None
+    kind: str | None, skills: Skills, context: np.ndarray | None = None
 ) -> TransitionPrior | DistilledPrior | None:
     """What eta_y keeps the high level near; None: the uniform.
 

@@ -135,7 +135,7 @@ def gaussian_mpo(
     weights = improvement.weights
     none = tf.zeros_like(q_values[0])
     penalty = sampled.Improvement(none, none, none)
-    if penalty_temperature is not None:
+    if penalty_temperature is not None and epsilon_penalty is not None:
         value = sampled.out_of_bounds_value(actions)
         penalty = sampled.improve(value, penalty_temperature, epsilon_penalty)
         weights += penalty.weights

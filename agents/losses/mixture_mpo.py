@@ -232,7 +232,7 @@ def _check_shapes(
     prior: tuple[tf.Tensor, tf.Tensor] | None,
     actions: tf.Tensor,
     q_values: tf.Tensor,
-):
+) -> None:
     """Raises ValueError, naming the shapes, where parameters or samples do not fit."""
     components = (online.means, online.stddevs, target.means, target.stddevs)
     for parameters in (*components, *(prior or ())):

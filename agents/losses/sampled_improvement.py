@@ -88,7 +88,9 @@ def trust_region(
     return tf.reduce_sum(penalty, axis=-1), tf.reduce_sum(dual, axis=-1)
 
 
-def check_samples(shape: tf.TensorShape, actions: tf.Tensor, q_values: tf.Tensor):
+def check_samples(
+    shape: tf.TensorShape, actions: tf.Tensor, q_values: tf.Tensor
+) -> None:
     """Raises ValueError unless they are [..., D], [N, ..., D] and [N, ...]."""
     if not (
         actions.shape[1:].is_compatible_with(shape)
@@ -102,7 +104,7 @@ def check_samples(shape: tf.TensorShape, actions: tf.Tensor, q_values: tf.Tensor
 
 def check_scalars(
     positive: dict[str, float | None], weights: dict[str, float | tf.Tensor]
-):
+) -> None:
     """Raises ValueError, naming it, for a bound not positive or a negative weight.
 
     A weight that is a tensor is not checked.

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import dm_env
 import numpy as np
@@ -30,10 +30,18 @@ from absl import logging
 from acme import adders, core
 from acme.tf import variable_utils
 
-from agents.builder import Decision, Held, Policy
+from agents.builder import Held, Policy
 from agents.compiled_graph import CompiledGraph, Draws, Unsupported
 
 NO_SKILL = -1  # the skill before an episode's first decision
+
+
+class ActorDecision(NamedTuple):
+    """A `Decision` in arrays, of one actor or of all."""
+
+    agent_action: np.ndarray  # what replay stores
+    environment_action: np.ndarray  # what the environment takes
+    held: np.ndarray  # what lasts `skill_steps`
 
 
 class VariableClient(variable_utils.VariableClient):
@@ -72,8 +80,8 @@ class BatchedPolicy:
         self._rows: dict[str, np.ndarray] = {}  # name -> [M, ...]
         self._anew = np.ones(num_actors, bool)
         self._held: Held | None = None  # where decisions last
-        self._decide: Callable[[], Decision] | None = None
-        self._decision = Decision(np.zeros([0]), np.zeros([0]), np.zeros([0]))
+        self._decide: Callable[[], ActorDecision] | None = None
+        self._decision = ActorDecision(np.zeros([0]), np.zeros([0]), np.zeros([0]))
         self._error: Exception | None = None
 
     @property
@@ -88,7 +96,7 @@ class BatchedPolicy:
 
     def decide(
         self, row: int, observation: Mapping[str, np.ndarray], anew: bool = True
-    ) -> Decision:
+    ) -> ActorDecision:
         """Decides for one actor: agent action [...], environment action [A], held [...]
 
         Returns when all that have not left have asked. An error of the call is raised
@@ -116,7 +124,7 @@ class BatchedPolicy:
             if self._error is not None:
                 raise self._error
             # Nobody writes these before all have asked again, this actor too.
-            return Decision(*(part[row] for part in self._decision))
+            return ActorDecision(*(part[row] for part in self._decision))
 
     def _run(self) -> None:
         try:
@@ -131,7 +139,7 @@ class BatchedPolicy:
         self._num_calls += 1
         self._turn.notify_all()
 
-    def _compile(self) -> Callable[[], Decision]:
+    def _compile(self) -> Callable[[], ActorDecision]:
         """What decides on the rows as they are when it is called.
 
         TensorFlow does on images, and where functions run eagerly to be looked into.
@@ -151,7 +159,7 @@ class BatchedPolicy:
             except Unsupported as e:
                 logging.info("the policy runs in TensorFlow: %s", e)
 
-        def decide() -> Decision:
+        def decide() -> ActorDecision:
             rows, held = tf.nest.map_structure(
                 tf.constant, (self._rows, () if self._held is None else (self._held,))
             )
@@ -160,14 +168,14 @@ class BatchedPolicy:
 
         return decide
 
-    def _by_graph(self, graph: CompiledGraph) -> Callable[[], Decision]:
+    def _by_graph(self, graph: CompiledGraph) -> Callable[[], ActorDecision]:
         client = self._variable_client
         # In TensorFlow's order; the seed is not read, the draws are made here.
         arguments = tf.nest.flatten((self._rows, np.zeros([2], np.int32)))
         if self._held is not None:
             arguments += self._held
 
-        def decide() -> Decision:
+        def decide() -> ActorDecision:
             # To look costs half of what the policy does.
             if client is None or client.changed:
                 graph.refresh_if_changed()
@@ -199,10 +207,10 @@ def _specs(arrays: Any) -> Any:
 
 def _decision(
     agent_actions: Any, environment_actions: Any, held: Any = None
-) -> Decision:
+) -> ActorDecision:
     """In arrays; what is held is the agent actions if it is nothing else."""
     agent_actions = np.asarray(agent_actions)
-    return Decision(
+    return ActorDecision(
         agent_actions,
         np.asarray(environment_actions),
         agent_actions if held is None else np.asarray(held),
@@ -260,7 +268,8 @@ class BatchedActor(core.Actor):
     def _begin_episode(self) -> None:
         self._step = 0  # of the decision
         self._outcome = Outcome(self._gamma)
-        self._skill = self._previous_skill = np.int32(NO_SKILL)
+        self._skill: np.integer | np.ndarray = np.int32(NO_SKILL)
+        self._previous_skill: np.integer | np.ndarray = self._skill
 
     def restart(self, seed: int) -> None:
         """Begins an episode as a new actor of this seed that has the runner alone."""
@@ -299,7 +308,7 @@ class BatchedActor(core.Actor):
         self._outcome.add(float(reward), float(discount))
         if self._step != 0 and not next_timestep.last():
             return
-        extras = {"valid": np.float32(1.0)}
+        extras: dict[str, np.generic | np.ndarray] = {"valid": np.float32(1.0)}
         if self._stores_skills:
             extras |= {"skill": self._skill, "previous_skill": self._previous_skill}
         decided = next_timestep._replace(

@@ -16,7 +16,7 @@ import reverb
 from acme import adders, core, specs
 from acme.utils import counting, loggers
 
-from agents.builder import AgentBuilder, Networks, Policy
+from agents.builder import AgentBuilder, Policy
 from agents.mpo import sequences
 from agents.mpo.batched_acting import BatchedActor, BatchedPolicy, VariableClient
 from agents.mpo.config import MPOConfig
@@ -28,13 +28,13 @@ from agents.mpo.learning import (
     restore_policy,
     save_policy,
 )
-from agents.mpo.networks import InputRepresentation, Statistics
+from agents.mpo.networks import InputRepresentation, MPONetworks, Statistics
 from agents.mpo.policy_losses.base import PolicyLoss
 
 TABLE = "sequences"
 
 
-class MPOBuilder(AgentBuilder[Networks]):
+class MPOBuilder(AgentBuilder[MPONetworks]):
     """Everything of an MPO agent but its networks and its kind of action."""
 
     def __init__(self, config: MPOConfig, statistics: Statistics | None = None):
@@ -73,7 +73,7 @@ class MPOBuilder(AgentBuilder[Networks]):
         raise NotImplementedError
 
     @abc.abstractmethod
-    def make_policy_loss(self, networks: Networks) -> PolicyLoss:
+    def make_policy_loss(self, networks: MPONetworks) -> PolicyLoss:
         """Fresh evaluation and improvement for the kind of action, with its duals."""
 
     def representation(
@@ -213,7 +213,7 @@ class MPOBuilder(AgentBuilder[Networks]):
 
     def make_learner(
         self,
-        networks: Networks,
+        networks: MPONetworks,
         dataset: Iterator[reverb.ReplaySample],
         directory: str | None = None,
         counter: counting.Counter | None = None,
@@ -230,11 +230,11 @@ class MPOBuilder(AgentBuilder[Networks]):
             logger=logger,
         )
 
-    def restore_policy(self, networks: Networks, directory: str) -> int:
+    def restore_policy(self, networks: MPONetworks, directory: str) -> int:
         """See `AgentBuilder`."""
         return restore_policy(networks.policy, directory)
 
-    def save_policy(self, networks: Networks, directory: str, steps: int) -> None:
+    def save_policy(self, networks: MPONetworks, directory: str, steps: int) -> None:
         """See `AgentBuilder`."""
         save_policy(networks.policy, directory, steps)
 

@@ -105,7 +105,7 @@ class MPOConfig:
     variable_update_period: int = 400  # one episode; ours
     evaluation: str = "sampled"  # one of EVALUATIONS
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises ValueError, naming the field, for values that cannot work together."""
         check_positive(
             self,
@@ -211,7 +211,7 @@ class CategoricalMPOConfig(MPOConfig):
     init_log_temperature: float = 3.0  # Acme, categorical MPO
     init_log_alpha: float = 3.0  # Acme, categorical MPO
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """See `MPOConfig`."""
         super().__post_init__()
         check_positive(self, "epsilon_policy")
@@ -243,7 +243,7 @@ class SampledMPOConfig(MPOConfig):
     init_log_alpha_stddev: float = 1000.0  # Acme
     init_stddev: float = 0.3  # Acme
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """See `MPOConfig`."""
         super().__post_init__()
         check_positive(
@@ -262,13 +262,13 @@ class GaussianMPOConfig(SampledMPOConfig):
     """
 
     # Agents that act on the environment's actions make it an option.
-    finger: ClassVar[str] = "gaussian"
+    finger: ClassVar[str | None] = "gaussian"
 
     per_dim_constraining: bool = True  # Acme
     action_penalization: bool = True  # Acme
     epsilon_penalty: float = 1e-3  # Acme
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """See `MPOConfig`."""
         super().__post_init__()
         check_positive(self, "epsilon_penalty")
@@ -290,7 +290,7 @@ class ActionMPOConfig(GaussianMPOConfig):
     epsilon_finger: float = 0.0025  # as of a categorical policy
     init_log_alpha_finger: float = 3.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """See `MPOConfig`."""
         super().__post_init__()
         if self.finger is not None:
@@ -298,7 +298,7 @@ class ActionMPOConfig(GaussianMPOConfig):
         check_positive(self, "epsilon_finger")
 
 
-def one_of(name: str, value: str, valid: tuple[str, ...]) -> None:
+def one_of(name: str, value: object, valid: tuple[str, ...]) -> None:
     """Raises ValueError, naming the valid ones, for another value."""
     if value not in valid:
         raise ValueError(f"{name} must be one of {', '.join(valid)}, got {value!r}")

@@ -18,13 +18,14 @@ from agents.builder import Observation
 from agents.distributions import bernoulli
 from agents.distributions.policies import Gaussian, Hybrid
 from agents.mpo import networks as mpo_networks
+from agents.mpo.config import ActionMPOConfig, GaussianMPOConfig
 from agents.mpo.continuous import ContinuousMPOBuilder
 from agents.mpo.demonstrations import Episode
 from agents.mpo.policy_losses.sampled import GaussianPolicyLoss, HybridPolicyLoss
 
 
-class GaussianPolicy(mpo_networks.PolicyNetwork):
-    """pi(a|x): input representation, MLP, Acme's diagonal Gaussian head."""
+class _ContinuousPolicy(mpo_networks.PolicyNetwork):
+    """Input representation, MLP, Acme's diagonal Gaussian head."""
 
     def __init__(
         self,
@@ -41,10 +42,6 @@ class GaussianPolicy(mpo_networks.PolicyNetwork):
             size, init_scale=init_stddev, use_tfd_independent=True
         )
 
-    def __call__(self, observation: Observation) -> Gaussian:
-        """Maps name -> [..., n] to the Gaussian [..., D]."""
-        return self._gaussian(self._features(observation))
-
     def _features(self, observation: Observation) -> tf.Tensor:
         return self._torso(self._representation(observation))
 
@@ -53,7 +50,15 @@ class GaussianPolicy(mpo_networks.PolicyNetwork):
         return Gaussian(found.mean(), found.stddev())
 
 
-class HybridPolicy(GaussianPolicy):
+class GaussianPolicy(_ContinuousPolicy):
+    """pi(a|x), a diagonal Gaussian."""
+
+    def __call__(self, observation: Observation) -> Gaussian:
+        """Maps name -> [..., n] to the Gaussian [..., D]."""
+        return self._gaussian(self._features(observation))
+
+
+class HybridPolicy(_ContinuousPolicy):
     """The same with a Bernoulli finger, whose logit is near 0 at first."""
 
     def __init__(
@@ -77,10 +82,12 @@ class HybridPolicy(GaussianPolicy):
 class GaussianMPOBuilder(ContinuousMPOBuilder):
     """Makes MPO from scratch: a new policy over actions."""
 
+    _config: GaussianMPOConfig
+
     @property
     def finger(self) -> str:
         """What the last component of the policy is, one of `FINGERS`."""
-        return self._config.finger
+        return self._config.finger or "gaussian"
 
     @property
     def prior_weight(self) -> float:
@@ -102,10 +109,13 @@ class GaussianMPOBuilder(ContinuousMPOBuilder):
 
     def make_policy_loss(
         self, networks: mpo_networks.MPONetworks
-    ) -> GaussianPolicyLoss:
+    ) -> GaussianPolicyLoss | HybridPolicyLoss:
         """See `MPOBuilder`."""
-        loss = HybridPolicyLoss if self.finger == "bernoulli" else GaussianPolicyLoss
-        return loss(self._config, networks.critic.action_size, self.prior_weight)
+        config, size = self._config, networks.critic.action_size
+        if self.finger == "bernoulli":
+            assert isinstance(config, ActionMPOConfig)  # others have no such option
+            return HybridPolicyLoss(config, size, self.prior_weight)
+        return GaussianPolicyLoss(config, size, self.prior_weight)
 
     def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
         """The action, a Bernoulli finger by its sign; see `MPOBuilder`."""

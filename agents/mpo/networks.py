@@ -59,7 +59,7 @@ class InputRepresentation(snt.Module):
         """
         super().__init__(name=name)
         self._keys = tuple(keys)
-        self._parts: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {}
+        self._parts: dict[str, _Image | shared.Normalizer] = {}
         for key in self._keys:
             if key not in shapes:
                 raise ValueError(

@@ -12,8 +12,6 @@ import tensorflow_probability as tfp
 from agents.distributions.policies import Gaussian, Hybrid
 from agents.networks.torsos import LeadingDims
 
-tfd = tfp.distributions
-
 
 def bounded_stddev(raw: tf.Tensor, low: float, high: float) -> tf.Tensor:
     """Maps any real to a standard deviation in (low, high) by a sigmoid, same shape."""
@@ -38,9 +36,9 @@ class CategoricalHead(snt.Module):
         super().__init__(name=name)
         self._logits = _small_linear(num_values, scale, "logits")
 
-    def __call__(self, features: tf.Tensor) -> tfd.Categorical:
+    def __call__(self, features: tf.Tensor) -> tfp.distributions.Categorical:
         """The distribution with batch shape [...]; its logits are [..., K]."""
-        return tfd.Categorical(logits=self._logits(features))
+        return tfp.distributions.Categorical(logits=self._logits(features))
 
 
 class ActionHead(snt.Module):

@@ -32,7 +32,8 @@ class SequenceLSTM(snt.LSTM):
             for weights in (self.input_to_hidden, self.hidden_to_hidden, self.b)
         )
         gates = tf.nn.bias_add(tf.matmul(flat, from_input), bias)
-        outputs, cell = [], None
+        outputs: list[tf.Tensor] = []
+        cell = None
         for step in tf.split(gates, num_steps):  # T of [B, 4H + padding]
             if outputs:
                 step += tf.matmul(outputs[-1], from_hidden)

@@ -20,7 +20,7 @@ class NpmpConfig(AutoencoderConfig):
     look_ahead: int = 5
     prior_coefficient: float = 0.0  # the best in the paper (A.2)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not 0.0 <= self.prior_coefficient < 1.0:
             raise ValueError(

@@ -18,6 +18,7 @@ from agents.mpo.config import GaussianMPOConfig, check_not_negative
 from agents.mpo.demonstrations import Episode, by_windows
 from agents.mpo.gaussian import GaussianMPOBuilder
 from agents.mpo.rows import Rows
+from agents.npmp.frozen import NpmpSkills
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,14 +36,17 @@ class NpmpAgentConfig(GaussianMPOConfig):
     action_penalization: bool = False  # a latent has no bounds; the prior holds it
     skill_steps: int = 1  # the paper
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """See `MPOConfig`."""
         super().__post_init__()
         check_not_negative(self, "eta_z")
 
 
 class NpmpBuilder(LatentMPOBuilder, GaussianMPOBuilder):
-    """Makes NPMP+KL over one frozen bundle (`NpmpSkills`)."""
+    """Makes NPMP+KL over one frozen bundle."""
+
+    _config: NpmpAgentConfig
+    _skills: NpmpSkills
 
     @property
     def prior_weight(self) -> float:

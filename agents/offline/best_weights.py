@@ -6,7 +6,7 @@ import json
 
 import tensorflow as tf
 
-from agents.offline.learning import Evaluation
+from agents.offline.learning import Evaluation, scalars
 from agents.offline.networks import OfflineNetworks
 
 
@@ -53,7 +53,10 @@ class BestWeights(tf.Module):
         record = json.dumps({**evaluation, "learner_steps": num_steps})
         if self.last_step < 0:
             self._first.assign(record)
-        is_best = self.last_step < 0 or evaluation["elbo"] > self.best["elbo"]
+        is_best = (
+            self.last_step < 0
+            or scalars(evaluation)["elbo"] > scalars(self.best)["elbo"]
+        )
         if is_best:
             for mine, theirs in zip(
                 self.networks.variables, networks.variables, strict=True

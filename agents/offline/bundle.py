@@ -17,7 +17,7 @@ import pathlib
 import shutil
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -184,7 +184,9 @@ def load(
             "have the checksum that was written with them"
         )
 
-    def not_trainable(make_variable, **kwargs):
+    def not_trainable(
+        make_variable: Callable[..., tf.Variable], **kwargs: Any
+    ) -> tf.Variable:
         return make_variable(**{**kwargs, "trainable": False})
 
     # Frozen means that an agent that holds the skills cannot train them by accident.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
 
 from agents.distributions.policies import FINGERS
 
@@ -50,7 +51,7 @@ class OfflineConfig:
     max_gradient_norm: float | None = None
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
         for name in ("window", "batch_size"):
             check_integer(name, getattr(self, name), low=1)
@@ -78,14 +79,14 @@ class OfflineConfig:
         if self.max_gradient_norm is not None:
             check_number("max_gradient_norm", self.max_gradient_norm, positive=True)
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
         """A dict that JSON can hold; `from_dict` reads it back."""
         values = dataclasses.asdict(self)
         values["hidden_sizes"] = list(self.hidden_sizes)
         return values
 
     @classmethod
-    def from_dict(cls: type[_Config], values: dict[str, object]) -> _Config:
+    def from_dict(cls: type[_Config], values: Mapping[str, Any]) -> _Config:
         """The inverse of `to_dict`.
 
         Raises:
@@ -116,12 +117,16 @@ class LatentConfig(OfflineConfig):
       beta_z: weight of the latent KL.
     """
 
+    # c of the prior p(z_t | z_{t-1}) = N(c z_{t-1}, (1 - c^2) I); 0: N(0, I). A setting
+    # of NPMP.
+    prior_coefficient = 0.0
+
     latent_dim: int = 8
     min_stddev: float = 0.01
     max_stddev: float = 1.0
     beta_z: float = 0.1  # the paper's object generalisation: 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_integer("latent_dim", self.latent_dim, low=1)
         check_number("beta_z", self.beta_z, positive=False)

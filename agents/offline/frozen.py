@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import tensorflow as tf
 from acme import specs
 
 from agents.distributions.policies import Gaussian, Hybrid
-from agents.offline.config import OfflineConfig
+from agents.offline.config import LatentConfig, OfflineConfig
 from agents.offline.networks import OfflineNetworks, Statistics
 
 # {"proprio": [..., P], "objects": [..., O]}, raw: the frozen model normalises. The low
@@ -69,7 +69,7 @@ class FrozenModel(tf.Module):
         """
         super().__init__(name=f"frozen_{self.model}")
         self._networks = networks
-        self.description = dict(description)
+        self.description: dict[str, Any] = dict(description)
         self.config = networks.config
         self.look_ahead = networks.config.look_ahead
         self.action_stddev = networks.config.action_stddev
@@ -116,10 +116,12 @@ class FrozenPolicy(FrozenModel):
 class FrozenLatentModel(FrozenModel):
     """Base of the frozen models that have a latent z and a low level under it."""
 
+    config: LatentConfig
+
     def __init__(self, networks: OfflineNetworks, description: Mapping[str, object]):
         """See `FrozenModel`."""
         super().__init__(networks, description)
-        self.latent_dim = networks.config.latent_dim
+        self.latent_dim = self.config.latent_dim
 
     def low_level(self, latent: tf.Tensor, observation: Observation) -> tf.Tensor:
         """The mean of p(a | z, x) for latent [..., Z]: [..., D] in (-1, 1).

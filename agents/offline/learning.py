@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import acme
 import numpy as np
@@ -99,7 +100,7 @@ class OfflineLearner(acme.Learner):
         return int(self._num_steps)
 
     @property
-    def checkpointables(self) -> dict[str, object]:
+    def checkpointables(self) -> dict[str, Any]:
         """What a checkpoint must hold so that training goes on as if never stopped."""
         return {
             "networks": self._model.networks,

@@ -29,7 +29,7 @@ class Dims:
     objects: int  # O
     action: int  # D
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
             if value < 1:
                 raise ValueError(f"dimension {name} must be at least 1, got {value}")

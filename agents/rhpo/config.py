@@ -33,7 +33,7 @@ class RHPOConfig(SampledMPOConfig):
     eta_y_half_life: int = 0
     eta_z: float = 0.01  # Table 5: object generalisation; 0.1 for pyramid and vision
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """See `MPOConfig`."""
         super().__post_init__()
         check_positive(self, "epsilon_categorical")

@@ -19,6 +19,8 @@ from agents.rhpo.config import RHPOConfig
 class MixturePolicyLoss(SampledPolicyLoss):
     """A mixture: trust regions of categorical, means and deviations apart."""
 
+    _config: RHPOConfig
+
     def __init__(self, config: RHPOConfig):
         """Makes the duals."""
         super().__init__(config, name="mixture_policy_loss")
@@ -45,7 +47,7 @@ class MixturePolicyLoss(SampledPolicyLoss):
         """
         config, logits = self._config, None
         if isinstance(prior, Mixture):
-            logits, *prior = prior
+            logits, prior = prior.logits, (prior.means, prior.stddevs)
         losses, stats = mixture_mpo.mixture_mpo(
             online,
             target,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ def read(path: pathlib.Path) -> np.ndarray:
 
 def mean_of_runs(
     curves: Sequence[np.ndarray], steps: int, since: float = 0.8
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The runs' means over the episodes after a part of the steps, and their mean.
 
     Args:
@@ -46,7 +47,7 @@ def mean_of_runs(
     }
 
 
-def summary(runs: Runs, steps: int, since: float = 0.8) -> dict[str, object]:
+def summary(runs: Runs, steps: int, since: float = 0.8) -> dict[str, Any]:
     """`mean_of_runs` of each agent's returns, the mean as `return`."""
     summaries: dict[str, object] = {}
     for agent, curves in runs.items():
@@ -89,6 +90,5 @@ def _draw_agent(
             halves.append(intervals.student_half_width(values))
     means, halves = np.asarray(means), np.asarray(halves)
     axes.plot(centres, means, label=label, color=color)
-    axes.fill_between(
-        centres, means - halves, means + halves, color=color, alpha=0.2, linewidth=0
-    )
+    low, high = np.subtract(means, halves), np.add(means, halves)
+    axes.fill_between(centres, low, high, color=color, alpha=0.2, linewidth=0)

@@ -12,7 +12,7 @@ import tensorflow as tf
 class Product(NamedTuple):
     """Products [rows, inputs] x [inputs, outputs] of one size, and their gradients."""
 
-    count: int  # how many alike
+    copies: int  # how many alike
     rows: int
     inputs: int
     outputs: int
@@ -35,7 +35,7 @@ def mlp(
 def flops(products: Sequence[Product]) -> float:
     """Floating-point operations, forward and backward."""
     return sum(
-        2.0 * p.count * p.rows * p.inputs * p.outputs * (1 + p.gradients)
+        2.0 * p.copies * p.rows * p.inputs * p.outputs * (1 + p.gradients)
         for p in products
     )
 
@@ -48,14 +48,14 @@ def make_bound(products: Sequence[Product], seed: int) -> Callable[[], object]:
     for product in products:
         rows, inputs, outputs = product[1:4]
         sizes = (rows, inputs), (inputs, outputs), (rows, outputs)
-        for _ in range(product.count):
+        for _ in range(product.copies):
             tensors = tuple(
                 tf.constant(rng.standard_normal(size, np.float32)) for size in sizes
             )
             draws.append((product.gradients, tensors))
 
     @tf.function(autograph=False)
-    def run(tensors):
+    def run(tensors: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:
         results = []
         for (gradients, _), (x, w, gradient) in zip(draws, tensors, strict=True):
             results.append(tf.matmul(x, w))

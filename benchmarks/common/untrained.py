@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from typing import Any
 
 from agents import registry
 from agents.offline.frozen import FrozenModel
@@ -17,7 +18,7 @@ def environment_dims() -> Dims:
     return Dims(action=controller.ACTION_SIZE, **observations.GROUP_SIZES)
 
 
-def frozen(model: str | None, seed: int, **settings: object) -> FrozenModel | None:
+def frozen(model: str | None, seed: int, **settings: Any) -> FrozenModel | None:
     """A model of Table 5 sizes with weights as drawn; None for None."""
     if model is None:
         return None
@@ -27,7 +28,7 @@ def frozen(model: str | None, seed: int, **settings: object) -> FrozenModel | No
         return registry.load_bundle(path)
 
 
-def save(model: str, seed: int, directory: str, **settings: object) -> None:
+def save(model: str, seed: int, directory: str, **settings: Any) -> None:
     """Writes such a model as a bundle."""
     dims = environment_dims()
     kind = MODELS[model].offline

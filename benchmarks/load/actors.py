@@ -197,7 +197,7 @@ class LightActor:
             self._variable_client = variable_utils.VariableClient(
                 self._source, {"policy": variables}, load.update_period
             )
-            self._fetch_first(load.update_period)
+            self._fetch_first(self._source, load.update_period)
         self._begin_episode()
         self._t = int(self._rng.integers(self._episode.steps))
         self._adder.add_first(self._episode.timestep(self._t, first=True))
@@ -206,7 +206,7 @@ class LightActor:
             self.step()
         self.steps = 0
 
-    def _fetch_first(self, update_period: int) -> None:
+    def _fetch_first(self, source: TimedSource, update_period: int) -> None:
         """Fetches some times as ever after, then is somewhere in the period.
 
         Raises what a fetch raised.
@@ -214,7 +214,7 @@ class LightActor:
         for wanted in range(1, 1 + self._rng.integers(*_FIRST_FETCHES)):
             for _ in range(update_period):
                 self._variable_client.update()
-            while self._source.fetches < wanted:
+            while source.fetches < wanted:
                 time.sleep(_WAIT_SECONDS)
                 self._variable_client.update()
         for _ in range(1 + self._rng.integers(update_period)):

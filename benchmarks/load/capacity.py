@@ -46,7 +46,7 @@ class Costs:
     item_memory_bytes: float  # of the replay server
     batch_size: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises ValueError for a cost that is missing or negative."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -106,7 +106,7 @@ class Demand:
     network_bytes_per_second: float = 1.25e9  # of one machine; 10 Gbit/s
     full: float = 0.7  # part of its cores at which a server is full
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises ValueError for what cannot be."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)

@@ -61,7 +61,9 @@ class Node:
     @property
     def pid(self) -> int:
         """Of the process."""
-        return self._process.pid
+        pid = self._process.pid
+        assert pid is not None  # it was started
+        return pid
 
     def send(self, message: Any) -> None:
         """To the node; without effect if it is gone, which `receive` tells."""

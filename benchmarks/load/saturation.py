@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import array
 import dataclasses
+import functools
 import itertools
 import threading
 import time
@@ -42,7 +43,7 @@ def one_core_rate(cpu_seconds: float, count: int) -> float | None:
 class Driven(NamedTuple):
     """What a server and its clients did under full load."""
 
-    count: int  # operations
+    done: int  # operations
     seconds: float
     server_cpu: float  # seconds
     client_cpu: float  # seconds
@@ -57,9 +58,9 @@ def _per_operation(name: str, driven: Driven, idle: float = 0.0) -> dict[str, An
     """
     cpu = driven.server_cpu - idle * driven.seconds
     return {
-        f"{name}_per_second": driven.count / driven.seconds,
-        f"{name}_server_cpu_seconds": cpu / driven.count if driven.count else None,
-        f"{name}_per_second_of_one_core": one_core_rate(cpu, driven.count),
+        f"{name}_per_second": driven.done / driven.seconds,
+        f"{name}_server_cpu_seconds": cpu / driven.done if driven.done else None,
+        f"{name}_per_second_of_one_core": one_core_rate(cpu, driven.done),
         f"{name}_server_cpu": driven.server_cpu / driven.seconds,
         f"{name}_client_cpu": driven.client_cpu / driven.seconds,
         f"{name}_server_rss_mb": driven.server_rss_mb,
@@ -126,7 +127,7 @@ def measure_fetches(settings: light.Settings, inputs: light.Inputs) -> dict[str,
         driven = _drive(start("caller", _fetch, port), cacher, settings)
     return {
         **_per_operation("fetches", driven, idle),
-        "fetches_actor_cpu_seconds": driven.client_cpu / max(1, driven.count),
+        "fetches_actor_cpu_seconds": driven.client_cpu / max(1, driven.done),
         "cacher_idle_cpu": idle,
         "variables_bytes": sum(value.nbytes for value in inputs.variables),
     }
@@ -181,7 +182,7 @@ def measure_batches(settings: light.Settings, inputs: light.Inputs) -> dict[str,
                 dataclasses.replace(settings, server_cores=None),
             )
             ahead = 1 + config.prefetch_batches  # taken before, and not yet
-            batch_bytes = (to_replay.bytes - carried) / (relayed.count + ahead)
+            batch_bytes = (to_replay.bytes - carried) / (relayed.done + ahead)
         driven = _drive(
             start("sampler", _sample, *node, f"localhost:{port}"),
             replay,
@@ -189,7 +190,7 @@ def measure_batches(settings: light.Settings, inputs: light.Inputs) -> dict[str,
         )
     return {
         **_per_operation("batches", driven, idle),
-        "batches_learner_cpu_seconds": driven.client_cpu / max(1, driven.count),
+        "batches_learner_cpu_seconds": driven.client_cpu / max(1, driven.done),
         "replay_idle_cpu": idle,
         "batch_size": config.batch_size,
         "sequence_length": config.sequence_length,
@@ -239,10 +240,12 @@ def _drive(
         _wait(settings.seconds, client.name)
         client.send("stop")
         latencies, elapsed = client.receive("done")
-        cpu = [usage.cpu_seconds(n.pid) - b for n, b in zip(nodes, before, strict=True)]
+        server_cpu, client_cpu = (
+            usage.cpu_seconds(n.pid) - b for n, b in zip(nodes, before, strict=True)
+        )
     client.stop()
     memory = usage.rss_mb(server.pid)
-    return Driven(len(latencies), elapsed, *cpu, memory, latencies)
+    return Driven(len(latencies), elapsed, server_cpu, client_cpu, memory, latencies)
 
 
 def _clients(port: int) -> list[courier.Client]:
@@ -257,7 +260,7 @@ def _fetch(pipe: Connection, port: int) -> None:
     """A node that fetches variables in some threads without pause."""
     _between_go_and_stop(
         pipe,
-        [lambda c=client: c.get_variables(["policy"]) for client in _clients(port)],
+        [functools.partial(c.get_variables, ["policy"]) for c in _clients(port)],
     )
 
 

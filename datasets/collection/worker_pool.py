@@ -118,7 +118,7 @@ class Pool:
                 worker = next(w for w in self._workers if w.pipe is pipe)
                 failure = None
                 try:
-                    kind, content = pipe.recv()
+                    kind, content = worker.pipe.recv()
                     if kind == "error":
                         failure = (
                             f"worker {worker.number} failed: {content} "
@@ -129,7 +129,7 @@ class Pool:
                         index = next(pending, None)
                         worker.done = index is None
                         with contextlib.suppress(OSError):
-                            pipe.send(index)
+                            worker.pipe.send(index)
                 except (EOFError, OSError, pickle.UnpicklingError):
                     kind = "gone"
                 if kind == "episode" and on_episode(content):
@@ -197,9 +197,11 @@ def end_with_parent() -> None:
 
     Nothing else would where the parent is killed and the child waits or computes.
     """
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this process is no child"
 
     def watch() -> None:
-        multiprocessing.parent_process().join()
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -192,8 +192,8 @@ def _episode(place: Place, example: dict[str, Any]) -> Episode:
         name: value.decode(errors="replace") if isinstance(value, bytes) else value
         for name, value in example.get("episode_metadata", {}).items()
     }
-    index = int(metadata.get("episode_index", place.episode))
-    place = dataclasses.replace(place, episode=index)
+    if "episode_index" in metadata:
+        place = dataclasses.replace(place, episode=int(metadata["episode_index"]))
     return Episode(place, dict(steps.pop("observation")), steps, metadata)
 
 

@@ -83,7 +83,7 @@ class Serializer:
 
 def flattened(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Names joined by slashes, as TFDS stores them."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in nested.items():
         if isinstance(value, Mapping):
             flat |= flattened(value, f"{prefix}{name}/")

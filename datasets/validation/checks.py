@@ -133,8 +133,9 @@ def check_observations(observation: Mapping[str, np.ndarray]) -> Iterator[str]:
         high = centre + [_REACH, _REACH, _HEIGHTS[1]]
         yield from _outside(f"{name} (position)", position, low, high)
         norm = np.linalg.norm(quaternion, axis=1)
-        low, high = 1 - _UNIT_ROOM, 1 + _UNIT_ROOM
-        yield from _outside(f"{name} (quaternion's norm)", norm, low, high)
+        yield from _outside(
+            f"{name} (quaternion's norm)", norm, 1 - _UNIT_ROOM, 1 + _UNIT_ROOM
+        )
     if "gripper/joints/angle" in newest:
         opening = newest["gripper/joints/angle"]
         yield from _outside("gripper/joints/angle", opening, 0.0, FULL_TICS)

@@ -168,7 +168,7 @@ class Inspection:
 
     def _check_doubled(self, episode: reader.Episode) -> None:
         m = episode.metadata
-        keys = {"the same steps": content_hash(episode)}
+        keys: dict[str, Any] = {"the same steps": content_hash(episode)}
         if "seed" in m:  # One seed may serve several tasks and sets.
             identity = (m.get(k) for k in ("seed", "task", "object_set", "expert"))
             keys[f"the same seed {m['seed']}"] = tuple(map(str, identity))

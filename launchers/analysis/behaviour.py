@@ -70,7 +70,7 @@ def words(means: Mapping[str, float]) -> str:
     """
     rise = means["height_end"] - means["height_start"]
     ends = {color: means[f"distance_{color}_end"] for color in COLORS}
-    nearest, second, _ = sorted(COLORS, key=ends.get)
+    nearest, second, _ = sorted(COLORS, key=ends.__getitem__)
     nearer = means[f"distance_{nearest}_start"] - ends[nearest]
     verb = "descends" if rise <= -_MOVED else "rises" if rise >= _MOVED else "stays"
     if nearer >= _MOVED and ends[nearest] <= _THERE:

@@ -55,7 +55,7 @@ class CeilingConfig:
         default_factory=DistillationConfig
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises ValueError for a value that is not valid."""
         if self.episodes < 1:
             raise ValueError(f"episodes is {self.episodes}; valid: from 1")
@@ -229,9 +229,10 @@ def make_row(agent: Agent, metrics: dict, setting: Setting) -> dict[str, Any]:
         return whole
     pairs = [setting.combination(i) for i in range(len(successes))]
     for group, names in zip(_GROUPS, zip(*pairs, strict=True), strict=True):
-        names = np.array([str(name) for name in names])
+        labels = np.array([str(name) for name in names])
         whole[group] = {
-            str(name): _success(successes[names == name]) for name in np.unique(names)
+            str(label): _success(successes[labels == label])
+            for label in np.unique(labels)
         }
     return whole
 

@@ -52,7 +52,7 @@ class AnalysisConfig:
     )
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises ValueError, in one line, for the first value that is not valid."""
         scene.one_of("latent", self.latent, LATENTS)
         if not 1 <= self.steps <= stacking.EPISODE_STEPS:

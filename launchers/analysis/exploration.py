@@ -284,10 +284,9 @@ def _covered(environment: RgbStacking) -> dict[str, np.ndarray]:
     scene = environment.scene
     poses = scene.object_qpos[:, None] + np.arange(7)
     grasp = environment.state().grasp == sensors.INWARD_GRASP
-    held = grasp and bool(
-        environment.state(with_contacts=True).contacts.touched(contacts.ROBOT)
-        & set(observations.COLORS)
-    )
+    touching = environment.state(with_contacts=True).contacts
+    assert touching is not None
+    held = grasp and bool(touching.touched(contacts.ROBOT) & set(observations.COLORS))
     return {
         "joints": data.qpos[scene.arm_qpos].copy(),
         "joint_velocities": data.qvel[scene.arm_dof].copy(),

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from agents.helms.frozen import Skills
+from agents.npmp.frozen import NpmpSkills
 from datasets import loader
 from datasets.rlds import reader, schema
 from environments import observations
@@ -130,15 +132,15 @@ def _episode(record: reader.Episode, names: dict[str, int]) -> Episode | None:
     )
 
 
-def skill_posteriors(skills, episodes: Sequence[Episode]) -> list[np.ndarray]:
-    """q(y_t | x_{1:t}) of whole episodes by `agents.helms.frozen.Skills`: [T, K]."""
+def skill_posteriors(skills: Skills, episodes: Sequence[Episode]) -> list[np.ndarray]:
+    """q(y_t | x_{1:t}) of whole episodes: [T, K]."""
     return [
         skills.posterior(*episode.window(skills.look_ahead))[0].numpy()
         for episode in episodes
     ]
 
 
-def skill_latents(skills, episodes: Sequence[Episode]) -> list[np.ndarray]:
+def skill_latents(skills: Skills, episodes: Sequence[Episode]) -> list[np.ndarray]:
     """q(z | y, x) of every skill: mean and deviation, each [T, 2, K, Z]."""
     return [
         np.stack([p.numpy() for p in skills.mid_level(episode.observation())], axis=1)
@@ -146,8 +148,10 @@ def skill_latents(skills, episodes: Sequence[Episode]) -> list[np.ndarray]:
     ]
 
 
-def encoded_latents(skills, episodes: Sequence[Episode]) -> list[np.ndarray]:
-    """q(z_t | x) by `agents.npmp.frozen.NpmpSkills`: mean and deviation, [T, 2, Z]."""
+def encoded_latents(
+    skills: NpmpSkills, episodes: Sequence[Episode]
+) -> list[np.ndarray]:
+    """q(z_t | x) of whole episodes: mean and deviation, [T, 2, Z]."""
     return [
         np.stack(
             [p[0].numpy() for p in skills.encode(*episode.window(skills.look_ahead))],

@@ -84,6 +84,7 @@ class Analysis:
         if config.ceiling_episodes:
             if "helms" not in self._bundles:
                 raise ValueError("ceiling_episodes needs a bundle of helms")
+            assert config.dataset is not None  # or the settings are not valid
             self._ceiling_setting = ceiling.in_turns(self._setting, config.dataset)
             ceiling.check(self._out, self._ceiling_setting)
 
@@ -157,6 +158,7 @@ class Analysis:
             config.skill_steps,
             distillation=DistillationConfig(seed=config.seed),
         )
+        assert config.dataset is not None
         said = ceiling.distil(skills, config.dataset, settings.distillation)
         run_jobs = functools.partial(workers.run, exploration.run, title="ceiling")
         rows = ceiling.measure(self._out, directory, skills, settings, run_jobs)

@@ -26,7 +26,7 @@ _UNKNOWN = "#dddddd"
 def skill_colors(count: int) -> list:
     """A colour a skill."""
     if count <= 10:
-        return list(matplotlib.colormaps["tab10"].colors[:count])
+        return [matplotlib.colormaps["tab10"](i)[:3] for i in range(count)]
     return list(matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, count)))
 
 
@@ -161,8 +161,8 @@ def write_latents(
         table = np.array([matplotlib.colors.to_rgba(c) for c in (*colors, _UNKNOWN)])
         axes.scatter(*points.T, s=4, c=table[labels[drawn]], linewidths=0, alpha=0.6)
         shares = [f"{100 * share:.0f} %" for share in components.explained]
-        labels = [f"component {i + 1} ({share})" for i, share in enumerate(shares)]
-        axes.set(title=f"z {title}", xlabel=labels[0], ylabel=(*labels, "")[1])
+        captions = [f"component {i + 1} ({share})" for i, share in enumerate(shares)]
+        axes.set(title=f"z {title}", xlabel=captions[0], ylabel=(*captions, "")[1])
         axes.legend(
             handles=_patches(colors, names),
             fontsize=7,

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 import environments
+from agents.offline.frozen import Observation
 from environments import observations, scene, sensors
 from environments.rendering import RenderingUnavailable
 from environments.stacking import RgbStacking
@@ -111,12 +113,16 @@ def run(job: Job) -> Rollout:
 
 
 @functools.lru_cache(maxsize=1)
-def _runner(bundle: str, object_set: int | str):
+def _runner(
+    bundle: str, object_set: int | str
+) -> tuple[RgbStacking, Callable[..., tuple[tf.Tensor, ...]]]:
     skills = models.load(bundle)
     environment = environments.make(object_set=object_set, seed=0)
 
     @tf.function
-    def decide(skill, observation, seed, sample):
+    def decide(
+        skill: tf.Tensor, observation: Observation, seed: tf.Tensor, sample: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         mean, stddev = skills.mid_level(observation)  # [K, Z]
         mean, stddev = mean[skill], stddev[skill]
         noise = tf.random.stateless_normal(tf.shape(mean), seed)

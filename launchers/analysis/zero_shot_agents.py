@@ -136,14 +136,16 @@ def _distilled(skills, greedy: bool, sample_latent: bool) -> ZeroShotAgent:
     """The distilled high level of the bundle."""
     high_level = distillation.load(skills)
 
-    def choose(observation, skill, seed):
+    def choose(
+        observation: Observation, skill: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
         del skill
         logits = high_level(observation)
         if greedy:
             return tf.argmax(logits, axis=-1, output_type=tf.int32)
         return _draw(logits, seed)
 
-    def act(observation, skill, seed):
+    def act(observation: Observation, skill: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return skills.decode(skill, observation, seed if sample_latent else None)
 
     return ZeroShotAgent(_no_skill, choose, act)
@@ -164,11 +166,13 @@ def _helms(skills) -> ZeroShotAgent:
         mpo_networks.copy_variables(fresh(seed), high_level)
         return _no_skill(seed)
 
-    def choose(observation, skill, seed):
+    def choose(
+        observation: Observation, skill: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
         del skill
         return _draw(high_level(observation), seed)
 
-    def act(observation, skill, seed):
+    def act(observation: Observation, skill: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return skills.decode(skill, observation, seed)
 
     return ZeroShotAgent(begin, choose, act)
@@ -186,12 +190,14 @@ def _helms_prior(skills) -> ZeroShotAgent:
             [1], [seed, -1], maxval=skills.num_skills, dtype=tf.int32
         )
 
-    def choose(observation, skill, seed):
+    def choose(
+        observation: Observation, skill: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
         del observation
         rows = tf.gather(skills.transition_matrix(), skill)  # [1, K]
         return _draw(tf.math.log(rows), seed)
 
-    def act(observation, skill, seed):
+    def act(observation: Observation, skill: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return skills.decode(skill, observation, seed)
 
     return ZeroShotAgent(begin, choose, act)
@@ -204,11 +210,13 @@ def _npmp(skills) -> ZeroShotAgent:
         # The stationary distribution; step -1 of the episode's draws.
         return tf.random.stateless_normal([1, skills.latent_dim], [seed, -1])
 
-    def choose(observation, latent, seed):
+    def choose(
+        observation: Observation, latent: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
         del observation
         return skills.sample_prior(latent, seed)
 
-    def act(observation, latent, seed):
+    def act(observation: Observation, latent: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         del seed
         return skills.low_level(latent, observation)
 
@@ -218,7 +226,7 @@ def _npmp(skills) -> ZeroShotAgent:
 def _clone(policy) -> ZeroShotAgent:
     """A behaviour clone with its noise; of hierarchical BC, z's mean."""
 
-    def act(observation, latent, seed):
+    def act(observation: Observation, latent: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         del latent
         return policy.sample(observation, seed)
 
@@ -239,7 +247,7 @@ def _fresh_mpo(bundle) -> ZeroShotAgent:
         mpo_networks.copy_variables(fresh(seed), policy)
         return _no_skill(seed)
 
-    def act(observation, latent, seed):
+    def act(observation: Observation, latent: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         del latent
         return policy(observation).sample(1, seed)[0]
 

@@ -88,7 +88,7 @@ def run(main: Callable[[Sequence[str]], None], arguments: int = 0) -> None:
       arguments: how many there may be that are no flags.
     """
 
-    def quiet(argv: Sequence[str]) -> None:
+    def quiet(argv: list[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.ERROR)
         main(argv)

@@ -23,9 +23,9 @@ def handled(handle: Callable[[int], None]) -> Iterator[Mapping[int, Any]]:
     """
     previous: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(
-                number, lambda number, frame: handle(number)
+        for caught in (signal.SIGINT, signal.SIGTERM):
+            previous[caught] = signal.signal(
+                caught, lambda number, frame: handle(number)
             )
     try:
         yield previous

@@ -13,7 +13,7 @@ class Layout:
     num_replay_shards: int = 1  # Reverb servers; actors are spread over them
     num_cachers: int = 0  # between learner and actors; 0: actors ask the learner
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises ValueError, naming the field, for values that cannot be."""
         for name, least in (
             ("actors_per_process", 1),

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import courier
@@ -61,7 +61,7 @@ class Heartbeat:
 class Register:
     """Keeps the last heartbeat of each node, for the coordinator."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._nodes: dict[str, tuple[float, dict[str, Any]]] = {}
 
@@ -80,7 +80,7 @@ class Register:
             }
 
 
-def complaints(nodes: dict[str, dict[str, Any]]) -> list[str]:
+def complaints(nodes: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A line for each node that is silent, or waits for long."""
     lines = []
     for name, state in nodes.items():

@@ -17,7 +17,9 @@ class InterleavedIterator:
 
     def __init__(self, iterators: Sequence[Iterator[Any]]):
         """Starts to read."""
-        self._queues = [queue.Queue(maxsize=1) for _ in iterators]
+        self._queues: list[queue.Queue[Any]] = [
+            queue.Queue(maxsize=1) for _ in iterators
+        ]
         self._ready = threading.Semaphore(0)
         self._turn = 0
         for iterator, waiting in zip(iterators, self._queues, strict=True):

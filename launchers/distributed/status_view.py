@@ -49,7 +49,7 @@ def _steps(
         key = f"{who}_steps"
         line = f"{who + ' steps':15s}{counts.get(key, 0):,.0f}"
         seconds = content["time"] - before["time"] if before else 0.0
-        if seconds > 0:
+        if before and seconds > 0:
             rate = (counts.get(key, 0) - before["counts"].get(key, 0)) / seconds
             line += f"  ({rate:.1f}/s)"
         lines.append(line)

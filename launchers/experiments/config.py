@@ -16,7 +16,7 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dm_env
@@ -85,7 +85,7 @@ class Budget:
     checkpoint_minutes: float = 5.0  # least time between two
     checkpoint_replay: bool = True  # whether a checkpoint has the replay too
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises ValueError for budgets that never end or cannot be."""
         if self.max_actor_steps is None and self.run_seconds is None:
             raise ValueError(
@@ -118,10 +118,11 @@ class RunConfig:
     seed: int = 0
     # Directory of a data set, of which each batch has `demonstration_share`.
     demonstrations: str | None = None
-    agent_config: MPOConfig | None = None  # None: the agent's defaults for these
+    # None: the agent's defaults for these, which __post_init__ puts here.
+    agent_config: MPOConfig = None  # type: ignore[assignment]
     budget: Budget = dataclasses.field(default_factory=Budget)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises ValueError for an agent that there is not, or settings not its own."""
         check_agent(self.agent)
         agent = AGENTS[self.agent]
@@ -305,7 +306,7 @@ def load_config(workdir: str, skills: str | None = None) -> RunConfig:
         check_agent(recorded["agent"])
         config_type = AGENTS[recorded["agent"]].config_type
         known = {field.name for field in dataclasses.fields(config_type)}
-        agent_config = {
+        agent_config: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in recorded["agent_config"].items()
             if key in known
@@ -416,7 +417,9 @@ def _describe(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any]):
+def _differences(
+    old: dict[str, Any], new: dict[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
     """(name, old value, new value) of what makes two runs different models."""
     new = json.loads(json.dumps(new))  # tuples become lists, as on disk
     if old.get("agent") != new["agent"]:

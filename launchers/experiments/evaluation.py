@@ -88,6 +88,7 @@ def evaluate_experiment(
         )
     finally:
         environment.close()
+    assert result is not None  # nothing stops it
     return result.scalars(), learner_steps
 
 

@@ -67,7 +67,7 @@ class Hooked(core.Actor):
 class SuccessObserver(observers.EnvLoopObserver):
     """Adds to an episode's log whether it ended in success."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._success = False
 
     def observe_first(self, env: dm_env.Environment, timestep: dm_env.TimeStep) -> None:

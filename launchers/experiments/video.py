@@ -24,7 +24,7 @@ def path(workdir: str, actor_steps: int) -> pathlib.Path:
 class Recorder:
     """Keeps every second image of the first episode, as far as rendering works."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._frames: list[np.ndarray] = []
         self._steps = 0
         self._over = False

@@ -39,8 +39,11 @@ def write_histograms(path: pathlib.Path, inspected: inspection.Inspection) -> No
         axes.set(title=f"action {i}", xlim=(-1, 1), ylim=(0, None))
         axes.set_xticks([-1, 0, 1])
     left[0].set_ylabel("share of control steps")
-    groups = {"success": (True, "#2b9348"), "failure": (False, "#d1292b")}
-    groups["not known"] = (None, "#888888")
+    groups: dict[str, tuple[bool | None, str]] = {
+        "success": (True, "#2b9348"),
+        "failure": (False, "#d1292b"),
+        "not known": (None, "#888888"),
+    }
     returns = {
         label: [r.episode_return for r in inspected.rows if r.success is value]
         for label, (value, _) in groups.items()

@@ -90,8 +90,8 @@ def _outcome(rows: Sequence[inspection.Row]) -> list[str]:
     success = f"{100 * np.mean(known):.1f} %" if known else "unknown"
     lengths = sorted({row.steps for row in rows})
     span = str(lengths[0]) if len(lengths) == 1 else f"{lengths[0]}..{lengths[-1]}"
-    values = (returns.mean(), returns.std(), returns.min())
-    values = (*values, np.median(returns), returns.max())
+    low, middle, high = returns.min(), np.median(returns), returns.max()
+    values = (returns.mean(), returns.std(), low, middle, high)
     return [span, success, *(f"{v:.1f}" for v in values)]
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -72,7 +72,7 @@ class TrainingOptions:
     jit_compile: bool = False  # XLA
     show_progress: bool = True  # a bar on standard error
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         lows = {"steps": 1, "evaluate_every": 1, "evaluation_batches": 1, "patience": 0}
         for name, low in lows.items():
             if getattr(self, name) < low:
@@ -99,7 +99,7 @@ class SkillTraining:
         data: Data,
         dataset: str,
         workdir: str,
-        observation_names: Mapping[str, Iterable[str]],
+        observation_names: Mapping[str, Sequence[str]],
     ):
         """Reads the data set and, where the work directory holds one, the checkpoint.
 

@@ -158,7 +158,7 @@ def describe(summary: dict[str, Any]) -> str:
     """A few lines for a terminal."""
 
     def of(result: float | None, success: float | None) -> str:
-        if result is None:
+        if result is None or success is None:
             return "not evaluated"
         return f"{result:.2f} (success {100 * success:.0f} %)"
 

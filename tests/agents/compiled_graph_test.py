@@ -69,7 +69,7 @@ def _compiled(policy, rows):
 
 def _recorded_draws(monkeypatch):
     """Has TensorFlow's draws kept by kind and shape."""
-    kept = {}
+    kept: dict = {}
 
     def record(kind, function):
         def draw(shape, seed, **kwargs):
@@ -166,7 +166,8 @@ class _Scaled(Policy):
         self.fixed = tf.Variable(1.0, trainable=False)
         self.scale = tf.Variable(2.0)
 
-    def __call__(self, observation, seed):
+    def __call__(self, observation, seed, held=None):
+        del seed, held
         value = self.scale * observation["x"] * self.fixed
         return Decision(value, value)
 
@@ -255,9 +256,9 @@ def test_a_debugger_sees_every_call():
     class Counted(_Scaled):
         calls = 0
 
-        def __call__(self, observation, seed):
+        def __call__(self, observation, seed, held=None):
             self.calls += 1
-            return super().__call__(observation, seed)
+            return super().__call__(observation, seed, held)
 
     policy = Counted()
     runner = BatchedPolicy(policy, seed=0)

@@ -20,6 +20,7 @@ from agents.distributions.policies import Gaussian, Mixture
 from agents.helms.config import HelmsConfig
 from agents.mpo.rows import Rows
 from agents.npmp.config import NpmpConfig
+from agents.offline.frozen import FrozenModel
 from agents.registry import AGENTS
 from tests.helpers import fakes, offline_models
 
@@ -81,7 +82,8 @@ _SPEC = acme_specs.make_environment_spec(PointTask())
 @pytest.fixture(scope="module")
 def frozen(tmp_path_factory):
     """model -> its frozen bundle, untrained."""
-    root, found = tmp_path_factory.mktemp("bundles"), {None: None}
+    root = tmp_path_factory.mktemp("bundles")
+    found: dict[str | None, FrozenModel | None] = {None: None}
     for model in offline_models.CONFIGS:
         networks = offline_models.make_model(model).networks
         registry.save_bundle(root / model, networks, _GROUPS)
@@ -219,7 +221,8 @@ def test_a_fine_tuned_clone_starts_as_the_clone(name, frozen):
 @pytest.fixture(scope="module")
 def bernoulli(tmp_path_factory):
     """As `frozen`, of the clones, with a Bernoulli finger."""
-    root, found = tmp_path_factory.mktemp("bernoulli"), {None: None}
+    root = tmp_path_factory.mktemp("bernoulli")
+    found: dict[str | None, FrozenModel | None] = {None: None}
     for model in ("bc", "hierarchical_bc"):
         config = dataclasses.replace(offline_models.CONFIGS[model], finger="bernoulli")
         networks = offline_models.make_model(config).networks

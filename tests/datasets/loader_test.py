@@ -261,7 +261,7 @@ def _written(directory, action_size=5, drop=None, length=6, shards=1):
     steps |= {
         k: np.zeros(length, np.bool_) for k in ("is_first", "is_last", "is_terminal")
     }
-    metadata = dict.fromkeys(("task", "reward", "expert", "expert_phases"), "")
+    metadata: dict = dict.fromkeys(("task", "reward", "expert", "expert_phases"), "")
     metadata |= dict.fromkeys(
         ("object_set", "seed", "episode_index", "action_delay"), 0
     )

@@ -162,6 +162,7 @@ def test_solutions_are_exact_where_bounds_are_active_and_where_none_is(mapper):
         free, closed_form = controller._solve_programs(jacobian, twist, bias, bounds)
         boxed = controller._solve_boxed(jacobian, twist, bias, bounds)
         if free:
+            assert boxed is not None
             np.testing.assert_allclose(boxed, closed_form, atol=1e-7)
         # The second program's target is what the first one's solution does.
         nowhere = np.array([low - 1e9, high + 1e9])

@@ -90,7 +90,8 @@ def test_images():
     observation, _ = environment.reset(seed=0)
     assert observation["basket_front_left/pixels"].shape == (64, 64, 3)
     assert environment.observation_space.contains(observation)
-    assert environment.render().shape == (48, 64, 3)
+    image = environment.render()
+    assert isinstance(image, np.ndarray) and image.shape == (48, 64, 3)
     environment.close()
 
 

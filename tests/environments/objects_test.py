@@ -113,7 +113,7 @@ def dropped(model):
     for _ in range(200):
         mujoco.mj_step(model, data)
         owners = scene.Scene(model).geom_owner[data.contact.geom]
-        touching += np.any(owners < scene.Scene.ROBOT)
+        touching += int(np.any(owners < scene.Scene.ROBOT))
     assert touching > 20
     return data.qpos.copy(), data.qvel.copy()
 

@@ -15,7 +15,7 @@ NO_NOISE = noise.ObservationNoise(**dict.fromkeys(NOISES, 0.0))
 _OBJECTS, _TIPS, _BASKET = "object_geom", "fingertip_geoms", "basket"
 _ARM, _DRIVERS, _SPRINGS = "arm_dof", "drivers", "springs"
 # Field of the model, where in it (rows, column), and the power of the factor.
-MOVES = {
+MOVES: dict[str, list[tuple]] = {
     "object_mass": [
         ("body_mass", "object_body", 1),
         ("body_inertia", "object_body", 1),

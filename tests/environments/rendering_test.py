@@ -3,6 +3,7 @@
 import copy
 import gc
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ PIXELS = "basket_front_left/pixels"
 
 
 def make(**arguments):
-    return environments.make(**{"observations": "vision", "seed": 0} | arguments)
+    settings: dict[str, Any] = {"observations": "vision", "seed": 0}
+    return environments.make(**settings | arguments)
 
 
 def start(environment, seed=1, steps=0):

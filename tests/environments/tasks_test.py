@@ -29,7 +29,8 @@ def random_states(count=200):
     rng = np.random.default_rng(0)
     for _ in range(count):
         positions = rng.uniform([0.5, -0.1, 0.05], [0.7, 0.1, 0.2], (4, 3))
-        yield state(*positions[:3], green=positions[3], grasp=int(rng.integers(1, 4)))
+        pinch, red, blue, green = positions
+        yield state(pinch, red, blue, green=green, grasp=int(rng.integers(1, 4)))
 
 
 def test_the_registered_tasks():

@@ -57,7 +57,9 @@ class FakeEnvironment(dm_env.Environment):
         self._action_size = action_size
         self._success_rate = success_rate
         self._seed = 0
-        self._task, self._object_set = self.combination = "stack_red_blue", 4
+        self._task = "stack_red_blue"
+        self._object_set: int | str = 4
+        self.combination: tuple[str, int | str] = self._task, self._object_set
         self._t = -1
 
     def action_spec(self) -> specs.BoundedArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any, cast
 
 import dm_env
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 from acme import specs as acme_specs
 from dm_env import specs
 
+from agents.helms.frozen import Skills
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from launchers.experiments.config import Budget, Experiment
@@ -99,14 +101,14 @@ class FakeSkills:
 
 
 # The smallest networks an agent is tested with; `SMALL_AGENT` is one that learns.
-TINY_NETWORKS = {
+TINY_NETWORKS: dict[str, Any] = {
     "policy_hidden_sizes": (16,),
     "critic_hidden_sizes": (16,),
     "input_size": 16,
     "critic_rnn_size": 8,
 }
 
-SMALL_AGENT = {
+SMALL_AGENT: dict[str, Any] = {
     "policy_hidden_sizes": (32,),
     "critic_hidden_sizes": (32,),
     "input_size": 32,
@@ -127,7 +129,7 @@ SMALL_AGENT = {
 
 def make_builder(config: HelmsCatConfig) -> HelmsCatBuilder:
     """HeLMS-cat over the fake skills."""
-    return HelmsCatBuilder(config, FakeSkills())
+    return HelmsCatBuilder(config, cast(Skills, FakeSkills()))
 
 
 def make_experiment(workdir, seed: int = 0, budget: Budget | None = None, **agent):

@@ -1,6 +1,7 @@
 """Small offline models for tests, and data that they learn in seconds."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,13 +15,13 @@ from agents.offline.networks import Dims, unit_statistics
 from agents.registry import MODELS
 
 DIMS = Dims(proprio=3, objects=2, action=2)
-_TRAINING = {
+_TRAINING: dict[str, Any] = {
     "hidden_sizes": (32,),
     "window": 6,
     "batch_size": 32,
     "learning_rate": 3e-3,
 }
-CONFIGS = {
+CONFIGS: dict[str, Any] = {
     "helms": HelmsConfig(num_skills=2, latent_dim=2, look_ahead=1, **_TRAINING),
     "npmp": NpmpConfig(latent_dim=2, look_ahead=1, prior_coefficient=0.9, **_TRAINING),
     "bc": BcConfig(**_TRAINING),

@@ -146,6 +146,7 @@ def test_a_reader_that_leaves_early_does_no_harm(tmp_path):
     command = [sys.executable, "-m", "launchers.inspect_dataset", str(data)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe) as process:
+        assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         errors = process.stderr.read().decode()
         assert process.wait(60) == 0, errors

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from agents.helms import networks
 from agents.helms.config import HelmsConfig
 from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_mix.config import HelmsMixConfig
+from agents.mpo.config import ActionMPOConfig
 from agents.offline.networks import Dims, unit_statistics
 from environments import EnvironmentConfig, observations
 from launchers.common import loggers
@@ -102,12 +104,14 @@ def _check_export(workdir, tmp_path, result):
     config = experiment_config.load_config(str(workdir))
     experiment_config.export(config, tmp_path / "exported", copy_skills=True)
     moved = (tmp_path / "exported").rename(tmp_path / "moved")
+    assert config.skills is not None
     shutil.copytree(config.skills, tmp_path / "beside")
     config = experiment_config.load_config(str(workdir), str(tmp_path / "beside"))
     linked = tmp_path / "linked"
     experiment_config.export(config, linked, copy_skills=False)
     for path in moved, linked:
         exported = experiment_config.load_config(str(path))
+        assert exported.skills is not None
         assert pathlib.Path(exported.skills).parent in (moved, tmp_path)
         again = experiments_evaluation.evaluate(exported, episodes=1)
         assert all(
@@ -292,7 +296,8 @@ def test_refuses_a_checkpoint_of_another_model(bundle, tmp_path):
         ("high_level", "distilled"),
     ):
         with pytest.raises(ValueError, match=f"{name} .* and not {value!r}"):
-            settings = HelmsCatConfig(**{name: value})
+            given: dict[str, Any] = {name: value}
+            settings = HelmsCatConfig(**given)
             experiment_config.record(_config(bundle, workdir, agent_config=settings))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes").write_text("mine")
@@ -322,10 +327,8 @@ def test_a_finger_is_kept_and_that_of_a_clone_is_its_bundles(tmp_path):
         return dataclasses.replace(config, agent_config=values)
 
     experiment_config.record(run("mpo", finger="bernoulli"))
-    assert (
-        experiment_config.load_config(tmp_path / "mpo").agent_config.finger
-        == "bernoulli"
-    )
+    kept = experiment_config.load_config(str(tmp_path / "mpo")).agent_config
+    assert isinstance(kept, ActionMPOConfig) and kept.finger == "bernoulli"
     with pytest.raises(ValueError, match="finger 'bernoulli' and not 'gaussian'"):
         experiment_config.record(run("mpo"))
     registry.save_bundle(
@@ -408,7 +411,7 @@ def test_interrupt_saves_a_checkpoint(bundle, tmp_path):
     try:
         deadline = time.monotonic() + 200
         while not loggers.actor_rows(str(workdir)) and time.monotonic() < deadline:
-            assert process.poll() is None, process.stderr.read()
+            assert process.poll() is None, process.communicate()
             time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)

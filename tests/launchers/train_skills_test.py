@@ -91,7 +91,7 @@ def test_every_model_trains_and_its_bundle_acts(dataset, tmp_path, model):
 def test_killed_and_continued_equals_one_in_one_go_bit_for_bit(
     dataset, tmp_path, model
 ):
-    flags = (
+    flags: tuple[str, ...] = (
         f"--dataset={dataset}",
         f"--model={model}",
         "--steps=50",

@@ -55,8 +55,10 @@ class SampledPolicyLoss(PolicyLoss):
         return tf.reduce_mean(values, axis=0)
 
 
-class GaussianPolicyLoss(SampledPolicyLoss):
-    """A diagonal Gaussian: MPO with mean and deviation decoupled."""
+class _GaussianPartLoss(SampledPolicyLoss):
+    """The Gaussian components of an action: MPO with mean and deviation decoupled."""
+
+    _config: GaussianMPOConfig
 
     def __init__(
         self, config: GaussianMPOConfig, action_size: int, prior_weight: float = 0.0
@@ -75,16 +77,17 @@ class GaussianPolicyLoss(SampledPolicyLoss):
                 "penalty_temperature", config.init_log_temperature
             )
 
-    def __call__(
+    def _improve(
         self,
         online: Gaussian,
         target: Gaussian,
         actions: tf.Tensor,
         values: tf.Tensor,
-        prior: Gaussian | None = None,
+        prior: Gaussian | None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """See `PolicyLoss`."""
-        config, penalty = self._config, {}
+        """As `PolicyLoss.__call__`."""
+        config = self._config
+        penalty: dict[str, tf.Tensor | float] = {}
         if self._log_penalty_temperature is not None:
             penalty = {
                 "penalty_temperature": positive(self._log_penalty_temperature),
@@ -119,8 +122,25 @@ class GaussianPolicyLoss(SampledPolicyLoss):
         return found
 
 
-class HybridPolicyLoss(GaussianPolicyLoss):
+class GaussianPolicyLoss(_GaussianPartLoss):
+    """A diagonal Gaussian."""
+
+    def __call__(
+        self,
+        online: Gaussian,
+        target: Gaussian,
+        actions: tf.Tensor,
+        values: tf.Tensor,
+        prior: Gaussian | None = None,
+    ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
+        """See `PolicyLoss`."""
+        return self._improve(online, target, actions, values, prior)
+
+
+class HybridPolicyLoss(_GaussianPartLoss):
     """A Gaussian and a Bernoulli finger: one E-step, a trust region for each part."""
+
+    _config: ActionMPOConfig
 
     def __init__(
         self, config: ActionMPOConfig, action_size: int, prior_weight: float = 0.0
@@ -139,7 +159,7 @@ class HybridPolicyLoss(GaussianPolicyLoss):
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
         """See `PolicyLoss`."""
         continuous, fingers = actions[..., :-1], actions[..., -1]
-        total, found = super().__call__(
+        total, found = self._improve(
             online.gaussian,
             target.gaussian,
             continuous,

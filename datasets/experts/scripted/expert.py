@@ -8,6 +8,8 @@ that is low beside an object. Commands are velocity fields with few edges.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import dm_env
 import numpy as np
 
@@ -97,7 +99,7 @@ class ScriptedExpert:
       intended: the last action without exploration noise, float32 [5].
     """
 
-    PHASES = PHASES
+    PHASES: ClassVar[tuple[str, ...]] = PHASES
 
     def __init__(self, environment: stacking.RgbStacking) -> None:
         """Reads geometry and state from `environment` (unwrapped).
@@ -256,7 +258,9 @@ class ScriptedExpert:
         others = [p for i, p in enumerate(placed) if i != self._bottom]
         if bottom.flat_on() is not None:
             topple = grasping.topple(bottom, others)
-            return topple and self._go_behind(topple, bottom, others)
+            if topple is None:
+                return None
+            return self._go_behind(topple, bottom, others)
         to_floor = placing.to_floor(self._bottom, placed)
         if np.linalg.norm(bottom.position[:2] - to_floor.place) < _NEAR_SPOT:
             return None

@@ -33,7 +33,8 @@ class Solid:
         corners = vertices[hull.simplices]  # [T, 3, 3]
         spans = corners[:, 1:] - corners[:, :1]
         area = 0.5 * np.linalg.norm(np.cross(spans[:, 0], spans[:, 1]), axis=1)
-        normals, owner = [], np.zeros(len(area), int)
+        normals: list[np.ndarray] = []
+        owner = np.zeros(len(area), int)
         for i, normal in enumerate(hull.equations[:, :3]):
             same = [j for j, n in enumerate(normals) if n @ normal > _SAME_FACE]
             owner[i] = same[0] if same else len(normals)

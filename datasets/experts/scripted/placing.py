@@ -54,6 +54,7 @@ class PlacementGoal:
     def goal(self, placed: Sequence[Placed]) -> np.ndarray:
         """Where its centre is to be, [2] m."""
         if self.bottom is None:
+            assert self.place is not None  # of the floor
             return self.place
         centre, face = placed[self.bottom].position[:2], placed[self.bottom].level_top()
         offset = np.zeros(2) if face is None else face - centre

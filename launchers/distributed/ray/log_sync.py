@@ -13,6 +13,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Mapping
+from typing import BinaryIO
 
 from launchers.common import atomic_files, loggers
 
@@ -87,7 +88,7 @@ def _read(path: pathlib.Path, position: Position) -> Change:
         return Change(Position(status.st_ino, start + len(data)), data=data)
 
 
-def _read_rows(f, inode: int, position: Position, same: bool) -> Change:
+def _read_rows(f: BinaryIO, inode: int, position: Position, same: bool) -> Change:
     header = f.readline()
     if same and position.offset:
         f.seek(position.offset)

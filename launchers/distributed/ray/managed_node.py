@@ -34,9 +34,11 @@ class ManagedNode:
         return f"{self.group}/{self.index}"
 
     @property
-    def logs_elsewhere(self) -> bool:
-        """Whether its host does not see the launcher's work directory."""
-        return self.placed is not None and not self.placed.shares
+    def logs_elsewhere(self) -> str | None:
+        """The IP of its host, if that does not see the launcher's work directory."""
+        if self.placed is None or self.placed.shares:
+            return None
+        return self.placed.ip
 
     def enter(self, phase: str) -> None:
         """Changes the phase."""
@@ -44,5 +46,6 @@ class ManagedNode:
 
     def bind(self, node: base.Node) -> None:
         """Gives a node, this one or its equal, the addresses of this one's process."""
+        assert self.placed is not None, f"{self.name} has no process"
         for address, port in zip(node.addresses, self.placed.ports, strict=True):
             address.bind(addresses.HostAddressBuilder(self.placed.ip, port))

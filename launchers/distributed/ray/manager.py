@@ -197,7 +197,8 @@ class Manager:
         for node in self._all():
             if node.phase != "waiting" or time.monotonic() < node.start_at:
                 continue
-            needs, wanted = node.needs, ()
+            needs = node.needs
+            wanted: tuple[int, ...] = ()
             if node.serves and node.placed is not None:
                 needs, wanted = needs.at(node.placed.ip), node.placed.ports
             node.process = self._process.options(
@@ -259,8 +260,8 @@ class Manager:
     def _on_end(self, node: ManagedNode, error: str | None) -> None:
         now = time.monotonic()
         worked = now - node.since
-        if node.logs_elsewhere:
-            self._collector.finish(node.placed.ip, node.process)
+        if node.logs_elsewhere is not None:
+            self._collector.finish(node.logs_elsewhere, node.process)
         self._kill(node)
         if error is not None and node.stop_by is None:
             loss = self._loss(node, error, worked, now)
@@ -273,7 +274,7 @@ class Manager:
         self._kill(node)
         if node.stop_by is not None:
             return
-        if had_host and cluster.lost(node.placed.host_id):
+        if had_host and node.placed and cluster.lost(node.placed.host_id):
             reason = f"host {node.placed.ip} is lost"
             delay = self._restarts.after_host_lost(node.name, now)
         else:
@@ -315,9 +316,9 @@ class Manager:
     def _hosts_with_logs(self) -> dict[str, Any]:
         """A process on each host that does not see the launcher's work directory."""
         return {
-            node.placed.ip: node.process
+            node.logs_elsewhere: node.process
             for node in self._all()
-            if node.phase == "running" and node.logs_elsewhere
+            if node.phase == "running" and node.logs_elsewhere is not None
         }
 
     def _tell_missing(self) -> None:

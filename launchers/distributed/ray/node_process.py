@@ -19,12 +19,15 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from launchers.common import atomic_files
 from launchers.distributed.ray import log_sync
+
+if TYPE_CHECKING:
+    from launchers.distributed.ray import addresses
 
 TOKEN = ".ray_launcher"  # in the work directory while a launcher runs
 OUTPUT = "logs/output"  # in the work directory: GROUP/INDEX
@@ -72,7 +75,7 @@ class NodeProcess:
 
         self._name = name
         self._launcher = launcher
-        self._ports = None
+        self._ports: addresses.Ports | None = None
         self._stop_requested = threading.Event()
         self._found = log_sync.ends(launcher.workdir)
         _redirect_output(pathlib.Path(launcher.workdir) / OUTPUT / name)
@@ -99,7 +102,7 @@ class NodeProcess:
 
         from launchers.distributed.ray import addresses
 
-        self._ports = addresses.Ports(num_ports, wanted)
+        self._ports = ports = addresses.Ports(num_ports, wanted)
         ip = ray.util.get_node_ip_address()
         print(
             f"--- {time.strftime('%F %T')} {self._name} on {ip}, process {os.getpid()}"
@@ -108,7 +111,7 @@ class NodeProcess:
             ip=ip,
             host_id=ray.get_runtime_context().get_node_id(),
             pid=os.getpid(),
-            ports=tuple(self._ports.numbers),
+            ports=tuple(ports.numbers),
             shares=self._shares(),
             found=self._found,
         )

@@ -30,7 +30,7 @@ class RayResources:
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
     dispensable: bool = False  # an exception, later on, restarts the node
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises ValueError for what no host can have."""
         if self.placement not in (SPREAD, PACK):
             raise ValueError(
@@ -66,7 +66,7 @@ class RayResources:
             and self.num_gpus <= host.num_gpus
         )
 
-    def __str__(self):
+    def __str__(self) -> str:
         parts = [f"{self.num_cpus:g} CPU, {self.num_gpus:g} GPU"]
         if self.memory_bytes:
             parts.append(f"{self.memory_bytes} bytes of memory")

@@ -7,7 +7,6 @@ import tensorflow as tf
 from acme import EnvironmentLoop, specs
 from acme.utils import loggers
 
-from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.mpo.builder import TABLE, error_buffer
 from tests.helpers import fakes
@@ -23,9 +22,7 @@ _SMALL = {
 
 
 def _parts(**overrides):
-    builder = HelmsCatBuilder(
-        HelmsCatConfig(**{**_SMALL, **overrides}), fakes.FakeSkills()
-    )
+    builder = fakes.make_builder(HelmsCatConfig(**{**_SMALL, **overrides}))
     environment = fakes.MatchingTask(seed=1)
     return builder, environment, specs.make_environment_spec(environment)
 

@@ -2,6 +2,7 @@
 
 import json
 import types
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,7 +164,7 @@ def _kept(skills, seed=3):
 def test_agents_start_from_what_the_bundle_keeps(skills):
     expected = _weights(_kept(skills))
     spec = wrappers.environment_spec()
-    small = {"critic_hidden_sizes": (1,), "critic_rnn_size": 0}
+    small: dict[str, Any] = {"critic_hidden_sizes": (1,), "critic_rnn_size": 0}
     cat = HelmsCatConfig(high_level="distilled", **small)
     networks = HelmsCatBuilder(cat, skills).make_networks(spec, seed=0)
     starts = [networks.policy, networks.target_policy]
@@ -202,7 +203,7 @@ def test_rl_takes_the_context_into_a_bias(skills):
     }
     context = np.array([0.0, 1.0, 1.0, 0.0], np.float32)
     expected = kept({**observation, "context": np.tile(context, [6, 1])}).numpy()
-    small = {"critic_hidden_sizes": (1,), "critic_rnn_size": 0}
+    small: dict[str, Any] = {"critic_hidden_sizes": (1,), "critic_rnn_size": 0}
     small |= {"high_level": "distilled"}
     cat = HelmsCatConfig(policy_keys=("objects", "proprio"), **small)
     networks = HelmsCatBuilder(cat, skills, context).make_networks(spec, seed=0)
@@ -222,7 +223,7 @@ def test_a_distilled_start_is_kept_near_itself(agent, skills):
         "helms_cat": (HelmsCatBuilder, HelmsCatConfig),
         "helms_mix": (HelmsMixBuilder, HelmsMixConfig),
     }[agent]
-    small = {"critic_hidden_sizes": (1,), "critic_rnn_size": 0}
+    small: dict[str, Any] = {"critic_hidden_sizes": (1,), "critic_rnn_size": 0}
     with pytest.raises(ValueError, match="no distilled high level"):
         make(kind(skill_prior="distilled", **small), skills)
     kept = _kept(skills)
@@ -254,6 +255,7 @@ def test_the_bundle_stays_the_bundle_it_was(skills):
     loaded = registry.load_bundle(skills.directory)
     assert loaded.description == before
     found = distillation.read_description(loaded)
+    assert found is not None
     assert found["agreement"] == 0.7 and found["ceiling"] == [{"success": 0.5}]
 
 

@@ -107,10 +107,10 @@ def test_gradients_equal_finite_differences(name):
         loss = tf.reduce_sum(weights * bound)
     gradient = tape.gradient(loss, tensors[name]).numpy()
 
-    def loss(moved):
+    def of_moved(moved):
         return np.sum(weights * _bound({**inputs, name: moved})[0].numpy())
 
-    numeric = differences.central(loss, inputs[name], step=1e-6)
+    numeric = differences.central(of_moved, inputs[name], step=1e-6)
     np.testing.assert_allclose(gradient, numeric, atol=1e-8)
     assert np.abs(gradient).max() > 1e-3
 

@@ -54,8 +54,10 @@ def _loss(tensors, **options):
         "component_prior_weight": ETA_Z,
         **options,
     }
-    names = "actions", "q_values", "temperature"
-    names += "alpha_categorical", "alpha_mean", "alpha_stddev"
+    names = (
+        *("actions", "q_values", "temperature"),
+        *("alpha_categorical", "alpha_mean", "alpha_stddev"),
+    )
     return mpo.mixture_mpo(
         _mixture(tensors, "online"),
         _mixture(tensors, "target"),

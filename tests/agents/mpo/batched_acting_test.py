@@ -17,8 +17,8 @@ class _Double(Policy):
         super().__init__()
         self.calls = []
 
-    def __call__(self, observation, seed):
-        del seed
+    def __call__(self, observation, seed, held=None):
+        del seed, held
         value = observation["x"]
         positive = tf.debugging.assert_non_negative(value)
         with tf.control_dependencies([positive]):
@@ -43,7 +43,8 @@ def _act(runner, row, values, results):
 
 
 def _together(values):
-    policy, results = _Double(), []
+    policy = _Double()
+    results: list[tuple] = []
     runner = BatchedPolicy(policy, seed=0, num_actors=len(values))
     threads = [
         threading.Thread(target=_act, args=(runner, row, some, results))
@@ -73,7 +74,7 @@ def test_an_error_reaches_all():
 
 def test_draws_come_from_the_seed_and_the_call():
     class Noise(_Double):
-        def __call__(self, observation, seed):
+        def __call__(self, observation, seed, held=None):
             shape = tf.shape(observation["x"])
             return Decision(tf.zeros([1]), tf.random.stateless_normal(shape, seed))
 

@@ -10,7 +10,6 @@ from acme import specs
 from acme.adders.reverb import base
 from acme.utils import counting
 
-from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.mpo import learning
 from tests.helpers import fakes
@@ -49,7 +48,7 @@ def _batch(seed=0, reward=None, batch=8, time=4):
 
 def _learner(batches=None, directory=None, seed=0, **overrides):
     config = HelmsCatConfig(**{**_SMALL, **overrides})
-    builder = HelmsCatBuilder(config, fakes.FakeSkills())
+    builder = fakes.make_builder(config)
     spec = specs.make_environment_spec(fakes.MatchingTask(seed=0))
     networks = builder.make_networks(spec, seed=seed)
     dataset = batches if batches is not None else map(_batch, itertools.count())
@@ -125,7 +124,7 @@ def test_the_critic_warms_up_alone():
         "critic": networks.critic,
         "target_critic": networks.target_critic,
     }
-    moved = {name: [] for name in parts}
+    moved: dict[str, list] = {name: [] for name in parts}
     for _ in range(6):
         before = {name: _values(part) for name, part in parts.items()}
         learner.step()

@@ -13,6 +13,7 @@ from agents import registry
 from agents.distributions.policies import Gaussian
 from agents.mpo.rows import Rows
 from agents.networks import SequenceLSTM
+from agents.offline.frozen import FrozenModel
 from agents.registry import AGENTS
 from tests.helpers import fakes, offline_models
 
@@ -35,7 +36,8 @@ _TERMINATES = [False, False, False, True, True, False, False]
 @pytest.fixture(scope="module")
 def frozen(tmp_path_factory):
     """model -> its frozen bundle, untrained."""
-    root, found = tmp_path_factory.mktemp("bundles"), {None: None}
+    root = tmp_path_factory.mktemp("bundles")
+    found: dict[str | None, FrozenModel | None] = {None: None}
     for model in ("helms", "npmp"):
         networks = offline_models.make_model(model).networks
         registry.save_bundle(

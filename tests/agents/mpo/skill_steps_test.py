@@ -14,7 +14,6 @@ from acme import specs as acme_specs
 from agents import registry
 from agents.builder import Decision, Held, Policy, hold
 from agents.helms.config import HelmsConfig
-from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.losses import critic as critic_loss
 from agents.mpo.batched_acting import NO_SKILL, BatchedActor, BatchedPolicy
@@ -103,7 +102,7 @@ def test_a_decision_is_held_from_an_episodes_first_step(skill_steps, in_tensorfl
 
 def test_actors_that_share_calls_are_each_at_their_own_step():
     runner = BatchedPolicy(_Echo(3), seed=0, num_actors=3)
-    taken = [[] for _ in range(3)]
+    taken: list[list] = [[] for _ in range(3)]
 
     def act(row):
         actor = BatchedActor(runner, row)
@@ -137,7 +136,7 @@ def test_targets_are_those_of_a_loop_over_control_steps(skill_steps, final_disco
         rewards = rng.normal(size=length)
         discounts = [*rng.uniform(0.5, 1.0, size=length - 1), final_discount]
         numbers = np.arange(50, 51 + length)
-        _episode(actor, numbers, rewards, np.float32(discounts))
+        _episode(actor, numbers, rewards, np.array(discounts, np.float32))
         values = rng.normal(size=length + 1)  # of each control step's state
 
         starts = list(range(0, length, skill_steps))
@@ -178,7 +177,7 @@ def test_one_step_is_stored_as_the_environment_says():
 
 
 def _cat(**settings):
-    return HelmsCatBuilder(HelmsCatConfig(**{**_SMALL, **settings}), fakes.FakeSkills())
+    return fakes.make_builder(HelmsCatConfig(**{**_SMALL, **settings}))
 
 
 def test_helms_cat_holds_the_skill_and_draws_z_at_every_step():

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from agents import networks
+from agents.distributions.policies import Gaussian
 
 
 def test_mlp_gives_the_same_rows_for_any_leading_dims():
@@ -32,7 +33,9 @@ def test_input_representation_is_within_one():
 
 
 def test_normalizer_literal_values_and_clip():
-    normalizer = networks.Normalizer([1.0, 0.0, 0.0], [2.0, 0.0, 1.0])
+    normalizer = networks.Normalizer(
+        np.array([1.0, 0.0, 0.0]), np.array([2.0, 0.0, 1.0])
+    )
     # The second deviation is raised to 0.01, the third value is clipped at 10.
     out = normalizer(tf.constant([[5.0, 0.05, -99.0]]))
     np.testing.assert_allclose(out, [[2.0, 5.0, -10.0]], rtol=1e-6)
@@ -64,4 +67,5 @@ def test_heads_have_the_shapes_of_their_distributions():
     assert categorical.logits.shape == (2, 3, 6)
     action = networks.ActionHead(5)(features)
     assert np.abs(action.mean).max() < 1.0
+    assert isinstance(action, Gaussian)
     np.testing.assert_allclose(action.stddev, np.full((2, 3, 5), 0.1), rtol=1e-6)

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from agents.npmp.config import NpmpConfig
-from agents.offline.learning import OfflineLearner
+from agents.offline.learning import OfflineLearner, scalars
 from tests.helpers.offline_models import (
     CONFIGS,
     DIMS,
@@ -71,10 +71,10 @@ def test_learning_raises_the_bound(config):
     batches = (two_modes(1000 + i, config) for i in itertools.count())
     learner = OfflineLearner(make_model(config), lambda _: batches)
     held_out = [two_modes(0, config)]
-    before = learner.evaluate(held_out)
+    before = scalars(learner.evaluate(held_out))
     for _ in range(200):
         learner.step()
-    after = learner.evaluate(held_out)
+    after = scalars(learner.evaluate(held_out))
     assert after["elbo"] > before["elbo"] + 5.0
     assert after["action_mse"] < 0.1 < before["action_mse"]
     # The low level cannot know the mode: the latent must tell.

@@ -36,7 +36,7 @@ def _play(policy, episodes=200):
         timestep, steps = environment.reset(), 0
         while not timestep.last():
             board = timestep.observation.reshape(catch.ROWS, catch.COLUMNS)
-            timestep = environment.step([policy(board)])
+            timestep = environment.step(np.array([policy(board)]))
             steps += 1
         assert steps == catch.ROWS - 1 and timestep.discount == 0.0
         returns.append(timestep.reward)

@@ -143,7 +143,7 @@ def test_the_rate_at_which_a_server_is_full():
 
 def test_servers_that_were_filled():
     names = ("inserts", "batches", "fetches", "calls")
-    measured = {"settings": {"server_cores": 0.2}}
+    measured: dict = {"settings": {"server_cores": 0.2}}
     for name in names:
         measured[f"{name}_per_second"] = 7.0
         measured[f"{name}_server_cpu"] = 0.2

@@ -112,6 +112,7 @@ def test_the_statistic_of_two_skills_is_a_paired_t_squared():
     starts = rng.normal(size=8) * 10
     ends = np.stack([starts + rng.normal(size=8), starts + rng.normal(size=8) + 0.7])
     found = behaviour.separation(ends[..., None], seed=0, permutations=4000)
+    assert found is not None
     paired = stats.ttest_rel(ends[0], ends[1])
     assert found.statistic == pytest.approx(paired.statistic**2)
     # All 2^8 exchanges of the signs of the differences, enumerated.
@@ -127,6 +128,7 @@ def test_a_constant_difference_is_all_there_is():
     starts = np.random.default_rng(0).normal(size=(6, 2))
     ends = np.stack([starts, starts + [1.0, 0.0], starts + [2.0, 0.0]])
     found = behaviour.separation(ends, seed=0)
+    assert found is not None
     np.testing.assert_allclose(found.explained, [1.0, 0.0])
     assert found.p_value < 0.01
     assert found.distances[0, 2] == pytest.approx(2 * found.distances[0, 1])
@@ -136,6 +138,7 @@ def test_a_constant_difference_is_all_there_is():
 def test_skills_that_do_not_differ():
     ends = np.random.default_rng(5).normal(size=(4, 60, 3))
     found = behaviour.separation(ends, seed=0)
+    assert found is not None
     assert 0.4 < found.statistic < 1.8
     assert found.p_value > 0.05
 

@@ -46,6 +46,11 @@ def _skills(tmp_path):
     return registry.load_bundle(save_skills(tmp_path / "skills", window=4))
 
 
+def _no_jobs(jobs):
+    """Runs none: a job that it gets is no row of an episode."""
+    return list(jobs)
+
+
 def _run(jobs):
     """Greedy agents succeed in the first 3 of 5 episodes; the return is 8 times N."""
     for job in jobs:
@@ -89,7 +94,7 @@ def test_rows_are_of_every_way_to_act_and_stay_in_the_bundle(skills, dataset, tm
     # The same command does not distil or run again; another high level is refused.
     again = ceiling.distil(skills, dataset, CONFIG.distillation, show_progress=False)
     assert again["ceiling"]["rows"] == rows
-    ceiling.measure(tmp_path, directory, skills, CONFIG, lambda jobs: iter(list(jobs)))
+    ceiling.measure(tmp_path, directory, skills, CONFIG, _no_jobs)
     other = DistillationConfig(steps=3, seed=1)
     ceiling.distil(skills, dataset, other, show_progress=False)
     with pytest.raises(ValueError, match="another bundle of distilled_greedy"):
@@ -126,6 +131,7 @@ def test_episodes_have_the_tasks_of_the_data_set_in_turns(dataset, all_pairs):
     assert ceiling.in_turns(SETTING, dataset) is SETTING
     found = ceiling.in_turns(SETTING, all_pairs)
     # The recipe's first 7: sets 1 to 5 of one pair, sets 1 and 2 of the next.
+    assert found.combinations is not None
     first, second = list(dict.fromkeys(task for task, _ in found.combinations))
     told = [found.combination(i) for i in (0, 4, 5, 6, 7)]
     assert told == [(first, 1), (first, 5), (second, 1), (second, 2), (first, 1)]
@@ -182,14 +188,14 @@ def test_rows_of_several_tasks_have_the_success_of_each(skills, all_pairs, tmp_p
     # Wilson's interval of 1 in 1 goes from 1 / (1 + z^2) to 1.
     assert by_set["1"]["episodes"] == 1
     assert by_set["1"]["low"] == pytest.approx(1 / (1 + 1.959964**2), rel=1e-5)
-    whole, by_task, by_object_set = ceiling.tables(rows)
-    assert whole[1][2] == by_task[1][2] == "60 [23, 88]"
+    in_all, by_task, by_object_set = ceiling.tables(rows)
+    assert in_all[1][2] == by_task[1][2] == "60 [23, 88]"
     assert by_object_set[0][2:] == [f"set {i}" for i in range(1, 6)]
     assert by_object_set[1][2].startswith("100 [21, 100")
     section = ceiling.show(said, rows, config).section
     assert any("7 tasks and object sets in turns" in b for b in section.blocks)
     # It goes on, and a setting of one task is another.
-    ceiling.measure(tmp_path, directory, skills, config, lambda jobs: iter(list(jobs)))
+    ceiling.measure(tmp_path, directory, skills, config, _no_jobs)
     with pytest.raises(ValueError, match="task None, not 'stack_red_blue'"):
         ceiling.measure(tmp_path, directory, skills, CONFIG, _run)
 

@@ -26,7 +26,7 @@ def _node(tmp_path, name, code):
 
 def _run(nodes, dispensable=lambda group: False, then=None, policy=_QUICK):
     """Waits for the processes; `then`, in a thread, gets the lines they report."""
-    lines = []
+    lines: list[str] = []
     running = local_processes.Processes(nodes, dispensable, lines.append, policy)
     if then is not None:
         threading.Thread(target=then, args=[lines], daemon=True).start()

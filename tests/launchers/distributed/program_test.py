@@ -86,7 +86,7 @@ def test_no_actor():
 
 @pytest.mark.slow
 def test_processes_stop_and_resume(tmp_path):
-    lines = []
+    lines: list[str] = []
     for steps, resumed in ((600, False), (900, True)):
         budget = Budget(
             max_actor_steps=steps, eval_every=10_000, eval_episodes=2, log_seconds=1
@@ -100,8 +100,8 @@ def test_processes_stop_and_resume(tmp_path):
     assert summary["learner_steps"] > 0
     assert any("learner steps" in line for line in lines)
     rows = loggers.read_rows(str(tmp_path), "learner")
-    steps = [row["learner_steps"] for row in rows]
-    assert steps == sorted(steps)  # the count went on, it did not start again
+    counts = [row["learner_steps"] for row in rows]
+    assert counts == sorted(counts)  # the count went on, it did not start again
 
 
 @pytest.mark.slow
@@ -116,7 +116,8 @@ def test_any_node_may_be_killed(tmp_path):
     experiment = fakes.make_experiment(tmp_path, seed=1, budget=budget)
     layout = Layout(num_num_cachers=1, num_num_replay_shards=2)
     names = list(program.make_program(experiment, 2, layout).groups)
-    lines, killed = [], []
+    lines: list[str] = []
+    killed: list[str] = []
 
     def kill():
         rng = np.random.default_rng(0)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_data_that_does_not_say(tmp_path):
 
 
 def test_what_does_not_go_together(tmp_path):
-    run = {"skills": None, "workdir": str(tmp_path), "agent": "mpo"}
+    run: dict[str, Any] = {"skills": None, "workdir": str(tmp_path), "agent": "mpo"}
     with pytest.raises(ValueError, match="a demonstration_share above 0"):
         experiment_config.RunConfig(**run, demonstrations="data")
     config = ActionMPOConfig(demonstration_share=0.5)

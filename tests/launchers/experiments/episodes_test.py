@@ -25,6 +25,7 @@ def test_run_episodes():
         seed=0,
         on_step=lambda environment, timestep: steps.append(timestep.last()),
     )
+    assert result is not None
     assert result.returns == (8.0, 8.0, 8.0)
     assert result.successes == (True, True, True)
     assert result.steps == 24 and len(steps) == 27 and sum(steps) == 3
@@ -47,5 +48,6 @@ def test_the_rewards_of_stages_are_means_over_steps():
             return [1.0, self._step / 10]
 
     result = episodes.run_episodes(Staged(seed=0), _Oracle(), 2, seed=0)
+    assert result is not None
     assert result.stages == pytest.approx((1.0, 0.45))  # of steps 1 to 8
     assert result.scalars()["stage_1"] == pytest.approx(0.45)

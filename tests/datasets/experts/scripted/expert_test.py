@@ -39,7 +39,7 @@ def run(task="stack_red_blue", object_set=4, seed=SEED, on_step=lambda expert: N
     environment.seed_episode(seed)
     timestep = environment.reset()
     expert.reset(seed)
-    phases = []
+    phases: list = []
     while not timestep.last():
         action = expert.step(timestep)
         on_step(expert, action)
@@ -51,7 +51,7 @@ def run(task="stack_red_blue", object_set=4, seed=SEED, on_step=lambda expert: N
 
 
 def test_what_it_intends_follows_from_the_state_and_not_from_the_past():
-    compared = []
+    compared: list = []
 
     def ask_another(expert, action):
         # One that begins here, with other noise.
@@ -81,7 +81,7 @@ def test_it_stacks_in_one_go_without_noise():
 
 
 def test_it_takes_up_again_what_it_lost():
-    lost = []
+    lost: list = []
 
     def lose(expert, action):
         action[:] = expert.intended

@@ -67,6 +67,7 @@ def fallen(at=(0.6, 0.0, 0.1)):
 def test_a_push_turns_the_object_onto_a_face_that_carries():
     subject = fallen()
     push = grasping.topple(subject, [FAR])
+    assert push is not None
     assert subject.solid.carries[push.face]
     # That face is the one beside the face below, in the direction of the push.
     normal = subject.normals()[push.face]
@@ -82,7 +83,9 @@ def test_a_push_turns_the_object_onto_a_face_that_carries():
 def test_there_is_no_push_where_it_leans_or_there_is_no_room():
     leaning = placed(trapezoid(), turn=(0, 0.3, 0))
     assert grasping.topple(leaning, [FAR]) is None
-    start = grasping.topple(fallen(), [FAR]).start
+    push = grasping.topple(fallen(), [FAR])
+    assert push is not None
+    start = push.start
     behind = placed(box(0.05, 0.05, 0.05), at=(*start, 0.1))
     other = grasping.topple(fallen(), [behind])
     assert other is None or np.linalg.norm(other.start - start) > 0.03

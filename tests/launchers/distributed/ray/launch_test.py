@@ -83,7 +83,7 @@ def test_a_program_restarts_a_killed_node_and_stops(tmp_path):
         server = program.add_node(lp.CourierNode(_Server))
     with program.group("client"):
         program.add_node(lp.CourierNode(_Client, server, str(tmp_path)))
-    lines = []
+    lines: list[str] = []
     before = logging.get_verbosity()
     flags.FLAGS["verbosity"].parse("-1")
     cluster.connect(None)
@@ -140,7 +140,7 @@ def test_a_node_that_always_fails_is_spared_while_its_peer_works(tmp_path):
     with program.group("actor"):
         program.add_node(lp.PyNode(_stop_after_four_starts, str(log)))
         program.add_node(lp.PyNode(_raise_later))
-    lines = []
+    lines: list[str] = []
     cluster.connect(None)
     try:
         needs = {"": resources.RayResources(dispensable=True)}
@@ -157,7 +157,7 @@ def test_an_experiment_resizes_and_ends_by_its_budget(tmp_path):
     # Long enough for an actor that is asked for at the first episode to start.
     budget = Budget(max_actor_steps=6000, eval_every=10_000, eval_episodes=1)
     experiment = fakes.make_experiment(tmp_path, budget=budget)
-    lines = []
+    lines: list[str] = []
 
     def ask():
         until(lambda: list(tmp_path.glob("logs/actor_0/logs.csv")), seconds=600)
