@@ -78,7 +78,7 @@ def _show_help() -> None:
     raise SystemExit(0)
 
 
-def run(main: Callable[[Sequence[str]], None], arguments: int = 0) -> None:
+def run(main: Callable[[list[str]], None], arguments: int = 0) -> None:
     """Runs `main(argv)`; flags that do not parse give one line and exit code 2.
 
     Libraries log errors only, unless --verbosity says otherwise.
