@@ -140,7 +140,7 @@ def load_bundle(
     Raises:
       ValueError: in one line, why the bundle cannot be used.
     """
-    name = model or bundle.read_description(directory).get("model")
+    name = model or str(bundle.read_description(directory).get("model"))
     if name not in MODELS:
         raise ValueError(
             f"unknown model {name!r} of the skills at {directory}; valid: "

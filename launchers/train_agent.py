@@ -12,6 +12,7 @@ import dataclasses
 import pathlib
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 from absl import flags
@@ -22,6 +23,9 @@ from agents.registry import AGENTS
 from environments import EnvironmentConfig
 from launchers.common import cli, environment_flags, settings
 from launchers.distributed.config import Layout
+
+if TYPE_CHECKING:
+    from launchers.experiments.config import RunConfig
 
 _CONFIG = flags.DEFINE_string(
     "config",
@@ -183,7 +187,7 @@ def _fill_from(path: str) -> None:
     settings.fill({k: v for k, v in found.items() if k in flags.FLAGS})
 
 
-def _config():
+def _config() -> RunConfig:
     """What the flags ask for; raises ValueError in one line."""
     from launchers.experiments import config as experiment_config
 

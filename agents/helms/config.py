@@ -29,7 +29,7 @@ class HelmsConfig(LatentConfig):
     # Model.
     variant: str = "full"  # one of VARIANTS
     num_skills: int = 5  # the paper: 5 for red_on_blue, 10 for all_pairs
-    look_ahead: int = 5
+    look_ahead: int = 5  # type: ignore[misc]  # the base has it fixed
 
     # Initial weights. They break the symmetry of the skills without choosing one: the
     # high level starts near the transition prior, the skills' latents start apart.

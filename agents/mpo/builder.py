@@ -127,7 +127,7 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
 
     def _extras_spec(self) -> dict[str, dm_env.specs.Array]:
         """Returns the specs of what `BatchedActor` stores beside a transition."""
-        types = {"valid": np.float32}
+        types: dict[str, type] = {"valid": np.float32}
         if self.stores_skills:
             types |= {"skill": np.int32, "previous_skill": np.int32}
         return {k: dm_env.specs.Array((), t, name=k) for k, t in types.items()}

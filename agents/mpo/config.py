@@ -286,7 +286,8 @@ class ActionMPOConfig(GaussianMPOConfig):
         softplus.
     """
 
-    finger: str | None = "gaussian"  # one of FINGERS; a clone may have None
+    # One of FINGERS; a clone may have None.
+    finger: str | None = "gaussian"  # type: ignore[misc]  # the base has it fixed
     epsilon_finger: float = 0.0025  # as of a categorical policy
     init_log_alpha_finger: float = 3.0
 

@@ -65,7 +65,7 @@ class ContinuousPolicy(Policy):
         return list(self._network.variables)
 
 
-class ContinuousMPOBuilder(MPOBuilder[mpo_networks.MPONetworks], abc.ABC):
+class ContinuousMPOBuilder(MPOBuilder, abc.ABC):
     """Makes an agent whose RL action is a vector of real numbers."""
 
     def agent_action_size(self, environment_spec: specs.EnvironmentSpec) -> int:

@@ -17,8 +17,9 @@ class NpmpConfig(AutoencoderConfig):
         N(c z_{t-1}, (1 - c^2) I); 0.95 is NPMP's, 0 is N(0, I).
     """
 
-    look_ahead: int = 5
-    prior_coefficient: float = 0.0  # the best in the paper (A.2)
+    look_ahead: int = 5  # type: ignore[misc]  # the base has it fixed
+    # The best in the paper (A.2).
+    prior_coefficient: float = 0.0  # type: ignore[misc]  # the base has it fixed
 
     def __post_init__(self) -> None:
         super().__post_init__()

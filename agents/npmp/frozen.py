@@ -22,11 +22,12 @@ class NpmpSkills(FrozenLatentModel):
     model = "npmp"
     config_type = NpmpConfig
     networks_type = NpmpNetworks
+    config: NpmpConfig
 
     def __init__(self, networks: NpmpNetworks, description: Mapping[str, object]):
         """See `FrozenModel`."""
         super().__init__(networks, description)
-        self.prior_coefficient = networks.config.prior_coefficient
+        self.prior_coefficient = self.config.prior_coefficient
         self.prior_stddev = math.sqrt(1.0 - self.prior_coefficient**2)
 
     def encode(

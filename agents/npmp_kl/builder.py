@@ -34,7 +34,8 @@ class NpmpAgentConfig(GaussianMPOConfig):
     eta_z: float = 0.01  # HeLMS's (Table 5)
     init_stddev: float = 1.0  # the prior's: RL starts by acting as the prior does
     action_penalization: bool = False  # a latent has no bounds; the prior holds it
-    skill_steps: int = 1  # the paper
+    # 1: the paper.
+    skill_steps: int = 1  # type: ignore[misc]  # the base has it fixed
 
     def __post_init__(self) -> None:
         """See `MPOConfig`."""

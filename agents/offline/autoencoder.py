@@ -92,6 +92,8 @@ class Encoder(snt.Module):
 class AutoencoderNetworks(OfflineNetworks):
     """Encoder and low level, their variables made at construction."""
 
+    config: AutoencoderConfig
+
     def __init__(self, config: AutoencoderConfig, dims: Dims, statistics: Statistics):
         """Draws the initial weights from `config.seed`; see `OfflineNetworks`."""
         super().__init__(config, dims, statistics)
@@ -136,6 +138,9 @@ class AutoencoderNetworks(OfflineNetworks):
 
 class AutoencoderModel(OfflineModel):
     """The bound of one latent a step, by one reparametrised draw of it."""
+
+    networks: AutoencoderNetworks
+    config: AutoencoderConfig
 
     def terms(
         self, batch: Batch, seed: tf.Tensor, evaluation: bool = False

@@ -117,10 +117,6 @@ class LatentConfig(OfflineConfig):
       beta_z: weight of the latent KL.
     """
 
-    # c of the prior p(z_t | z_{t-1}) = N(c z_{t-1}, (1 - c^2) I); 0: N(0, I). A setting
-    # of NPMP.
-    prior_coefficient = 0.0
-
     latent_dim: int = 8
     min_stddev: float = 0.01
     max_stddev: float = 1.0

@@ -106,9 +106,10 @@ class Settings:
           without: fields that get no flag.
         """
         self._kind = kind
-        self._types = {name: type(config) for name, config in configs.items()}
+        self._configs = dict(configs)
+        types = {name: type(config) for name, config in configs.items()}
         self._holders: dict[str, flags.FlagHolder] = {}
-        described = {name: texts(cls) for name, cls in self._types.items()}
+        described = {name: texts(cls) for name, cls in types.items()}
         owners: dict[str, list[str]] = {}
         for name, config in configs.items():
             for field in dataclasses.fields(config):
@@ -121,7 +122,7 @@ class Settings:
                 text = f"{text} Of {', '.join(names)}."
             defaults = " or ".join(dict.fromkeys(map(_show, values)))
             self._holders[setting] = define(
-                self._types[names[0]],
+                types[names[0]],
                 setting,
                 None,
                 f"{text} Default: {defaults}.",
@@ -134,7 +135,8 @@ class Settings:
         Raises:
           ValueError: one that it does not have, or a list whose values do not fit.
         """
-        fields = {f.name: f for f in dataclasses.fields(self._types[name])}
+        config = self._configs[name]
+        fields = {f.name for f in dataclasses.fields(config)}
         values = {}
         for setting, holder in self._holders.items():
             if holder.value is None:
@@ -146,7 +148,7 @@ class Settings:
                 )
             value = holder.value
             if isinstance(value, list):
-                value = _tuple(setting, value, fields[setting].default)
+                value = _tuple(setting, value, getattr(config, setting))
             values[setting] = value
         return values
 

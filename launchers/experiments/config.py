@@ -26,6 +26,7 @@ from acme import specs
 import environments
 from agents import registry
 from agents.builder import AgentBuilder
+from agents.helms.frozen import Skills
 from agents.high_level import distillation
 from agents.high_level.config import HighLevelOptions
 from agents.mpo.config import MPOConfig
@@ -191,10 +192,11 @@ def make_environment(config: RunConfig, seed: int) -> dm_env.Environment:
 def make_builder(config: RunConfig) -> AgentBuilder:
     """The builder of the agent over its frozen model."""
     check_agent(config.agent)
-    frozen, options = load_frozen(config), {}
+    frozen = load_frozen(config)
+    options: dict[str, Any] = {}
     agent = config.agent_config
     distilled = isinstance(agent, HighLevelOptions) and agent.needs_distilled
-    if distilled and distillation.reads_context(frozen):
+    if distilled and isinstance(frozen, Skills) and distillation.reads_context(frozen):
         options["context"] = recipes.context(
             (config.environment.task, config.environment.object_set)
         )
@@ -205,6 +207,7 @@ def make_builder(config: RunConfig) -> AgentBuilder:
 
 
 def _load_demonstrations(config: RunConfig) -> list[Episode]:
+    assert config.demonstrations is not None
     return demonstrations.load(config.demonstrations, config.environment)
 
 

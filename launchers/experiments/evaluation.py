@@ -55,8 +55,8 @@ def evaluate(
     scalars, learner_steps = evaluate_experiment(
         experiment, episodes, seed, untrained, recorder
     )
-    result = {**scalars, "learner_steps": learner_steps}
-    if recorder is not None:
+    result: dict[str, Any] = {**scalars, "learner_steps": learner_steps}
+    if video and recorder is not None:
         result |= recorder.write(pathlib.Path(video))
     return result
 
