@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 from acme import specs
+from typing_extensions import override
 
 from agents.builder import Observation
 from agents.distributions.policies import Gaussian, Hybrid
@@ -34,7 +35,6 @@ class FineTuningConfig(ActionMPOConfig):
     eta_clone: float = 0.0  # the paper has no such KL
 
     def __post_init__(self) -> None:
-        """See `MPOConfig`."""
         super().__post_init__()
         check_not_negative(self, "eta_clone")
 
@@ -93,8 +93,8 @@ class FineTuningBuilder(GaussianMPOBuilder):
         return self._clone.finger
 
     @property
+    @override
     def prior_weight(self) -> float:
-        """See `GaussianMPOBuilder`."""
         return self._config.eta_clone
 
     def make_policy_network(

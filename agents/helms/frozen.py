@@ -27,7 +27,6 @@ class Skills(FrozenLatentModel):
     config: HelmsConfig
 
     def __init__(self, networks: HelmsNetworks, description: Mapping[str, object]):
-        """See `FrozenModel`."""
         super().__init__(networks, description)
         self.num_skills = networks.config.num_skills
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import tensorflow as tf
+from typing_extensions import override
 
 from agents.builder import Decision, Held, Policy, hold
 from agents.distributions import categorical
@@ -63,13 +64,13 @@ class SkillPolicy(Policy):
         self._sample_latent = sample_latent
         self.skill_steps = skill_steps
 
+    @override
     def __call__(
         self,
         observation: Mapping[str, tf.Tensor],
         seed: tf.Tensor,
         held: Held | None = None,
     ) -> Decision:
-        """See `Policy`."""
         logits = self._high_level(observation)  # [M, K]
         skill_seed, latent_seed = tf.unstack(
             tf.random.experimental.stateless_split(seed, 2)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from acme import specs
+from typing_extensions import override
 
 from agents.distributions.policies import Mixture
 from agents.helms.frozen import Skills
@@ -82,10 +83,10 @@ class HelmsMixBuilder(LatentMPOBuilder):
         )
         return mix_networks.MixturePolicy(high_level, components)
 
+    @override
     def make_networks(
         self, environment_spec: specs.EnvironmentSpec, seed: int
     ) -> MPONetworks:
-        """See `LatentMPOBuilder`."""
         networks = super().make_networks(environment_spec, seed)
         if self._config.high_level == "distilled":
             policies = networks.policy, networks.target_policy
@@ -93,8 +94,8 @@ class HelmsMixBuilder(LatentMPOBuilder):
             distillation.restore(self._skills, *high_levels, context=self._context)
         return networks
 
+    @override
     def make_policy_loss(self, networks: MPONetworks) -> MixturePolicyLoss:
-        """See `MPOBuilder`."""
         del networks
         return MixturePolicyLoss(self._config)
 

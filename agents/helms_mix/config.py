@@ -24,7 +24,6 @@ class HelmsMixConfig(HighLevelOptions, RHPOConfig):
     components: str = "posteriors"  # one of COMPONENTS
 
     def __post_init__(self) -> None:
-        """See `MPOConfig`."""
         super().__post_init__()
         one_of("components", self.components, COMPONENTS)
         if self.components != "scratch" and "objects" not in self.policy_keys:

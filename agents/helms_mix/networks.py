@@ -10,6 +10,7 @@ import abc
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
+from typing_extensions import override
 
 from agents.builder import Held, Observation, hold
 from agents.distributions import categorical
@@ -94,10 +95,10 @@ class SkillComponents(Components):
         """See `Components`; reads "proprio" and "objects"."""
         return self._mid_level(self._features(observation))
 
+    @override
     def of_skill(
         self, skill: tf.Tensor, observation: Observation
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `Components`."""
         return self._mid_level.of_skill(self._features(observation), skill)
 
     def _features(self, observation: Observation) -> tf.Tensor:
@@ -117,10 +118,10 @@ class FrozenComponents(Components):
         """See `Components`; reads "proprio" and "objects"."""
         return self._skills.mid_level(observation)
 
+    @override
     def of_skill(
         self, skill: tf.Tensor, observation: Observation
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `Components`."""
         return self._skills.mid_level_of(skill, observation)
 
 
@@ -140,12 +141,12 @@ class NewComponents(Components):
         rng = np.random.default_rng(seed)
         self._mid_level = MidLevel(skills.config, input_size, rng)
 
+    @override
     def __call__(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `Components`."""
         return self._mid_level(self._representation(observation))
 
+    @override
     def of_skill(
         self, skill: tf.Tensor, observation: Observation
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `Components`."""
         return self._mid_level.of_skill(self._representation(observation), skill)

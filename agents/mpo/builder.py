@@ -15,6 +15,7 @@ import numpy as np
 import reverb
 from acme import adders, core, specs
 from acme.utils import counting, loggers
+from typing_extensions import override
 
 from agents.builder import AgentBuilder, Policy
 from agents.mpo import sequences
@@ -230,16 +231,16 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
             logger=logger,
         )
 
+    @override
     def restore_policy(self, networks: MPONetworks, directory: str) -> int:
-        """See `AgentBuilder`."""
         return restore_policy(networks.policy, directory)
 
+    @override
     def save_policy(self, networks: MPONetworks, directory: str, steps: int) -> None:
-        """See `AgentBuilder`."""
         save_policy(networks.policy, directory, steps)
 
+    @override
     def checkpoint_steps(self, directory: str) -> int | None:
-        """See `AgentBuilder`."""
         return checkpoint_steps(directory)
 
     def learner_steps_due(self, actor_steps: int) -> int:

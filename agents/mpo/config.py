@@ -212,7 +212,6 @@ class CategoricalMPOConfig(MPOConfig):
     init_log_alpha: float = 3.0  # Acme, categorical MPO
 
     def __post_init__(self) -> None:
-        """See `MPOConfig`."""
         super().__post_init__()
         check_positive(self, "epsilon_policy")
         check_not_negative(self, "eta_y", "eta_y_half_life")
@@ -244,7 +243,6 @@ class SampledMPOConfig(MPOConfig):
     init_stddev: float = 0.3  # Acme
 
     def __post_init__(self) -> None:
-        """See `MPOConfig`."""
         super().__post_init__()
         check_positive(
             self, "num_samples", "epsilon_mean", "epsilon_stddev", "init_stddev"
@@ -269,7 +267,6 @@ class GaussianMPOConfig(SampledMPOConfig):
     epsilon_penalty: float = 1e-3  # Acme
 
     def __post_init__(self) -> None:
-        """See `MPOConfig`."""
         super().__post_init__()
         check_positive(self, "epsilon_penalty")
 
@@ -292,7 +289,6 @@ class ActionMPOConfig(GaussianMPOConfig):
     init_log_alpha_finger: float = 3.0
 
     def __post_init__(self) -> None:
-        """See `MPOConfig`."""
         super().__post_init__()
         if self.finger is not None:
             one_of("finger", self.finger, FINGERS)

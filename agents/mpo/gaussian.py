@@ -12,6 +12,7 @@ import sonnet as snt
 import tensorflow as tf
 from acme import specs
 from acme.tf import networks as acme_networks
+from typing_extensions import override
 
 from agents import networks as shared
 from agents.builder import Observation
@@ -94,10 +95,10 @@ class GaussianMPOBuilder(ContinuousMPOBuilder):
         """Weight of the KL to `prior`."""
         return 0.0
 
+    @override
     def make_policy_network(
         self, environment_spec: specs.EnvironmentSpec, seed: int
     ) -> mpo_networks.PolicyNetwork:
-        """See `ContinuousMPOBuilder`."""
         config = self._config
         policy = HybridPolicy if self.finger == "bernoulli" else GaussianPolicy
         return policy(
@@ -107,10 +108,10 @@ class GaussianMPOBuilder(ContinuousMPOBuilder):
             config.init_stddev,
         )
 
+    @override
     def make_policy_loss(
         self, networks: mpo_networks.MPONetworks
     ) -> GaussianPolicyLoss | HybridPolicyLoss:
-        """See `MPOBuilder`."""
         config, size = self._config, networks.critic.action_size
         if self.finger == "bernoulli":
             assert isinstance(config, ActionMPOConfig)  # others have no such option

@@ -18,6 +18,7 @@ import sonnet as snt
 import tensorflow as tf
 from acme import specs
 from acme.tf import networks as acme_networks
+from typing_extensions import override
 
 from agents import networks as shared
 from agents.builder import Held, hold
@@ -245,7 +246,6 @@ class CategoricalCritic(SequenceCritic):
         num_actions: int,
         rnn_size: int,
     ):
-        """See `SequenceCritic`."""
         super().__init__(representation, rnn_size)
         self._torso = shared.make_mlp(hidden_sizes)
         self._head = shared.LeadingDims(snt.Linear(num_actions, name="q_values"))
@@ -264,8 +264,8 @@ class CategoricalCritic(SequenceCritic):
         """Maps name -> [B, T, n] to values [B, T, K]."""
         return self.values(self.features(observation))
 
+    @override
     def make_variables(self, observation: Mapping[str, tf.Tensor]) -> None:
-        """See `SequenceCritic`."""
         self(observation)
 
 
@@ -308,8 +308,8 @@ class ActionCritic(SequenceCritic):
         """Maps name -> [B, T, n] and actions [(N,) B, T, D] to values [(N,) B, T]."""
         return self.value(self.features(observation), action)
 
+    @override
     def make_variables(self, observation: Mapping[str, tf.Tensor]) -> None:
-        """See `SequenceCritic`."""
         features = self.features(observation)
         leading = tf.shape(features)[:-1]
         self.value(features, tf.zeros(tf.concat([leading, [self.action_size]], 0)))

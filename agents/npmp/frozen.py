@@ -25,7 +25,6 @@ class NpmpSkills(FrozenLatentModel):
     config: NpmpConfig
 
     def __init__(self, networks: NpmpNetworks, description: Mapping[str, object]):
-        """See `FrozenModel`."""
         super().__init__(networks, description)
         self.prior_coefficient = self.config.prior_coefficient
         self.prior_stddev = math.sqrt(1.0 - self.prior_coefficient**2)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from typing_extensions import override
 
 from agents.distributions.policies import Gaussian
 from agents.latent_mpo.builder import LatentMPOBuilder
@@ -38,7 +39,6 @@ class NpmpAgentConfig(GaussianMPOConfig):
     skill_steps: int = 1  # type: ignore[misc]  # the base has it fixed
 
     def __post_init__(self) -> None:
-        """See `MPOConfig`."""
         super().__post_init__()
         check_not_negative(self, "eta_z")
 
@@ -50,8 +50,8 @@ class NpmpBuilder(LatentMPOBuilder, GaussianMPOBuilder):
     _skills: NpmpSkills
 
     @property
+    @override
     def prior_weight(self) -> float:
-        """See `GaussianMPOBuilder`."""
         return self._config.eta_z
 
     def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:

@@ -21,6 +21,7 @@ from typing import ClassVar
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
+from typing_extensions import override
 
 from agents import networks
 from agents.losses import latent_elbo
@@ -142,10 +143,10 @@ class AutoencoderModel(OfflineModel):
     networks: AutoencoderNetworks
     config: AutoencoderConfig
 
+    @override
     def terms(
         self, batch: Batch, seed: tf.Tensor, evaluation: bool = False
     ) -> LossOutput:
-        """See `OfflineModel`."""
         networks, config = self.networks, self.config
         proprio, objects = networks.normalize(batch["proprio"], batch["objects"])
         shape = [tf.shape(proprio)[0], config.window, config.latent_dim]

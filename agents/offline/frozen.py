@@ -119,7 +119,6 @@ class FrozenLatentModel(FrozenModel):
     config: LatentConfig
 
     def __init__(self, networks: OfflineNetworks, description: Mapping[str, object]):
-        """See `FrozenModel`."""
         super().__init__(networks, description)
         self.latent_dim = self.config.latent_dim
 

@@ -34,7 +34,6 @@ class RHPOConfig(SampledMPOConfig):
     eta_z: float = 0.01  # Table 5: object generalisation; 0.1 for pyramid and vision
 
     def __post_init__(self) -> None:
-        """See `MPOConfig`."""
         super().__post_init__()
         check_positive(self, "epsilon_categorical")
         check_not_negative(self, "eta_y", "eta_y_half_life", "eta_z")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import tensorflow as tf
+from typing_extensions import override
 
 from agents.distributions.policies import Mixture
 from agents.losses import mixture_mpo
@@ -65,8 +66,8 @@ class MixturePolicyLoss(SampledPolicyLoss):
         )
         return total_and_diagnostics(losses, stats)
 
+    @override
     def end_step(self) -> None:
-        """See `PolicyLoss`."""
         self._eta_y.end_step()
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:

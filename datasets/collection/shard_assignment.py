@@ -54,7 +54,6 @@ class KeepAll:
     def __init__(
         self, settings: schema.Settings, written: Mapping[int, Sequence[int]]
     ) -> None:
-        """See `make`."""
         self._settings = settings
         missing = [s for s in range(settings.num_shards) if s not in written]
         self._shards: dict[int, dict[int, bytes]] = {shard: {} for shard in missing}
@@ -91,7 +90,6 @@ class FirstSuccesses:
     def __init__(
         self, settings: schema.Settings, written: Mapping[int, Sequence[int]]
     ) -> None:
-        """See `make`."""
         self._settings = settings
         self._shard = len(written)  # to be filled
         for shard in range(self._shard):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import tensorflow as tf
+from typing_extensions import override
 
 from agents.losses import categorical_mpo
 from agents.losses import critic as critic_loss
@@ -48,10 +49,10 @@ class CategoricalPolicyLoss(PolicyLoss):
         del actions
         return critic.values(features)
 
+    @override
     def action_value(
         self, critic: CategoricalCritic, features: tf.Tensor, action: tf.Tensor
     ) -> tf.Tensor:
-        """See `PolicyLoss`."""
         return critic_loss.value_of(critic.values(features), action)
 
     def state_value(self, values: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
@@ -81,8 +82,8 @@ class CategoricalPolicyLoss(PolicyLoss):
         )
         return total_and_diagnostics(losses, stats)
 
+    @override
     def end_step(self) -> None:
-        """See `PolicyLoss`."""
         self._eta_y.end_step()
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import tensorflow as tf
+from typing_extensions import override
 
 from agents.distributions.policies import Gaussian, Hybrid, Mixture
 from agents.losses import bernoulli_mpo, gaussian_mpo, sampled_improvement
@@ -41,10 +42,10 @@ class SampledPolicyLoss(PolicyLoss):
         """See `PolicyLoss`: [N, R]."""
         return critic.value(features, actions)
 
+    @override
     def action_value(
         self, critic: ActionCritic, features: tf.Tensor, action: tf.Tensor
     ) -> tf.Tensor:
-        """See `PolicyLoss`."""
         return critic.value(features, action)
 
     def state_value(
@@ -125,6 +126,7 @@ class _GaussianPartLoss(SampledPolicyLoss):
 class GaussianPolicyLoss(_GaussianPartLoss):
     """A diagonal Gaussian."""
 
+    @override
     def __call__(
         self,
         online: Gaussian,
@@ -133,7 +135,6 @@ class GaussianPolicyLoss(_GaussianPartLoss):
         values: tf.Tensor,
         prior: Gaussian | None = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """See `PolicyLoss`."""
         return self._improve(online, target, actions, values, prior)
 
 
@@ -149,6 +150,7 @@ class HybridPolicyLoss(_GaussianPartLoss):
         super().__init__(config, action_size - 1, prior_weight)
         self._log_alpha_finger = dual("alpha_finger", config.init_log_alpha_finger)
 
+    @override
     def __call__(
         self,
         online: Hybrid,
@@ -157,7 +159,6 @@ class HybridPolicyLoss(_GaussianPartLoss):
         values: tf.Tensor,
         prior: Hybrid | None = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """See `PolicyLoss`."""
         continuous, fingers = actions[..., :-1], actions[..., -1]
         total, found = self._improve(
             online.gaussian,
