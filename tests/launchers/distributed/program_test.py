@@ -44,7 +44,7 @@ def test_learns_as_threads(tmp_path):
     made = program.make_program(
         experiment,
         num_actors=3,
-        layout=Layout(actors_per_process=2, num_num_replay_shards=2, num_num_cachers=1),
+        layout=Layout(actors_per_process=2, num_replay_shards=2, num_cachers=1),
     )
     sizes = {name: len(group) for name, group in made.groups.items()}
     assert sizes == {
@@ -114,7 +114,7 @@ def test_any_node_may_be_killed(tmp_path):
         checkpoint_minutes=1 / 60,
     )
     experiment = fakes.make_experiment(tmp_path, seed=1, budget=budget)
-    layout = Layout(num_num_cachers=1, num_num_replay_shards=2)
+    layout = Layout(num_cachers=1, num_replay_shards=2)
     names = list(program.make_program(experiment, 2, layout).groups)
     lines, killed = [], []
 
