@@ -27,7 +27,8 @@ _TITLE = """\
 The examples of this folder, one after another: an environment, skills that act in it,
 how skills are learned, and how RL reuses them. Each cell of code is the example of that
 name without its command line; the calls are small, so that all run in a few minutes.
-Start Jupyter in the project's `.venv`.
+That of `transfer` ends before the learner begins: its two evaluations differ by chance.
+The project's `.venv` has the kernel.
 """
 _SET_UP = """\
 import os

@@ -271,7 +271,7 @@ def test_a_scaled_cube_rests_at_the_scaled_height():
 
 @pytest.mark.parametrize(
     "wrong",
-    [0, 6, True, "4", "set4", None, 2.5, ("s0", "g5"), ("s0", "g5", "z9"), (4, 4, 4)],
+    [0, 99, True, "4", "set4", None, 2.5, ("s0", "g5"), ("s0", "g5", "z9"), (4, 4, 4)],
 )
 def test_sets_that_do_not_exist_name_those_that_do(wrong):
     sets = ", ".join(map(str, objects.SETS))

@@ -71,7 +71,7 @@ def test_transfer(tmp_path):
         ("environment_loop", "--task=juggle", "stack_red_green"),
         ("environment_loop", "--expert=me", "scripted"),
         ("act_with_skills", "--skills=nowhere", "nowhere"),
-        ("act_with_skills", "--object_set=6", "valid: 1, "),
+        ("act_with_skills", "--object_set=99", "valid: 1, "),
         ("learn_skills", "--episodes=0", "from 1"),
         ("transfer", "--steps=0", "positive"),
     ],
