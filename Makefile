@@ -45,8 +45,10 @@ format: venv  ## rewrite the code in our style and format
 	@$(VENV_PYTHON) -m ruff check --fix
 	@$(VENV_PYTHON) -m ruff format
 
+# Not --quiet: with it MkDocs counts no warnings, and a broken link would pass.
 docs: venv  ## build the documentation into runs/site; a broken link fails
-	@NO_MKDOCS_2_WARNING=1 $(VENV_PYTHON) -m mkdocs build --quiet
+	@set -o pipefail; NO_MKDOCS_2_WARNING=1 $(VENV_PYTHON) -m mkdocs build --strict 2>&1 | \
+	  { grep -v '^INFO' || true; }
 	@echo "runs/site/index.html"
 
 lock:  ## resolve requirements.txt into requirements.lock; needs uv
