@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from agents.offline.frozen import Observation
 from datasets import loader
 from datasets.rlds import recipes, schema
 from environments import observations, rewards, tasks
+from environments.stacking import RgbStacking
 from launchers.common import intervals
 from launchers.common.workers import Workers
 from launchers.experiments import config as experiment_config
@@ -90,7 +91,9 @@ def run_episode(job: Job) -> Outcome:
 
 
 @functools.lru_cache(maxsize=1)
-def _runner(bundle: str, settings: schema.Settings):
+def _runner(
+    bundle: str, settings: schema.Settings
+) -> tuple[RgbStacking, Callable[..., tf.Tensor]]:
     clone = registry.load_bundle(bundle, model="bc")
     environment = environments.build(
         dataclasses.replace(settings.environment, reward="staged_sparse", grouped=True),

@@ -69,7 +69,7 @@ def main(argv: list[str]) -> None:
                 raise ValueError("--physics is of this commit: not with --against")
             against.resolve(_AGAINST.value)
         config = _ENVIRONMENT()
-        physics = scene.PRESETS[config.preset].override(_PHYSICS.value)
+        physics = scene.physics(config.preset).override(_PHYSICS.value)
         environment = environments.build(
             dataclasses.replace(config, preset=physics), _SEED.value
         )

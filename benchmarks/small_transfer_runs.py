@@ -244,13 +244,14 @@ def summary(runs: Mapping[str, Sequence[np.ndarray]], steps: int) -> dict[str, A
         a: [steps_to_solve(c) for c in agent_curves] for a, agent_curves in runs.items()
     }
     result: dict[str, Any] = {}
-    for agent, agent_curves in solved.items():
+    for agent, agent_steps in solved.items():
         result[agent] = {
-            "steps_to_solve": agent_curves,
-            "solved": len(agent_curves) - agent_curves.count(None),
+            "steps_to_solve": agent_steps,
+            "solved": len(agent_steps) - agent_steps.count(None),
             "cpu_seconds": max(float(curve[-1, 3]) for curve in runs[agent]),
         }
-        if agent != "mpo" and "mpo" in solved and None not in agent_curves:
+        known = [s for s in agent_steps if s is not None]
+        if agent != "mpo" and "mpo" in solved and len(known) == len(agent_steps):
             mpo = np.mean([steps if s is None else s for s in solved["mpo"]])
-            result[agent]["mpo_ratio"] = float(mpo / np.mean(agent_curves))
+            result[agent]["mpo_ratio"] = float(mpo / np.mean(known))
     return result

@@ -107,7 +107,7 @@ def _read(source: reader.Records, name: str, label: str) -> Episodes:
 
     episodes = []
     for episode in source.episodes(refuse):
-        index, steps, metadata = episode.place.episode, episode.steps, episode.metadata
+        index, steps, metadata = episode.index, episode.steps, episode.metadata
         arrays = observations.group(episode.observation)
         actions = {"action": label, "executed_action": "action"}
         for key, original in actions.items():

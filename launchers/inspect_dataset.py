@@ -89,7 +89,7 @@ class _Pictures:
         self._no_gl = False
 
     def draw(self, episode: reader.Episode) -> None:
-        name = f"episode_{episode.place.episode:05d}"
+        name = f"episode_{episode.index:05d}"
         figures.write_episode(self._out / f"{name}.png", episode)
         for camera in self._cameras:
             images = figures.decoded(episode, camera)

@@ -67,6 +67,7 @@ def split(source: str) -> tuple[str, str]:
     """The docstring of an example, and its code up to the command line."""
     tree = ast.parse(source)
     docstring, *statements = tree.body
+    assert isinstance(docstring, ast.Expr)
     guards = [s for s in statements if isinstance(s, ast.If)]
     first, end = statements[0].lineno - 1, guards[0].lineno - 1
     text = ast.literal_eval(docstring.value)

@@ -68,8 +68,9 @@ def _copy_of_what_the_site_reads(directory):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / folder, directory / folder, ignore=ignored)
     images = [p.relative_to(ROOT) for p in ROOT.glob("benchmarks/results/**/*.png")]
-    files = ("README.md", "LICENSE", "mkdocs.yml", "scripts/docs_pages.py")
-    for file in (*files, "pretrained/README.md", *images):
+    texts = ("README.md", "LICENSE", "mkdocs.yml", "scripts/docs_pages.py")
+    files = map(pathlib.Path, (*texts, "pretrained/README.md"))
+    for file in (*files, *images):
         (directory / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, directory / file)
 

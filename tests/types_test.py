@@ -35,7 +35,15 @@ def test_only_tests_are_left_out_each_by_its_name():
 
 @pytest.mark.parametrize(
     "folder",
-    ["agents", "benchmarks", "datasets", "environments", "launchers", "scripts"],
+    [
+        "agents",
+        "benchmarks",
+        "datasets",
+        "environments",
+        "examples",
+        "launchers",
+        "scripts",
+    ],
 )
 def test_no_file_leaves_itself_out(folder):
     for path in (ROOT / folder).rglob("*.py"):

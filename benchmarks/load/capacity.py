@@ -81,7 +81,7 @@ class Costs:
             "cacher_idle": "cacher_idle_cpu",
             "item_memory_bytes": "replay_bytes_per_item",
         }
-        values = {
+        values: dict[str, Any] = {
             field.name: measured.get(names.get(field.name, field.name))
             for field in dataclasses.fields(cls)
         }
@@ -214,7 +214,7 @@ def plan(costs: Costs, demand: Demand) -> dict[str, Any]:
         "network_bytes_per_second": sum(network.values()),
         "replay_memory_bytes": demand.replay_size * costs.item_memory_bytes,
         **{f"{part}_full_at_actors": n for part, n in full_at.items()},
-        "full_first": min(ends, key=ends.get) if ends else None,
+        "full_first": min(ends, key=lambda part: ends[part]) if ends else None,
     }
 
 

@@ -50,7 +50,9 @@ def make_builder(agent: str, seed: int, replay_size: int | None = None) -> MPOBu
             max_replay_size=replay_size,
             min_replay_size=min(config.min_replay_size, replay_size),
         )
-    return agent_type.builder(config, untrained.frozen(agent_type.model, seed))
+    builder = agent_type.builder(config, untrained.frozen(agent_type.model, seed))
+    assert isinstance(builder, MPOBuilder)
+    return builder
 
 
 def make_environment(seed: int) -> dm_env.Environment:

@@ -73,6 +73,12 @@ class Episode:
     steps: dict[str, np.ndarray]
     metadata: dict[str, Any]
 
+    @property
+    def index(self) -> int:
+        """Its `episode_index`, or else its position in the data set."""
+        assert self.place.episode is not None, "a place of an episode names it"
+        return self.place.episode
+
 
 class Records:
     """A data set's episodes, one after another.

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from environments import observations, tasks
+from environments import objects, observations, tasks
 
-Combination = tuple[str, int | str]  # a task and an object set
+Combination = tuple[str, objects.ObjectSet]  # a task and an object set
 
 # The paper's. A set with a later number changes neither its data sets nor what high
 # levels of several tasks have been trained to read.

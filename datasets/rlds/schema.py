@@ -15,7 +15,7 @@ import numpy as np
 from dm_env import specs
 
 from datasets.rlds import recipes
-from environments import EnvironmentConfig, scene
+from environments import EnvironmentConfig, objects, scene
 
 DATASET_NAME = "helms_stacking"
 VERSION = "1.1.0"  # 1.0.0 lacks EXPERT_ACTION.
@@ -228,8 +228,8 @@ def features(
     )
 
 
-def object_set_number(object_set: int | str) -> int:
-    """As stored with each episode: 1 to 5, or 0 for random."""
+def object_set_number(object_set: objects.ObjectSet) -> int:
+    """As stored with each episode: 1 to 5, or 0 for random or chosen objects."""
     return object_set if isinstance(object_set, int) else 0
 
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from agents.helms.frozen import Skills
+from agents.npmp.frozen import NpmpSkills
 from launchers.analysis import held_out_episodes, latent_space, plots, sequences
 from launchers.analysis.report import Section
 from launchers.analysis.result import Result, finite
@@ -45,8 +47,8 @@ class SkillSequences:
         return sequences.transition_shares(self.skills, self.num_skills)
 
 
-def infer(skills, data: held_out_episodes.HeldOutEpisodes) -> SkillSequences:
-    """The skills of episodes by `agents.helms.frozen.Skills`."""
+def infer(skills: Skills, data: held_out_episodes.HeldOutEpisodes) -> SkillSequences:
+    """The likeliest skills of episodes."""
     posteriors = held_out_episodes.skill_posteriors(skills, data.episodes)
     return SkillSequences(
         data,
@@ -221,7 +223,7 @@ def show_latents(
 
 
 def skill_samples(
-    skills, skill_sequences: SkillSequences, seed: int
+    skills: Skills, skill_sequences: SkillSequences, seed: int
 ) -> latent_space.Samples:
     """z of the likeliest skill at every step."""
     episodes = skill_sequences.data.episodes
@@ -250,7 +252,10 @@ def rollout_samples(skill_rollouts: Sequence[Rollout]) -> latent_space.Samples:
 
 
 def show_npmp(
-    skills, data: held_out_episodes.HeldOutEpisodes, out: pathlib.Path, seed: int
+    skills: NpmpSkills,
+    data: held_out_episodes.HeldOutEpisodes,
+    out: pathlib.Path,
+    seed: int,
 ) -> Result:
     """The latent of NPMP along episodes, and its space."""
     encoded = held_out_episodes.encoded_latents(skills, data.episodes)

@@ -98,12 +98,12 @@ def held_out(directory: str | os.PathLike[str], most: int) -> HeldOutEpisodes:
 
     kept = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
     names: dict[str, int] = {}
-    episodes = [
+    labelled = [
         _episode(record, names)
         for i, record in enumerate(source.episodes(refuse, first))
         if i in kept
     ]
-    episodes = [episode for episode in episodes if episode is not None]
+    episodes = [episode for episode in labelled if episode is not None]
     if not episodes:
         raise ValueError(f"data set {directory} has no valid held-out episode")
     return HeldOutEpisodes(tuple(episodes), tuple(names))
@@ -124,7 +124,7 @@ def _episode(record: reader.Episode, names: dict[str, int]) -> Episode | None:
         phases[known] = numbers[numbered[known]]
     success = metadata.get("success")
     return Episode(
-        index=record.place.episode,
+        index=record.index,
         task=metadata.get("task", ""),
         success=None if success is None else bool(success),
         phases=phases,

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import environments
 from agents.offline.frozen import Observation
-from environments import observations, scene, sensors
+from environments import objects, observations, scene, sensors
 from environments.rendering import RenderingUnavailable
 from environments.stacking import RgbStacking
 from launchers.analysis import models
@@ -39,7 +39,7 @@ class Job:
     """
 
     bundle: str
-    object_set: int | str
+    object_set: objects.ObjectSet
     skill: int
     seed: int
     steps: int
@@ -114,7 +114,7 @@ def run(job: Job) -> Rollout:
 
 @functools.lru_cache(maxsize=1)
 def _runner(
-    bundle: str, object_set: int | str
+    bundle: str, object_set: objects.ObjectSet
 ) -> tuple[RgbStacking, Callable[..., tuple[tf.Tensor, ...]]]:
     skills = models.load(bundle)
     environment = environments.make(object_set=object_set, seed=0)

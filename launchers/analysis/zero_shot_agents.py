@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
+from agents.helms.frozen import Skills
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.high_level import distillation
 from agents.mpo import networks as mpo_networks
 from agents.mpo.config import GaussianMPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
+from agents.npmp.frozen import NpmpSkills
+from agents.offline.frozen import FrozenModel, FrozenPolicy
 from environments import wrappers
 
 # "proprio" [1, P], "objects" [1, O]; where episodes have several tasks "context" [1, C]
@@ -111,7 +115,7 @@ class Actor:
         return np.clip(action[0].numpy(), -1.0, 1.0)
 
 
-def make(model: str, bundle) -> ZeroShotAgent:
+def make(model: str, bundle: Any) -> ZeroShotAgent:
     """The agent of a model.
 
     Args:
@@ -132,7 +136,7 @@ def make(model: str, bundle) -> ZeroShotAgent:
     return makers[model](bundle)
 
 
-def _distilled(skills, greedy: bool, sample_latent: bool) -> ZeroShotAgent:
+def _distilled(skills: Skills, greedy: bool, sample_latent: bool) -> ZeroShotAgent:
     """The distilled high level of the bundle."""
     high_level = distillation.load(skills)
 
@@ -151,7 +155,7 @@ def _distilled(skills, greedy: bool, sample_latent: bool) -> ZeroShotAgent:
     return ZeroShotAgent(_no_skill, choose, act)
 
 
-def _helms(skills) -> ZeroShotAgent:
+def _helms(skills: Skills) -> ZeroShotAgent:
     """HeLMS-cat's new high level, the mid level's z."""
     # The smallest critic: it is not used, and the policy's weights are drawn before it.
     config = HelmsCatConfig(critic_hidden_sizes=(1,), critic_rnn_size=0)
@@ -178,7 +182,7 @@ def _helms(skills) -> ZeroShotAgent:
     return ZeroShotAgent(begin, choose, act)
 
 
-def _helms_prior(skills) -> ZeroShotAgent:
+def _helms_prior(skills: Skills) -> ZeroShotAgent:
     """Skills follow p(y_t | y_{t-1}), as NPMP's z follows its prior; p(y_0) uniform.
 
     The fresh high level changes the skill at nearly every step. Beside it, this shows
@@ -203,7 +207,7 @@ def _helms_prior(skills) -> ZeroShotAgent:
     return ZeroShotAgent(begin, choose, act)
 
 
-def _npmp(skills) -> ZeroShotAgent:
+def _npmp(skills: NpmpSkills) -> ZeroShotAgent:
     """z from the prior; RL's new policy is near N(0, I), where this one wanders."""
 
     def begin(seed: int) -> tf.Tensor:
@@ -223,7 +227,7 @@ def _npmp(skills) -> ZeroShotAgent:
     return ZeroShotAgent(begin, choose, act)
 
 
-def _clone(policy) -> ZeroShotAgent:
+def _clone(policy: FrozenPolicy) -> ZeroShotAgent:
     """A behaviour clone with its noise; of hierarchical BC, z's mean."""
 
     def act(observation: Observation, latent: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -233,7 +237,7 @@ def _clone(policy) -> ZeroShotAgent:
     return ZeroShotAgent(_no_skill, _keep, act)
 
 
-def _fresh_mpo(bundle) -> ZeroShotAgent:
+def _fresh_mpo(bundle: FrozenModel) -> ZeroShotAgent:
     """The policy that MPO from scratch starts with."""
     config = GaussianMPOConfig(critic_hidden_sizes=(1,), critic_rnn_size=0)
     builder = GaussianMPOBuilder(config, bundle.observation_statistics())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import courier  # noqa: F401  brings the module below
 import launchpad as lp
@@ -28,8 +29,8 @@ _UNREACHABLE = (
 )
 
 
-def is_unreachable(error: CourierError) -> bool:
-    """Whether a call failed because its server is away, not by the server's answer."""
+def is_unreachable(error: Any) -> bool:
+    """Whether a `CourierError` means that the server is away: it is no answer of it."""
     return error.status.code() in _UNREACHABLE
 
 

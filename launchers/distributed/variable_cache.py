@@ -26,7 +26,7 @@ import pickle
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 import courier
 from absl import logging
@@ -52,7 +52,9 @@ class PrePickled:
         """Pickles `content`."""
         self._bytes = pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
 
-    def __reduce_ex__(self, protocol: int) -> tuple[Callable[[bytes], Any], Any]:
+    def __reduce_ex__(
+        self, protocol: SupportsIndex
+    ) -> tuple[Callable[[bytes], Any], Any]:
         return pickle.loads, (self._bytes,)
 
     def unpack(self) -> Any:
@@ -120,8 +122,9 @@ class VariableCache:
         while not self._arrived.wait(_SLICE_SECONDS):
             if self._stopped():
                 raise Stopped("variables were being waited for")
-        variables = self._snapshot.variables  # one read: all of the same fetch
-        return [variables[name] for name in names]
+        snapshot = self._snapshot  # one read: all of the same fetch
+        assert snapshot is not None, "it has arrived"
+        return [snapshot.variables[name] for name in names]
 
     def statistics(self) -> dict[str, float]:
         """What happened so far.
@@ -130,7 +133,10 @@ class VariableCache:
           `fetches` and `failures` of them so far; once there are variables, their
           `age_seconds`.
         """
-        statistics = {"fetches": self._fetches, "failures": self._failures}
+        statistics: dict[str, float] = {
+            "fetches": self._fetches,
+            "failures": self._failures,
+        }
         snapshot = self._snapshot
         if snapshot is not None:
             statistics["age_seconds"] = time.monotonic() - snapshot.fetched_at

@@ -178,7 +178,7 @@ def _shade_phases(panels: Sequence[Axes], episode: reader.Episode) -> None:
 
 def _title(episode: reader.Episode) -> str:
     m = episode.metadata
-    parts = [f"episode {episode.place.episode}"]
+    parts = [f"episode {episode.index}"]
     parts += [str(m["task"])] if "task" in m else []
     parts += [f"set {m['object_set']}"] if "object_set" in m else []
     if "success" in m:

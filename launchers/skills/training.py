@@ -15,6 +15,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 import tqdm
 from acme.tf import savers
@@ -195,7 +196,8 @@ class SkillTraining:
             prior = tf.nn.softmax(networks.prior_logits).numpy()
             summary["skill_use"] = after["skill_use"]
             summary["transition_prior"] = prior.tolist()
-            figures.write_figure(self._root / "skills.png", prior, after["skill_use"])
+            use = np.asarray(after["skill_use"])
+            figures.write_figure(self._root / "skills.png", prior, use)
         registry.save_bundle(
             self._root / "skills",
             networks,

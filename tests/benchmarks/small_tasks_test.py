@@ -41,7 +41,9 @@ def test_an_agent_takes_a_learner_step(agent):
     builder = small_tasks.make_builder(agent, "two_modes", spec)
     networks = builder.make_networks(spec, seed=0)
     before = [v.numpy() for v in networks.policy.trainable_variables]
-    sample = _sample(spec, builder.latent_spec(spec), builder.config.sequence_length)
+    sample = _sample(
+        spec, builder.agent_action_spec(spec), builder.config.sequence_length
+    )
     builder.make_learner(networks, itertools.repeat(sample)).step()
     after = [v.numpy() for v in networks.policy.trainable_variables]
     assert any((a != b).any() for a, b in zip(after, before, strict=True))

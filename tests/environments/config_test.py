@@ -44,7 +44,7 @@ def test_the_papers_setting_is_randomised_and_delayed():
 
 
 def test_cameras_count_with_vision_alone():
-    config = EnvironmentConfig(cameras=["basket_back_left"])
+    config = EnvironmentConfig.from_dict({"cameras": ["basket_back_left"]})
     assert config.cameras == ("basket_back_left",) and config.image_cameras == ()
     seeing = dataclasses.replace(config, observations="vision")
     assert seeing.image_cameras == ("basket_back_left",)

@@ -40,6 +40,7 @@ def test_a_cell_is_all_of_an_example_but_its_command_line(name):
     (cell,) = (c for c in _code(make_tour.make()) if c in source and "def " in c)
     docstring, *statements, guard = ast.parse(source).body
     assert ast.dump(ast.Module(statements, [])) == ast.dump(ast.parse(cell))
+    assert isinstance(guard, ast.If)
     assert ast.unparse(guard.test) == "__name__ == '__main__'"
 
 

@@ -246,16 +246,15 @@ def test_a_runs_own_record_gives_the_settings_that_no_flag_gives(bundle, tmp_pat
         *("--run_seconds=5", "--object_set=random", "--critic_hidden_sizes=8,9"),
         *("--nodomain_randomization", "--reward=dense", "--seed=4"),
     )
+    agent: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in first["agent_config"].items()
+    }
     config = experiment_config.RunConfig(
         **{
             **first,
             "environment": EnvironmentConfig.from_dict(first["environment"]),
-            "agent_config": HelmsMixConfig(
-                **{
-                    k: tuple(v) if isinstance(v, list) else v
-                    for k, v in first["agent_config"].items()
-                }
-            ),
+            "agent_config": HelmsMixConfig(**agent),
             "budget": experiment_config.Budget(**first["budget"]),
         }
     )

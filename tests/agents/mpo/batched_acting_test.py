@@ -35,6 +35,7 @@ def _act(runner, row, values, results):
     try:
         for value in values:
             action = actor.select_action({"x": np.array([value], np.float32)})
+            assert actor.agent_action is not None
             results.append((row, value, float(actor.agent_action), float(action[0])))
     except tf.errors.InvalidArgumentError:
         results.append((row, "error"))

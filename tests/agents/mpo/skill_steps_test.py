@@ -167,7 +167,8 @@ def test_targets_are_those_of_a_loop_over_control_steps(skill_steps, final_disco
 def test_one_step_is_stored_as_the_environment_says():
     adder = _Adder()
     actor = BatchedActor(BatchedPolicy(_Echo(1), 0), 0, adder, _GAMMA)
-    rewards, discounts = np.float32([0.1, -0.3, 0.7]), np.float32([1.0, 0.25, 0.0])
+    rewards = np.array([0.1, -0.3, 0.7], np.float32)
+    discounts = np.array([1.0, 0.25, 0.0], np.float32)
     _episode(actor, np.arange(4), rewards, discounts)
     stored = [t for _, t, _ in adder.rows]
     assert [t.reward for t in stored] == list(rewards)
@@ -193,7 +194,7 @@ def test_helms_cat_holds_the_skill_and_draws_z_at_every_step():
             actions.append(actor.select_action(timestep.observation)[0])
             # An action's angle tells the skill.
             assert round(float(actions[-1]) / 0.8) + 1 == actor.agent_action
-            timestep = environment.step(actions[-1:])
+            timestep = environment.step(np.array(actions[-1:]))
         skills = np.round(np.array(actions) / 0.8) + 1
         for start in (0, 3, 6):
             assert len(set(skills[start : start + 3])) == 1

@@ -41,7 +41,7 @@ def test_a_ratio_pairs_its_episodes():
     below = np.random.default_rng(0).uniform(0.1, 10.0, size=50)
     assert bootstrap_ratio(3.0 * below, below, seed=0) == pytest.approx((3.0, 3.0, 3.0))
     other = bootstrap_ratio(3.0 * below[::-1], below, seed=0)
-    assert other.low < 2.5 and other.high > 3.5
+    assert other is not None and other.low < 2.5 and other.high > 3.5
 
 
 def test_a_ratio_to_nothing():

@@ -29,4 +29,5 @@ def test_a_coordinator_that_was_killed_keeps_the_seconds(tmp_path):
     case.doCleanups()
     assert time.monotonic() - begin < 200
     assert signals.take_reason(str(tmp_path)) == "run_seconds"
-    assert status.read(str(tmp_path))["seconds"] > 1000.0
+    written = status.read(str(tmp_path))
+    assert written is not None and written["seconds"] > 1000.0

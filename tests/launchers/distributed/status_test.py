@@ -52,11 +52,13 @@ def test_when_a_ratio_blocks():
     for _ in range(4):
         client.insert([1.0], {"t": 1.0})
         shard = status.of_replay(client)
+        assert shard is not None
         seen.append((shard["blocks_inserts"], shard["blocks_samples"]))
     assert seen == [(False, True), (False, False), (False, False), (True, False)]
     list(client.sample("t", 8))
     shard = status.of_replay(client)
     server.stop()
+    assert shard is not None
     assert not shard["blocks_inserts"] and shard["blocks_samples"]
 
 
@@ -73,6 +75,7 @@ def test_status_of_a_real_table_and_the_monitor(tmp_path):
     client.insert([1.0], {"t": 1.0})
     shard = status.of_replay(client)
     server.stop()
+    assert shard is not None
     assert (shard["size"], shard["inserts"], shard["min_size"]) == (1, 1, 2)
     assert shard["blocks_samples"] and not shard["blocks_inserts"]
 

@@ -52,13 +52,10 @@ def test_a_failing_source_is_asked_less_and_less(monkeypatch):
 
     pauses = []
 
-    class Stop:
-        def wait(self, pause):
-            pauses.append(pause)
+    class Stop(threading.Event):
+        def wait(self, timeout=None):
+            pauses.append(timeout)
             return len(pauses) > 7
-
-        def is_set(self):
-            return False
 
     variable_cache.VariableCache(Failing(), update_seconds=1.0).poll(Stop())
     assert pauses == [0.0, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]

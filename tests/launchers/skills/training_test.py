@@ -274,12 +274,12 @@ def test_train_reads_a_data_set_of_ours(tmp_path):
     dataset_files.write(tmp_path / "data", dataset_files.examples(4))
     small = BcConfig(hidden_sizes=(8,), window=5, batch_size=4)
     options = skill_training.TrainingOptions(steps=2, show_progress=False)
-    where = {"dataset": str(tmp_path / "data"), "workdir": str(tmp_path / "bc")}
-    summary = skill_training.train("bc", config=small, options=options, **where)
+    where = str(tmp_path / "data"), str(tmp_path / "bc")
+    summary = skill_training.train("bc", *where, config=small, options=options)
     assert (summary["model"], summary["steps"]) == ("bc", 2)
     clone = registry.load_bundle(tmp_path / "bc" / "skills")
     assert clone.config == small
     names = clone.description["observation_names"]
     assert names == {k: list(v) for k, v in observations.GROUPS.items()}
     with pytest.raises(ValueError, match="unknown model 'gpt'; valid: helms, npmp"):
-        skill_training.train("gpt", **where)
+        skill_training.train("gpt", *where)

@@ -14,7 +14,7 @@ def test_resize_request_is_taken_once(tmp_path):
     (tmp_path / node_process.TOKEN).write_text("token")
     asked = threading.Thread(target=resize_request.ask, args=(str(tmp_path), 7))
     asked.start()
-    taken = []
+    taken: list[int] = []
     while not taken:
         taken += [n for n in [resize_request.take(str(tmp_path))] if n is not None]
     asked.join()
