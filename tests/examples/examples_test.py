@@ -1,15 +1,33 @@
 """Each example runs small as a user calls it, and refuses bad input in one line."""
 
 import json
+import pathlib
+import subprocess
+import sys
 
 import imageio.v2 as imageio
 import pytest
 
 from tests.helpers import commands
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
 
 def _run(name, *flags):
     run = commands.run(f"examples.{name}", *flags)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def _run_long(name, *flags):
+    """In a process of its own, not a fork of one that has TensorFlow's threads."""
+    run = subprocess.run(
+        [sys.executable, "-m", f"examples.{name}", *flags],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert run.returncode == 0, run.stderr
     return run.stdout
 
@@ -42,8 +60,9 @@ def test_act_with_skills(tmp_path):
     assert imageio.imread(picture).shape[:2] == (272, 800)
 
 
+@pytest.mark.slow
 def test_learn_skills(tmp_path):
-    out = _run("learn_skills", "--episodes=2", "--steps=2", f"--out={tmp_path}")
+    out = _run_long("learn_skills", "--episodes=2", "--steps=2", f"--out={tmp_path}")
     assert "2 of 2 episodes succeed\n" in out
     assert "skill 4 use: " in out
     assert (tmp_path / "skills" / "skills" / "weights.npz").exists()
@@ -52,9 +71,10 @@ def test_learn_skills(tmp_path):
     assert summary["steps"] == 2
 
 
+@pytest.mark.slow
 def test_transfer(tmp_path):
     flags = ("--steps=400", "--episodes=1", f"--workdir={tmp_path}")
-    out = _run("transfer", *flags)
+    out = _run_long("transfer", *flags)
     assert "return at the start: " in out
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["actor_steps"] == 400
@@ -73,13 +93,17 @@ def test_transfer(tmp_path):
         ("act_with_skills", "--skills=nowhere", "nowhere"),
         ("act_with_skills", "--object_set=99", "valid: 1, "),
         ("learn_skills", "--episodes=0", "from 1"),
+        ("learn_skills", "--episodes=2", "not empty"),
         ("transfer", "--steps=0", "positive"),
+        ("transfer", "--object_set=9", "valid: 1, "),
     ],
 )
 def test_bad_input_gets_one_line(tmp_path, name, flag, valid):
     flags = [flag]
     if name == "learn_skills":
         flags.append(f"--out={tmp_path}")
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "else").touch()
     if name == "transfer":
         flags.append(f"--workdir={tmp_path}")
     run = commands.run(f"examples.{name}", *flags)
