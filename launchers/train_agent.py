@@ -232,6 +232,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     with cli.bad_input():
         config = _config()
+        from launchers.experiments.config import SetupError
         from launchers.transfer import training
 
         if _DEBUG.value:
@@ -261,6 +262,8 @@ def main(argv: Sequence[str]) -> None:
             layout=layout,
             ray_address=_RAY_ADDRESS.value,
         )
+    except SetupError as e:
+        cli.fail(e)
     except (RuntimeError, FloatingPointError) as e:
         print(f"error: {e}", file=sys.stderr)
         raise SystemExit(1) from None

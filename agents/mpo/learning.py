@@ -19,7 +19,7 @@ Shape letters: B batch, T time, R rows that train.
 
 from __future__ import annotations
 
-import os
+import pathlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +34,7 @@ from acme.tf import savers
 from acme.tf import utils as tf_utils
 from acme.utils import counting, loggers
 
+from agents import checkpoints
 from agents.losses import critic as critic_loss
 from agents.mpo.config import MPOConfig
 from agents.mpo.networks import MPONetworks, copy_variables, move_variables
@@ -114,24 +115,25 @@ class MPOLearner(acme.Learner):
         self._timestamp: float | None = None
         self._checkpointer: savers.Checkpointer | None = None
         if directory is not None:
-            self._checkpointer = savers.Checkpointer(
-                objects_to_save={
-                    "policy": networks.policy,
-                    "critic": networks.critic,
-                    "target_policy": networks.target_policy,
-                    "target_critic": networks.target_critic,
-                    "policy_loss": policy_loss,
-                    "policy_optimizer": self._policy_optimizer,
-                    "critic_optimizer": self._critic_optimizer,
-                    "dual_optimizer": self._dual_optimizer,
-                    "warmup_optimizer": self._warmup_optimizer,
-                    "num_steps": self._num_steps,
-                },
-                directory=directory,
-                subdirectory=CHECKPOINT_NAME,
-                add_uid=False,  # with one, nothing is ever restored
-                max_to_keep=2,
-            )
+            with checkpoints.reading(_newest_checkpoint(directory)):
+                self._checkpointer = savers.Checkpointer(
+                    objects_to_save={
+                        "policy": networks.policy,
+                        "critic": networks.critic,
+                        "target_policy": networks.target_policy,
+                        "target_critic": networks.target_critic,
+                        "policy_loss": policy_loss,
+                        "policy_optimizer": self._policy_optimizer,
+                        "critic_optimizer": self._critic_optimizer,
+                        "dual_optimizer": self._dual_optimizer,
+                        "warmup_optimizer": self._warmup_optimizer,
+                        "num_steps": self._num_steps,
+                    },
+                    directory=checkpoints.plain(directory),
+                    subdirectory=CHECKPOINT_NAME,
+                    add_uid=False,  # with one, nothing is ever restored
+                    max_to_keep=2,
+                )
 
     @tf.function(autograph=False)  # there is no control flow, and it traces quicker
     def _step(
@@ -385,16 +387,25 @@ def _copy_if(condition: tf.Tensor, source: snt.Module, destination: snt.Module) 
 
 
 def checkpoint_steps(directory: str) -> int | None:
-    """The learner steps of a learner's newest checkpoint; None if there is none."""
+    """Reads the learner steps of a learner's newest checkpoint.
+
+    Returns:
+      None where there is no checkpoint.
+
+    Raises:
+      ValueError: in one line, if there is one that cannot be read.
+    """
     newest = _newest_checkpoint(directory)
     if newest is None:
         return None
-    return int(tf.train.load_variable(newest, "num_steps/.ATTRIBUTES/VARIABLE_VALUE"))
+    with checkpoints.reading(newest):
+        name = "num_steps/.ATTRIBUTES/VARIABLE_VALUE"
+        return int(tf.train.load_variable(newest, name))
 
 
 def _newest_checkpoint(directory: str) -> str | None:
-    path = os.path.join(directory, "checkpoints", CHECKPOINT_NAME)
-    return tf.train.latest_checkpoint(path)
+    path = pathlib.Path(directory, "checkpoints", CHECKPOINT_NAME)
+    return checkpoints.newest(path)
 
 
 def restore_policy(policy: snt.Module, directory: str) -> int:
@@ -410,17 +421,20 @@ def restore_policy(policy: snt.Module, directory: str) -> int:
     if newest is None:
         raise ValueError(f"no checkpoint in {directory}")
     num_steps = tf.Variable(0, dtype=tf.int64, trainable=False)
-    try:
-        status = tf.train.Checkpoint(policy=policy, num_steps=num_steps).restore(newest)
-        status.expect_partial()  # or TensorFlow lists all that is not read
-        status.assert_existing_objects_matched()
-    except (AssertionError, ValueError) as e:
-        raise ValueError(f"{newest} is the checkpoint of another model") from e
+    with checkpoints.reading(newest):
+        restored = tf.train.Checkpoint(policy=policy, num_steps=num_steps)
+        try:
+            status = restored.restore(newest)
+            status.expect_partial()  # or TensorFlow lists all that is not read
+            status.assert_existing_objects_matched()
+        except (AssertionError, ValueError) as e:
+            raise ValueError("it is of another model") from e
     return int(num_steps)
 
 
 def save_policy(policy: snt.Module, directory: str, steps: int) -> None:
     """Writes a checkpoint of a policy alone, which `restore_policy` reads."""
     num_steps = tf.Variable(steps, dtype=tf.int64, trainable=False)
-    prefix = os.path.join(directory, "checkpoints", CHECKPOINT_NAME, "ckpt")
+    path = pathlib.Path(directory, "checkpoints", CHECKPOINT_NAME)
+    prefix = f"{checkpoints.plain(path)}/ckpt"
     tf.train.Checkpoint(policy=policy, num_steps=num_steps).save(prefix)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from absl import app, flags, logging
 
@@ -30,10 +32,10 @@ def fail(message: object) -> None:
 
 @contextlib.contextmanager
 def bad_input() -> Iterator[None]:
-    """Turns ValueError and file errors of the block into one line and exit code 2."""
+    """Turns ValueError and errors of files into one line and exit code 2."""
     try:
         yield
-    except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as e:
+    except (ValueError, OSError, RecursionError) as e:
         fail(e)
 
 
@@ -65,7 +67,26 @@ def _parse(argv: Sequence[str], arguments: int) -> list[str]:
         fail(f"{e} (--help lists the flags)")
     if len(rest) > 1 + arguments:
         fail(f"unexpected argument {rest[1 + arguments]!r} (--help lists the flags)")
-    return rest
+    for name in flags.FLAGS:
+        flag = flags.FLAGS[name]
+        if flag.present:
+            flag.value = _expanded(flag.value)
+    return [rest[0], *map(_expanded, rest[1:])]
+
+
+def _expanded(value: Any) -> Any:
+    """Puts the home directory for `~` in a path, also after FORM: as in --expert.
+
+    Once for all commands: what is read by libraries and by us is the same file then.
+    """
+    if isinstance(value, list):
+        return [_expanded(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    form, colon, path = value.rpartition(":")
+    if colon and path.startswith("~"):
+        return f"{form}:{os.path.expanduser(path)}"
+    return os.path.expanduser(value)
 
 
 def _show_help() -> None:

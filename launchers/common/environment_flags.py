@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 from absl import flags
 
@@ -14,11 +15,14 @@ _GROUP = "environment"
 
 
 class _ObjectSetParser(flags.ArgumentParser):
-    """Parses digits as a set's number; `EnvironmentConfig` checks the rest."""
+    """Parses a set's number or three ids; `EnvironmentConfig` checks the rest."""
 
-    def parse(self, argument: str | int) -> int | str:
-        text = str(argument)
-        return int(text) if text.isdecimal() else text
+    def parse(self, argument: Any) -> int | str | tuple[str, ...]:
+        if not isinstance(argument, str):
+            return argument
+        if "," in argument:
+            return tuple(argument.split(","))
+        return int(argument) if argument.isdecimal() else argument
 
 
 def define(defaults: EnvironmentConfig, *names: str) -> Callable[[], EnvironmentConfig]:

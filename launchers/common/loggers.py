@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from absl import logging
 from acme.utils import loggers
 from acme.utils.loggers import aggregators, base, filters, tf_summary
 
@@ -29,9 +30,12 @@ class CsvLogger(base.Logger):
     """
 
     def __init__(self, path: pathlib.Path):
+        """Drops an unfinished last line, which a full disk or a power cut leaves."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._fields = self._read_fields()
+        if path.exists():
+            _drop_unfinished_line(path)
+        self._fields = _read(path)[0]
 
     def write(self, data: Mapping[str, Any]) -> None:
         """Writes one row at once."""
@@ -44,18 +48,8 @@ class CsvLogger(base.Logger):
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _read_fields(self) -> list[str]:
-        if not self._path.exists():
-            return []
-        with self._path.open(newline="") as f:
-            return next(csv.reader(f), [])
-
     def _widen(self, fields: list[str]) -> None:
-        rows: list[dict[str, str]] = []
-        if self._path.exists():
-            with self._path.open(newline="") as f:
-                rows = list(csv.DictReader(f))
-        _write_rows(self._path, fields, rows)
+        _write_rows(self._path, fields, _read(self._path)[1])
         self._fields = fields
 
 
@@ -103,12 +97,46 @@ def rewind(workdir: str, node: str, steps_key: str, step: int) -> None:
     path = pathlib.Path(workdir) / "logs" / node / _FILE
     if not path.exists():
         return
-    with path.open(newline="") as f:
-        reader = csv.DictReader(f)
-        fields, rows = reader.fieldnames or [], list(reader)
+    _drop_unfinished_line(path)
+    fields, rows = _read(path)
     kept = [row for row in rows if float(row.get(steps_key) or 0.0) <= step]
     if len(kept) < len(rows):
         _write_rows(path, fields, kept)
+
+
+def _drop_unfinished_line(path: pathlib.Path) -> None:
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        logging.warning("%s: dropped its unfinished last line", path)
+        with atomic_files.aside(path) as aside:
+            aside.write_bytes(whole)
+
+
+def _read(path: pathlib.Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Reads the columns and the rows; names rows that are none, and leaves them out."""
+    if not path.exists():
+        return [], []
+    content = path.read_text(errors="replace")
+    lines = content[: content.rfind("\n") + 1].split("\n")  # the rest is being written
+    fields = next(csv.reader(lines[:1]), [])
+    rows = []
+    for number, line in enumerate(lines[1:], 2):
+        values = next(csv.reader([line]), []) if "\0" not in line else []
+        if len(values) == len(fields) and all(map(_is_number, values)):
+            rows.append(dict(zip(fields, values, strict=True)))
+        elif line:
+            logging.warning("%s: line %d is no row, and is left out", path, number)
+    return fields, rows
+
+
+def _is_number(text: str) -> bool:
+    """Whether a cell is empty or a number."""
+    try:
+        float(text or 0.0)
+    except ValueError:
+        return False
+    return True
 
 
 def _write_rows(
@@ -122,12 +150,8 @@ def _write_rows(
 
 def read_rows(workdir: str, node: str) -> list[dict[str, float]]:
     """The rows that a node has written, values as numbers; empty ones are left out."""
-    path = pathlib.Path(workdir) / "logs" / node / _FILE
-    if not path.exists():
-        return []
-    with path.open(newline="") as f:
-        rows = list(csv.DictReader(f))
-    return [{k: float(v) for k, v in row.items() if k and v} for row in rows]
+    _, rows = _read(pathlib.Path(workdir) / "logs" / node / _FILE)
+    return [{k: float(v) for k, v in row.items() if v} for row in rows]
 
 
 def last_rows(workdir: str, node: str) -> list[dict[str, float]]:
@@ -146,7 +170,7 @@ def last_rows(workdir: str, node: str) -> list[dict[str, float]]:
     return [
         {k: float(v) for k, v in zip(fields, values, strict=True) if v}
         for values in rows
-        if len(values) == len(fields)
+        if len(values) == len(fields) and all(map(_is_number, values))
     ]
 
 

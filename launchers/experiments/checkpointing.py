@@ -76,14 +76,18 @@ class Snapshots:
         self._written = root / "replay_written"
 
     def load(
-        self, learner_steps: int | None, tables: Mapping[str, Any]
+        self,
+        learner_steps: int | None,
+        tables: Mapping[str, Any],
+        report: Callable[[str], None] = print,
     ) -> Snapshot | None:
-        """The snapshot that the learner's checkpoint committed; drops newer replay.
+        """Reads the snapshot that the learner's checkpoint committed; changes nothing.
 
         Args:
           learner_steps: of that checkpoint, None if there is none.
           tables: `settings` of the tables that will take the replay; what has others
             is left out.
+          report: receives a line if the replay is left out.
 
         Returns:
           None where there is none: a new run, or one that was made by another launch.
@@ -91,15 +95,35 @@ class Snapshots:
         Raises:
           ValueError: in one line, if its file is not readable.
         """
-        snapshot = None
         path = self._path(learner_steps)
-        if learner_steps is not None and path.exists():
-            snapshot = Snapshot(**atomic_files.read_json(path))
-            gone = snapshot.replay and not (self._replay / snapshot.replay).is_dir()
-            if gone or snapshot.tables != tables:
-                snapshot = dataclasses.replace(snapshot, replay=None, replay_steps=0)
-        self._keep(path, snapshot)
+        if learner_steps is None or not path.exists():
+            return None
+        content = atomic_files.read_json(path)
+        try:
+            snapshot = Snapshot(**content)
+        except TypeError as e:
+            raise ValueError(f"{path} is not a snapshot: {e}; nothing changed") from e
+        if "actor_steps" not in snapshot.counts:
+            raise ValueError(f"{path} lacks the counts of the run; nothing was changed")
+        if snapshot.replay is None:
+            return snapshot
+        replay = self._replay / snapshot.replay
+        fault = _replay_fault(replay)
+        if fault is None and snapshot.tables != tables:
+            fault = "it is of other replay settings"
+        if fault is not None:
+            report(f"leaves out the replay at {replay}: {fault}")
+            snapshot = dataclasses.replace(snapshot, replay=None, replay_steps=0)
         return snapshot
+
+    def drop_others(self, learner_steps: int | None, snapshot: Snapshot | None) -> None:
+        """Removes the other snapshots; for after the learner has been restored.
+
+        Args:
+          learner_steps: of the learner's checkpoint, None if there is none.
+          snapshot: what `load` returned.
+        """
+        self._keep(self._path(learner_steps), snapshot)
 
     def checkpointer(
         self, snapshot: Snapshot | None
@@ -151,3 +175,23 @@ class Snapshots:
         for other in self._replay.glob("*"):
             if snapshot is None or other.name != snapshot.replay:
                 shutil.rmtree(other)
+
+
+def _replay_fault(directory: pathlib.Path) -> str | None:
+    """Says what is wrong with a checkpoint of Reverb, which aborts on some faults."""
+    if not directory.is_dir():
+        return "it is missing"
+    if not (directory / "DONE").exists():
+        return "it is incomplete: it has no file DONE"
+    for name in ("tables.tfrecord", "items.tfrecord", "chunks.tfrecord"):
+        path = directory / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if not path.stat().st_size:
+            return f"{name} is empty"
+        try:
+            for _ in tf.data.TFRecordDataset(str(path), compression_type="ZLIB"):
+                pass
+        except tf.errors.OpError as e:
+            return f"{name} is damaged ({type(e).__name__})"
+    return None

@@ -37,7 +37,7 @@ from agents.registry import AGENTS
 from datasets.rlds import recipes
 from environments import EnvironmentConfig
 from environments.stacking import EPISODE_STEPS
-from launchers.common import atomic_files
+from launchers.common import atomic_files, workdir_lock
 from launchers.experiments import demonstrations
 
 LAUNCHES = (
@@ -71,6 +71,10 @@ _AGENT_IDENTITY = {
 
 BuilderFactory = Callable[[], AgentBuilder]
 EnvironmentFactory = Callable[[int], dm_env.Environment]  # of a seed
+
+
+class SetupError(ValueError):
+    """What a work directory holds cannot be read; nothing in it was changed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,6 +272,7 @@ def record(config: RunConfig) -> bool:
     """
     root = pathlib.Path(config.workdir)
     new = _describe(config)
+    workdir_lock.hold(root)
     resumes = (root / _CONFIG).exists()
     if resumes:
         old = atomic_files.read_json(root / _CONFIG)

@@ -21,11 +21,15 @@ _COUNTS = "counts.json"
 class PersistentCounter(counting.Counter):
     """A root counter that starts from, and is kept in, `WORKDIR/counts.json`."""
 
-    def __init__(self, workdir: str):
-        """Raises ValueError if the file is there and not readable."""
+    def __init__(self, workdir: str, read: bool = True):
+        """Reads the file, unless told otherwise.
+
+        Raises:
+          ValueError: in one line, if it is there and not readable.
+        """
         super().__init__()
         self._path = pathlib.Path(workdir) / _COUNTS
-        if self._path.exists():
+        if read and self._path.exists():
             self._counts = dict(atomic_files.read_json(self._path))
 
     def reset(self, counts: Mapping[str, float]) -> None:

@@ -22,7 +22,7 @@ from agents.builder import Stopped
 from launchers.common import loggers, signals
 from launchers.experiments import checkpointing, loop_hooks
 from launchers.experiments import evaluation as experiments_evaluation
-from launchers.experiments.config import Experiment, derive_seed
+from launchers.experiments.config import Experiment, SetupError, derive_seed
 
 
 def run(experiment: Experiment, report: Callable[[str], None] = print) -> str:
@@ -36,10 +36,15 @@ def run(experiment: Experiment, report: Callable[[str], None] = print) -> str:
       What ended it: max_actor_steps, run_seconds or signal.
 
     Raises:
+      SetupError: in one line, what of an earlier run cannot be read.
       FloatingPointError: something was not finite; the last good checkpoint is kept.
     """
     with _stop_signal() as signalled:
-        return _Run(experiment, report, signalled).run()
+        try:
+            made = _Run(experiment, report, signalled)
+        except ValueError as e:
+            raise SetupError(str(e)) from e
+        return made.run()
 
 
 class _Run:
@@ -60,14 +65,9 @@ class _Run:
         learner_steps = builder.checkpoint_steps(workdir)
         tables = builder.make_replay_tables(spec, limit_rate=False)
         self._tables = checkpointing.settings(tables)
-        snapshot = self._snapshots.load(learner_steps, self._tables)
-        self._counter = loop_hooks.PersistentCounter(workdir)
-        if learner_steps is None:
-            self._counter.reset({})
-        elif snapshot is not None:
-            self._counter.reset(snapshot.counts)
+        snapshot = self._snapshots.load(learner_steps, self._tables, report)
+        self._counter = _counter(workdir, learner_steps, snapshot)
         done = int(self._counter.get_counts().get("actor_steps", 0))
-        self._rewind_logs(done, learner_steps or 0)
 
         self._server = reverb.Server(
             tables,
@@ -85,6 +85,9 @@ class _Run:
                 workdir, "learner", "learner_steps", time_delta=1.0
             ),
         )
+        # All that is read has been read, so what is newer may go.
+        self._snapshots.drop_others(learner_steps, snapshot)
+        self._rewind_logs(done, learner_steps or 0)
         # Steps that replay's episodes count for, and those of the episode that runs.
         self._replay_steps = snapshot.replay_steps if snapshot is not None else 0
         self._episode_steps = 0
@@ -231,6 +234,31 @@ class _Run:
         self._begin += time.monotonic() - begin  # run_seconds is for learning
         counts = {"actor_steps": 0, "learner_steps": 0, **self._counts()}
         self._evaluation_logger.write({**counts, **result.scalars()})
+
+
+def _counter(
+    workdir: str,
+    learner_steps: int | None,
+    snapshot: checkpointing.Snapshot | None,
+) -> loop_hooks.PersistentCounter:
+    """Makes the run's counter, from the snapshot where there is one.
+
+    Raises:
+      ValueError: in one line, if counts are not readable, or there are counts but no
+        checkpoint.
+    """
+    if snapshot is not None:
+        counter = loop_hooks.PersistentCounter(workdir, read=False)
+        counter.reset(snapshot.counts)
+        return counter
+    counter = loop_hooks.PersistentCounter(workdir)
+    counted = int(counter.get_counts().get("actor_steps", 0))
+    if learner_steps is None and counted:
+        raise ValueError(
+            f"{workdir} has counted {counted} actor steps, and its checkpoint is gone; "
+            "nothing was changed: take another workdir to begin anew"
+        )
+    return counter
 
 
 @contextlib.contextmanager

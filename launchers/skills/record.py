@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from launchers.common import atomic_files
+from launchers.common import atomic_files, workdir_lock
 
 _RUN = "run.json"
 
@@ -33,6 +33,7 @@ def start(
       ValueError: in one line, what else the work directory holds.
     """
     run = {"model": model, "config": config, "data": fingerprint(manifest)}
+    workdir_lock.hold(root)
     if not (root / _RUN).exists():
         if (root / "checkpoints").exists():
             raise ValueError(

@@ -21,7 +21,7 @@ import tqdm
 from acme.tf import savers
 from acme.utils import counting
 
-from agents import registry
+from agents import checkpoints, registry
 from agents.offline import learning
 from agents.offline.best_weights import BestWeights
 from agents.offline.config import OfflineConfig
@@ -33,6 +33,7 @@ from environments import observations
 from launchers.common import atomic_files, loggers
 from launchers.skills import figures, record, report
 
+_CHECKPOINT = "skills"  # the subdirectory of Acme's
 _STEPS_KEY = "learner_steps"
 
 
@@ -146,17 +147,24 @@ class SkillTraining:
             self._logger("train", time_delta=1.0),
             jit_compile=options.jit_compile,
         )
-        self._checkpointer = savers.Checkpointer(
-            {
-                **self._learner.checkpointables,
-                "selection": self._selection,
-                "counter": self._counter,
-            },
-            directory=str(self._root),
-            subdirectory="skills",
-            time_delta_minutes=options.checkpoint_minutes,
-            add_uid=False,
-        )
+        newest = checkpoints.newest(self._root / "checkpoints" / _CHECKPOINT)
+        if newest is None and loggers.read_rows(workdir, "train"):
+            raise ValueError(
+                f"{workdir} has logged steps, and its checkpoint is gone; nothing was "
+                "changed: take another workdir to begin anew"
+            )
+        with checkpoints.reading(newest):
+            self._checkpointer = savers.Checkpointer(
+                {
+                    **self._learner.checkpointables,
+                    "selection": self._selection,
+                    "counter": self._counter,
+                },
+                directory=checkpoints.plain(self._root),
+                subdirectory=_CHECKPOINT,
+                time_delta_minutes=options.checkpoint_minutes,
+                add_uid=False,
+            )
         # A process that was killed has logged steps that this one takes again.
         loggers.rewind(workdir, "train", _STEPS_KEY, self._learner.num_steps)
         for node in ("evaluation", "train_evaluation"):

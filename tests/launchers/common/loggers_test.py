@@ -50,3 +50,31 @@ def test_last_row_reads_the_end(tmp_path):
     rows = loggers.last_rows(str(tmp_path), "x")
     assert [row["a"] for row in rows] == list(range(2000 - len(rows), 2000))
     assert 10 < len(rows) < 2000
+
+
+def test_an_unfinished_last_line_is_dropped_when_a_run_resumes(tmp_path):
+    path = tmp_path / "logs" / "x" / "logs.csv"
+    loggers.CsvLogger(path).write({"a": 1, "b": 2})
+    with path.open("ab") as f:
+        f.write(b"2,0.12e-")
+    assert loggers.read_rows(str(tmp_path), "x") == [{"a": 1.0, "b": 2.0}]
+    loggers.CsvLogger(path).write({"a": 3, "b": 4})
+    assert path.read_text().splitlines() == ["a,b", "1,2", "3,4"]
+
+
+def test_rows_that_are_none_are_left_out_and_named(tmp_path, caplog):
+    path = tmp_path / "logs" / "x" / "logs.csv"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"a,b\n1,2\n\x00\x00\x00\n0.12e-,4\n5\n6,7\n")
+    rows = [{"a": 1.0, "b": 2.0}, {"a": 6.0, "b": 7.0}]
+    with caplog.at_level("WARNING", logger="absl"):
+        assert loggers.read_rows(str(tmp_path), "x") == rows
+    named = [record.getMessage() for record in caplog.records]
+    assert [line.split(": ")[1].split(" is")[0] for line in named] == [
+        "line 3",
+        "line 4",
+        "line 5",
+    ]
+    assert all(str(path) in line for line in named)
+    loggers.rewind(str(tmp_path), "x", "a", 5)
+    assert loggers.read_rows(str(tmp_path), "x") == rows[:1]

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import reverb
 from agents.mpo.learning import checkpoint_steps
 from launchers.common import loggers
 from launchers.experiments import checkpointing, single_process
-from launchers.experiments.config import Budget
+from launchers.experiments.config import Budget, SetupError
 from tests.helpers import fakes
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -178,3 +179,110 @@ def test_killed_ten_times(tmp_path):
         evaluations = loggers.read_rows(str(workdir), "evaluator")
         assert [row["actor_steps"] for row in evaluations] == [0, 400, 800, 1200]
     assert returns[0] > 5.3 and returns[1] > 5.3  # of 8; a uniform choice has 2.7
+
+
+@pytest.fixture(name="earlier", scope="module")
+def _earlier(tmp_path_factory):
+    """A run of two calls, under a name that TensorFlow takes for a pattern."""
+    workdir = tmp_path_factory.mktemp("earlier") / "run[a,b]{c}"
+    for steps in (160, 320):
+        _run(_experiment(workdir, steps))
+    return workdir
+
+
+def test_a_run_resumes_in_a_directory_of_any_name(earlier):
+    assert _counts(earlier)["actor_steps"] == 320
+    rows = loggers.read_rows(str(earlier), "actor_0")
+    assert [row["actor_steps"] for row in rows] == list(range(8, 321, 8))
+
+
+@pytest.fixture(name="workdir")
+def _workdir(earlier, tmp_path):
+    """A copy of the run."""
+    return shutil.copytree(earlier, tmp_path / "run")
+
+
+def _files(directory):
+    """Names and contents of all files but locks."""
+    paths = (path for path in directory.rglob("*") if path.is_file())
+    return {str(path): path.read_bytes() for path in paths}
+
+
+def _newest(workdir, pattern):
+    return sorted((workdir / "checkpoints").glob(pattern))[-1]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "content", "words"),
+    [
+        ("learner/checkpoint", None, ("missing or damaged", "ckpt-")),
+        ("learner/checkpoint", b"", ("missing or damaged",)),
+        ("learner/ckpt-*.index", None, (".index", "missing", "beside it")),
+        ("learner/ckpt-*.index", b"x", ("cannot be read", "beside it")),
+        ("learner/ckpt-*.data*", b"x", ("cannot be read", "beside it")),
+        ("snapshots/*.json", b"{}", ("lacks the counts",)),
+        ("snapshots/*.json", b"", ("not readable",)),
+        ("snapshots/*.json", b'{"steps": 1}', ("not a snapshot",)),
+    ],
+)
+def test_what_cannot_be_read_is_said_and_nothing_is_changed(
+    pattern, content, words, workdir
+):
+    path = _newest(workdir, pattern)
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    before = _files(workdir)
+    with pytest.raises(SetupError) as error:
+        _run(_experiment(workdir, 480))
+    assert all(word in str(error.value) for word in words), error.value
+    assert "\n" not in str(error.value)
+    now = _files(workdir)
+    assert {k: now.get(k) for k in before} == before
+
+
+def test_a_run_whose_checkpoint_is_gone_does_not_begin_anew(workdir):
+    shutil.rmtree(workdir / "checkpoints" / "learner")
+    before = _files(workdir)
+    with pytest.raises(SetupError, match="counted 320 actor steps"):
+        _run(_experiment(workdir, 480))
+    now = _files(workdir)
+    assert {k: now.get(k) for k in before} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("DONE", None, "no file DONE"),
+        ("items.tfrecord", None, "items.tfrecord is missing"),
+        ("items.tfrecord", b"", "items.tfrecord is empty"),
+        ("chunks.tfrecord", b"x" * 100, "chunks.tfrecord is damaged"),
+    ],
+)
+def test_replay_that_cannot_be_read_is_left_out_and_said(name, content, words, workdir):
+    path = _newest(workdir, "replay/*") / name
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    experiment = _experiment(workdir, 1)
+    lines: list[str] = []
+    tables = experiment.builder_factory().make_replay_tables(
+        experiment.environment_spec, limit_rate=False
+    )
+    snapshot = checkpointing.Snapshots(str(workdir)).load(
+        checkpoint_steps(str(workdir)), checkpointing.settings(tables), lines.append
+    )
+    assert snapshot is not None and snapshot.replay is None
+    assert snapshot.counts["actor_steps"] == 320
+    assert len(lines) == 1 and str(path.parent) in lines[0] and words in lines[0]
+
+
+def test_a_run_resumes_without_its_replay_and_with_the_snapshots_counts(workdir):
+    (_newest(workdir, "replay/*") / "DONE").unlink()
+    (workdir / "counts.json").write_text("")
+    learned = checkpoint_steps(str(workdir))
+    lines: list[str] = []
+    single_process.run(_experiment(workdir, 640), report=lines.append)
+    assert any("leaves out the replay" in line for line in lines)
+    assert _counts(workdir)["actor_steps"] == 640
+    assert _counts(workdir)["learner_steps"] > learned

@@ -1,0 +1,38 @@
+"""Lock of a work directory: one process writes into it at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pathlib
+
+_handles: dict[pathlib.Path, int] = {}  # of this process, open until it ends
+
+
+def hold(directory: pathlib.Path) -> None:
+    """Holds the directory until this process ends, however it ends.
+
+    A second call of the same process does nothing.
+
+    Args:
+      directory: made where it is missing.
+
+    Raises:
+      ValueError: in one line, if another process holds it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    key = directory.resolve()
+    if key in _handles:
+        return
+    handle = os.open(directory, os.O_RDONLY)  # children do not inherit it
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        os.close(handle)
+        if not isinstance(e, BlockingIOError):
+            return  # a file system without locks
+        raise ValueError(
+            f"another process is running in {directory}: wait for it, stop it, or take "
+            "another workdir"
+        ) from e
+    _handles[key] = handle
