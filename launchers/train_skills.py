@@ -63,6 +63,8 @@ _SEED = flags.DEFINE_integer(
 
 def _config() -> OfflineConfig:
     """The model's settings; raises ValueError for what it does not have."""
+    if not _WORKDIR.value:
+        raise ValueError("--workdir is required")
     if _MODEL.value not in MODELS:
         raise ValueError(f"unknown model {_MODEL.value!r}; valid: {', '.join(MODELS)}")
     values = _SETTINGS.given(_MODEL.value)

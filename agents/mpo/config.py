@@ -8,6 +8,7 @@ so.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import ClassVar
 
 from agents.distributions.policies import FINGERS
@@ -107,6 +108,13 @@ class MPOConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError, naming the field, for values that cannot work together."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{field.name} must be finite, got {value}")
+            sizes = field.name.endswith("_hidden_sizes")
+            if sizes and not (value and all(n > 0 for n in value)):
+                raise ValueError(f"{field.name} must be positive sizes, got {value}")
         check_positive(
             self,
             "epsilon",

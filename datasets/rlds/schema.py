@@ -44,6 +44,7 @@ def shard_name(shard: int, num_shards: int) -> str:
     return f"{DATASET_NAME}-{SPLIT}.{FILE_FORMAT}-{shard:05d}-of-{num_shards:05d}"
 
 
+_MAX_EPISODES = 10_000_000
 _NO_COMBINATION = {"task": None, "object_set": None}
 
 
@@ -80,6 +81,10 @@ class Settings:
                 self.environment, task=task, object_set=object_set
             )
             object.__setattr__(self, "environment", first)
+        if self.episodes > _MAX_EPISODES:
+            raise ValueError(
+                f"episodes is {self.episodes}; valid: 1 to {_MAX_EPISODES:,}"
+            )
         for name, low in (("episodes", 1), ("episodes_per_shard", 1), ("seed", 0)):
             if getattr(self, name) < low:
                 value = getattr(self, name)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -104,8 +105,8 @@ class Budget:
             "checkpoint_minutes",
         ):
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name} must be positive, got {value}")
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} must be positive and finite, got {value}")
         if self.eval_episodes < 0:
             raise ValueError(
                 f"eval_episodes must not be negative, got {self.eval_episodes}"

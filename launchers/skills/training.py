@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -81,7 +82,7 @@ class TrainingOptions:
                 raise ValueError(
                     f"{name} must be at least {low}, got {getattr(self, name)}"
                 )
-        if not self.checkpoint_minutes >= 0:
+        if not 0 <= self.checkpoint_minutes < math.inf:
             raise ValueError(
                 f"checkpoint_minutes must be at least 0, got {self.checkpoint_minutes}"
             )

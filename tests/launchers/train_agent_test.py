@@ -191,6 +191,8 @@ _REFUSALS = [
     (("--agent=mpo", "--skill_steps=2"), ("agent mpo has no skill_steps",)),
     (("--skill_prior=sticky",), ("'sticky'", "uniform, transition, distilled")),
     (("--max_actor_steps=0",), ("never ends",)),
+    (("--run_seconds=nan",), ("run_seconds must be positive and finite",)),
+    (("--eta_y=nan",), ("eta_y must be finite",)),
     (("--num_actors=3",), ("single_process", "local_mp")),
     (("--config=/nowhere.json",), ("/nowhere.json", "config.json of a run")),
     (("--scale=phone",), ("phone", "paper", "laptop")),

@@ -56,6 +56,7 @@ def test_combinations_take_turns_and_are_in_the_metadata():
     [
         ({"dataset": "best"}, "valid: red_on_blue_stacking, all_pairs_stacking"),
         ({"keep": "some"}, "valid: all, successes"),
+        ({"episodes": 10**20}, "valid: 1 to 10,000,000"),
     ],
 )
 def test_settings_that_are_not_valid(change, message):
