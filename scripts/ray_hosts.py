@@ -1,13 +1,13 @@
-"""Three hosts on one machine, one of them cut off for a while: does the run go on?
+"""Test that a run survives the loss of a host, with three hosts on one machine.
 
 python -m scripts.ray_hosts        (as root, from the repository's root; Linux)
 
-Each host is a network namespace with an address, a /tmp/ray and a work directory of its
-own, on a bridge. The head runs the launcher and all nodes but the actors; the two
-others have room for one actor each. Once both act, the last host's link goes down. The
-others must act on; when its link is up and it has joined again, an actor must act there
-again and its logs must reach the head. That is done `--cuts` times. Prints one JSON
-object last; exit code 1 if it fails.
+Each host is a network namespace on a bridge, with its own address, /tmp/ray and work
+directory. The head runs the launcher and all nodes except the actors; the two others
+have room for one actor each. Once both act, the last host's link goes down. The other
+hosts must continue; when the link is up and the host has joined again, an actor must
+act there again and its logs must reach the head. This is repeated `--cuts` times. The
+last line printed is one JSON object; the exit code is 1 if the test fails.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _LAUNCHER = flags.DEFINE_string("launcher", None, "For the script itself.")
 _BRIDGE = "helmsbr"
 _HOSTS = ("head", "near", "far")
 _PORT = 6379
-# A host is lost after about period x threshold; Ray's own take a minute.
+# A host is lost after about period x threshold; Ray's defaults take a minute.
 _HEALTH = {
     "RAY_health_check_initial_delay_ms": "5000",
     "RAY_health_check_period_ms": "2000",
@@ -64,7 +64,7 @@ def _do(*arguments: str) -> None:
 
 @contextlib.contextmanager
 def _network() -> Iterator[None]:
-    """The namespaces, joined by a bridge; ends all that runs in them."""
+    """Makes the namespaces and their bridge; at exit ends all that runs in them."""
     try:
         _do("ip", "link", "add", _BRIDGE, "type", "bridge")
         _do("ip", "link", "set", _BRIDGE, "up")
@@ -87,7 +87,7 @@ def _network() -> Iterator[None]:
 
 
 def _end_all(host: str) -> None:
-    """Kills what runs in a namespace."""
+    """Kills all processes of a host."""
     listed = subprocess.run(
         ["ip", "netns", "pids", _space(host)], capture_output=True, text=True
     )
@@ -118,7 +118,7 @@ def _start(
 
 
 def _join(host: str, root: pathlib.Path) -> subprocess.Popen:
-    """`ray start` in a host; ends when Ray does."""
+    """Starts Ray in a host; the process ends when Ray does."""
     where = ["--address", f"{_ip('head')}:{_PORT}"]
     if host == "head":
         where = ["--head", "--port", str(_PORT), "--include-dashboard=false"]
@@ -137,7 +137,11 @@ def _link(host: str, state: str) -> None:
 
 
 def _until(what: str, condition: Callable[[], Any]) -> float:
-    """Waits; returns the seconds it took. Raises TimeoutError after our patience."""
+    """Waits until `condition` holds and returns the seconds that it took.
+
+    Raises:
+      TimeoutError: the condition does not hold within `--patience` seconds.
+    """
     begin = time.monotonic()
     while not condition():
         if time.monotonic() - begin > _PATIENCE.value:
@@ -147,7 +151,7 @@ def _until(what: str, condition: Callable[[], Any]) -> float:
 
 
 def _starts(workdir: pathlib.Path, host: str) -> list[str]:
-    """The actors that were started in a host, by their output on the head."""
+    """Returns the actors that were started in a host, by their output on the head."""
     found = []
     for path in sorted((workdir / "logs/output/actor").glob("*")):
         header = rf"^--- .* actor/\d+ on {re.escape(_ip(host))}, process"
@@ -156,7 +160,7 @@ def _starts(workdir: pathlib.Path, host: str) -> list[str]:
 
 
 def _rows(workdir: pathlib.Path, actor: str = "*") -> list[dict[str, str]]:
-    """An actor's episodes that have reached the head, or all actors'."""
+    """Returns the episodes of an actor, or of all, that have reached the head."""
     rows = []
     for path in workdir.glob(f"logs/actor_{actor}/logs.csv"):
         with path.open(newline="") as f:
@@ -169,7 +173,7 @@ def _steps(workdir: pathlib.Path) -> int:
 
 
 def _check(root: pathlib.Path, found: dict[str, Any]) -> None:
-    """The test; fills in what is measured as it goes."""
+    """Runs the test and writes each measurement into `found`."""
     workdir = root / "run"
     joined = {"head": _join("head", root)}
     head = root / "head.txt"
@@ -210,16 +214,16 @@ def _check(root: pathlib.Path, found: dict[str, Any]) -> None:
 def _cut_off(
     root: pathlib.Path, ray: subprocess.Popen, near: str, found: dict[str, Any]
 ) -> subprocess.Popen:
-    """Takes the far host away for a while and lets it join again.
+    """Cuts the far host off for a while and lets it join again.
 
     Args:
-      root: of all logs.
-      ray: of the far host.
-      near: the actor that must go on meanwhile.
-      found: what is measured, as it goes.
+      root: directory of all logs.
+      ray: Ray process of the far host.
+      near: actor that must continue meanwhile.
+      found: measurements, to which the call adds.
 
     Returns:
-      The far host's new Ray.
+      The far host's new Ray process.
     """
     workdir, launcher = root / "run", root / "launcher"
     lost = f"host {_ip('far')} is lost"
@@ -256,13 +260,13 @@ def _cut_off(
 
 
 def _launch(workdir: str) -> None:
-    """The launcher's part, in the head."""
+    """Launches the run in the head."""
     from launchers.distributed.ray import launch
     from launchers.experiments.config import Budget
     from tests.helpers import fakes
 
     budget = Budget(run_seconds=3600, max_actor_steps=None, eval_episodes=0)
-    # Actors that wait for no learner, and a learner that takes little from them.
+    # Actors do not wait for the learner, and the learner takes little time from them.
     made = fakes.make_experiment(
         workdir,
         budget=budget,
@@ -282,14 +286,14 @@ def _launch(workdir: str) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Sets up, checks, clears up, prints."""
+    """Makes the network, runs the test, cleans up and prints the result."""
     del argv
     if _LAUNCHER.value:
         _launch(_LAUNCHER.value)
         return
     if os.geteuid() != 0 or shutil.which("ip") is None:
         cli.fail("this needs root and the command ip (Debian: iproute2)")
-    # Else it would leave the namespaces behind.
+    # Without this the script would leave the namespaces behind.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     root = pathlib.Path(tempfile.mkdtemp(prefix="ray_hosts_"))
     found: dict[str, Any] = {"ok": False, "cuts": []}
