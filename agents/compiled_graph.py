@@ -175,30 +175,30 @@ class Draws:
 
     def of_call(self, number: int) -> list[np.ndarray]:
         """Returns the draws of one call, each from a stream of its own."""
-        found = []
+        arrays = []
         for stream, (draw, shape) in enumerate(self._draws):
             # The generator itself counts blocks in the first of the four words.
             self._start["state"]["counter"][1:3] = number, stream
             self._bits.state = self._start
-            found.append(draw(shape, np.float32))
-        return found
+            arrays.append(draw(shape, np.float32))
+        return arrays
 
 
 def _needed(outputs: Sequence[tf.Tensor]) -> list[tf.Operation]:
     """Returns the ops that outputs depend on, in order, without those of seeds."""
-    found: dict[tf.Operation, None] = {}
+    ops: dict[tf.Operation, None] = {}
 
     def visit(op: tf.Operation) -> None:
-        if op in found:
+        if op in ops:
             return
         if op.type not in _DRAWS:
             for x in op.inputs:
                 visit(x.op)
-        found[op] = None
+        ops[op] = None
 
     for x in outputs:
         visit(x.op)
-    return list(found)
+    return list(ops)
 
 
 def _apply(tensor: tf.Tensor, value: Callable[[tf.Tensor], Any]) -> Any:

@@ -268,13 +268,13 @@ class RgbStacking(dm_env.Environment):
     def state(self, with_contacts: bool = False) -> rewards.State:
         """Returns the state that rewards and experts see; success needs contacts."""
         seen = self._look()
-        found = None
+        touching = None
         if with_contacts:
-            found = contacts.find(self._model, self._data, self._scene)
+            touching = contacts.find(self._model, self._data, self._scene)
         return seen._replace(
             pinch=np.array(seen.pinch),
             objects={color: np.array(place) for color, place in seen.objects.items()},
-            contacts=found,
+            contacts=touching,
         )
 
     @property

@@ -152,11 +152,11 @@ def _until(what: str, condition: Callable[[], Any]) -> float:
 
 def _starts(workdir: pathlib.Path, host: str) -> list[str]:
     """Returns the actors that were started in a host, by their output on the head."""
-    found = []
+    actors = []
     for path in sorted((workdir / "logs/output/actor").glob("*")):
         header = rf"^--- .* actor/\d+ on {re.escape(_ip(host))}, process"
-        found += [path.name] * len(re.findall(header, path.read_text(), re.M))
-    return found
+        actors += [path.name] * len(re.findall(header, path.read_text(), re.M))
+    return actors
 
 
 def _rows(workdir: pathlib.Path, actor: str = "*") -> list[dict[str, str]]:
@@ -172,8 +172,8 @@ def _steps(workdir: pathlib.Path) -> int:
     return int(max((float(r["actor_steps"]) for r in _rows(workdir)), default=0))
 
 
-def _check(root: pathlib.Path, found: dict[str, Any]) -> None:
-    """Runs the test and writes each measurement into `found`."""
+def _check(root: pathlib.Path, results: dict[str, Any]) -> None:
+    """Runs the test and writes each measurement into `results`."""
     workdir = root / "run"
     joined = {"head": _join("head", root)}
     head = root / "head.txt"
@@ -190,29 +190,29 @@ def _check(root: pathlib.Path, found: dict[str, Any]) -> None:
         starts = [_starts(workdir, host) for host in _HOSTS[1:]]
         return all(s and len(_rows(workdir, s[-1])) > 1 for s in starts)
 
-    found["seconds_to_act"] = _until("actors act on both hosts", both_act)
+    results["seconds_to_act"] = _until("actors act on both hosts", both_act)
     near = _starts(workdir, "near")[-1]
     for _ in tqdm.tqdm(range(_CUTS.value), unit="cut"):
         cut: dict[str, Any] = {}
-        found["cuts"].append(cut)
+        results["cuts"].append(cut)
         joined["far"] = _cut_off(root, joined["far"], near, cut)
 
     launcher.send_signal(signal.SIGINT)
     begin = time.monotonic()
     launcher.wait(60)
-    found["seconds_to_stop"] = round(time.monotonic() - begin, 1)
-    found["stopped_by"] = (root / "launcher").read_text().splitlines()[-1]
-    found["actor_steps"] = _steps(workdir)
+    results["seconds_to_stop"] = round(time.monotonic() - begin, 1)
+    results["stopped_by"] = (root / "launcher").read_text().splitlines()[-1]
+    results["actor_steps"] = _steps(workdir)
     checkpoints = list((workdir / "checkpoints" / "learner").glob("ckpt-*.index"))
-    found["ok"] = (
-        all(cut["near_episodes"] > 0 for cut in found["cuts"])
-        and found["stopped_by"] == "signal"
+    results["ok"] = (
+        all(cut["near_episodes"] > 0 for cut in results["cuts"])
+        and results["stopped_by"] == "signal"
         and bool(checkpoints)
     )
 
 
 def _cut_off(
-    root: pathlib.Path, ray: subprocess.Popen, near: str, found: dict[str, Any]
+    root: pathlib.Path, ray: subprocess.Popen, near: str, results: dict[str, Any]
 ) -> subprocess.Popen:
     """Cuts the far host off for a while and lets it join again.
 
@@ -220,7 +220,7 @@ def _cut_off(
       root: directory of all logs.
       ray: Ray process of the far host.
       near: actor that must continue meanwhile.
-      found: measurements, to which the call adds.
+      results: measurements, to which the call adds.
 
     Returns:
       The far host's new Ray process.
@@ -228,29 +228,29 @@ def _cut_off(
     workdir, launcher = root / "run", root / "launcher"
     lost = f"host {_ip('far')} is lost"
     far, losses = _starts(workdir, "far")[-1], launcher.read_text().count(lost)
-    found["actor_steps_before"] = _steps(workdir)
+    results["actor_steps_before"] = _steps(workdir)
     _link("far", "down")
     begin, rows = time.monotonic(), len(_rows(workdir, near))
-    found["seconds_until_lost"] = _until(
+    results["seconds_until_lost"] = _until(
         "the launcher sees the loss",
         lambda: launcher.read_text().count(lost) > losses,
     )
     time.sleep(max(0.0, _CUT_SECONDS.value - (time.monotonic() - begin)))
-    found["seconds_cut"] = round(time.monotonic() - begin, 1)
-    found["actor_steps_after"] = _steps(workdir)
-    found["near_episodes"] = len(_rows(workdir, near)) - rows
+    results["seconds_cut"] = round(time.monotonic() - begin, 1)
+    results["actor_steps_after"] = _steps(workdir)
+    results["near_episodes"] = len(_rows(workdir, near)) - rows
 
     _link("far", "up")
     try:
         ray.wait(30)
-        found["far_left_by_itself"] = True
+        results["far_left_by_itself"] = True
     except subprocess.TimeoutExpired:
-        found["far_left_by_itself"] = False
+        results["far_left_by_itself"] = False
     _end_all("far")
     starts = len(_starts(workdir, "far"))
     rows = len(_rows(workdir, far))
     joined = _join("far", root)
-    found["seconds_until_back"] = _until(
+    results["seconds_until_back"] = _until(
         "an actor acts on the host that joined again",
         lambda: (
             len(_starts(workdir, "far")) > starts and len(_rows(workdir, far)) > rows
@@ -267,7 +267,7 @@ def _launch(workdir: str) -> None:
 
     budget = Budget(run_seconds=3600, max_actor_steps=None, eval_episodes=0)
     # Actors do not wait for the learner, and the learner takes little time from them.
-    made = fakes.make_experiment(
+    experiment = fakes.make_experiment(
         workdir,
         budget=budget,
         samples_per_insert=0.0,
@@ -276,7 +276,7 @@ def _launch(workdir: str) -> None:
     )
     print(
         launch.run(
-            made,
+            experiment,
             num_actors=2,
             address=f"{_ip('head')}:{_PORT}",
             report=lambda line: print(line, flush=True),
@@ -296,19 +296,19 @@ def main(argv: Sequence[str]) -> None:
     # Without this the script would leave the namespaces behind.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     root = pathlib.Path(tempfile.mkdtemp(prefix="ray_hosts_"))
-    found: dict[str, Any] = {"ok": False, "cuts": []}
+    results: dict[str, Any] = {"ok": False, "cuts": []}
     try:
         with _network():
-            _check(root, found)
+            _check(root, results)
     except (TimeoutError, ChildProcessError, subprocess.SubprocessError) as e:
-        found["error"] = str(e)
+        results["error"] = str(e)
     finally:
-        if _KEEP.value or not found["ok"]:
+        if _KEEP.value or not results["ok"]:
             print(f"logs: {root}", file=sys.stderr)
         else:
             shutil.rmtree(root)
-    print(json.dumps(found))
-    raise SystemExit(0 if found["ok"] else 1)
+    print(json.dumps(results))
+    raise SystemExit(0 if results["ok"] else 1)
 
 
 if __name__ == "__main__":

@@ -56,12 +56,14 @@ class FineTunedPolicy(PolicyNetwork):
 
     def __call__(self, observation: Observation) -> Gaussian | Hybrid:
         """Maps raw "proprio" and "objects" to the distribution [..., D]."""
-        found = self._networks.distribution(
+        distribution = self._networks.distribution(
             *self._networks.normalize(observation["proprio"], observation["objects"])
         )
-        if isinstance(found, Hybrid):
-            return found._replace(gaussian=self._with_stddev(found.gaussian))
-        return self._with_stddev(found)
+        if isinstance(distribution, Hybrid):
+            return distribution._replace(
+                gaussian=self._with_stddev(distribution.gaussian)
+            )
+        return self._with_stddev(distribution)
 
     def _with_stddev(self, gaussian: Gaussian) -> Gaussian:
         stddev = tf.nn.softplus(self._raw_stddev) + tf.zeros_like(gaussian.mean)

@@ -89,9 +89,9 @@ class HelmsModel(OfflineModel):
         per_dim = means.pop("latent_kl_per_dim", None)
         use = means["skill_use"]
         prior = tf.nn.softmax(self.networks.prior_logits).numpy()
-        found = super().metrics(means)
-        found["use_entropy"] = float(-np.sum(use * np.log(np.maximum(use, 1e-12))))
-        found["prior_stay"] = float(np.mean(np.diag(prior)))
+        metrics = super().metrics(means)
+        metrics["use_entropy"] = float(-np.sum(use * np.log(np.maximum(use, 1e-12))))
+        metrics["prior_stay"] = float(np.mean(np.diag(prior)))
         if per_dim is not None:
-            found["active_latents"] = active_latents(per_dim)
-        return found
+            metrics["active_latents"] = active_latents(per_dim)
+        return metrics

@@ -39,8 +39,8 @@ class HighLevelOptions:
     def __post_init__(self) -> None:
         """Resolves a skill_prior of None and checks the values."""
         if self.skill_prior is None:
-            found = "distilled" if self.high_level == "distilled" else "uniform"
-            object.__setattr__(self, "skill_prior", found)
+            prior = "distilled" if self.high_level == "distilled" else "uniform"
+            object.__setattr__(self, "skill_prior", prior)
         super().__post_init__()  # type: ignore[misc]  # the MPOConfig beside it
         one_of("high_level", self.high_level, HIGH_LEVELS)
         one_of("skill_prior", self.skill_prior, SKILL_PRIORS)

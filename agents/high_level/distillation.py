@@ -326,10 +326,10 @@ def _read(skills: Skills) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             "launchers.analyse_skills --dataset=DIR and benchmarks.ceiling make one"
         )
     try:
-        found = json.loads((directory / DESCRIPTION).read_text())
+        description = json.loads((directory / DESCRIPTION).read_text())
         with np.load(directory / WEIGHTS, allow_pickle=False) as archive:
             weights = {name: archive[name] for name in archive.files}
-        said = found["checksum"], found["skills"]
+        said = description["checksum"], description["skills"]
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as e:
         raise ValueError(
             f"the distilled high level at {directory} is not readable: {e}"
@@ -340,7 +340,7 @@ def _read(skills: Skills) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             f"the distilled high level at {directory} is damaged, or of other skills: "
             "remove it"
         )
-    return found, weights
+    return description, weights
 
 
 def _write(

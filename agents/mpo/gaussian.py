@@ -47,8 +47,8 @@ class _ContinuousPolicy(mpo_networks.PolicyNetwork):
         return self._torso(self._representation(observation))
 
     def _gaussian(self, features: tf.Tensor) -> Gaussian:
-        found = self._head(features)
-        return Gaussian(found.mean(), found.stddev())
+        distribution = self._head(features)
+        return Gaussian(distribution.mean(), distribution.stddev())
 
 
 class GaussianPolicy(_ContinuousPolicy):

@@ -36,9 +36,12 @@ def check_fits(environment_spec: specs.EnvironmentSpec, frozen: Sizes) -> None:
       environment_spec: spec of an environment that observes "proprio" and "objects".
       frozen: frozen model.
     """
-    found = environment_spec.observations
+    observations = environment_spec.observations
     expected = {"proprio": frozen.proprio_dim, "objects": frozen.object_dim}
-    sizes = {key: found[key].shape[0] if key in found else None for key in expected}
+    sizes = {
+        key: observations[key].shape[0] if key in observations else None
+        for key in expected
+    }
     if sizes != expected:
         raise ValueError(
             f"the skills were learned on observations of sizes {expected}, the "

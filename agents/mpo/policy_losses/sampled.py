@@ -114,14 +114,14 @@ class _GaussianPartLoss(SampledPolicyLoss):
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:
         """Returns the temperatures and the multipliers, the latter as means over D."""
-        found = {
+        values = {
             "temperature": positive(self.log_temperature),
             "alpha_mean": tf.reduce_mean(positive(self._log_alpha_mean)),
             "alpha_stddev": tf.reduce_mean(positive(self._log_alpha_stddev)),
         }
         if self._log_penalty_temperature is not None:
-            found["penalty_temperature"] = positive(self._log_penalty_temperature)
-        return found
+            values["penalty_temperature"] = positive(self._log_penalty_temperature)
+        return values
 
 
 class GaussianPolicyLoss(_GaussianPartLoss):
@@ -161,7 +161,7 @@ class HybridPolicyLoss(_GaussianPartLoss):
         prior: Hybrid | None = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
         continuous, fingers = actions[..., :-1], actions[..., -1]
-        total, found = self._improve(
+        total, stats = self._improve(
             online.gaussian,
             target.gaussian,
             continuous,
@@ -172,7 +172,7 @@ class HybridPolicyLoss(_GaussianPartLoss):
         weights = sampled_improvement.improve(
             values, positive(self.log_temperature), self._config.epsilon
         ).weights
-        finger, of_finger = total_and_diagnostics(
+        finger, finger_stats = total_and_diagnostics(
             *bernoulli_mpo.bernoulli_mpo(
                 online.logit,
                 target.logit,
@@ -184,7 +184,7 @@ class HybridPolicyLoss(_GaussianPartLoss):
                 prior_weight=self._prior_weight,
             )
         )
-        return total + finger, {**found, **of_finger}
+        return total + finger, {**stats, **finger_stats}
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:
         """Adds the finger's multiplier to the values of the Gaussian."""
