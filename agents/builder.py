@@ -1,4 +1,4 @@
-"""The builder interface: every part of an agent, made where a program needs it.
+"""Interface of builders, which make each part of an agent where a program needs it.
 
 Acme has this interface for JAX agents only (`acme.agents.jax.builders`). A builder is
 made from plain configuration in each process, so nothing that holds TensorFlow state is
@@ -24,27 +24,27 @@ Observation = Mapping[str, tf.Tensor]
 
 
 class Stopped(Exception):
-    """The program is stopping, so a wait ends without what it waits for."""
+    """Error that ends a wait because the program is stopping."""
 
 
 class Decision(NamedTuple):
-    """What a policy decides at one step of M environments."""
+    """Decision of a policy at one step of M environments."""
 
     agent_action: tf.Tensor  # what RL acts on and replay stores, [M, ...]
     environment_action: tf.Tensor  # what the environment takes, [M, A]
-    # What lasts `skill_steps`, [M, ...]; None: the agent action.
+    # Part that is held for `skill_steps`, [M, ...]; None: the agent action.
     held: tf.Tensor | None = None
 
 
 class Held(NamedTuple):
-    """What M environments hold of earlier decisions, and which of them decide anew."""
+    """Earlier decisions that M environments hold, and which of these decide anew."""
 
-    held: tf.Tensor  # [M, ...] of the step before
+    held: tf.Tensor  # [M, ...], from the step before
     anew: tf.Tensor  # bool [M]
 
 
 def hold(new: tf.Tensor, held: Held | None) -> tf.Tensor:
-    """What is held from this step on: `new` [M, ...] in rows that decide anew."""
+    """Returns what is held from now on: `new` [M, ...] in rows that decide anew."""
     if held is None:
         return new
     anew = tf.reshape(held.anew, [-1] + [1] * (new.shape.rank - 1))
@@ -52,7 +52,7 @@ def hold(new: tf.Tensor, held: Held | None) -> tf.Tensor:
 
 
 class Policy(tf.Module, abc.ABC):
-    """A policy as actors run it: one compiled call from observations to decisions.
+    """Policy as actors run it: one compiled call from observations to decisions.
 
     Attributes:
       skill_steps: control steps that a decision lasts.
@@ -69,23 +69,24 @@ class Policy(tf.Module, abc.ABC):
         Args:
           observation: name -> [M, size].
           seed: int32 [2]; equal seeds give equal decisions.
-          held: for a policy whose decisions last; None decides anew in all rows.
+          held: earlier decisions, where one lasts several steps; None decides anew in
+            all rows.
         """
 
     @property
     @abc.abstractmethod
     def learned_variables(self) -> list[tf.Variable]:
-        """The variables that a learner's `get_variables(["policy"])` refreshes."""
+        """Variables that a learner's `get_variables(["policy"])` refreshes."""
 
 
 class AgentBuilder(abc.ABC, Generic[Networks]):
-    """Makes the parts of one agent."""
+    """Interface that makes the parts of one agent."""
 
     @abc.abstractmethod
     def make_networks(
         self, environment_spec: specs.EnvironmentSpec, seed: int
     ) -> Networks:
-        """Fresh networks; equal seeds give equal variables.
+        """Makes new networks; equal seeds give equal variables.
 
         Raises:
           ValueError: the environment does not suit the agent.
@@ -95,13 +96,13 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
     def make_replay_tables(
         self, environment_spec: specs.EnvironmentSpec, limit_rate: bool = True
     ) -> list[reverb.Table]:
-        """Replay tables.
+        """Makes the replay tables.
 
         Args:
-          environment_spec: of the environment that fills them.
+          environment_spec: spec of the environment that fills them.
           limit_rate: hold actors and learner to the configured samples per insert.
             Without it only the minimal size holds samples back, and inserts never
-            block: for a process that both inserts and samples, and counts by itself.
+            block: for a process that inserts, samples and keeps the ratio itself.
         """
 
     @abc.abstractmethod
@@ -110,7 +111,7 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
 
     @abc.abstractmethod
     def make_dataset_iterator(self, replay_client: reverb.Client) -> Iterator[Any]:
-        """Batches of replay for the learner."""
+        """Returns an iterator over the learner's batches of replay."""
 
     @abc.abstractmethod
     def make_adder(
@@ -121,18 +122,18 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
             [str], contextlib.AbstractContextManager[Any]
         ] = contextlib.nullcontext,
     ) -> adders.Adder:
-        """What writes an actor's steps to replay.
+        """Makes the adder that writes an actor's steps to replay.
 
         Args:
-          replay_client: of the server.
-          stopped: whether the program is stopping, which ends a wait of the adder with
-            `Stopped`.
-          waiting: entered with a text while an insert waits.
+          replay_client: client of the replay server.
+          stopped: returns whether the program is stopping; if so, a wait of the adder
+            ends with `Stopped`.
+          waiting: makes, from a text, the context in which an insert waits.
         """
 
     @abc.abstractmethod
     def make_policy(self, networks: Networks, evaluation: bool = False) -> Policy:
-        """The policy that actors run, or the one that is evaluated."""
+        """Makes the policy that actors run or, with `evaluation`, that is evaluated."""
 
     @abc.abstractmethod
     def make_actors(
@@ -142,10 +143,10 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
         adders: Sequence[adders.Adder | None],
         variable_source: core.VariableSource | None = None,
     ) -> list[core.Actor]:
-        """Actors, one for each adder, that share the policy's calls.
+        """Makes one actor per adder; the actors share the policy's calls.
 
-        Several run in a thread each and `leave` when they act no more. With a variable
-        source they start from the learner's variables.
+        Several actors each need a thread and call `leave` when they stop acting. With a
+        variable source they start from the learner's variables.
         """
 
     def make_actor(
@@ -155,7 +156,7 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
         adder: adders.Adder | None = None,
         variable_source: core.VariableSource | None = None,
     ) -> core.Actor:
-        """One actor, see `make_actors`."""
+        """Makes one actor; see `make_actors`."""
         return self.make_actors(policy, seed, [adder], variable_source)[0]
 
     @abc.abstractmethod
@@ -167,41 +168,42 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
         counter: counting.Counter | None = None,
         logger: loggers.Logger | None = None,
     ) -> core.Learner:
-        """A learner; with a directory it resumes from and keeps checkpoints there."""
+        """Makes a learner, which keeps checkpoints in `directory` and resumes there."""
 
     @abc.abstractmethod
     def restore_policy(self, networks: Networks, directory: str) -> int:
         """Reads the policy from the newest checkpoint that a learner wrote.
 
         Args:
-          networks: whose online policy is assigned.
-          directory: that the learner was given.
+          networks: networks whose online policy is assigned.
+          directory: directory of the learner.
 
         Returns:
           The learner steps of that checkpoint.
 
         Raises:
-          ValueError: in one line, if there is none or it is of another model.
+          ValueError: there is no checkpoint, or it is of another model; one line says
+            which.
         """
 
     @abc.abstractmethod
     def save_policy(self, networks: Networks, directory: str, steps: int) -> None:
-        """Writes a checkpoint that `restore_policy` reads, and no learner goes on from.
+        """Writes a checkpoint for `restore_policy`, from which no learner can resume.
 
         Args:
-          networks: whose online policy is written.
-          directory: to write below.
-          steps: of the learner that made it.
+          networks: networks whose online policy is written.
+          directory: directory to write below.
+          steps: learner steps that the policy has taken.
         """
 
     @abc.abstractmethod
     def checkpoint_steps(self, directory: str) -> int | None:
-        """The learner steps of the newest checkpoint there; None if there is none."""
+        """Returns the learner steps of the newest checkpoint; None if there is none."""
 
     @abc.abstractmethod
     def learner_steps_due(self, actor_steps: int) -> int:
-        """Learner steps that `actor_steps` steps of acting pay for in one process."""
+        """Returns the learner steps that `actor_steps` allow in a single process."""
 
     @abc.abstractmethod
     def steps_stored(self, episode_steps: int) -> int:
-        """Steps that a whole episode counts for in `learner_steps_due`."""
+        """Returns the steps that an episode counts for in `learner_steps_due`."""

@@ -1,11 +1,11 @@
-"""Compiles a small TensorFlow graph by JAX, for functions that are called very often.
+"""Compilation of a small TensorFlow graph by JAX, for functions called very often.
 
-A call of a `tf.function` costs some 5 us an op, twice that once physics has taken the
-caches: several times what the products of a policy of 256 units take. XLA makes one
-piece of code of the whole graph; TensorFlow's own way into XLA (`jit_compile`) costs as
-much a call as its ops do, JAX's some 20 us.
+A call of a `tf.function` costs about 5 us per op, twice that once physics has filled
+the caches: several times what the matrix products of a policy of 256 units take. XLA
+compiles the whole graph into one function. A call of that through TensorFlow
+(`jit_compile`) costs as much as the ops do, through JAX about 20 us.
 
-The graph may have the ops that `_evaluate` and `_OPS` know, and known shapes.
+The graph may hold only the ops of `_apply`, and static shapes.
 """
 
 from __future__ import annotations
@@ -18,30 +18,31 @@ import jax.numpy as jnp
 import numpy as np
 import tensorflow as tf
 
-# Actors leave accelerators to the learner, and JAX does not look for any.
+# Actors leave accelerators to the learner, so JAX must not look for any.
 jax.config.update("jax_platforms", "cpu")
 
 
 class Unsupported(ValueError):
-    """The graph has something that is not compiled here."""
+    """Error of a graph that cannot be compiled here."""
 
 
 class CompiledGraph:
-    """A function of arrays that equals one of tensors, to rounding.
+    """Function of arrays that equals a `tf.function` of tensors, to rounding.
 
-    The caller makes the draws of stateless random ops: what the graph does for their
-    seeds is left out.
+    The caller makes the draws of stateless random ops; the ops that compute their seeds
+    are left out.
 
     Attributes:
       draws: kind ("normal" or "uniform") and shape of each draw that a call takes.
     """
 
     def __init__(self, function: Any, *specs: Any):
-        """Reads the graph.
+        """Reads and compiles the graph.
 
         Args:
-          function: a `tf.function` of tensors, to a structure of tensors.
-          *specs: of its arguments: structures of `tf.TensorSpec` with known shapes.
+          function: a `tf.function` from tensors to a structure of tensors.
+          *specs: specs of its arguments: structures of `tf.TensorSpec` with static
+            shapes.
 
         Raises:
           Unsupported: the graph cannot be compiled here.
@@ -62,8 +63,8 @@ class CompiledGraph:
         drawn = [op.outputs[0] for op in ops if op.type in _DRAWS]
         self._drawn = [x.ref() for x in drawn]
         self.draws = [(_DRAWS[x.op.type], tuple(x.shape)) for x in drawn]
-        # Handles of the variables, and whether their matrices are chosen from by row:
-        # these are given apart, so that none has to be copied.
+        # Handle of each variable -> whether it is a stack of matrices of which each row
+        # chooses one. These are passed one by one, so that none is copied.
         self._handles = {
             x.ref(): any(len(c.outputs[0].shape) == 3 for c in x.consumers())
             for op in ops
@@ -77,14 +78,14 @@ class CompiledGraph:
                 raise Unsupported("a resource that is no variable")
             variables.append(variable)
         self._variables = variables
-        # The last that is trainable tells whether they have changed.
+        # A change of the last trainable variable shows that all have changed.
         learned = [v for v in variables if v.trainable] or variables
         self._told_by = learned[-1] if learned else None
         self._run = jax.jit(self._evaluate)
         self._weights: list[Any] = []
         self._seen: np.ndarray | None = None
         self.refresh()
-        # Raises `Unsupported` now, not at the first call.
+        # Traces once, to raise `Unsupported` now and not at the first call.
         given = [
             jax.ShapeDtypeStruct(x.shape, x.dtype.as_numpy_dtype) for x in arguments
         ]
@@ -92,8 +93,8 @@ class CompiledGraph:
         jax.eval_shape(self._evaluate, given, draws, self._weights)
 
     def refresh(self) -> None:
-        """Takes the variables as they are now."""
-        # Held, so that what is written to it later has to lie elsewhere.
+        """Copies the present values of the variables."""
+        # Held, so that TensorFlow writes a later value to another address.
         self._seen = self._view()
         values = [v.numpy() for v in self._variables]  # copies
         self._weights = jax.device_put(
@@ -104,30 +105,31 @@ class CompiledGraph:
         )
 
     def refresh_if_changed(self) -> None:
-        """Takes the variables if the last trainable one has changed.
+        """Copies the variables if the last trainable one has changed.
 
-        Learners train, and checkpoints and variable sources write, all that are
-        trainable.
+        One stands for all: learners, checkpoints and variable sources write all
+        trainable variables together.
         """
         seen, now = self._seen, self._view()
         if seen is not None and now is not None and _address(now) != _address(seen):
             self.refresh()
 
     def __call__(self, arguments: Any, draws: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Evaluates.
+        """Evaluates the function.
 
         Args:
-          arguments: arrays as `tf.nest.flatten(specs)` has their specs.
-          draws: standard normal, or uniform in [0, 1): float32 of the shapes `draws`.
+          arguments: arrays in the order of `tf.nest.flatten(specs)`.
+          draws: float32 draws of the kinds and shapes in the attribute `draws`:
+            standard normal, or uniform in [0, 1).
 
         Returns:
-          The outputs, flat.
+          The outputs, flattened.
         """
         outputs = self._run(arguments, draws, self._weights)
         return [np.asarray(x) for x in outputs]
 
     def _view(self) -> np.ndarray | None:
-        """The memory of the variable that tells, not copied."""
+        """Returns a view of the variable that shows changes; None without variables."""
         if self._told_by is None:
             return None
         return np.asarray(
@@ -139,7 +141,7 @@ class CompiledGraph:
     def _evaluate(
         self, arguments: Sequence[Any], draws: Sequence[Any], weights: Sequence[Any]
     ) -> list[Any]:
-        """What JAX traces: the values of the outputs."""
+        """Returns the values of the outputs; JAX traces this method."""
         values: dict[Any, Any] = dict(zip(self._arguments, arguments, strict=True))
         values |= zip(self._drawn, draws, strict=True)
         values |= zip(self._handles, weights, strict=True)
@@ -155,13 +157,13 @@ class CompiledGraph:
 
 
 class Draws:
-    """The draws of the calls of a graph: functions of a seed and a call's number.
+    """Random draws for the calls of a graph: functions of a seed and a call's number.
 
-    Those of the first rows do not depend on how many rows there are.
+    The draws of the first rows do not depend on how many rows there are.
     """
 
     def __init__(self, seed: int, draws: Sequence[tuple[str, tuple[int, ...]]]):
-        """`draws` is the graph's."""
+        """Takes the graph's `draws`."""
         self._bits = np.random.Philox(key=np.array([seed, 0], np.uint64))
         self._start = self._bits.state
         generator = np.random.Generator(self._bits)
@@ -172,35 +174,35 @@ class Draws:
         self._draws = [(draw[kind], shape) for kind, shape in draws]
 
     def of_call(self, number: int) -> list[np.ndarray]:
-        """The draws of a call, each from a stream of its own."""
-        found = []
+        """Returns the draws of one call, each from a stream of its own."""
+        arrays = []
         for stream, (draw, shape) in enumerate(self._draws):
-            # The generator counts blocks in the first of the four words.
+            # The generator itself counts blocks in the first of the four words.
             self._start["state"]["counter"][1:3] = number, stream
             self._bits.state = self._start
-            found.append(draw(shape, np.float32))
-        return found
+            arrays.append(draw(shape, np.float32))
+        return arrays
 
 
 def _needed(outputs: Sequence[tf.Tensor]) -> list[tf.Operation]:
-    """The ops that outputs depend on, in order; not those that make a draw's seed."""
-    found: dict[tf.Operation, None] = {}
+    """Returns the ops that outputs depend on, in order, without those of seeds."""
+    ops: dict[tf.Operation, None] = {}
 
     def visit(op: tf.Operation) -> None:
-        if op in found:
+        if op in ops:
             return
         if op.type not in _DRAWS:
             for x in op.inputs:
                 visit(x.op)
-        found[op] = None
+        ops[op] = None
 
     for x in outputs:
         visit(x.op)
-    return list(found)
+    return list(ops)
 
 
 def _apply(tensor: tf.Tensor, value: Callable[[tf.Tensor], Any]) -> Any:
-    """Applies the op that makes a tensor."""
+    """Returns the value of a tensor by applying the op that makes it."""
     op = tensor.op
     kind, inputs = op.type, list(op.inputs)
     if not tensor.shape.is_fully_defined():
@@ -253,7 +255,7 @@ def _axis(tensor: tf.Tensor) -> int:
 
 
 def _places(op: tf.Operation) -> tuple[Any, ...]:
-    """The index that a StridedSlice takes."""
+    """Returns the NumPy index of a StridedSlice."""
 
     def mask(name: str, i: int) -> bool:
         return bool(op.get_attr(f"{name}_mask") & 1 << i)
@@ -274,7 +276,7 @@ def _places(op: tf.Operation) -> tuple[Any, ...]:
 
 
 def _products(x: Any, matrices: Sequence[Any], chosen: Any) -> Any:
-    """Each of [M, 1, in] by the matrix [in, out] of K that is chosen for it."""
+    """Multiplies each row of x [M, 1, in] by its choice among K matrices [in, out]."""
     branches = [lambda row, w=w: row @ w for w in matrices]
     rows = [jax.lax.switch(chosen[i], branches, x[i]) for i in range(len(x))]
     return jnp.stack(rows)

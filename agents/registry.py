@@ -1,4 +1,4 @@
-"""Registry of the models and RL agents by name; loads a bundle of any model."""
+"""Registry of models and RL agents by name, and the loader of any model's bundle."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ save_bundle = bundle.save
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """Forms of a model.
+    """Entry of a model: its two forms.
 
     Attributes:
       offline: the form that learns from a data set.
@@ -46,18 +46,18 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class Agent:
-    """Parts from which an RL agent is made.
+    """Entry of an RL agent: the parts from which it is made.
 
     Attributes:
-      config_type: class of the agent's settings.
-      builder: takes the settings and the frozen model (None where there is none);
-        builders of agents with a high level also take `context`.
+      config_type: class of the agent's configuration.
+      builder: class that takes the configuration and the frozen model (None where there
+        is none); builders of agents with a high level also take `context`.
       model: name in `MODELS` of the frozen model that the agent needs; None for an
         agent that needs none and takes any for its observation statistics.
       vision: settings where the policy sees images in place of the objects' state;
         None for an agent that only acts on state.
-      asymmetric: whether the critic still sees the objects' state then. Such an agent
-        is for vision only.
+      asymmetric: whether the critic sees the objects' state while the policy sees
+        images. Such an agent is for vision only.
     """
 
     config_type: type[MPOConfig]
@@ -97,8 +97,8 @@ def _from_scratch(config: MPOConfig, frozen: FrozenModel | None) -> AgentBuilder
     return GaussianMPOBuilder(config, statistics)
 
 
-# HeLMS-mix on images: the frozen mid level reads objects, which the policy no longer
-# sees. Weights: Table 5.
+# HeLMS-mix on images cannot start from the frozen mid level, which reads objects: the
+# policy does not see them. Weights: Table 5.
 _MIX_VISION = {"components": "scratch", "eta_y": 0.1, "eta_z": 0.1}
 
 MODELS: Mapping[str, Model] = {
@@ -129,16 +129,16 @@ def load_bundle(
     """Reads a bundle of any model.
 
     Args:
-      directory: of the bundle.
-      proprio_dim: P of the environment, object_dim: O, action_dim: D. Those given must
-        be the bundle's.
+      directory: directory of the bundle.
+      proprio_dim: P of the environment, object_dim: O, action_dim: D. Each that is
+        given must equal the bundle's.
       model: name in `MODELS` of the model that the caller can use; None takes any.
 
     Returns:
       The frozen form; its `.model` is the name in `MODELS`.
 
     Raises:
-      ValueError: in one line, why the bundle cannot be used.
+      ValueError: the bundle cannot be used; one line says why.
     """
     name = model or str(bundle.read_description(directory).get("model"))
     if name not in MODELS:

@@ -1,7 +1,7 @@
-"""Settings by scale: those of the paper's 1500 actors, and those of two cores.
+"""Settings by scale: `paper` for 1500 actors, `laptop` for two cores.
 
-`paper` is what the agents' configurations have by default. `laptop` changes the
-settings of `LAPTOP`, for a run of hundreds of episodes and some 10,000 learner steps.
+`paper` is the default of the agents' configurations. `laptop` changes the settings of
+`LAPTOP`, for a run of hundreds of episodes and about 10,000 learner steps.
 `python -m agents.scales` prints the table of docs/guides/agents.md.
 """
 
@@ -17,13 +17,13 @@ SCALES = ("paper", "laptop")
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What laptop sets.
+    """Setting that `laptop` changes.
 
     Attributes:
-      setting: a field of the agents' configurations.
-      value: at scale laptop.
-      why: in a few words.
-      agents: that it is for; empty: all that have the setting.
+      setting: name of a field of the agents' configurations.
+      value: value at scale laptop.
+      why: reason in a few words.
+      agents: agents that the row is for; empty: all that have the setting.
     """
 
     setting: str
@@ -35,7 +35,7 @@ class Row:
 _CLONES = ("bc", "hierarchical_bc")
 _HELD = ("helms_cat", "helms_mix", "npmp")
 
-# A later row wins.
+# A later row overrides an earlier one.
 LAPTOP = (
     Row("batch_size", 64, "an eighth of the work a learner step"),
     Row("critic_rnn_size", 0, "a state has three frames already"),
@@ -53,8 +53,9 @@ LAPTOP = (
     Row("target_update_rate", 0.02, "a period of 50, smoothed"),
     Row("n_step", 5, "a sparse reward spreads in fewer learner steps"),
     Row("epsilon", 0.05, "the improved policy stays nearer: exploration lasts"),
-    # softplus(1) = 1.3 is near a return's spread: from 10 the temperature takes 1,000
-    # learner steps down to it, and at softplus(-2) the policy has decided within 2,000.
+    # softplus(1) = 1.3 is near a return's spread. From softplus(10) the temperature
+    # takes 1,000 learner steps to fall to that; from softplus(-2) the policy decides
+    # within 2,000.
     Row("init_log_temperature", 1.0, "neither random for long nor decided at once"),
     Row("init_log_alpha", 1.0, "a multiplier moves by 0.01 a learner step"),
     Row("init_log_alpha_finger", 1.0, "a multiplier moves by 0.01 a learner step"),
@@ -68,7 +69,7 @@ LAPTOP = (
 
 
 def settings(scale: str, agent: str) -> dict[str, Any]:
-    """What a scale sets of an agent's configuration, by name.
+    """Returns the settings, by name, that a scale changes for an agent.
 
     Args:
       scale: one of `SCALES`.
@@ -84,13 +85,13 @@ def settings(scale: str, agent: str) -> dict[str, Any]:
 
 
 def check_scale(scale: str) -> None:
-    """Raises ValueError unless there is such a scale."""
+    """Raises ValueError, naming the valid scales, for an unknown one."""
     if scale not in SCALES:
         raise ValueError(f"unknown scale {scale!r}; valid: {', '.join(SCALES)}")
 
 
 def table() -> str:
-    """`LAPTOP` beside the paper's values, in Markdown."""
+    """Returns `LAPTOP` beside the paper's values as a Markdown table."""
     lines = ["| setting | agents | paper | laptop | why |", "|---|---|---|---|---|"]
     for row in LAPTOP:
         owners = _owners(row)
@@ -106,7 +107,7 @@ def table() -> str:
 
 
 def _owners(row: Row) -> list[str]:
-    """The agents that a row is for."""
+    """Returns the agents that a row is for."""
     return [
         name
         for name in AGENTS

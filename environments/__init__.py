@@ -1,4 +1,4 @@
-"""The RGB-stacking environment: `make` builds it from names, `build` from a config."""
+"""RGB-stacking environment: `make` builds it from settings, `build` from a config."""
 
 from environments.config import EnvironmentConfig
 from environments.factory import build, make

@@ -1,8 +1,8 @@
-"""Cameras: which there are, and one environment's images of them.
+"""Cameras: their names, and the images of one environment.
 
-Images in the observation are drawn as cheaply as they can be without looking
-different: of coarser meshes (less than a pixel off) and without multisampling. Other
-views, as for videos, are drawn in full.
+Images in the observation are drawn as cheaply as they can be without looking different:
+with coarser meshes (less than a pixel off) and without multisampling. Other views, such
+as those of videos, are drawn in full.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from environments import scene as scene_lib
 from environments.rendering import Renderer, mujoco
 
 MAX_SIZE = 2048  # pixels
-# No part of the robot comes nearer to a basket camera.
+# No part of the robot comes nearer than this to a basket camera.
 _NEAREST = 0.35  # m
 
 
 def check(cameras: Sequence[str], image_size: Any) -> None:
-    """Raises a ValueError that names the valid values.
+    """Raises a ValueError, naming the valid values, for bad cameras or a bad size.
 
     Args:
-      cameras: of the observation; any of `scene.CAMERAS`, each once.
+      cameras: cameras of the observation; any of `scene.CAMERAS`, each once.
       image_size: (height, width) of their images.
     """
     names = ", ".join(scene_lib.CAMERAS)
@@ -56,19 +56,19 @@ def check_size(size: Any) -> None:
 
 
 def mjcf_name(camera: str) -> str:
-    """What the model calls a camera: those of the basket belong to it."""
+    """Returns the model's name of a camera; those of the basket have a prefix."""
     return camera if camera == scene_lib.MAIN_CAMERA else f"base/{camera}"
 
 
 class Views:
-    """Draws an environment's cameras; all that is needed is made at the first image.
+    """Renderer of an environment's cameras; makes all it needs at the first image.
 
-    What is simulated has no visual meshes. What is drawn is a model of its own with the
-    same joints, which takes over the positions and the objects before each image.
+    The simulated model has no visual meshes. The drawn model is separate, with the same
+    joints; it takes over the positions and the objects before each image.
     """
 
     def __init__(self, slots: objects.ObjectSlots) -> None:
-        """Opens nothing yet. `slots` are the objects of the simulated model."""
+        """Takes the objects of the simulated model, `slots`; opens nothing yet."""
         self._slots = slots
         self._version = -1  # of the objects that the drawn model has
         self._renderers: dict[tuple[int, int, bool], Renderer] = {}
@@ -80,14 +80,14 @@ class Views:
         """Returns an image, uint8 [H, W, 3].
 
         Args:
-          data: the simulation's; its joint positions are drawn.
+          data: data of the simulation, whose joint positions are drawn.
           camera: one of `scene.CAMERAS`, or `scene.MAIN_CAMERA`.
           size: (height, width).
-          coarse: whether to draw coarser meshes, without multisampling.
+          coarse: whether to draw coarser meshes without multisampling.
 
         Raises:
-          RenderingUnavailable: where no OpenGL library can be loaded.
-          ValueError: a camera that does not exist, or a bad size.
+          RenderingUnavailable: no OpenGL library can be loaded.
+          ValueError: the camera does not exist, or the size is bad.
         """
         cameras = (scene_lib.MAIN_CAMERA, *scene_lib.CAMERAS)
         scene_lib.one_of("camera", camera, cameras)
@@ -105,9 +105,9 @@ class Views:
         return self._renderers[key].render(drawn, mjcf_name(camera))
 
     def update(self, data: mujoco.MjData) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """Returns the drawn model and its data, with the positions and objects of now.
+        """Returns the drawn model and its data, with the present positions and objects.
 
-        Both stay the same objects from call to call.
+        Every call returns the same two objects.
         """
         model, drawn, slots = self._drawn
         if self._version != self._slots.version and self._slots.ids:
@@ -120,14 +120,14 @@ class Views:
         return model, drawn
 
     def close(self) -> None:
-        """Frees the contexts; the next image makes new ones."""
+        """Frees the OpenGL contexts; the next image makes new ones."""
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers.clear()
 
     @functools.cached_property
     def _drawn(self) -> tuple[mujoco.MjModel, mujoco.MjData, objects.ObjectSlots]:
-        """What is drawn, made at the first image."""
+        """Drawn model, made at the first image."""
         model = scene_lib.build_visible()
         return model, mujoco.MjData(model), objects.ObjectSlots(model)
 

@@ -1,7 +1,7 @@
-"""The RGB-stacking cell in MJCF: Sawyer, Robotiq 2F-85, basket, 3 objects.
+"""RGB-stacking cell in MJCF: Sawyer, Robotiq 2F-85, basket, three objects.
 
-Models and props come from dm_robotics; what stands where is that of the public
-reference (https://github.com/google-deepmind/rgb_stacking).
+Models and props come from dm_robotics; their places are those of the public reference
+(https://github.com/google-deepmind/rgb_stacking).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def compose(
     """Composes arena, basket, robot, cameras and three objects.
 
     Args:
-      object_ids: of the red, green and blue object.
-      basket, hand_links: as of `scene.Physics`.
+      object_ids: ids of the red, green and blue object.
+      basket, hand_links: see `scene.Physics`.
     """
     arena = empty.Arena()
     arena.mjcf_model.size.nconmax = 5000
@@ -51,7 +51,7 @@ def compose(
     basket_model = rgb_basket.RGBBasket()
     if basket == "planes":
         make_planes(basket_model.mjcf_model)
-        # Nothing gets through the basket's floor, which has no end.
+        # The floor's plane is infinite, so nothing gets through it.
         ground = arena.mjcf_model.find("geom", "ground")
         ground.contype = ground.conaffinity = 0
     arena.attach(basket_model, basket_site)
@@ -101,7 +101,7 @@ def compose(
 
 
 def make_planes(basket: mjcf.RootElement) -> None:
-    """Makes planes of the colliding boxes, through their faces that look in."""
+    """Replaces the colliding boxes by planes through their inner faces."""
     inside = np.array([0.0, 0.0, 0.2])  # m, above the floor's middle
     for geom in basket.find_all("geom"):
         if geom.type != "box" or geom.contype == 0:
@@ -118,12 +118,12 @@ def make_planes(basket: mjcf.RootElement) -> None:
 
 
 def drop_idle_collisions(robot: mjcf.RootElement) -> None:
-    """Leaves out of collision detection what cannot touch anything in the workspace.
+    """Removes from collision detection what cannot touch anything in the workspace.
 
-    The tool points down and its centre stays within 0.27 m of the ground: the arm and
-    the wrist sensor are above all the rest. Within the hand only the fingertips can
-    meet; its couplers and spring links may touch objects, like its other links. Not a
-    contact is lost: trajectories are bit-identical (scene_test).
+    The tool points down and its centre stays within 0.27 m of the ground, so the arm
+    and the wrist sensor are above everything else. Within the hand only the fingertips
+    can meet; couplers and spring links may touch objects, like the hand's other links.
+    No contact is lost: trajectories are bit-identical (scene_test).
     """
     for geom in robot.find_all("geom"):
         if geom.contype == 0 and geom.conaffinity == 0:

@@ -1,4 +1,4 @@
-"""Coarser meshes for small images: in software, time goes with the number of faces.
+"""Coarser meshes for small images: in software, an image's time grows with the faces.
 
 The arm's and gripper's meshes hold 247,000 of the scene's 249,000 faces, far more than
 an image of 64x64 pixels can show. Vertices that share a cell of about a pixel's size
@@ -13,14 +13,14 @@ import numpy as np
 
 from environments.rendering import mujoco
 
-MIN_FACES = 1000  # Smaller meshes (the basket's, the objects') stay as they are.
+MIN_FACES = 1000  # Smaller meshes (the basket's, the objects') do not change.
 
 
 def coarsened(model: mujoco.MjModel, cell: float) -> mujoco.MjModel:
-    """Returns a copy of the model with coarser meshes, to be drawn, not simulated.
+    """Returns a copy of a model with coarser meshes, for drawing only.
 
     Args:
-      model: is not changed.
+      model: model to copy; it does not change.
       cell: edge length [m] of the cells whose vertices become one.
     """
     model = copy.copy(model)
@@ -32,7 +32,7 @@ def coarsened(model: mujoco.MjModel, cell: float) -> mujoco.MjModel:
         merged, new_faces, kept = cluster(vertices, faces, cell)
         vertices[: len(merged)] = merged
         faces[: len(kept)] = new_faces
-        # A corner keeps its normal, so that the shading is that of the full mesh.
+        # A corner keeps its normal, so that the shading is as of the full mesh.
         normals[: len(kept)] = normals[kept]
         model.mesh_facenum[mesh] = len(kept)
     return model
@@ -48,8 +48,8 @@ def cluster(
       cell: edge length of the grid's cells.
 
     Returns:
-      Merged vertices [W, 3], the faces [G, 3] that still have three corners, none of
-      them twice, and which of the old faces they were, [G].
+      Merged vertices [W, 3]; the faces [G, 3] that still have three corners, without
+      duplicates; and their indices among the old faces, [G].
     """
     grid = np.floor((vertices - vertices.min(axis=0)) / cell).astype(np.int64)
     _, group, count = np.unique(
@@ -60,7 +60,7 @@ def cluster(
     sums = [np.bincount(group, vertices[:, axis]) for axis in range(3)]
     corners = group[faces]
     kept = np.flatnonzero((corners != np.roll(corners, 1, axis=1)).all(axis=1))
-    # Two faces of opposite sides stay two: turned around, they are not the same.
+    # Two faces of opposite sides stay two: their orientation differs.
     lowest = corners[kept].argmin(axis=1)[:, None]
     turned = np.take_along_axis(corners[kept], (lowest + np.arange(3)) % 3, axis=1)
     code = np.ravel_multi_index(tuple(turned.T), (len(count),) * 3)
@@ -71,5 +71,5 @@ def cluster(
 def _part(
     array: np.ndarray, addresses: np.ndarray, numbers: np.ndarray, index: int
 ) -> np.ndarray:
-    """A view of what belongs to one mesh."""
+    """Returns a view of the part of a table that belongs to one mesh."""
     return array[addresses[index] : addresses[index] + numbers[index]]

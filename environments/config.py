@@ -1,4 +1,4 @@
-"""Configuration of an environment: everything that defines it but its seed."""
+"""Configuration of an environment, which defines all of it except its seed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_ACTION_DELAY = 2  # control steps
 
 @dataclasses.dataclass(frozen=True)
 class EnvironmentConfig:
-    """Everything that defines an environment but its seed.
+    """Configuration of an environment: everything that defines it except its seed.
 
     Attributes:
       task: stack_TOP_BOTTOM, lift_COLOR or reach_COLOR, of red, green and blue; or
@@ -26,13 +26,13 @@ class EnvironmentConfig:
       object_set: 1 to 5; random, three training objects drawn for each episode; or
         three ids of objects.
       domain_randomization: whether physics are drawn for each episode and observations
-        are noisy; or the ranges of both, a `RandomizationConfig`.
-      max_action_delay: control steps, 0 to 2; each episode draws its delay up to this.
+        are noisy; or a `RandomizationConfig`, the ranges of both.
+      max_action_delay: largest delay that an episode draws, control steps, 0 to 2.
       observations: state; or vision, which adds the images of the cameras.
       cameras: cameras of the images, one or more of `scene.CAMERAS`.
       image_size: (height, width) of the images.
-      grouped: whether the state is the vectors that agents see, proprio and objects,
-        instead of named observations.
+      grouped: whether the state is given as the vectors that agents see, proprio and
+        objects, instead of named observations.
       preset: fast or reference physics; or a `scene.Physics`.
     """
 
@@ -50,7 +50,7 @@ class EnvironmentConfig:
     def __post_init__(self) -> None:
         """Raises ValueError, naming the valid values, for a value that is not valid."""
         for name in ("object_set", "cameras", "image_size"):
-            if isinstance(getattr(self, name), list):  # as JSON and flags have it
+            if isinstance(getattr(self, name), list):  # JSON and flags give a list
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         scene.one_of("task", self.task, TASKS)
         scene.one_of("reward", self.reward, REWARDS)
@@ -82,7 +82,7 @@ class EnvironmentConfig:
         """Returns the values as JSON holds them.
 
         Raises:
-          ValueError: ranges or physics are of one's own, which have no JSON form.
+          ValueError: the ranges or the physics are custom and so have no JSON form.
         """
         for name, plain in (("domain_randomization", bool), ("preset", str)):
             if not isinstance(getattr(self, name), plain):
@@ -94,12 +94,12 @@ class EnvironmentConfig:
 
     @property
     def randomization(self) -> RandomizationConfig | None:
-        """Ranges of the physics and the noise; None: nominal physics, no noise."""
+        """Ranges of physics and noise; None: nominal physics, no noise."""
         if isinstance(self.domain_randomization, RandomizationConfig):
             return self.domain_randomization
         return RandomizationConfig() if self.domain_randomization else None
 
     @property
     def image_cameras(self) -> tuple[str, ...]:
-        """Cameras whose images are observed; none on state."""
+        """Cameras whose images are observed; empty on state."""
         return self.cameras if self.observations == "vision" else ()

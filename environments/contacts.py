@@ -1,4 +1,4 @@
-"""What touches what, for success: rewards depend on positions alone."""
+"""Contacts between objects, robot and surroundings, which success depends on."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _ADJACENT = 0.001  # m
 
 
 class Contacts(NamedTuple):
-    """Pairs of names, each in both orders.
+    """Contacts as pairs of names, each in both orders.
 
     Attributes:
-      touching: of red, green, blue, robot and elsewhere, those in contact now.
-      adjacent: of objects, those at most a millimetre apart. One that rests on two
-        others rocks between them: it is in contact with both in two steps of three.
+      touching: pairs of red, green, blue, robot and elsewhere that are in contact.
+      adjacent: pairs of objects at most a millimetre apart. An object that rests on two
+        others rocks between them: it is in contact with both in two of three steps.
     """
 
     touching: frozenset[tuple[str, str]]
     adjacent: frozenset[tuple[str, str]]
 
     def touched(self, name: str) -> set[str]:
-        """What is in contact with `name`."""
+        """Returns the names in contact with `name`."""
         return {b for a, b in self.touching if a == name}
 
 
 def find(
     model: mujoco.MjModel, data: mujoco.MjData, scene: scene_lib.Scene
 ) -> Contacts:
-    """Reads the contacts; positions and contacts of `data` are up to date."""
+    """Reads the contacts; positions and contacts of `data` must be up to date."""
     contact = data.contact
     owners = scene.geom_owner[contact.geom[contact.dist <= 0.0]].tolist()
     touching = [(_OWNERS[a], _OWNERS[b]) for a, b in owners]
@@ -51,7 +51,7 @@ def find(
 
 
 def _distance(model: mujoco.MjModel, data: mujoco.MjData, geoms: np.ndarray) -> float:
-    """Between two geoms, m; negative inside, cut off a little above `_ADJACENT`."""
+    """Returns two geoms' distance, m; negative inside, cut off above `_ADJACENT`."""
     first, second = map(int, geoms)
     return mujoco.mj_geomDistance(model, data, first, second, 2 * _ADJACENT, None)
 

@@ -1,8 +1,8 @@
-"""From an agent's action to the actuators: Cartesian 4D velocity and the fingers.
+"""Controller from an agent's action to the actuators: Cartesian 4D velocity, fingers.
 
 The action is five numbers in [-1, 1]: velocity of the tool along x, y, z and about z,
-and the fingers. The tool keeps pointing down, stays in the workspace, and its velocity
-is mapped to joint velocities. What is decided here follows the reference cell's 4D
+and the fingers. The tool keeps pointing down and stays in the workspace, and its
+velocity is mapped to joint velocities. The rules follow the reference cell's 4D
 effector, and the mapping follows dm_robotics' `Cartesian6dToJointVelocityMapper`.
 """
 
@@ -24,7 +24,7 @@ MAX_ANGULAR_VELOCITY = 1.0  # rad/s
 MAX_FINGER_SPEED = 255.0  # tics/s
 WRIST_RANGE = (-np.pi / 2, np.pi / 2)  # rad, of the last arm joint
 
-# The posture that the arm's redundant joint is drawn to, rad.
+# Posture that the nullspace control pulls the redundant arm towards, rad.
 NULLSPACE_POSTURE = np.array(
     [
         0.0,
@@ -39,11 +39,11 @@ NULLSPACE_POSTURE = np.array(
 JOINT_VELOCITY_LIMITS = np.array(
     [1.74, 1.328, 1.957, 1.957, 3.485, 3.485, 4.545]
 )  # rad/s
-JOINT_MARGIN = 0.01  # rad, kept from the ends of a joint's range
+JOINT_MARGIN = 0.01  # rad, distance kept from the ends of a joint's range
 JOINT_LIMIT_GAIN = 0.95 / scene_lib.CONTROL_TIMESTEP  # 1/s
 REGULARIZATION = 1e-2
-# Weight of the nullspace's task against the tool's: what it may cost the tool is of the
-# size of dm_robotics' slack, 1e-4 m/s or rad/s.
+# Weight of the nullspace's task against the tool's. The tool's error that it causes is
+# about dm_robotics' slack, 1e-4 m/s or rad/s.
 NULLSPACE_WEIGHT = 1e-5
 _NULLSPACE_GAIN = 0.025 / scene_lib.CONTROL_TIMESTEP  # 1/s
 _WRIST_JOINT = 6
@@ -52,7 +52,7 @@ _DOWNWARD_GAIN = 0.8  # 1/s, how fast a tilt of the tool is corrected.
 
 @numba.njit(cache=True)
 def _clip(action: np.ndarray, limit: float) -> bool:
-    """Brings an action into [-1, 1]; False, and nothing changes, if it is beyond."""
+    """Clips an action to [-1, 1]; returns False, without change, beyond the limit."""
     for value in action:
         if not abs(value) <= limit:  # also for NaN
             return False
@@ -62,10 +62,11 @@ def _clip(action: np.ndarray, limit: float) -> bool:
 
 
 def checked(action: Any) -> np.ndarray:
-    """An action as float64 [5] in [-1, 1], an array of its own.
+    """Returns an action as a new array, float64 [5] in [-1, 1].
 
     Raises:
-      ValueError: an action of another shape, not finite, or beyond rounding outside.
+      ValueError: the action has another shape, is not finite, or is outside [-1, 1] by
+        more than rounding.
     """
     action = np.array(action, dtype=np.float64)
     if action.shape != (ACTION_SIZE,):
@@ -79,14 +80,14 @@ def checked(action: Any) -> np.ndarray:
 def _solve_programs(
     jacobian: np.ndarray, twist: np.ndarray, bias: np.ndarray, bounds: np.ndarray
 ) -> tuple[bool, np.ndarray]:
-    """Both programs of `JointVelocityMapper` as if there were no bounds.
+    """Solves both programs of `JointVelocityMapper` without the bounds.
 
     Returns:
-      Whether the solutions are within the bounds, and so those of the programs; and the
-      second one, [7].
+      Whether both solutions are within the bounds, so that they solve the programs; and
+      the second solution, [7].
     """
     size = jacobian.shape[1]
-    hessian = np.empty((size, size))  # of the tool's task, its lower triangle
+    hessian = np.empty((size, size))  # lower triangle of the tool's task
     for i in range(size):
         for j in range(i + 1):
             total = 0.0
@@ -135,7 +136,7 @@ def _solve_programs(
 
 @numba.njit(cache=True)
 def _bounds(joints: np.ndarray, ranges: np.ndarray) -> np.ndarray:
-    """Lowest and highest joint velocities [2, 7]; see `JointVelocityMapper.bounds`."""
+    """Returns joint velocity bounds [2, 7]; see `JointVelocityMapper.bounds`."""
     bounds = np.empty((2, len(joints)))
     for i in range(len(joints)):
         limit = JOINT_VELOCITY_LIMITS[i]
@@ -147,23 +148,23 @@ def _bounds(joints: np.ndarray, ranges: np.ndarray) -> np.ndarray:
 
 
 class JointVelocityMapper:
-    """Maps a tool's velocity to joint velocities within the joints' bounds.
+    """Map from a tool's velocity to joint velocities within the joints' bounds.
 
-    First the joint velocities q' that minimise |J q' - v|^2 + regularisation |q'|^2;
-    then, of those that move the tool alike, the ones closest to a bias. Both are
-    quadratic programs with a box: in closed form where no bound is reached, else by
-    MuJoCo's `mju_boxQP`, exactly. The box keeps to the joints' velocity limits, and
-    slows a joint down before its range ends.
+    The first program finds the joint velocities q' that minimise |J q' - v|^2 +
+    regularisation |q'|^2. The second finds, among those that move the tool alike, the
+    velocities closest to a bias. Both are quadratic programs with a box, solved in
+    closed form where no bound is reached, else exactly by MuJoCo's `mju_boxQP`. The box
+    holds the joints' velocity limits, and slows a joint down before its range ends.
     """
 
     def __init__(self, joint_ranges: np.ndarray) -> None:
-        """`joint_ranges` [7, 2] are the joints' lowest and highest angles, rad."""
+        """Takes the joints' lowest and highest angles, `joint_ranges` [7, 2], rad."""
         self._ranges = np.ascontiguousarray(joint_ranges)
 
     def bounds(self, joints: np.ndarray) -> np.ndarray:
-        """Lowest and highest joint velocities [2, 7] at joint angles [7], rad/s.
+        """Returns lowest and highest joint velocities [2, 7] at angles [7], rad/s.
 
-        A joint beyond an end of its range does not go further out.
+        A joint beyond an end of its range cannot move further out.
         """
         return _bounds(joints, self._ranges)
 
@@ -178,12 +179,12 @@ class JointVelocityMapper:
 
         Args:
           jacobian: [6, 7], of the tool's linear and angular velocity.
-          joints: [7] rad.
-          twist: [6], the tool's velocity, m/s and rad/s.
-          bias: [7] rad/s, brought within the bounds.
+          joints: [7], joint angles, rad.
+          twist: [6], velocity of the tool, m/s and rad/s.
+          bias: [7], rad/s; clipped to the bounds.
 
         Returns:
-          [7] rad/s; None where there is no solution.
+          Joint velocities [7], rad/s; None where there is no solution.
         """
         bounds = _bounds(joints, self._ranges)
         free, solution = _solve_programs(jacobian, twist, bias, bounds)
@@ -193,7 +194,7 @@ class JointVelocityMapper:
 def _solve_boxed(
     jacobian: np.ndarray, twist: np.ndarray, bias: np.ndarray, bounds: np.ndarray
 ) -> np.ndarray | None:
-    """Both programs of `JointVelocityMapper` within the bounds [2, 7]."""
+    """Solves both programs of `JointVelocityMapper` within the bounds [2, 7]."""
     size = jacobian.shape[1]
     low, high = bounds
     tool = jacobian.T @ jacobian
@@ -206,7 +207,7 @@ def _solve_boxed(
 
     if not solve(REGULARIZATION, -(twist @ jacobian)):
         return None
-    # The second program, times its weight; it starts where the first one ended.
+    # The second program, scaled by its weight, starts from the first solution.
     gradient = -NULLSPACE_WEIGHT * np.clip(bias, low, high) - tool @ solution
     return solution if solve(NULLSPACE_WEIGHT, gradient) else None
 
@@ -219,17 +220,18 @@ def _twist(
     rotation: np.ndarray,
     limits: np.ndarray,
 ) -> np.ndarray:
-    """The wrist's velocity [6], world frame, m/s and rad/s, that an action asks for.
+    """Returns the wrist's velocity [6] for an action: world frame, m/s and rad/s.
 
     Args:
       action: [5] in [-1, 1].
-      pinch: [3] m, the tool's position. wrist: rad, the last arm joint.
-      rotation: [9], the wrist's, by rows.
-      limits: [4, 3], lowest and highest state and velocity of x, y, z and the wrist.
+      pinch: [3], position of the tool, m. wrist: angle of the last arm joint, rad.
+      rotation: [9], rotation matrix of the wrist, by rows.
+      limits: [4, 3], lowest state, highest state and speed of x, y, z and wrist.
     """
     command = np.empty(4)
     for i in range(4):
-        # The wrist's state is the joint's negative: a positive command turns it down.
+        # The wrist's state is the joint's negative: a positive command lowers the
+        # angle.
         state = pinch[i] if i < 3 else -wrist
         u = action[i]
         out = (state < limits[i, 0] and u < 0) or (state > limits[i, 1] and u > 0)
@@ -241,7 +243,8 @@ def _twist(
     gain = 0.0
     if sine > 1e-9:
         gain = _DOWNWARD_GAIN * math.atan2(sine, down_z) / sine
-    # About z x down; the wrist's z points down.
+    # The turn is about z x down. The wrist's z points down, so the command changes
+    # sign.
     turn_x, turn_y, turn_z = -gain * down_y, gain * down_x, -command[3]
     twist = np.empty(6)
     for i in range(3):
@@ -270,11 +273,11 @@ def _command(
     limits: np.ndarray,
     ranges: np.ndarray,
 ) -> tuple[bool, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What a control step needs, in one call.
+    """Computes a control step's joint velocities in one call.
 
     Returns:
-      Whether no bound is reached, and the joint velocities [7] if so; then twist [6],
-      bias [7] and bounds [2, 7].
+      Whether no bound is reached; the joint velocities [7], valid if so; and twist [6],
+      bias [7] and bounds [2, 7] for a boxed solution.
     """
     twist = _twist(action, pinch, joints[_WRIST_JOINT], rotation, limits)
     bias = _NULLSPACE_GAIN * (NULLSPACE_POSTURE - joints)
@@ -284,17 +287,17 @@ def _command(
 
 
 class CartesianController:
-    """Sets `data.ctrl` from a normalised action.
+    """Controller that sets `data.ctrl` from a normalised action.
 
     Attributes:
-      failures: control steps for which no joint velocities were found; the arm then
-        stands still.
+      failures: number of control steps without a solution for the joint velocities, in
+        which the arm stands still.
     """
 
     def __init__(
         self, model: mujoco.MjModel, data: mujoco.MjData, scene: scene_lib.Scene
     ) -> None:
-        """Controls `data`, from now on."""
+        """Takes the simulation to control."""
         self._model, self._data, self._site = model, data, scene.wrist_site
         jacobian = np.zeros((6, model.nv))
         self._linear, self._angular = jacobian[:3], jacobian[3:]
@@ -320,7 +323,7 @@ class CartesianController:
     def apply(self, action: np.ndarray) -> None:
         """Writes the actuators' commands for one control step.
 
-        Positions are up to date: `mj_step1` or `mj_forward` has run.
+        Positions must be up to date: `mj_step1` or `mj_forward` has run.
 
         Args:
           action: float64 [5] in [-1, 1].
@@ -336,5 +339,5 @@ class CartesianController:
                 self.failures += 1
                 velocities = np.zeros(scene_lib.NUM_ARM_JOINTS)
         self._arm_ctrl[:] = velocities
-        # Bang-bang: the sign picks full closing or full opening.
+        # Bang-bang control: the sign selects full closing or full opening.
         self._finger_ctrl[0] = MAX_FINGER_SPEED if action[4] > 0 else -MAX_FINGER_SPEED

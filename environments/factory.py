@@ -1,4 +1,4 @@
-"""Builds environments from their configurations."""
+"""Factory of environments."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def make(*, seed: int | None = None, **settings: Any) -> RgbStacking:
     """Builds the RGB-stacking environment.
 
     Args:
-      seed: of all draws; None for a fresh one.
+      seed: seed of all draws; None draws one.
       **settings: fields of `EnvironmentConfig`.
 
     Returns:
       A `dm_env.Environment`.
 
     Raises:
-      ValueError: a value that is not valid; the message names the valid ones.
+      ValueError: a value is not valid; the message names the valid ones.
     """
     return build(EnvironmentConfig(**settings), seed)
 

@@ -1,10 +1,10 @@
-"""The tasks for gymnasium: `import environments.gymnasium_envs`, then make one.
+"""Tasks for gymnasium: import this module, then make an environment by name.
 
     gymnasium.make("HeLMS/StackRedBlue-v0", object_set=4, reward="dense")
 
-registers as `HeLMS/NAME-v0` every task of `tasks.TASKS`, with its name in camel case.
-Shimmy does not fit: it takes environments of dm_control alone, and its import registers
-and loads all of theirs.
+The import registers every task of `tasks.TASKS` as `HeLMS/NAME-v0`, with its name in
+camel case. Shimmy does not fit: it takes only environments of dm_control, and its
+import registers and loads all of these.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ NAMESPACE = "HeLMS"
 
 
 class StackingEnv(gymnasium.Env):
-    """One task; observations are a dictionary, as in dm_env.
+    """Environment of one task, whose observations are a dictionary as in dm_env.
 
     `gymnasium.wrappers.FlattenObservation` makes one vector of them. The reward is in
-    [0, 1]. An episode is truncated by its time and terminated where its simulation
-    diverges; its last `info` says with `success` whether the goal is reached.
+    [0, 1]. The time limit truncates an episode, and a diverging simulation terminates
+    it; `success` in the last `info` tells whether the goal is reached.
     """
 
     metadata = {
@@ -44,17 +44,18 @@ class StackingEnv(gymnasium.Env):
         render_camera: str = scene.MAIN_CAMERA,
         **arguments: Any,
     ) -> None:
-        """Builds it.
+        """Builds the environment.
 
         Args:
-          task: of `tasks.TASKS`.
-          render_mode: rgb_array, or None: `render` returns nothing.
-          render_size: (height, width) of what `render` returns.
+          task: one of `tasks.TASKS`.
+          render_mode: rgb_array; or None, with which `render` returns None.
+          render_size: (height, width) of the image that `render` returns.
           render_camera: `scene.MAIN_CAMERA` or one of `scene.CAMERAS`.
-          **arguments: of `environments.make`; the seed is an argument of `reset`.
+          **arguments: arguments of `environments.make` except the seed, which `reset`
+            takes.
 
         Raises:
-          ValueError: a value that is not valid; the message names the valid ones.
+          ValueError: a value is not valid; the message names the valid ones.
         """
         scene.one_of("render mode", render_mode, (None, *self.metadata["render_modes"]))
         cameras.check_size(render_size)
@@ -73,10 +74,12 @@ class StackingEnv(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Starts an episode; all that follows derives from the seed, if one is given.
+        """Starts an episode; a seed, if given, determines all that follows.
+
+        There are no options.
 
         Returns:
-          The observation, and what was drawn for the episode. There are no options.
+          The observation, and the draws of the episode.
         """
         super().reset(seed=seed)
         episode_seed = seed if seed is not None else int(self.np_random.integers(2**31))
@@ -87,7 +90,7 @@ class StackingEnv(gymnasium.Env):
     def step(
         self, action: np.ndarray
     ) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        """Advances 0.05 s: observation, reward, terminated, truncated, info."""
+        """Advances 0.05 s; returns observation, reward, terminated, truncated, info."""
         timestep: dm_env.TimeStep = self._environment.step(action)
         terminated = timestep.last() and timestep.discount == 0.0
         truncated = timestep.last() and not terminated
@@ -101,7 +104,7 @@ class StackingEnv(gymnasium.Env):
         return timestep.observation, reward, terminated, truncated, info
 
     def render(self) -> np.ndarray | None:
-        """An image, uint8 [H, W, 3], if the render mode is rgb_array."""
+        """Returns an image, uint8 [H, W, 3], if the render mode is rgb_array."""
         if self.render_mode is None:
             return None
         return self._environment.render(
@@ -109,17 +112,17 @@ class StackingEnv(gymnasium.Env):
         )
 
     def close(self) -> None:
-        """Frees the OpenGL contexts, where there are any."""
+        """Frees the OpenGL contexts, if any."""
         self._environment.close()
 
     @property
     def environment(self) -> stacking.RgbStacking:
-        """The environment itself."""
+        """Wrapped `RgbStacking` environment."""
         return self._environment
 
 
 def name(task: str) -> str:
-    """What gymnasium calls a task: stack_red_blue is HeLMS/StackRedBlue-v0."""
+    """Returns gymnasium's name of a task: HeLMS/StackRedBlue-v0 of stack_red_blue."""
     return f"{NAMESPACE}/{''.join(part.capitalize() for part in task.split('_'))}-v0"
 
 

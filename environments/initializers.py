@@ -1,4 +1,4 @@
-"""Initial states: where the tool starts, and where the objects have come to rest."""
+"""Initial states: the pose of the tool, and the poses in which the objects rest."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from environments.rendering import mujoco
 # Uniform tool pose: x, y, z [m] and yaw [rad], pointing down.
 TOOL_LOW = np.array([0.5, -0.14, 0.22, -np.pi / 4])
 TOOL_HIGH = np.array([0.7, 0.14, 0.43, np.pi / 4])
-# Uniform object position [m] before the fall; its orientation is uniform too.
+# Uniform object position [m] before the fall; the orientation is uniform too.
 OBJECT_LOW = np.array([0.50, -0.10, 0.12])
 OBJECT_HIGH = np.array([0.70, 0.10, 0.12])
 
-_SETTLE_TIMESTEP = 0.002  # s; a fall needs no more, and four times fewer steps.
-_SETTLE_CHUNK = 25  # steps between looks
+_SETTLE_TIMESTEP = 0.002  # s; accurate enough for a fall, with a quarter of the steps
+_SETTLE_CHUNK = 25  # steps between checks
 _SETTLE_MAX_SECONDS = 2.0
 _SETTLE_MAX_VELOCITY = 0.05  # m/s, rad/s
-_SETTLE_MAX_MOVE = 1e-5  # m between two looks
+_SETTLE_MAX_MOVE = 1e-5  # m between two checks
 _INSIDE = 0.16  # m from the basket's centre, along x and y
 _MAX_DRAWS = 50
 _IK_MAX_STEPS = 200
@@ -27,11 +27,11 @@ _IK_DAMPING = 1e-6
 
 
 class InitializationError(RuntimeError):
-    """No valid initial state was found; says which part failed."""
+    """Error of a reset without a valid initial state; names the part that failed."""
 
 
 def _down_with_yaw(yaw: float) -> np.ndarray:
-    """Rotation matrix [3, 3] of a tool that points down, turned by yaw about its z."""
+    """Returns the rotation [3, 3] of a tool that points down, turned by yaw about z."""
     c, s = np.cos(yaw), np.sin(yaw)
     return np.array([[c, -s, 0.0], [-s, -c, 0.0], [0.0, 0.0, -1.0]])
 
@@ -45,15 +45,16 @@ def place_tool(
 ) -> None:
     """Sets the arm's joints (damped least squares from the nullspace posture).
 
-    Of the redundant arm's solutions it is the one nearest to the middle of the joints'
-    ranges, as in the reference: agents that were trained there see joint angles.
+    Of the redundant arm's solutions it takes the one nearest to the middle of the
+    joints' ranges, as in the reference: agents that were trained there see joint
+    angles.
 
     Args:
-      position: of the pinch site, [3] m, world.
-      yaw: rad about the tool's z, which points down.
+      position: position of the pinch site, [3] m, world frame.
+      yaw: angle about the tool's z, which points down, rad.
 
     Raises:
-      InitializationError: the pose was not reached.
+      InitializationError: the arm does not reach the pose.
     """
     target = _down_with_yaw(yaw)
     low, high = model.jnt_range[scene.arm_joints].T
@@ -73,7 +74,8 @@ def place_tool(
         )
         mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], scene.pinch_site)
         j = jacobian[:, scene.arm_dof]
-        # To the middle by half, as far as the tool stays, and the tool to its target.
+        # Centres the joints by half, as far as the tool stays, and moves the tool to
+        # its target.
         centring = 0.5 * (0.5 * (low + high) - joints)
         factor[:] = j @ j.T + _IK_DAMPING * np.eye(6)
         mujoco.mju_cholFactor(factor, 0.0)
@@ -100,7 +102,7 @@ def drop_objects(
     """Drops the three objects into the basket and lets them come to rest.
 
     Raises:
-      InitializationError: they did not come to rest inside the basket in many draws.
+      InitializationError: many draws fail to bring the objects to rest in the basket.
     """
     hold = data.qpos[: scene.object_qpos[0]].copy()
     for _ in range(_MAX_DRAWS):
@@ -124,8 +126,8 @@ def _scatter(
     scene: scene_lib.Scene,
     rng: np.random.Generator,
 ) -> bool:
-    """Draws poses; False where two objects touch."""
-    # Out of the way first, so that each is only compared with those already placed.
+    """Draws poses of the objects; returns False if two objects touch."""
+    # Moves all away first, so that each is compared only with those already placed.
     for i in range(len(observations.COLORS)):
         data.qpos[scene.object_qpos[i] : scene.object_qpos[i] + 3] = [5.0 + i, 0, 5.0]
     for i, address in enumerate(scene.object_qpos):
@@ -147,10 +149,10 @@ def _scatter(
 
 
 def _settle(model: mujoco.MjModel, data: mujoco.MjData, scene: scene_lib.Scene) -> None:
-    """Steps until the objects are at rest; the arm's set points hold it meanwhile.
+    """Steps until the objects rest, while the arm holds its set points.
 
-    With several contacts between two meshes: on a single one that jumps from corner to
-    corner an object never rests.
+    Several contacts between two meshes are enabled: on a single contact, which jumps
+    from corner to corner, an object never rests.
     """
     option = model.opt
     before = option.timestep, option.noslip_iterations, option.disableflags

@@ -1,8 +1,8 @@
 """Gaussian noise on observations, drawn for each control step.
 
-White noise, one reading independent of the next; a stacked frame keeps the reading it
-was made with. Fingers (whole tics), the grasp flag and the previous action stay exact:
-they are a counter, a switch and our own command. Rewards and success never see noise.
+The noise is white: readings are independent, and a stacked frame keeps its reading.
+Fingers (whole tics), the grasp flag and the previous action stay exact: they are a
+counter, a switch and our own command. Rewards and success never see noise.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WRIST, _LAST_JOINT = np.array(
         for what in ("angle", "velocity")
     ]
 ).T
-# The matrix of a product with a quaternion from the left, by that one's components.
+# Matrix of multiplication by a quaternion from the left, per component of it.
 _PRODUCT = np.array(
     [
         np.eye(4),
@@ -38,16 +38,16 @@ _PRODUCT = np.array(
 
 
 def deviation(value: float, what: str) -> float:
-    """A field of `ObservationNoise`: a standard deviation, and of what."""
+    """Makes a field of `ObservationNoise`; `what` names unit and quantity."""
     return dataclasses.field(default=value, metadata={"what": what})
 
 
 @dataclasses.dataclass(frozen=True)
 class ObservationNoise:
-    """Standard deviations, in physical units; 0 switches one off.
+    """Standard deviations of the noise, in physical units; 0 switches one off.
 
-    The paper gives none. These are of the order of a Sawyer's and a fiducial or
-    multi-camera tracker's errors, and are our choice.
+    The paper gives none. The defaults are our choice, of the order of the errors of a
+    Sawyer and of a fiducial or multi-camera tracker.
     """
 
     joint_angle: float = deviation(0.001, "rad, arm joints; the wrist's is the last")
@@ -70,7 +70,7 @@ class ObservationNoise:
                 raise ValueError(f"noise {field.name} is {value}; valid: from 0")
 
     def scaled(self, strength: float) -> ObservationNoise:
-        """All deviations times a factor."""
+        """Returns all deviations times `strength`."""
         values = dataclasses.asdict(self)
         return ObservationNoise(**{k: v * strength for k, v in values.items()})
 
@@ -81,7 +81,7 @@ class ObservationNoise:
 
     @functools.cached_property
     def _deviations(self) -> np.ndarray:
-        """Of each number of a frame, [FRAME_SIZE]; orientations apart."""
+        """Deviations of a frame's numbers, [FRAME_SIZE], 0 for orientations."""
         at = observations.LAYOUT
         deviations = np.zeros(observations.FRAME_SIZE)
         deviations[at["sawyer/joints/angle"]] = self.joint_angle
@@ -98,11 +98,11 @@ class ObservationNoise:
         return deviations
 
     def draw(self, rng: np.random.Generator, frames: int) -> NoiseSequence:
-        """Draws the noise of an episode's frames at once: far cheaper than one by one.
+        """Draws the noise of all frames of an episode at once, which is far cheaper.
 
         Args:
-          rng: all is drawn from it.
-          frames: how many there will be, the first one's included.
+          rng: generator of all draws.
+          frames: number of frames in the episode, including the first.
         """
         size = (frames, observations.FRAME_SIZE)
         shifts = self._deviations * rng.standard_normal(size)
@@ -116,16 +116,16 @@ class ObservationNoise:
 
 
 class NoiseSequence:
-    """The noise of one episode; one call of `apply` a frame."""
+    """Noise of one episode; `apply` is called once per frame."""
 
     def __init__(self, shifts: np.ndarray, turns: np.ndarray) -> None:
-        """Takes what is added to frames, [N, FRAME_SIZE], and matrices of turns."""
+        """Takes shifts of frames [N, FRAME_SIZE] and matrices of turns [N, 5, 4, 4]."""
         self._draws = zip(shifts, turns, strict=True)
 
     def apply(self, frame: np.ndarray) -> np.ndarray:
-        """A frame of `sensors.Sensors.measure` as noisy sensors give it.
+        """Returns a frame of `sensors.Sensors.measure` with noise.
 
-        Quaternions stay unit ones with a first component that is not negative, and
+        Quaternions keep unit length and a first component that is not negative;
         `to_pinch` is the noisy object pose minus the noisy pinch pose.
         """
         shift, turn = next(self._draws)

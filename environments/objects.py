@@ -1,13 +1,14 @@
-"""The three objects: which there are, and how a compiled model changes them.
+"""Three objects of a scene: their sets, and their exchange in a compiled model.
 
 The scene is compiled once, with the largest object in all three slots (red, green,
-blue). Each slot has a visual and a collision mesh of its own; another object is put
-there by copying into their room, and into the slot's geoms and body, what MuJoCo's
-compiler makes of that object alone. Nothing is recompiled, every set has the same
-model but for these numbers, and a slot's size can be scaled without touching another.
+blue). Each slot has its own visual and collision mesh. To put another object there,
+`ObjectSlots` copies what MuJoCo's compiler makes of that object alone into the room of
+these meshes and into the slot's geoms and body. Nothing is recompiled, the models of
+all sets differ only in these numbers, and a slot can be scaled without touching
+another.
 
-A renderer holds copies of the meshes: where `ObjectSlots.version` has moved since it
-looked, it uploads `ObjectSlots.meshes` anew (`mujoco.mjr_uploadMesh`).
+A renderer holds copies of the meshes: when `ObjectSlots.version` changes, it uploads
+`ObjectSlots.meshes` anew (`mujoco.mjr_uploadMesh`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from environments.rendering import mujoco
 from dm_control import mjcf
 from dm_robotics.manipulation.props.rgb_objects import rgb_object
 
-# The test triplets, red, green and blue, by number.
+# Test triplets by number: ids of the red, green and blue object.
 SETS: dict[int, tuple[str, ...]] = {
     number: tuple(rgb_object.PROP_TRIPLETS_TEST[f"rgb_test_triplet{number}"].ids)
     for number in range(1, 6)
@@ -34,12 +35,12 @@ SETS: dict[int, tuple[str, ...]] = {
 RANDOM = "random"  # three training objects, drawn anew for each episode
 TRAINING = tuple(sorted(rgb_object.RGB_OBJECTS_TRAIN_SET))
 ALL = tuple(sorted(rgb_object.RGB_OBJECTS_FULL_SET))
-LARGEST = "r2"  # of most vertices and faces; a slot has room for it
+LARGEST = "r2"  # has the most vertices and faces; a slot has room for it
 
 ObjectSet = int | str | Sequence[str]
 
-# What a mesh has in tables: the table, its mesh's address there, its number of rows,
-# and whether it holds lengths.
+# Tables with parts of meshes: the table, the fields of a mesh's address and number of
+# rows there, and whether the values are lengths.
 _TABLES = (
     ("mesh_vert", "mesh_vertadr", "mesh_vertnum", True),
     ("mesh_normal", "mesh_normaladr", "mesh_normalnum", False),
@@ -57,7 +58,7 @@ _COUNTS = (
     "mesh_bvhnum",
     "mesh_polynum",
 )
-# Fields that differ between objects, and which power of a length they go with.
+# Fields that differ between objects, and the power of length with which they scale.
 _MESH_FIELDS = {"mesh_pos": 1, "mesh_quat": 0, "mesh_scale": 1, "mesh_extrema": 0}
 _GEOM_FIELDS = {
     "geom_size": 1,
@@ -77,7 +78,7 @@ _BODY_FIELDS = {
 
 
 def check(object_set: ObjectSet) -> None:
-    """Raises a ValueError that names the valid sets unless `object_set` is one."""
+    """Raises a ValueError, naming the valid sets, unless `object_set` is one."""
     if isinstance(object_set, str | int) and not isinstance(object_set, bool):
         valid = object_set in SETS or object_set == RANDOM
         problem = f"unknown object set {object_set!r}"
@@ -99,9 +100,9 @@ def check(object_set: ObjectSet) -> None:
 def triplet(
     object_set: ObjectSet, rng: np.random.Generator | None = None
 ) -> tuple[str, ...]:
-    """The ids of a checked set's red, green and blue object.
+    """Returns the ids of a checked set's red, green and blue object.
 
-    Only "random" needs, and uses, a generator: training objects without replacement.
+    Only "random" needs a generator; it draws training objects without replacement.
     """
     if object_set == RANDOM:
         assert rng is not None, "random objects need a generator"
@@ -110,18 +111,19 @@ def triplet(
 
 
 def prop(object_id: str, name: str, **arguments: Any) -> rgb_object.RgbObjectProp:
-    """An object as dm_robotics has it, with mass and friction."""
+    """Makes an object of dm_robotics, with its mass and friction."""
     return rgb_object.RgbObjectProp(obj_id=object_id, name=name, **arguments)
 
 
 class _Block(NamedTuple):
-    """Rows of a table that hold a mesh.
+    """Rows of a table that hold a part of a mesh.
 
     Attributes:
-      table: the table's name.
-      rows: those of the mesh.
-      power: of a length, that the values go with.
-      base: the values are addresses in another table, where the mesh starts here.
+      table: name of the table.
+      rows: rows of the mesh.
+      power: power of length with which the values scale.
+      base: first address of the mesh in another table, if the values are addresses
+        there; else 0.
     """
 
     table: str
@@ -131,7 +133,7 @@ class _Block(NamedTuple):
 
 
 class _Part:
-    """One object in a model: ids of its body, geoms and meshes (visual, collision)."""
+    """Object in a model: ids of its body, geoms and meshes (visual, collision)."""
 
     def __init__(self, model: mujoco.MjModel, body: int) -> None:
         self.model = model
@@ -142,7 +144,7 @@ class _Part:
         self.bvh = int(model.body_bvhadr[body])
 
     def rows(self) -> Iterator[tuple[str, int, int]]:
-        """Field, row and power of length of all that has one row an id."""
+        """Yields field, row and power of length of all fields with one row per id."""
         for ids, fields in (
             (self.meshes, _MESH_FIELDS),
             (self.geoms, _GEOM_FIELDS),
@@ -157,7 +159,7 @@ class _Part:
                 yield field, mesh, 0
 
     def blocks(self) -> Iterator[_Block]:
-        """What the meshes have in tables."""
+        """Yields the meshes' blocks of rows in tables."""
         model = self.model
         for mesh in self.meshes:
             for table, address, count, is_length in _TABLES:
@@ -172,9 +174,9 @@ class _Part:
                 yield from self._polygons(mesh)
 
     def _polygons(self, mesh: int) -> Iterator[_Block]:
-        """The hull's faces as polygons, from which contacts between meshes are made.
+        """Yields blocks of the hull's polygons, from which mesh contacts are computed.
 
-        Each polygon has a list of vertices, and each vertex one of polygons.
+        Each polygon has a list of vertices, and each vertex a list of polygons.
         """
         model = self.model
         polygons = _rows(model.mesh_polyadr[mesh], model.mesh_polynum[mesh])
@@ -194,7 +196,7 @@ def _rows(first: int, count: int) -> slice:
 
 @functools.cache
 def _template(visible: bool) -> tuple[str, str, dict[str, str]]:
-    """An object alone as XML, its mesh's name there, and all objects' mesh files."""
+    """Returns one object's XML, its mesh's name there, and all objects' mesh files."""
     root = mjcf.RootElement()
     root.compiler.discardvisual = not visible
     root.attach(prop(LARGEST, "object").mjcf_model)
@@ -207,9 +209,9 @@ def _template(visible: bool) -> tuple[str, str, dict[str, str]]:
 
 @functools.cache
 def _values(object_id: str, visible: bool) -> list[tuple[np.ndarray, int]]:
-    """An object's numbers, rows then blocks, in the order of `_Part`'s."""
+    """Returns an object's numbers, rows and then blocks, in the order of `_Part`."""
     xml, mesh, files = _template(visible)
-    # Objects differ in their mesh alone; to build each from dm_robotics takes 10 ms.
+    # Objects differ only in their mesh; building each from dm_robotics takes 10 ms.
     with open(files[object_id], "rb") as file:
         model = mujoco.MjModel.from_xml_string(xml, {mesh: file.read()})
     part = _Part(model, model.body("object/").id)
@@ -225,13 +227,13 @@ def _values(object_id: str, visible: bool) -> list[tuple[np.ndarray, int]]:
 
 
 class ObjectSlots:
-    """The red, green and blue object of a compiled scene, to be changed in place.
+    """Red, green and blue object of a compiled scene, which change in place.
 
     Attributes:
-      ids: which objects the model holds now; empty before a first `write`.
-      scales: their sizes, as factors.
+      ids: ids of the objects in the model; empty before the first `write`.
+      scales: factors of their sizes.
       meshes: ids of the meshes that `write` changes.
-      version: counts the writes.
+      version: number of writes so far.
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:
@@ -240,10 +242,10 @@ class ObjectSlots:
         self._scratch = mujoco.MjData(model)
         names = [f"rgb_object_{color}" for color in observations.COLORS]
         parts = [_Part(model, model.body(f"{n}/{n}/").id) for n in names]
-        # A model that is only simulated has no visual meshes.
+        # A simulated model has no visual meshes.
         self._visible = len(parts[0].meshes) > 1
         self._rows = [list(part.rows()) for part in parts]
-        # Of each block, where it starts; how long it is depends on the object.
+        # Only the starts of the blocks are used: their lengths depend on the object.
         self._blocks = [list(part.blocks()) for part in parts]
         fields = {name for rows in self._rows for name, _, _ in rows}
         fields |= {block.table for blocks in self._blocks for block in blocks}
@@ -258,14 +260,15 @@ class ObjectSlots:
         ids: Sequence[str],
         scales: Sequence[float] | np.ndarray = (1.0, 1.0, 1.0),
     ) -> None:
-        """Puts objects into the slots, at their size times a factor each.
+        """Puts objects into the slots, each scaled by a factor.
 
-        Density stays: mass goes with the factor's third power and inertia with its
-        fifth. Any other change of these objects' mass and inertia is overwritten.
+        Density does not change: mass scales with the factor's third power and inertia
+        with its fifth. The call overwrites any other change of the objects' mass and
+        inertia.
 
         Args:
-          ids: of the red, green and blue object; any of `ALL`.
-          scales: [3], above 0.
+          ids: ids of the red, green and blue object; any of `ALL`.
+          scales: [3], factors above 0.
         """
         fields = self._fields
         for slot, (object_id, scale) in enumerate(zip(ids, scales, strict=True)):
@@ -284,8 +287,9 @@ class ObjectSlots:
         self.version += 1
 
     def update_constants(self) -> None:
-        """Lets MuJoCo derive anew what follows from masses and inertias."""
+        """Makes MuJoCo recompute the constants that depend on masses and inertias."""
         model = self._model
         mujoco.mj_setConst(model, self._scratch)
-        # The solver's tolerance is relative to it; only the compiler sets it.
+        # The solver's tolerance is relative to this field, which only the compiler
+        # sets.
         model.stat.meaninertia = sum(model.dof_M0.tolist()) / model.nv

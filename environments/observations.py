@@ -1,4 +1,4 @@
-"""Names, shapes and grouping of the observations: the one place for these facts.
+"""Names, shapes and grouping of the observations.
 
 Names and shapes are those of the public RGB-stacking reference, so that agents trained
 there can act here; the groups are the paper's Table 3. Every observation is stacked
@@ -21,15 +21,16 @@ STACK = 3
 ACTION_STACK = 2
 COLORS = ("red", "green", "blue")
 
-# Size of one frame. A size of 0 is a scalar, stacked to shape [STACK]. Poses come
-# first, then their differences: the simulation reads and writes each as one array.
+# Sizes in one frame. A size of 0 is a scalar, stacked to shape [STACK]. Poses come
+# first, then their differences: the simulation reads and writes each group as one
+# array.
 FRAME_SIZES: Mapping[str, int] = {
     "sawyer/pinch/pose": 7,  # the gripper's tool centre point
     "sawyer/tcp/pose": 7,  # the wrist site
     "rgb30_red/abs_pose": 7,
     "rgb30_green/abs_pose": 7,
     "rgb30_blue/abs_pose": 7,
-    "rgb30_red/to_pinch": 7,  # the object's pose minus the pinch pose, by element
+    "rgb30_red/to_pinch": 7,  # the object's pose minus the pinch pose, elementwise
     "rgb30_green/to_pinch": 7,
     "rgb30_blue/to_pinch": 7,
     "sawyer/joints/angle": 7,  # rad
@@ -57,24 +58,24 @@ def _layout() -> tuple[dict[str, slice], int]:
     return layout, start
 
 
-# Inside the environment a frame is one flat vector; where each observation lies in it.
+# Slice of each observation in a frame, which is one flat vector in the environment.
 LAYOUT, FRAME_SIZE = _layout()
 _POSES = slice(0, 7 * NUM_POSES)
 _TO_PINCH = slice(_POSES.stop, _POSES.stop + 7 * len(COLORS))
 
 
 def poses(frame: np.ndarray) -> np.ndarray:
-    """A view [5, 7] of a frame: pinch, TCP, red, green and blue."""
+    """Returns a view [5, 7] of a frame: poses of pinch, TCP, red, green and blue."""
     return frame[_POSES].reshape(NUM_POSES, 7)
 
 
 def to_pinch(frame: np.ndarray) -> np.ndarray:
-    """A view [3, 7] of a frame: the objects' poses minus the pinch pose."""
+    """Returns a view [3, 7] of a frame: the objects' poses minus the pinch pose."""
     return frame[_TO_PINCH].reshape(len(COLORS), 7)
 
 
-# Table 3 of the paper. The gripper's opening is not in the table, whose "wrist angle"
-# may well mean it: without it no low level could tell an open hand from a closed one.
+# Table 3 of the paper. The table lacks the gripper's opening, which its "wrist angle"
+# may mean: without the opening no low level could tell an open hand from a closed one.
 PROPRIOCEPTION = (
     "sawyer/joints/angle",
     "sawyer/joints/velocity",
@@ -111,7 +112,7 @@ def dtype(name: str) -> type:
 
 @numba.njit(cache=True)
 def push(frames: np.ndarray, frame: np.ndarray) -> None:
-    """Makes a frame [F] the newest of a stack [3, F], the first one."""
+    """Puts a frame [F] first in a stack [3, F], as the newest."""
     for i in range(len(frames) - 1, 0, -1):
         frames[i] = frames[i - 1]
     for j in range(len(frame)):
@@ -119,7 +120,7 @@ def push(frames: np.ndarray, frame: np.ndarray) -> None:
 
 
 def _gather() -> tuple[np.ndarray, list[tuple[str, slice]]]:
-    """Where a flat observation's numbers are in the frames, and its parts by name."""
+    """Returns a flat observation's indices in frames, and its named parts."""
     frames = np.arange(STACK * FRAME_SIZE).reshape(STACK, FRAME_SIZE)
     sources, parts, start = [], [], 0
     for name in (*PROPRIOCEPTION, *OBJECTS, PREVIOUS_ACTION):
@@ -143,7 +144,7 @@ def of_frames(frames: np.ndarray) -> dict[str, np.ndarray]:
       frames: [STACK, FRAME_SIZE], newest first.
 
     Returns:
-      Arrays by name, most of them views of one, which is not of `frames`.
+      Arrays by name, most of them views of one array that is not `frames`.
     """
     record = np.asarray(frames, np.float32).take(_SOURCES).view(_RECORD)
     observation = {name: record[name][0] for name, _ in _PARTS}
@@ -168,7 +169,7 @@ def group(observation: Mapping[str, Any]) -> dict[str, Any]:
       `proprio` float32 [..., P] and `objects` float32 [..., O], of the input's kind.
 
     Raises:
-      ValueError: if a name is missing.
+      ValueError: a name is missing.
     """
     missing = [n for names in GROUPS.values() for n in names if n not in observation]
     if missing:
@@ -184,7 +185,7 @@ def _concatenate(observation: Mapping[str, Any], names: tuple[str, ...]) -> Any:
             [np.asarray(observation[n], np.float32).reshape(*lead, -1) for n in names],
             axis=-1,
         )
-    import tensorflow as tf  # Only tensors need it: the simulation does without.
+    import tensorflow as tf  # the simulation needs no TensorFlow
 
     flat = []
     for name in names:
@@ -201,7 +202,7 @@ _GROUP_SOURCES = np.split(
 
 
 def groups_of_frames(frames: np.ndarray) -> dict[str, np.ndarray]:
-    """The groups in a stack of frames: `group(of_frames(frames))` in one step.
+    """Groups a stack of frames: `group(of_frames(frames))` in one step.
 
     Args:
       frames: float32 [STACK, FRAME_SIZE], newest first.
@@ -216,7 +217,7 @@ def groups_of_frames(frames: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def group_specs() -> dict[str, specs.Array]:
-    """Specs of `proprio` [P] and `objects` [O], float32."""
+    """Returns the specs of `proprio` [P] and `objects` [O], float32."""
     return {
         name: specs.Array((size,), np.float32, name=name)
         for name, size in GROUP_SIZES.items()

@@ -1,13 +1,13 @@
-"""Domain randomisation, drawn once an episode.
+"""Domain randomisation, drawn once per episode.
 
 Every parameter of the physics is its nominal value times a factor, so the ranges hold
-for whatever models are loaded, and drift cannot build up: each draw starts from stored
-nominal values. The paper's ranges are not public; U(0.9, 1.1) is that of a third
-party's reconstruction, and its nominal values are those of the models here but for the
+for any model, and drift cannot build up: each draw starts from stored nominal values.
+The paper's ranges are not public. U(0.9, 1.1) comes from a third party's
+reconstruction, whose nominal values are those of the models here except for the
 fingers' damping (0.2 there). Sizes, gravity compensation and noise are our choice.
 
 MuJoCo gives a contact the larger friction of its two geoms: an object's sliding
-friction acts on other objects and the fingertips; on the basket it is the basket's.
+friction acts on other objects and the fingertips; on the basket the basket's acts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Range = tuple[float, float]
 
 
 def times(low: float, high: float, what: str) -> Range:
-    """A field of `RandomizationConfig`: a uniform factor, and on what."""
+    """Makes a field of `RandomizationConfig`: range of the uniform factor on `what`."""
     return dataclasses.field(default=(low, high), metadata={"what": what})
 
 
@@ -34,11 +34,11 @@ def times(low: float, high: float, what: str) -> Range:
 class RandomizationConfig:
     """Ranges of uniform factors on nominal values; (1, 1) switches one off.
 
-    `str()` of one is a table of all parameters.
+    `str()` of a configuration is a table of all parameters.
     """
 
     object_mass: Range = times(0.9, 1.1, "each object's mass (0.2 kg) and inertia")
-    # Density stays: mass goes with the third power, before the factor above.
+    # Density does not change: mass scales with the third power, then by object_mass.
     object_size: Range = times(0.97, 1.03, "each object's lengths (3 to 10 cm)")
     object_sliding_friction: Range = times(0.9, 1.1, "each object's 0.5")
     object_torsional_friction: Range = times(0.9, 1.1, "each object's 0.005 m")
@@ -56,13 +56,13 @@ class RandomizationConfig:
     arm_damping: Range = times(0.9, 1.1, "each arm joint's 0.1 N m s")
     arm_armature: Range = times(0.9, 1.1, "each arm joint's 1 kg m2")
     arm_friction_loss: Range = times(0.9, 1.1, "each arm joint's 0.3 or 0.1 N m")
-    # Gain and bias together: the set point stays where it is, the stiffness moves.
+    # Gain and bias scale together: the stiffness changes, the set point does not.
     arm_gain: Range = times(0.9, 1.1, "each arm servo's 500 N m and 50 N m s a rad")
     gravity_compensation: Range = times(0.95, 1.05, "carried weight of each arm link")
     noise: ObservationNoise = ObservationNoise()
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a range that is none of positive numbers."""
+        """Raises ValueError unless every range is of positive numbers, low <= high."""
         for name, (low, high) in self.ranges().items():
             if not (0 < low <= high and math.isfinite(high)):
                 raise ValueError(
@@ -70,15 +70,15 @@ class RandomizationConfig:
                 )
 
     def ranges(self) -> dict[str, Range]:
-        """The ranges of factors by name: all fields but the noise."""
+        """Returns the ranges of factors by name: all fields except the noise."""
         names = [f.name for f in dataclasses.fields(self) if f.name != "noise"]
         return {name: getattr(self, name) for name in names}
 
     def scaled(self, strength: float) -> RandomizationConfig:
-        """Ranges drawn toward 1 (strength below 1) or widened (above 1); noise alike.
+        """Scales the ranges about 1 and the noise by `strength`; below 1 narrows them.
 
         Raises:
-          ValueError: a negative strength, or one that makes a factor not positive.
+          ValueError: the strength is negative, or makes a factor not positive.
         """
         if not strength >= 0:
             raise ValueError(f"randomization strength is {strength}, below 0")
@@ -89,7 +89,7 @@ class RandomizationConfig:
         return RandomizationConfig(**ranges, noise=self.noise.scaled(strength))
 
     def describe(self) -> str:
-        """A table of the parameters: name, distribution, and what it is of."""
+        """Returns a table of the parameters: name, distribution and quantity."""
         rows = [
             (
                 field.name,
@@ -115,10 +115,10 @@ class RandomizationConfig:
 
 
 class Randomizer:
-    """Draws the physics of an episode and writes it into the model.
+    """Randomiser that draws the physics of an episode and writes them into the model.
 
     Attributes:
-      gravity_compensation: [nbody] share of each body's weight that is carried for it.
+      gravity_compensation: [nbody], share of each body's weight that is compensated.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Randomizer:
         slots: ObjectSlots,
         config: RandomizationConfig | None = None,
     ) -> None:
-        """Takes the model's present values as nominal; the objects' are `slots`'."""
+        """Takes the model's present values as nominal; the objects' are in `slots`."""
         self._model = model
         self._scene = scene
         self._slots = slots
@@ -139,7 +139,7 @@ class Randomizer:
         )
         self._driver_dof = model.jnt_dofadr[scene.driver_joints].copy()
         self._spring_dof = model.jnt_dofadr[scene.spring_joints].copy()
-        # Which arm joint moves a body, last of those up its chain: 0 to 6, or none: 7.
+        # Index of the last arm joint that moves each body: 0 to 6; 7 for none.
         self._link = np.full(model.nbody, scene_lib.NUM_ARM_JOINTS)
         for body in range(1, model.nbody):
             self._link[body] = self._link[model.body_parentid[body]]
@@ -164,8 +164,8 @@ class Randomizer:
         """Draws every parameter anew and writes it.
 
         Returns:
-          The factors by name; where a parameter has several (an object's, a joint's)
-          the name ends in their index.
+          The factors by name; where a parameter has several, one per object or joint,
+          the name ends in the index.
         """
         model, scene, nominal = self._model, self._scene, self._nominal
         info: dict[str, float] = {}

@@ -1,9 +1,9 @@
-"""Offscreen rendering that only asks for OpenGL when the first image is wanted.
+"""Offscreen rendering that loads OpenGL only for the first image.
 
-`import mujoco` loads an OpenGL library unless MUJOCO_GL forbids it, so a machine with
-none could not even simulate. Here MuJoCo and dm_control are imported with rendering
-off, and a context is made by hand when a camera is first read. MUJOCO_GL (egl or
-osmesa) chooses the library; with neither set, EGL is tried first, then OSMesa.
+`import mujoco` loads an OpenGL library unless MUJOCO_GL forbids it, so a machine
+without one could not even simulate. This module imports MuJoCo and dm_control with
+rendering off, and makes a context by itself when a camera is first read. MUJOCO_GL (egl
+or osmesa) selects the library; if it is not set, EGL is tried first, then OSMesa.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ with _without_gl():
 
 
 class RenderingUnavailable(RuntimeError):
-    """No OpenGL library could be loaded."""
+    """Error that no OpenGL library can be loaded."""
 
 
 def _never_collected(context_class: type) -> type:
-    """The class without its finaliser: at exit it comes after the end of EGL."""
+    """Returns the class without its finaliser, which runs after the end of EGL."""
     return type("Context", (context_class,), {"__del__": lambda self: None})
 
 
@@ -60,10 +60,10 @@ def _load_context_class() -> type:
     for backend in (wanted,) if wanted else BACKENDS:
         try:
             module = importlib.import_module(f"mujoco.{backend}")
-            # MuJoCo reads it again when it looks for the OpenGL functions.
+            # MuJoCo reads the variable again when it looks for the OpenGL functions.
             os.environ["MUJOCO_GL"] = backend
             return _never_collected(module.GLContext)
-        except Exception as e:  # PyOpenGL raises many kinds where a library lacks.
+        except Exception as e:  # PyOpenGL raises many types
             os.environ.pop("PYOPENGL_PLATFORM", None)
             problems.append(f"{backend}: {' '.join(str(e).split())[:80]}")
     raise RenderingUnavailable(
@@ -74,9 +74,9 @@ def _load_context_class() -> type:
 
 @contextlib.contextmanager
 def _current(context: Any) -> Iterator[None]:
-    """Makes a context the thread's current one, and lets other threads have it after.
+    """Makes a context current in this thread, and releases it afterwards.
 
-    A thread that ended with an EGL context would keep it from all others for good.
+    A thread that ends with an EGL context keeps all other threads from it for good.
     """
     context.make_current()
     try:
@@ -90,7 +90,7 @@ def _current(context: Any) -> Iterator[None]:
 
 
 class _Handle(NamedTuple):
-    """What a renderer holds in OpenGL, and that renderer."""
+    """OpenGL objects of a renderer, and a reference to the renderer."""
 
     context: Any
     mjr: mujoco.MjrContext
@@ -103,7 +103,7 @@ class _Handle(NamedTuple):
 
 
 # Python's garbage collector must free none of these: it may run while another context
-# is drawn to, and at exit it comes after the end of the OpenGL library.
+# is current, and at exit it runs after the OpenGL library has ended.
 _handles: list[_Handle] = []
 
 
@@ -115,12 +115,12 @@ def _free_unowned() -> None:
 
 def _free_all() -> None:
     while _handles:
-        with contextlib.suppress(Exception):  # where a thread still draws to it
+        with contextlib.suppress(Exception):  # a thread may still draw to it
             _handles.pop().free()
 
 
 class Renderer:
-    """Draws one model from its cameras; one context and one size an instance."""
+    """Renderer of one model from its cameras, with one context and one size."""
 
     def __init__(
         self,
@@ -132,13 +132,13 @@ class Renderer:
         """Makes an OpenGL context.
 
         Args:
-          model: what is simulated. It is not changed.
-          height, width: of the images.
-          drawn: a copy of it with the meshes and visual settings to draw instead; it
-            is taken over.
+          model: simulated model; it does not change.
+          height, width: size of the images.
+          drawn: copy of the model with the meshes and visual settings to draw instead;
+            the renderer takes it over.
 
         Raises:
-          RenderingUnavailable: where no OpenGL library can be loaded.
+          RenderingUnavailable: no OpenGL library can be loaded.
         """
         drawn = copy.copy(model) if drawn is None else drawn
         drawn.vis.global_.offwidth, drawn.vis.global_.offheight = width, height
@@ -149,14 +149,14 @@ class Renderer:
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         self._option = mujoco.MjvOption()
-        self._option.sitegroup[:] = 0  # So that all that is drawn are geoms.
+        self._option.sitegroup[:] = 0  # Draws geoms only.
         self._view = mujoco.MjvCamera()
         self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._rect = mujoco.MjrRect(0, 0, width, height)
         self._pixels = np.empty((height, width, 3), np.uint8)
         _free_unowned()
         context_class = _load_context_class()
-        atexit.unregister(_free_all)  # The last one registered is the first one run.
+        atexit.unregister(_free_all)  # Functions registered last run first.
         atexit.register(_free_all)
         self._context = context_class(width, height)
         with _current(self._context):
@@ -166,7 +166,7 @@ class Renderer:
         _handles.append(self._handle)
 
     def render(self, data: mujoco.MjData, camera: str) -> np.ndarray:
-        """Returns the view of a named camera, uint8 [H, W, 3], an array of its own."""
+        """Returns the view of a named camera, a new array, uint8 [H, W, 3]."""
         self._view.fixedcamid = self._model.camera(camera).id
         mujoco.mjv_updateScene(
             self._model,
@@ -181,25 +181,25 @@ class Renderer:
         with _current(self._context):
             mujoco.mjr_render(self._rect, self._scene, self._mjr)
             mujoco.mjr_readPixels(self._pixels, None, self._rect, self._mjr)
-        return self._pixels[::-1].copy()  # OpenGL's first row is the lowest.
+        return self._pixels[::-1].copy()  # The first row of OpenGL is the lowest.
 
     def upload_meshes(self, meshes: Iterable[int]) -> None:
-        """Draws these meshes as the model has them now; for after it was edited."""
+        """Uploads meshes again, after the model has changed."""
         with _current(self._context):
             for mesh in meshes:
                 mujoco.mjr_uploadMesh(self._model, self._mjr, int(mesh))
 
     def close(self) -> None:
-        """Frees the context; once more does nothing."""
+        """Frees the context; a second call does nothing."""
         if self._handle in _handles:
             _handles.remove(self._handle)
             self._handle.free()
 
     def _drop_unseen(self, data: mujoco.MjData) -> None:
-        """Takes meshes outside the camera's view out of the scene.
+        """Removes meshes outside the camera's view from the scene.
 
         A mesh is outside if its bounding sphere lies behind one of the view's four
-        sides or the camera. MuJoCo hands OpenGL every face, wherever it is.
+        sides or the camera. MuJoCo passes every face to OpenGL, seen or not.
         """
         model, camera = self._model, self._view.fixedcamid
         relative = data.geom_xpos - data.cam_xpos[camera]
@@ -217,4 +217,4 @@ class Renderer:
         unseen = unseen.tolist()
         for geom in self._scene.geoms[: self._scene.ngeom]:
             if unseen[geom.objid]:
-                geom.dataid = -1  # what MuJoCo takes for no mesh
+                geom.dataid = -1  # MuJoCo's value for no mesh

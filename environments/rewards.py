@@ -1,8 +1,8 @@
 """Reward primitives and combinators: pure functions of state, each in [0, 1].
 
-Primitives are those of appendix F of the paper; the constants of stacking are the
-public reference's, those of the pyramid our own (nobody published any). Positions are
-[3] arrays in metres, world frame.
+Primitives are those of appendix F of the paper. The constants of stacking are the
+public reference's; those of the pyramid are ours, because none are published. Positions
+are [3] arrays in metres, world frame.
 """
 
 from __future__ import annotations
@@ -34,20 +34,21 @@ ABOVE_HEIGHT = 0.1
 ABOVE_TOLERANCE = (1.0, 1.0, 0.03)  # anywhere, horizontally
 ABOVE_MARGIN = 0.05
 
-# The pyramid. Objects are about 5 cm wide: two side by side are 5 cm apart or more, and
-# up to 8 cm the third one bridges the gap with at least a centimetre on each of them.
+# The pyramid. Objects are about 5 cm wide, so two side by side are at least 5 cm apart.
+# Up to 8 cm the third object bridges the gap with at least a centimetre on each.
 NEAR_HORIZONTAL_TOLERANCE = 0.08
-# Less than the 4 cm of a hover, more than lying objects differ in height.
+# Less than the 4 cm of a hover, more than the heights of lying objects differ.
 NEAR_VERTICAL_TOLERANCE = 0.02
-# Anywhere from where it can be lowered to be near; vertically as strict as any hover.
+# Horizontally that of `place_near`, so that the object can be lowered; vertically that
+# of any hover.
 HOVER_NEAR_TOLERANCE = (0.08, 0.08, 0.01)
-# Over the supports' centres, at rest on faces: 4.1 to 5.3 cm in sets 1, 2, 4 and 5.
+# Above the supports' centres; at rest on faces it is 4.1 to 5.3 cm in sets 1, 2, 4, 5.
 PYRAMID_HEIGHT = 0.045
 PYRAMID_VERTICAL_TOLERANCE = 0.015
-# Less than half of 5 cm: squarely on one of the two is no pyramid.
+# Less than half of 5 cm: an object squarely on one support is no pyramid.
 PYRAMID_HORIZONTAL_TOLERANCE = 0.02
-# From each support; what is common to both is a lens around the point midway, 2 cm
-# across where they are 8 cm apart.
+# From each support. The two regions overlap in a lens around the midpoint, 2 cm across
+# where the supports are 8 cm apart.
 HOVER_BETWEEN_TOLERANCE = (0.05, 0.05, 0.02)
 
 STAGE_THRESHOLD = 0.01  # a stage with more than this is the current one
@@ -63,15 +64,14 @@ Vector = Sequence[float] | np.ndarray
 
 
 class State(NamedTuple):
-    """What rewards and success depend on.
+    """State that rewards and success depend on.
 
     Attributes:
-      pinch: the gripper's tool centre point, [3] m.
+      pinch: position of the gripper's tool centre point, [3] m.
       objects: positions by colour, [3] m. Plain floats are fastest.
       finger: finger position, 0 (open) to 255 (closed) tics.
-      grasp: the grasp flag (1 none, 2 while closing, 3 while opening).
-      contacts: what touches what; None where it was not asked for. Success reads it,
-        rewards do not.
+      grasp: grasp flag (1 none, 2 while closing, 3 while opening).
+      contacts: contacts, or None if not read. Success needs them, rewards do not.
     """
 
     pinch: Vector
@@ -90,12 +90,13 @@ def _clip(value: float) -> float:
 
 
 def near(difference: Vector, tolerance: Vector | float, margin: float) -> float:
-    """1 within the tolerance, else 1 - tanh^2(w d) with 0.05 left at the margin.
+    """Returns 1 within the tolerance, else 1 - tanh^2(w d), 0.05 at the margin.
 
     Args:
-      difference: [n], of two positions.
-      tolerance: scalar or [n]; the norm of difference / tolerance is at most 1 inside.
-      margin: the distance at which 1 - 0.95 is left.
+      difference: [n], difference of two positions.
+      tolerance: scalar or [n]; within it the norm of difference / tolerance is at most
+        1.
+      margin: distance at which the value is 1 - 0.95.
     """
     distance = math.hypot(*difference)
     if isinstance(tolerance, float):
@@ -108,24 +109,24 @@ def near(difference: Vector, tolerance: Vector | float, margin: float) -> float:
 
 
 def reach(state: State, target: str) -> float:
-    """The tool is at the object."""
+    """Rewards the tool for being near the object."""
     offset = _offset(state.objects[target], state.pinch)
     return near(offset, REACH_TOLERANCE, REACH_MARGIN)
 
 
 def close_fingers(state: State) -> float:
-    """How far the fingers are closed, on the shape of a distance over their range."""
+    """Rewards closed fingers, as a distance over their range."""
     open_tics = abs(FULL_TICS - state.finger)
     return 1.0 - math.tanh(_ATANH / FULL_TICS * open_tics) ** 2
 
 
 def grasp(state: State) -> float:
-    """1 for an inward grasp, else at most a half for closed fingers."""
+    """Returns 1 for an inward grasp, else at most a half for closed fingers."""
     return max(0.5 * close_fingers(state), float(state.grasp == INWARD_GRASP))
 
 
 def reach_and_grasp(state: State, target: str) -> float:
-    """Half for the reach; the grasp counts once the tool is there."""
+    """Rewards the reach by half; the grasp counts once the tool is at the object."""
     r = reach(state, target)
     if r > _REACH_FIRST:
         return (0.5 + 0.5 * grasp(state)) * r
@@ -133,7 +134,7 @@ def reach_and_grasp(state: State, target: str) -> float:
 
 
 def lift(state: State, target: str) -> float:
-    """Height of the object, linear between two heights, inside the workspace."""
+    """Rewards the object's height linearly between two heights, in the workspace."""
     position = state.objects[target]
     height = (position[2] - LIFT_LOW) / (LIFT_HIGH - LIFT_LOW)
     if height <= 0.0:
@@ -145,7 +146,7 @@ def lift(state: State, target: str) -> float:
 
 
 def lift_and_grasp(state: State, target: str) -> float:
-    """The object is lifted and held."""
+    """Rewards an object that is lifted and held."""
     height = lift(state, target)
     return height * grasp(state) if height else 0.0
 
@@ -157,10 +158,10 @@ def hover(
     tolerance: Vector | float = HOVER_TOLERANCE,
     height: float = OBJECT_HEIGHT,
 ) -> float:
-    """The top object is `height` over the bottom one, off the ground.
+    """Rewards a top object at `height` over the bottom one, off the ground.
 
-    By default, where it would rest on it; a wider horizontal tolerance ([3], m) is for
-    the pyramid.
+    The default height is that of an object at rest on the other; a wider horizontal
+    tolerance ([3], m) is for the pyramid.
     """
     a, b = state.objects[top], state.objects[bottom]
     if a[2] < HOVER_MIN_Z:
@@ -170,7 +171,7 @@ def hover(
 
 
 def place_near(state: State, target: str, other: str) -> float:
-    """1 where the two objects are beside each other, else 0."""
+    """Returns 1 if the two objects are beside each other, else 0."""
     x, y, z = _offset(state.objects[target], state.objects[other])
     return float(
         math.hypot(x, y) <= NEAR_HORIZONTAL_TOLERANCE
@@ -179,7 +180,7 @@ def place_near(state: State, target: str, other: str) -> float:
 
 
 def stack(state: State, top: str, bottom: str) -> float:
-    """1 where the top object is on the bottom one and not grasped, else 0."""
+    """Returns 1 if the top object is on the bottom one and not grasped, else 0."""
     x, y, z = _offset(state.objects[top], state.objects[bottom])
     placed = (
         math.hypot(x, y) <= STACK_HORIZONTAL_TOLERANCE
@@ -189,13 +190,13 @@ def stack(state: State, top: str, bottom: str) -> float:
 
 
 def midway(state: State, left: str, right: str) -> tuple[float, float, float]:
-    """The point midway between two objects, [3] m."""
+    """Returns the midpoint of two objects, [3] m."""
     a, b = state.objects[left], state.objects[right]
     return ((a[0] + b[0]) / 2, (a[1] + b[1]) / 2, (a[2] + b[2]) / 2)
 
 
 def pyramid(state: State, top: str, left: str, right: str) -> float:
-    """1 where the top object is on the point midway and not grasped, else 0."""
+    """Returns 1 if the top object is on the midpoint and not grasped, else 0."""
     x, y, z = _offset(state.objects[top], midway(state, left, right))
     placed = (
         math.hypot(x, y) <= PYRAMID_HORIZONTAL_TOLERANCE
@@ -205,16 +206,16 @@ def pyramid(state: State, top: str, left: str, right: str) -> float:
 
 
 def above(state: State, target: str, height: float = ABOVE_HEIGHT) -> float:
-    """The tool is `height` above the object, anywhere horizontally."""
+    """Rewards the tool at `height` above the object, anywhere horizontally."""
     x, y, z = _offset(state.objects[target], state.pinch)
     return near((x, y, z + height), ABOVE_TOLERANCE, ABOVE_MARGIN)
 
 
 def staged(stages: Sequence[float]) -> float:
-    """The latest stage with a reward is the current one; all before it count 1.
+    """Combines stages: the last one with a reward is current, all before it count 1.
 
     Args:
-      stages: rewards in order of the task.
+      stages: rewards in the order of the task.
 
     Returns:
       The sum over stages divided by their number, in [0, 1].
@@ -226,5 +227,5 @@ def staged(stages: Sequence[float]) -> float:
 
 
 def sparsify(stages: Sequence[float]) -> list[float]:
-    """Each stage counts, fully, once it exceeds 0.95."""
+    """Returns, for each stage, 1 if it exceeds 0.95, else 0."""
     return [float(stage > SPARSE_THRESHOLD) for stage in stages]

@@ -1,6 +1,6 @@
-"""The cell as a compiled MuJoCo model: physics, presets, addresses.
+"""Compiled MuJoCo model of the cell: physics, presets, addresses.
 
-Nothing about tasks, rewards or episodes is decided here.
+Tasks, rewards and episodes are defined elsewhere.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from environments import cell, objects, observations
-from environments.cell import (  # noqa: F401  whoever has a scene reads them here
+from environments.cell import (  # noqa: F401  users of a scene import them from here
     BASKET_CENTRE,
     BASKET_HEIGHT,
     CAMERAS,
@@ -36,7 +36,7 @@ NUM_ARM_JOINTS = 7
 
 
 def one_of(what: str, value: object, valid: Iterable[object]) -> None:
-    """Raises a ValueError that names the valid values unless `value` is one."""
+    """Raises a ValueError, naming the valid values, unless `value` is one."""
     valid = tuple(valid)
     if isinstance(value, bool) or value not in valid:
         names = ", ".join(str(v) for v in valid)
@@ -44,7 +44,7 @@ def one_of(what: str, value: object, valid: Iterable[object]) -> None:
 
 
 def substeps(timestep: float) -> int:
-    """Physics steps of this many seconds in a control step."""
+    """Returns the number of physics steps of `timestep` seconds in a control step."""
     return round(CONTROL_TIMESTEP / timestep)
 
 
@@ -62,26 +62,28 @@ BASKETS = ("boxes", "planes")
 
 @dataclasses.dataclass(frozen=True)
 class Physics:
-    """What a preset decides: accuracy against time.
+    """Physics settings of a preset, which trade accuracy for time.
 
     Attributes:
       timestep: physics step in seconds; it divides the control step.
       integrator: a key of `INTEGRATORS`.
-      noslip_iterations: of MuJoCo's noslip solver, which take half of a step's time.
-      impratio: frictional against normal constraint impedance; a higher one does the
-        noslip solver's work (less creep under a grasp) at less cost.
+      noslip_iterations: iterations of MuJoCo's noslip solver; the reference's five take
+        half of a step's time.
+      impratio: ratio of frictional to normal constraint impedance; a higher ratio does
+        the noslip solver's work (less creep under a grasp) at less cost.
       cone: friction cones, a key of `CONES`.
-      iterations: at most, of the constraint solver.
-      tolerance: of the constraint solver.
-      multiccd: several contacts between two convex meshes instead of one at a time.
-      basket: what the basket is to contacts, one of `BASKETS`. Its boxes are thick and
-        reach below and behind what is seen of it; planes through their inner faces
-        cost less.
-      hand_links: whether the links that drive the fingers touch, beside the hand's
+      iterations: largest number of iterations of the constraint solver.
+      tolerance: tolerance of the constraint solver.
+      multiccd: whether two convex meshes have several contacts instead of one at a
+        time.
+      basket: shape of the basket in contacts, one of `BASKETS`. Its boxes are thick and
+        reach below and behind its visible walls; planes through their inner faces cost
+        less.
+      hand_links: whether the links that drive the fingers touch, besides the hand's
         base and the fingertips.
       pad_solref: stiffness and damping of the fingertips' contacts, as MuJoCo's
         negative `solref`.
-      pad_solimp: the impedance of the same.
+      pad_solimp: impedance of the fingertips' contacts.
     """
 
     timestep: float
@@ -98,7 +100,7 @@ class Physics:
     pad_solimp: tuple[float, ...] = (0.9, 0.95, 0.001, 0.01, 2.0)
 
     def __post_init__(self) -> None:
-        """Raises ValueError for settings that cannot be."""
+        """Raises ValueError for settings that are not valid."""
         one_of("integrator", self.integrator, INTEGRATORS)
         one_of("cone", self.cone, CONES)
         one_of("basket", self.basket, BASKETS)
@@ -111,16 +113,16 @@ class Physics:
 
     @property
     def substeps(self) -> int:
-        """Physics steps in a control step."""
+        """Number of physics steps in a control step."""
         return substeps(self.timestep)
 
     def override(self, text: str) -> Physics:
-        """Returns these settings with those of `name=value,...` over them.
+        """Returns a copy of the settings with those of `name=value,...` replaced.
 
         The numbers of a tuple are separated by colons.
 
         Raises:
-          ValueError: an unknown name, or a value of another kind.
+          ValueError: a name is unknown, or a value has another type.
         """
         changes: dict[str, Any] = {}
         for part in filter(None, text.split(",")):
@@ -158,7 +160,7 @@ class Physics:
 
 
 PRESETS: Mapping[str, Physics] = {
-    # The public environment's, with MuJoCo's defaults of now.
+    # Settings of the public environment, with the present defaults of MuJoCo.
     "reference": Physics(timestep=0.0005, noslip_iterations=5, multiccd=True),
     "fast": Physics(
         timestep=0.002,
@@ -173,10 +175,10 @@ DEFAULT_PRESET = "fast"
 
 
 def physics(preset: str | Physics) -> Physics:
-    """The settings of a preset, or those that are given.
+    """Returns the settings of a preset, or `preset` itself if it is settings.
 
     Raises:
-      ValueError: a preset that does not exist.
+      ValueError: the preset does not exist.
     """
     if isinstance(preset, Physics):
         return preset
@@ -187,18 +189,18 @@ def physics(preset: str | Physics) -> Physics:
 def build(
     object_set: objects.ObjectSet = 4, preset: str | Physics = DEFAULT_PRESET
 ) -> mujoco.MjModel:
-    """Compiles the scene as it is simulated: with nothing that is only seen.
+    """Compiles the simulated scene, without anything that is only visible.
 
     Args:
       object_set: 1 to 5, the test triplets of dm_robotics; the ids of three objects; or
         "random", which leaves them to be written before use.
-      preset: a key of `PRESETS`, or settings of one's own.
+      preset: a key of `PRESETS`, or custom settings.
 
     Returns:
-      A model of its own (changing it changes no other).
+      A new model; changing it changes no other.
 
     Raises:
-      ValueError: an object set or preset that does not exist.
+      ValueError: the object set or preset does not exist.
     """
     objects.check(object_set)
     settings = physics(preset)
@@ -210,10 +212,10 @@ def build(
 
 
 def build_visible() -> mujoco.MjModel:
-    """Compiles the scene as it is drawn: the same bodies and joints, all meshes.
+    """Compiles the drawn scene: the same bodies and joints, with all meshes.
 
     Returns:
-      A model of its own, with the largest object in every slot.
+      A new model, with the largest object in every slot.
     """
     return copy.copy(_visible())
 
@@ -221,7 +223,7 @@ def build_visible() -> mujoco.MjModel:
 @functools.cache
 def _simulated(basket: str, hand_links: bool) -> mujoco.MjModel:
     root = cell.compose(_SLOTS, basket, hand_links)
-    # What is only seen is 90 of 110 geoms, and nearly all of the model's memory.
+    # Geoms that are only visible are 90 of 110, and take nearly all of the memory.
     root.compiler.discardvisual = True
     return _compiled(root)
 
@@ -239,20 +241,20 @@ def _compiled(root: mjcf.RootElement) -> mujoco.MjModel:
 
 
 class Scene:
-    """Addresses of what the code reads and writes in a compiled model.
+    """Addresses of the values that the code reads and writes in a compiled model.
 
     Attributes:
       arm_qpos, arm_dof: slices of the seven arm joints.
-      arm_ctrl, arm_act: slices of their actuators.
-      finger_ctrl, finger_act: the gripper's actuator.
+      arm_ctrl, arm_act: slices of the arm's actuators.
+      finger_ctrl, finger_act: indices of the gripper's actuator.
       pinch_site, wrist_site: site ids.
-      object_qpos: [3] first qpos address of red, green, blue (position, quaternion).
-      object_position: [3, 3] qpos addresses of their positions.
-      object_dof: [3] first dof address.
-      object_body: [3] body ids. object_geom: [3] collision geom ids.
+      object_qpos: [3], first qpos address of red, green, blue (position, quaternion).
+      object_position: [3, 3], qpos addresses of their positions.
+      object_dof: [3], first dof addresses.
+      object_body: [3], body ids. object_geom: [3], collision geom ids.
       robot_bodies: ids of the arm's, wrist sensor's and hand's bodies.
-      pad_geoms: ids of the two fingertips that make the grasp flag.
-      fingertip_geoms: ids of every geom of the fingertips that touches.
+      pad_geoms: ids of the two fingertip geoms that the grasp flag reads.
+      fingertip_geoms: ids of all fingertip geoms that collide.
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:
@@ -302,7 +304,7 @@ class Scene:
         self.fingertip_geoms = np.flatnonzero(
             np.isin(model.geom_bodyid, model.geom_bodyid[self.pad_geoms]) & collides
         )
-        # What a body belongs to, for contacts: object 0 to 2, robot 3, the rest 4.
+        # Owner of each body in contacts: object 0 to 2, robot 3, the rest 4.
         owner = np.full(model.nbody, self.ELSEWHERE)
         owner[self.robot_bodies] = self.ROBOT
         owner[self.object_body] = np.arange(len(names))

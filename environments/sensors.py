@@ -1,4 +1,4 @@
-"""Reads one frame of observations from the simulation (no stacking, no noise here)."""
+"""Sensors, which read one frame of observations from the simulation."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ NO_GRASP, INWARD_GRASP, OUTWARD_GRASP = 1, 2, 3
 FULL_TICS = 255.0
 _GRASP_MIN_COMMAND = 2.0  # tics/s
 _CONTACT_DISTANCE = 1e-8  # m
-# The reference means to take the fingers' velocity over a control step, but counts it
-# in physics steps of another length; its agents learned with what comes of it.
+# The reference means to take the fingers' velocity over a control step, but counts the
+# step in physics steps of another length; its agents learned with the result.
 FINGER_VELOCITY_INTERVAL = 0.0125  # s
 
 
@@ -35,16 +35,16 @@ def _write_frame(
     body_velocity: np.ndarray,
     centre: np.ndarray,
 ) -> None:
-    """Writes all of a frame that is a number of MuJoCo's, and the poses.
+    """Writes the poses and all numbers of a frame that MuJoCo holds.
 
     Args:
-      frame, poses, differences: the frame, and its poses and differences as views.
-      velocity: [6] of the frame: the TCP's, linear and angular.
-      copies: [2, n] each, to where in the frame and from where in qpos, qvel, sensors.
-      positions: [nsite, 3] of the sites. quaternions: [nbody, 4] of the bodies.
+      frame, poses, differences: frame, and views of its poses and differences.
+      velocity: [6], view of the TCP's velocity in the frame, linear and angular.
+      copies: [2, n] each, indices in the frame, and in qpos, qvel or sensors.
+      positions: [nsite, 3], of the sites. quaternions: [nbody, 4], of the bodies.
       sites: [2, 2], site and body of the pinch and the TCP.
-      offsets: [2, 4], the sites' quaternions in their bodies.
-      body_velocity: [6] of the TCP's body, angular and linear, at `centre` [3].
+      offsets: [2, 4], quaternions of the sites in their bodies.
+      body_velocity: [6], of the TCP's body, angular and linear, at `centre` [3].
     """
     for index, source in enumerate((qpos, qvel, sensors)):
         to, where = copies[index]
@@ -72,7 +72,7 @@ def _write_frame(
 def _both_touch(
     pairs: np.ndarray, distances: np.ndarray, left: int, right: int
 ) -> bool:
-    """Whether each of two geoms is in contact with another than the two."""
+    """Returns whether each of two geoms is in contact with a third geom."""
     left_touches = right_touches = False
     for i in range(len(distances)):
         if distances[i] > _CONTACT_DISTANCE:
@@ -88,9 +88,10 @@ def _both_touch(
 
 @numba.njit(cache=True)
 def canonical(poses: np.ndarray, differences: np.ndarray) -> None:
-    """Makes poses [5, 7] unique, and the objects' differences [3, 7] theirs.
+    """Makes poses [5, 7] unique, and updates the objects' differences [3, 7].
 
-    Of q and -q, the same rotation, the one stays that begins with no negative number.
+    Of q and -q, which are the same rotation, it keeps the one whose first number is not
+    negative.
     """
     for i in range(poses.shape[0]):
         if poses[i, 3] < 0:
@@ -102,12 +103,12 @@ def canonical(poses: np.ndarray, differences: np.ndarray) -> None:
 
 
 class Sensors:
-    """Measures a frame: the flat vector that `observations.LAYOUT` lays out."""
+    """Sensors that measure a frame, the flat vector of `observations.LAYOUT`."""
 
     def __init__(
         self, model: mujoco.MjModel, data: mujoco.MjData, scene: scene_lib.Scene
     ) -> None:
-        """Measures in `data`, from now on."""
+        """Takes the simulation to measure."""
         self._model, self._data = model, data
         finger = int(model.jnt_qposadr[scene.finger_joint])
         # Views of MuJoCo's arrays, whose memory stays where it is.
@@ -120,7 +121,8 @@ class Sensors:
         frame = self._frame = np.zeros(observations.FRAME_SIZE)
         at = observations.LAYOUT
         arm = np.arange(scene_lib.NUM_ARM_JOINTS)
-        # Joint torques: a joint turns about its site's z, the last of three numbers.
+        # Joint torques: a joint turns about its site's z, the last of a site's three
+        # numbers.
         fts = "robot0/robotiq_fts300/ft_sensor"
         torques = np.array([self._sensor(f"robot0/j{i}_torque").stop - 1 for i in arm])
         objects = zip(
@@ -172,7 +174,7 @@ class Sensors:
         return slice(start, start + int(sensor.dim[0]))
 
     def note_finger(self) -> None:
-        """Marks the time that the fingers' velocity is the difference to."""
+        """Stores the finger's position, from which the velocity is computed."""
         self._previous_finger = self._finger_tics()
 
     def _finger_tics(self) -> float:
@@ -181,7 +183,7 @@ class Sensors:
         return float(round(min(max(share, 0.0), 1.0) * FULL_TICS))
 
     def grasp_flag(self) -> int:
-        """The hand's object detection: both fingertips touch something else.
+        """Detects a grasp: both fingertips touch something else.
 
         Returns:
           1 for no grasp, 2 while the fingers are told to close, 3 while to open.
@@ -195,13 +197,13 @@ class Sensors:
         return INWARD_GRASP if command > 0 else OUTWARD_GRASP
 
     def measure(self, sent: np.ndarray) -> np.ndarray:
-        """Reads a frame; positions, velocities and sensors are up to date.
+        """Reads a frame; positions, velocities and sensors must be up to date.
 
         Args:
-          sent: the commands of the actuators in the control step, [8].
+          sent: [8], commands of the actuators in the control step.
 
         Returns:
-          [observations.FRAME_SIZE]; the next call writes into the same array.
+          Frame [observations.FRAME_SIZE]; the next call writes into the same array.
         """
         frame = self._frame
         _write_frame(*self._inputs)
@@ -214,6 +216,6 @@ class Sensors:
 
 
 def _copies(*parts: tuple[slice, np.ndarray]) -> np.ndarray:
-    """Indices [2, n] of several copies at once: in the frame, and in the source."""
+    """Returns indices [2, n] of several copies: in the frame, and in the source."""
     to = np.concatenate([np.r_[place] for place, _ in parts])
     return np.stack([to, np.concatenate([source for _, source in parts])])

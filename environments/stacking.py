@@ -1,4 +1,4 @@
-"""The RGB-stacking environment: a `dm_env.Environment` over plain MuJoCo."""
+"""RGB-stacking environment: a `dm_env.Environment` on plain MuJoCo."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NOISE_STREAM = 1
 _NO_SENSORS = int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
 
 
-# Where a frame has what rewards need beside the objects.
+# Indices in a frame of the values that rewards need besides the objects.
 _STATE = np.array(
     [
         *np.r_[observations.LAYOUT["sawyer/pinch/pose"]][:3],
@@ -45,22 +45,23 @@ _STATE = np.array(
 
 @numba.njit(cache=True)
 def _is_sound(qpos: np.ndarray, qvel: np.ndarray, warnings: np.ndarray) -> bool:
-    """Whether the simulation goes well: no warning of MuJoCo's, and finite numbers.
+    """Returns whether MuJoCo has no warnings and all numbers are finite.
 
-    MuJoCo looks for numbers that are bad, and warns; the sums are a second look.
+    MuJoCo itself warns of bad numbers; the sums are a second check.
     """
     return warnings.sum() == 0 and math.isfinite(qpos.sum() + qvel.sum())
 
 
 class RgbStacking(dm_env.Environment):
-    """400 control steps of 0.05 s a Sawyer arm has with three objects in a basket.
+    """Environment of a Sawyer arm with three objects: 400 control steps of 0.05 s.
 
-    The action is [5] in [-1, 1]: tool velocity along x, y, z (of 0.07 m/s), about z
-    (of 1 rad/s), and the fingers (above 0 closes, else opens). Observations are those
-    of `observations`; cameras, where asked for, are uint8 [H, W, 3] as `NAME/pixels`.
+    The action is [5] in [-1, 1]: tool velocity along x, y, z (times 0.07 m/s), about z
+    (times 1 rad/s), and the fingers (above 0 closes, else opens). Observations are
+    those of `observations`; images of cameras are uint8 [H, W, 3], named `NAME/pixels`.
 
-    An episode ends by its time with discount 1. One whose simulation diverges ends at
-    once with discount 0 and the last good observation; `divergences` counts them.
+    An episode ends at the time limit with discount 1. If the simulation diverges, it
+    ends at once with discount 0 and the last good observation; `divergences` counts
+    these.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class RgbStacking(dm_env.Environment):
         config: EnvironmentConfig,
         seed: int | None = None,
     ) -> None:
-        """Takes over a model compiled for `config`; randomisation changes it."""
+        """Takes over a model compiled for `config`, which randomisation changes."""
         self._model = model
         self._data = mujoco.MjData(model)
         self._warnings = self._data.warning.number  # a view
@@ -99,7 +100,7 @@ class RgbStacking(dm_env.Environment):
         self._seeds = np.random.default_rng(seed)
         self._episode_seed: int | None = None
         self._info: dict[str, float | int | str] = {}
-        self._step = -1  # -1: a reset is due
+        self._step = -1  # -1: the next call must be a reset
         self._measured = np.zeros(observations.FRAME_SIZE)  # without noise
         # The last frames, newest first, as observed.
         self._frames = np.zeros(
@@ -107,21 +108,21 @@ class RgbStacking(dm_env.Environment):
         )
         self._delayed: collections.deque[np.ndarray] = collections.deque()
         self.divergences = 0
-        # Weight of every robot body, carried for it: the real arm compensates gravity.
+        # Weight of every robot body, which is compensated as in the real arm.
         self._weight = np.zeros((model.nbody, 6))
         robot = self._scene.robot_bodies
         self._weight[robot, :3] = -model.opt.gravity * model.body_mass[robot, None]
 
-    # dm_env.
+    # Methods of dm_env.
 
     def action_spec(self) -> specs.BoundedArray:
-        """[5] float32 in [-1, 1]."""
+        """Returns the spec of an action, [5] float32 in [-1, 1]."""
         return specs.BoundedArray(
             (controller.ACTION_SIZE,), np.float32, -1.0, 1.0, name="action"
         )
 
     def observation_spec(self) -> dict[str, specs.Array]:
-        """Specs by observation name."""
+        """Returns the specs of the observations by name."""
         if self._config.grouped:
             spec = observations.group_specs()
         else:
@@ -139,21 +140,21 @@ class RgbStacking(dm_env.Environment):
         return spec
 
     def reward_spec(self) -> specs.Array:
-        """Scalar float32 in [0, 1]."""
+        """Returns the spec of the reward, a scalar float32 in [0, 1]."""
         return specs.BoundedArray((), np.float32, 0.0, 1.0, name="reward")
 
     def reset(self) -> dm_env.TimeStep:
-        """Starts an episode: physics, delay, tool and objects are drawn anew."""
+        """Starts an episode: draws physics, delay, tool and objects anew."""
         seed = self._episode_seed
         if seed is None:
             seed = int(self._seeds.integers(2**31))
         self._episode_seed = None
         self._task = self._next_task
-        self._step = -1  # until the end: a reset that fails is to be repeated
+        self._step = -1  # until the end, so that a failed reset must be repeated
         rng = np.random.default_rng(seed)
         randomization = self._randomization
         if randomization is not None and not randomization.noise.is_off:
-            # A stream of its own: the noise changes nothing else of an episode.
+            # A separate stream, so that noise changes nothing else of an episode.
             stream = np.random.default_rng((seed, _NOISE_STREAM))
             self._noise = randomization.noise.draw(stream, EPISODE_STEPS + 1)
         self._info = {"seed": seed}
@@ -185,7 +186,7 @@ class RgbStacking(dm_env.Environment):
         self._warnings[:] = 0
         self._sensors.note_finger()
         self._step = 0
-        # As the reference has it: the "previous" action is what a zero one would send.
+        # As in the reference, the first "previous" action is what a zero action sends.
         self._controller.apply(still)
         self._observe(data.ctrl)
         self._frames[:] = self._frames[0]
@@ -195,7 +196,8 @@ class RgbStacking(dm_env.Environment):
         """Advances 0.05 s.
 
         Raises:
-          ValueError: an action of another shape, not finite, or outside [-1, 1].
+          ValueError: the action has another shape, is not finite, or is outside
+            [-1, 1].
         """
         if self._step < 0:
             return self.reset()
@@ -218,87 +220,88 @@ class RgbStacking(dm_env.Environment):
         return dm_env.transition(reward, self._observation())
 
     def close(self) -> None:
-        """Frees the OpenGL contexts, where there are any."""
+        """Frees the OpenGL contexts, if any."""
         self._views.close()
 
-    # Beyond dm_env.
+    # Methods that dm_env does not have.
 
     def seed_episode(self, seed: int) -> None:
-        """The next `reset` draws everything from this seed."""
+        """Sets the seed from which the next `reset` draws everything."""
         self._episode_seed = int(seed)
 
     def set_objects(self, object_set: objects.ObjectSet) -> None:
-        """From the next reset on there are other objects; nothing is rebuilt.
+        """Changes the objects from the next reset on; rebuilds nothing.
 
         Args:
-          object_set: 1 to 5, "random", or ids as ("s0", "g5", "b6"): red, green, blue.
+          object_set: 1 to 5, "random", or the ids of red, green and blue, such as
+            ("s0", "g5", "b6").
 
         Raises:
-          ValueError: a set or object that does not exist.
+          ValueError: the set or an object does not exist.
         """
         objects.check(object_set)
         self._object_set = object_set
 
     def set_task(self, name: str) -> None:
-        """From the next reset on there is another task; nothing else changes.
+        """Changes the task from the next reset on; changes nothing else.
 
         Raises:
-          ValueError: a task that does not exist.
+          ValueError: the task does not exist.
         """
         scene_lib.one_of("task", name, TASKS)
         self._next_task = TASKS[name]
 
     def episode_info(self) -> dict[str, float | int | str]:
-        """What was drawn for this episode: seed, delay, objects, the physics."""
+        """Returns the draws of this episode: seed, delay, objects, physics."""
         return dict(self._info)
 
     def stage_rewards(self) -> list[float]:
-        """The rewards of the task's stages now, in order, each in [0, 1]."""
+        """Returns the present rewards of the task's stages in order, each in [0, 1]."""
         return self._task.stages(self.state())
 
     def success(self) -> bool:
-        """Whether the task's goal is reached, now; `tasks` says what that is."""
+        """Returns whether the task's goal is reached now; `tasks` defines the goals."""
         if self._info.get("diverged"):
             return False
         return self._task.success(self.state(with_contacts=True))
 
     def state(self, with_contacts: bool = False) -> rewards.State:
-        """The state that rewards, and an expert, see; with contacts, success too."""
+        """Returns the state that rewards and experts see; success needs contacts."""
         seen = self._look()
-        found = None
+        touching = None
         if with_contacts:
-            found = contacts.find(self._model, self._data, self._scene)
+            touching = contacts.find(self._model, self._data, self._scene)
         return seen._replace(
             pinch=np.array(seen.pinch),
             objects={color: np.array(place) for color, place in seen.objects.items()},
-            contacts=found,
+            contacts=touching,
         )
 
     @property
     def task(self) -> Task:
-        """The task."""
+        """Task of this episode."""
         return self._task
 
     @property
     def controller_failures(self) -> int:
-        """Control steps in which the arm stood still, for want of joint velocities."""
+        """Number of control steps in which the arm stood still without a solution."""
         return self._controller.failures
 
     @property
     def physics(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """MuJoCo's model and data of the simulation, which has no visual meshes."""
+        """Model and data of the simulation, which has no visual meshes."""
         return self._model, self._data
 
     def visible(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """A model with all meshes and its data, at the positions of now, to be drawn.
+        """Returns a model with all meshes and its data, at the present positions.
 
-        Both stay the same objects; the next call or image moves them on.
+        Every call returns the same two objects; the next call or image updates them.
         """
         return self._views.update(self._data)
 
     @property
     def scene(self) -> scene_lib.Scene:
-        """Addresses into the model."""
+        """Addresses in the model."""
         return self._scene
 
     def render(
@@ -307,15 +310,15 @@ class RgbStacking(dm_env.Environment):
         """Returns a view, uint8 [H, W, 3].
 
         Raises:
-          RenderingUnavailable: where no OpenGL library can be loaded.
-          ValueError: for a camera that does not exist, or a size that cannot be.
+          RenderingUnavailable: no OpenGL library can be loaded.
+          ValueError: the camera does not exist, or the size is not valid.
         """
         return self._views.render(self._data, camera, (height, width), coarse=False)
 
-    # Inside.
+    # Implementation.
 
     def _look(self) -> rewards.State:
-        """The state in plain floats, without contacts."""
+        """Returns the state in plain floats, without contacts."""
         values = self._measured.take(_STATE).tolist()
         positions = self._data.qpos.take(self._scene.object_position).tolist()
         return rewards.State(
@@ -326,10 +329,11 @@ class RgbStacking(dm_env.Environment):
         )
 
     def _advance(self) -> None:
-        """Integrates a control step; then positions, velocities, contacts are of now.
+        """Integrates a control step and updates positions, velocities and contacts.
 
-        The last control step, or the reset, has computed them for the first substep.
-        Sensors do not act on the motion, and only the last ones are read.
+        The last control step, or the reset, has computed these for the first substep.
+        Sensors do not affect the motion, so only those of the last substep are
+        computed.
         """
         model, data, option = self._model, self._data, self._model.opt
         flags = option.disableflags
@@ -344,7 +348,7 @@ class RgbStacking(dm_env.Environment):
         mujoco.mj_step1(model, data)
 
     def _observe(self, sent: np.ndarray) -> None:
-        """Pushes a new frame onto the stacks, and draws the images."""
+        """Pushes a new frame onto the stacks and draws the images."""
         frame = self._measured = self._sensors.measure(sent)
         if self._noise is not None:
             frame = self._noise.apply(frame)

@@ -1,4 +1,4 @@
-"""Tasks: which stages make a reward. One entry a task; rewards.py has the parts."""
+"""Tasks as stages of rewards, one entry per task; rewards.py has the primitives."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ _Stages = Callable[[rewards.State], list[float]]
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A task on the three objects.
+    """Task on the three objects.
 
     Attributes:
-      stages: rewards of the stages in a state, in order.
-      sparse: the reward of the goal alone, 0 or 1.
-      success: whether the goal is reached; the state needs its contacts.
-      pair: colours of the top and the bottom object; None for what is no stack of two.
-      dense_stages: those of the dense reward, where they differ.
+      stages: returns the rewards of the stages in a state, in order.
+      sparse: returns the reward of the goal alone, 0 or 1.
+      success: returns whether the goal is reached; the state needs its contacts.
+      pair: colours of the top and the bottom object; None unless the task is a stack of
+        two.
+      dense_stages: stages of the dense reward, where they differ.
     """
 
     stages: _Stages
@@ -37,7 +38,7 @@ class Task:
     dense_stages: _Stages | None = None
 
     def reward(self, kind: str, state: rewards.State) -> float:
-        """The reward of a state, in [0, 1]; `kind` is one of `REWARDS`."""
+        """Returns the reward of a state, in [0, 1]; `kind` is one of `REWARDS`."""
         if kind == "sparse":
             return self.sparse(state)
         if kind == "staged_sparse":
@@ -70,7 +71,7 @@ def _stack(top: str, bottom: str) -> Task:
 
 
 def _pyramid(top: str, left: str, right: str) -> Task:
-    """The left object is brought to the right one, the top one put on both."""
+    """Makes the task that brings left to right and puts top on both."""
 
     def stages(state: rewards.State) -> list[float]:
         built = rewards.pyramid(state, top, left, right)
@@ -89,8 +90,8 @@ def _pyramid(top: str, left: str, right: str) -> Task:
         ]
 
     def dense_stages(state: rewards.State) -> list[float]:
-        # The paper has no dense pyramid. Shaped, a reach is never quite 0: that of the
-        # top object would make all stages before it count from the start.
+        # The paper has no dense pyramid. A shaped reach is never quite 0, so the top
+        # object's reach would make all stages before it count from the start.
         values = stages(state)
         placed = values[3]
         return values[:4] + [placed * value for value in values[4:7]] + values[7:]
@@ -109,7 +110,7 @@ def _pyramid(top: str, left: str, right: str) -> Task:
 
 
 def _lift(target: str) -> Task:
-    """Holds the object in the air."""
+    """Makes the task that holds the object in the air."""
 
     def stages(state: rewards.State) -> list[float]:
         return [
@@ -129,7 +130,7 @@ def _lift(target: str) -> Task:
 
 
 def _reach(target: str) -> Task:
-    """Brings the tool to the object."""
+    """Makes the task that brings the tool to the object."""
 
     def stages(state: rewards.State) -> list[float]:
         return [rewards.reach(state, target)]
@@ -147,7 +148,7 @@ def _contacts(state: rewards.State) -> contacts.Contacts:
 
 
 def _is_free(state: rewards.State, target: str) -> bool:
-    """The object touches neither the robot nor the basket or the ground."""
+    """Returns whether the object touches neither robot, basket nor ground."""
     return not _contacts(state).touched(target) & {contacts.ROBOT, contacts.ELSEWHERE}
 
 

@@ -1,4 +1,4 @@
-"""dm_env wrappers."""
+"""Wrappers of dm_env environments."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from environments import controller, observations
 
 
 def environment_spec() -> acme_specs.EnvironmentSpec:
-    """The spec of an environment on state as agents see it; none has to be made."""
+    """Returns the grouped spec of an environment on state, without building one."""
     return acme_specs.EnvironmentSpec(
         observations=observations.group_specs(),
         actions=specs.BoundedArray((controller.ACTION_SIZE,), np.float32, -1.0, 1.0),
         rewards=specs.Array((), np.float32),
-        discounts=specs.BoundedArray((), np.float64, 0.0, 1.0),  # dm_env's own
+        discounts=specs.BoundedArray((), np.float64, 0.0, 1.0),  # dm_env's default
     )
 
 
 class GroupObservations(wrappers.EnvironmentWrapper):
-    """Named observations become the vectors that agents see: proprio and objects.
+    """Wrapper that groups observations into the vectors that agents see.
 
-    Cameras pass through under their names.
+    These are proprio and objects; cameras pass through under their names.
     """
 
     def observation_spec(self) -> dict[str, specs.Array]:
-        """`proprio` [P] and `objects` [O], float32, and the cameras."""
+        """Returns specs of `proprio` [P] and `objects` [O], float32, and of cameras."""
         inner = self._environment.observation_spec()
         return observations.group_specs() | {
             k: v for k, v in inner.items() if k.endswith("/pixels")

@@ -1,7 +1,7 @@
-"""Prints the first OpenGL back end that renders here; exit code 1 if none does.
+"""Prints the first OpenGL back end that renders here; exits with 1 if none does.
 
-Tries what MUJOCO_GL names, or EGL and OSMesa, each in a process of its own: PyOpenGL
-chooses its platform once, when it is imported.
+Tries the back end that MUJOCO_GL names, else EGL and OSMesa, each in a process of its
+own, because PyOpenGL chooses its platform once, at import.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _PROBE = "import mujoco; context = mujoco.GLContext(8, 8); context.make_current(
 
 
 def renders(backend: str) -> bool:
-    """Whether MuJoCo gets a context from `backend` ("egl", "osmesa" or "glfw")."""
+    """Returns whether MuJoCo gets a context of `backend`: egl, osmesa or glfw."""
     environment = {**os.environ, "MUJOCO_GL": backend}
-    environment.pop("PYOPENGL_PLATFORM", None)  # MuJoCo sets it to match
+    environment.pop("PYOPENGL_PLATFORM", None)  # MuJoCo sets the variable itself
     probe = subprocess.run(
         [sys.executable, "-c", _PROBE],
         env=environment,
@@ -29,7 +29,7 @@ def renders(backend: str) -> bool:
 
 
 def main() -> int:
-    """Prints the back end, returns the exit code."""
+    """Prints the back end and returns the exit code."""
     chosen = os.environ.get("MUJOCO_GL")
     for backend in [chosen] if chosen else ["egl", "osmesa"]:
         if renders(backend):

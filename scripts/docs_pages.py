@@ -1,8 +1,8 @@
-"""MkDocs hook: the site's pages and figures, under their paths in the repository.
+"""MkDocs hook that gives the site its pages and figures by their repository paths.
 
-MkDocs reads one folder. The README of the root, of agents' folders and of the
-pretrained models, and the benchmarks' results belong to the site, too, and link to each
-other by relative paths.
+MkDocs reads one folder. The site also holds the READMEs of the root, of agents' folders
+and of the pretrained models, and the benchmarks' results, which link to each other by
+relative paths.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PATTERNS = (
 
 @event_priority(100)  # before the plugin that adds the API's pages
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Replaces the files of `docs_dir` by those of the repository."""
+    """Replaces the files of `docs_dir` with those of the repository."""
     del files
     root = pathlib.Path(config.config_file_path).parent
     paths = sorted(path for pattern in _PATTERNS for path in root.glob(pattern))

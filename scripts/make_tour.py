@@ -2,9 +2,9 @@
 
 python scripts/make_tour.py
 
-A cell of code is an example without its docstring and its command line; the docstring
-is the text above it, and a call with small arguments comes after it. The outputs of the
-run stay in the notebook. A test compares the code with the examples'.
+A cell of code is an example without its docstring and its command line. The docstring
+becomes the text above the cell, and a call with small arguments follows it. The
+notebook keeps the outputs of the run. A test compares its code with the examples.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _CALLS = {
 
 
 def split(source: str) -> tuple[str, str]:
-    """The docstring of an example, and its code up to the command line."""
+    """Returns the docstring of an example, and its code up to the command line."""
     tree = ast.parse(source)
     docstring, *statements = tree.body
     assert isinstance(docstring, ast.Expr)
@@ -75,7 +75,7 @@ def split(source: str) -> tuple[str, str]:
 
 
 def make() -> nbformat.NotebookNode:
-    """The notebook without outputs."""
+    """Makes the notebook without outputs."""
     cells = [v4.new_markdown_cell(_TITLE), v4.new_code_cell(_SET_UP)]
     for name, calls in _CALLS.items():
         text, code = split((TOUR.parent / f"{name}.py").read_text())
@@ -85,7 +85,7 @@ def make() -> nbformat.NotebookNode:
         )
         cells += [v4.new_code_cell(cell) for cell in (code, *calls)]
     for number, cell in enumerate(cells):
-        cell["id"] = f"cell-{number}"  # instead of a random one: same code, same file
+        cell["id"] = f"cell-{number}"  # not random: the same code makes the same file
     return v4.new_notebook(
         cells=cells,
         metadata={
@@ -99,7 +99,7 @@ def make() -> nbformat.NotebookNode:
 
 
 def execute(notebook: nbformat.NotebookNode) -> None:
-    """Runs a notebook beside an empty runs/; keeps what its cells print and show."""
+    """Runs a notebook beside an empty runs/ and keeps the outputs of its cells."""
     with tempfile.TemporaryDirectory() as directory:
         root = pathlib.Path(directory)
         for path in _ROOT.iterdir():
@@ -117,7 +117,7 @@ def execute(notebook: nbformat.NotebookNode) -> None:
 def _without_progress(
     outputs: list[nbformat.NotebookNode],
 ) -> list[nbformat.NotebookNode]:
-    """Outputs without standard error, which has the bars; standard output in one."""
+    """Drops standard error, which has progress bars, and joins standard output."""
     kept: list[nbformat.NotebookNode] = []
     for output in outputs:
         if output.output_type != "stream":
@@ -131,7 +131,7 @@ def _without_progress(
 
 
 def main() -> int:
-    """Writes the notebook with its outputs."""
+    """Makes, runs and writes the notebook."""
     notebook = make()
     execute(notebook)
     nbformat.write(notebook, TOUR)

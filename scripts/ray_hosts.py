@@ -1,13 +1,13 @@
-"""Three hosts on one machine, one of them cut off for a while: does the run go on?
+"""Test that a run survives the loss of a host, with three hosts on one machine.
 
 python -m scripts.ray_hosts        (as root, from the repository's root; Linux)
 
-Each host is a network namespace with an address, a /tmp/ray and a work directory of its
-own, on a bridge. The head runs the launcher and all nodes but the actors; the two
-others have room for one actor each. Once both act, the last host's link goes down. The
-others must act on; when its link is up and it has joined again, an actor must act there
-again and its logs must reach the head. That is done `--cuts` times. Prints one JSON
-object last; exit code 1 if it fails.
+Each host is a network namespace on a bridge, with its own address, /tmp/ray and work
+directory. The head runs the launcher and all nodes except the actors; the two others
+have room for one actor each. Once both act, the last host's link goes down. The other
+hosts must continue; when the link is up and the host has joined again, an actor must
+act there again and its logs must reach the head. This is repeated `--cuts` times. The
+last line printed is one JSON object; the exit code is 1 if the test fails.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _LAUNCHER = flags.DEFINE_string("launcher", None, "For the script itself.")
 _BRIDGE = "helmsbr"
 _HOSTS = ("head", "near", "far")
 _PORT = 6379
-# A host is lost after about period x threshold; Ray's own take a minute.
+# A host is lost after about period x threshold; Ray's defaults take a minute.
 _HEALTH = {
     "RAY_health_check_initial_delay_ms": "5000",
     "RAY_health_check_period_ms": "2000",
@@ -64,7 +64,7 @@ def _do(*arguments: str) -> None:
 
 @contextlib.contextmanager
 def _network() -> Iterator[None]:
-    """The namespaces, joined by a bridge; ends all that runs in them."""
+    """Makes the namespaces and their bridge; at exit ends all that runs in them."""
     try:
         _do("ip", "link", "add", _BRIDGE, "type", "bridge")
         _do("ip", "link", "set", _BRIDGE, "up")
@@ -87,7 +87,7 @@ def _network() -> Iterator[None]:
 
 
 def _end_all(host: str) -> None:
-    """Kills what runs in a namespace."""
+    """Kills all processes of a host."""
     listed = subprocess.run(
         ["ip", "netns", "pids", _space(host)], capture_output=True, text=True
     )
@@ -118,7 +118,7 @@ def _start(
 
 
 def _join(host: str, root: pathlib.Path) -> subprocess.Popen:
-    """`ray start` in a host; ends when Ray does."""
+    """Starts Ray in a host; the process ends when Ray does."""
     where = ["--address", f"{_ip('head')}:{_PORT}"]
     if host == "head":
         where = ["--head", "--port", str(_PORT), "--include-dashboard=false"]
@@ -137,7 +137,11 @@ def _link(host: str, state: str) -> None:
 
 
 def _until(what: str, condition: Callable[[], Any]) -> float:
-    """Waits; returns the seconds it took. Raises TimeoutError after our patience."""
+    """Waits until `condition` holds and returns the seconds that it took.
+
+    Raises:
+      TimeoutError: the condition does not hold within `--patience` seconds.
+    """
     begin = time.monotonic()
     while not condition():
         if time.monotonic() - begin > _PATIENCE.value:
@@ -147,16 +151,16 @@ def _until(what: str, condition: Callable[[], Any]) -> float:
 
 
 def _starts(workdir: pathlib.Path, host: str) -> list[str]:
-    """The actors that were started in a host, by their output on the head."""
-    found = []
+    """Returns the actors that were started in a host, by their output on the head."""
+    actors = []
     for path in sorted((workdir / "logs/output/actor").glob("*")):
         header = rf"^--- .* actor/\d+ on {re.escape(_ip(host))}, process"
-        found += [path.name] * len(re.findall(header, path.read_text(), re.M))
-    return found
+        actors += [path.name] * len(re.findall(header, path.read_text(), re.M))
+    return actors
 
 
 def _rows(workdir: pathlib.Path, actor: str = "*") -> list[dict[str, str]]:
-    """An actor's episodes that have reached the head, or all actors'."""
+    """Returns the episodes of an actor, or of all, that have reached the head."""
     rows = []
     for path in workdir.glob(f"logs/actor_{actor}/logs.csv"):
         with path.open(newline="") as f:
@@ -168,8 +172,8 @@ def _steps(workdir: pathlib.Path) -> int:
     return int(max((float(r["actor_steps"]) for r in _rows(workdir)), default=0))
 
 
-def _check(root: pathlib.Path, found: dict[str, Any]) -> None:
-    """The test; fills in what is measured as it goes."""
+def _check(root: pathlib.Path, results: dict[str, Any]) -> None:
+    """Runs the test and writes each measurement into `results`."""
     workdir = root / "run"
     joined = {"head": _join("head", root)}
     head = root / "head.txt"
@@ -186,67 +190,67 @@ def _check(root: pathlib.Path, found: dict[str, Any]) -> None:
         starts = [_starts(workdir, host) for host in _HOSTS[1:]]
         return all(s and len(_rows(workdir, s[-1])) > 1 for s in starts)
 
-    found["seconds_to_act"] = _until("actors act on both hosts", both_act)
+    results["seconds_to_act"] = _until("actors act on both hosts", both_act)
     near = _starts(workdir, "near")[-1]
     for _ in tqdm.tqdm(range(_CUTS.value), unit="cut"):
         cut: dict[str, Any] = {}
-        found["cuts"].append(cut)
+        results["cuts"].append(cut)
         joined["far"] = _cut_off(root, joined["far"], near, cut)
 
     launcher.send_signal(signal.SIGINT)
     begin = time.monotonic()
     launcher.wait(60)
-    found["seconds_to_stop"] = round(time.monotonic() - begin, 1)
-    found["stopped_by"] = (root / "launcher").read_text().splitlines()[-1]
-    found["actor_steps"] = _steps(workdir)
+    results["seconds_to_stop"] = round(time.monotonic() - begin, 1)
+    results["stopped_by"] = (root / "launcher").read_text().splitlines()[-1]
+    results["actor_steps"] = _steps(workdir)
     checkpoints = list((workdir / "checkpoints" / "learner").glob("ckpt-*.index"))
-    found["ok"] = (
-        all(cut["near_episodes"] > 0 for cut in found["cuts"])
-        and found["stopped_by"] == "signal"
+    results["ok"] = (
+        all(cut["near_episodes"] > 0 for cut in results["cuts"])
+        and results["stopped_by"] == "signal"
         and bool(checkpoints)
     )
 
 
 def _cut_off(
-    root: pathlib.Path, ray: subprocess.Popen, near: str, found: dict[str, Any]
+    root: pathlib.Path, ray: subprocess.Popen, near: str, results: dict[str, Any]
 ) -> subprocess.Popen:
-    """Takes the far host away for a while and lets it join again.
+    """Cuts the far host off for a while and lets it join again.
 
     Args:
-      root: of all logs.
-      ray: of the far host.
-      near: the actor that must go on meanwhile.
-      found: what is measured, as it goes.
+      root: directory of all logs.
+      ray: Ray process of the far host.
+      near: actor that must continue meanwhile.
+      results: measurements, to which the call adds.
 
     Returns:
-      The far host's new Ray.
+      The far host's new Ray process.
     """
     workdir, launcher = root / "run", root / "launcher"
     lost = f"host {_ip('far')} is lost"
     far, losses = _starts(workdir, "far")[-1], launcher.read_text().count(lost)
-    found["actor_steps_before"] = _steps(workdir)
+    results["actor_steps_before"] = _steps(workdir)
     _link("far", "down")
     begin, rows = time.monotonic(), len(_rows(workdir, near))
-    found["seconds_until_lost"] = _until(
+    results["seconds_until_lost"] = _until(
         "the launcher sees the loss",
         lambda: launcher.read_text().count(lost) > losses,
     )
     time.sleep(max(0.0, _CUT_SECONDS.value - (time.monotonic() - begin)))
-    found["seconds_cut"] = round(time.monotonic() - begin, 1)
-    found["actor_steps_after"] = _steps(workdir)
-    found["near_episodes"] = len(_rows(workdir, near)) - rows
+    results["seconds_cut"] = round(time.monotonic() - begin, 1)
+    results["actor_steps_after"] = _steps(workdir)
+    results["near_episodes"] = len(_rows(workdir, near)) - rows
 
     _link("far", "up")
     try:
         ray.wait(30)
-        found["far_left_by_itself"] = True
+        results["far_left_by_itself"] = True
     except subprocess.TimeoutExpired:
-        found["far_left_by_itself"] = False
+        results["far_left_by_itself"] = False
     _end_all("far")
     starts = len(_starts(workdir, "far"))
     rows = len(_rows(workdir, far))
     joined = _join("far", root)
-    found["seconds_until_back"] = _until(
+    results["seconds_until_back"] = _until(
         "an actor acts on the host that joined again",
         lambda: (
             len(_starts(workdir, "far")) > starts and len(_rows(workdir, far)) > rows
@@ -256,14 +260,14 @@ def _cut_off(
 
 
 def _launch(workdir: str) -> None:
-    """The launcher's part, in the head."""
+    """Launches the run in the head."""
     from launchers.distributed.ray import launch
     from launchers.experiments.config import Budget
     from tests.helpers import fakes
 
     budget = Budget(run_seconds=3600, max_actor_steps=None, eval_episodes=0)
-    # Actors that wait for no learner, and a learner that takes little from them.
-    made = fakes.make_experiment(
+    # Actors do not wait for the learner, and the learner takes little time from them.
+    experiment = fakes.make_experiment(
         workdir,
         budget=budget,
         samples_per_insert=0.0,
@@ -272,7 +276,7 @@ def _launch(workdir: str) -> None:
     )
     print(
         launch.run(
-            made,
+            experiment,
             num_actors=2,
             address=f"{_ip('head')}:{_PORT}",
             report=lambda line: print(line, flush=True),
@@ -282,29 +286,29 @@ def _launch(workdir: str) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Sets up, checks, clears up, prints."""
+    """Makes the network, runs the test, cleans up and prints the result."""
     del argv
     if _LAUNCHER.value:
         _launch(_LAUNCHER.value)
         return
     if os.geteuid() != 0 or shutil.which("ip") is None:
         cli.fail("this needs root and the command ip (Debian: iproute2)")
-    # Else it would leave the namespaces behind.
+    # Without this the script would leave the namespaces behind.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     root = pathlib.Path(tempfile.mkdtemp(prefix="ray_hosts_"))
-    found: dict[str, Any] = {"ok": False, "cuts": []}
+    results: dict[str, Any] = {"ok": False, "cuts": []}
     try:
         with _network():
-            _check(root, found)
+            _check(root, results)
     except (TimeoutError, ChildProcessError, subprocess.SubprocessError) as e:
-        found["error"] = str(e)
+        results["error"] = str(e)
     finally:
-        if _KEEP.value or not found["ok"]:
+        if _KEEP.value or not results["ok"]:
             print(f"logs: {root}", file=sys.stderr)
         else:
             shutil.rmtree(root)
-    print(json.dumps(found))
-    raise SystemExit(0 if found["ok"] else 1)
+    print(json.dumps(results))
+    raise SystemExit(0 if results["ok"] else 1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Settings of BC: those of every offline model."""
+"""Configuration of BC, which adds nothing to that of every offline model."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ from agents.offline.config import OfflineConfig
 
 @dataclasses.dataclass(frozen=True)
 class BcConfig(OfflineConfig):
-    """What defines a behaviour clone and its training."""
+    """Configuration of a behaviour clone and its training."""

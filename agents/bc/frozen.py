@@ -1,4 +1,4 @@
-"""BC, frozen."""
+"""Frozen form of BC."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from agents.offline.frozen import FrozenPolicy
 
 
 class BcPolicy(FrozenPolicy):
-    """The frozen policy p(a | x)."""
+    """Frozen policy p(a | x)."""
 
     model = "bc"
     config_type = BcConfig

@@ -1,4 +1,4 @@
-"""BC as the offline learner trains it: the likelihood of the action."""
+"""Offline form of BC, which maximises the likelihood of the action."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agents.offline.model import Batch, LossOutput, OfflineModel
 
 
 class BcModel(OfflineModel):
-    """log p(a_t | x_t). With no latent there is no gap: the bound is the likelihood."""
+    """Objective log p(a_t | x_t): with no latent, the bound is the likelihood."""
 
     networks_type = BcNetworks
     config_type = BcConfig
@@ -19,7 +19,7 @@ class BcModel(OfflineModel):
     def terms(
         self, batch: Batch, seed: tf.Tensor, evaluation: bool = False
     ) -> LossOutput:
-        """See `OfflineModel`; draws nothing."""
+        """See `OfflineModel`; `seed` is not used."""
         del seed
         features = self.networks.normalize(batch["proprio"], batch["objects"])
         action = self.networks.distribution(*features)  # [B, T, D]

@@ -1,4 +1,4 @@
-"""The network of BC.
+"""Network of BC.
 
 Shape letters: D action, P proprioception, O objects; `...` any leading dimensions.
 """
@@ -15,7 +15,7 @@ from agents.offline.networks import Dims, OfflineNetworks, Statistics
 
 
 class BcNetworks(OfflineNetworks):
-    """p(a_t | x_t): an MLP on proprioception and objects at t, tanh on its mean."""
+    """Policy p(a_t | x_t): an MLP on proprioception and objects, tanh on its mean."""
 
     model = "bc"
 
@@ -35,5 +35,5 @@ class BcNetworks(OfflineNetworks):
         self.distribution(tf.zeros([1, dims.proprio]), tf.zeros([1, dims.objects]))
 
     def distribution(self, proprio: tf.Tensor, objects: tf.Tensor) -> Gaussian | Hybrid:
-        """p(a | x) [..., D] of normalised [..., P] and [..., O]."""
+        """Returns p(a | x) [..., D] of normalised [..., P] and [..., O]."""
         return self._head(self._torso(tf.concat([proprio, objects], axis=-1)))

@@ -1,4 +1,4 @@
-"""Categoricals by logits or log probabilities: draws, divergences, entropy.
+"""Categoricals given by logits or log probabilities: draws, divergences, entropy.
 
 Shape letters: N samples, K categories; [...] any leading dimensions.
 """
@@ -9,18 +9,18 @@ import tensorflow as tf
 
 
 def kl_divergence(log_p: tf.Tensor, log_q: tf.Tensor) -> tf.Tensor:
-    """KL(p || q) [...] of two categoricals given by log probabilities [..., K]."""
+    """Returns KL(p || q) [...] of categoricals given by log probabilities [..., K]."""
     return tf.reduce_sum(tf.exp(log_p) * (log_p - log_q), axis=-1)
 
 
 def kl_to_uniform(log_p: tf.Tensor) -> tf.Tensor:
-    """KL(p || uniform) [...] of a categorical given by log probabilities [..., K]."""
+    """Returns KL(p || uniform) [...] of a categorical of log probabilities [..., K]."""
     num_actions = tf.cast(tf.shape(log_p)[-1], log_p.dtype)
     return kl_divergence(log_p, -tf.math.log(num_actions))
 
 
 def kl_to_prior(log_p: tf.Tensor, prior_logits: tf.Tensor | None) -> tf.Tensor:
-    """KL(p || prior) [...] of log_p [..., K]; a prior of None is the uniform.
+    """Returns KL(p || prior) [...] of log_p [..., K]; a prior of None is the uniform.
 
     No gradient flows into `prior_logits` [..., K].
     """
@@ -31,21 +31,21 @@ def kl_to_prior(log_p: tf.Tensor, prior_logits: tf.Tensor | None) -> tf.Tensor:
 
 
 def entropy(log_p: tf.Tensor) -> tf.Tensor:
-    """Entropy [...] in nats of a categorical given by log probabilities [..., K]."""
+    """Returns the entropy [...] of log probabilities [..., K], nats."""
     return -tf.reduce_sum(tf.exp(log_p) * log_p, axis=-1)
 
 
 def sample(logits: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
-    """Draws int64 [N, ...] of logits [..., K]; seed is int32 [2]."""
+    """Draws int64 [N, ...] from logits [..., K]; seed is int32 [2]."""
     shape = tf.concat([[count], tf.shape(logits)], axis=0)
     return perturbed_argmax(logits, uniform(shape, seed))
 
 
 def uniform(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Uniform in (0, 1), for `perturbed_argmax`."""
+    """Draws uniform values in (0, 1), for `perturbed_argmax`."""
     return tf.random.stateless_uniform(shape, seed, minval=1e-20)
 
 
 def perturbed_argmax(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-    """The largest of logits with Gumbel noise, which is a draw of the categorical."""
+    """Draws from the categorical as the argmax of logits with Gumbel noise."""
     return tf.argmax(logits - tf.math.log(-tf.math.log(uniform)), axis=-1)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 def log_prob(x: tf.Tensor, mean: tf.Tensor, stddev: tf.Tensor | float) -> tf.Tensor:
-    """Log density [...] of N(mean, diag stddev^2) at x, all [..., D], nats."""
+    """Returns the log density [...] of N(mean, diag stddev^2) at x [..., D], nats."""
     stddev = tf.convert_to_tensor(stddev, mean.dtype)
     per_dimension = 0.5 * tf.square((x - mean) / stddev) + tf.math.log(stddev)
     size = tf.cast(tf.shape(mean)[-1], mean.dtype)
@@ -24,10 +24,10 @@ def kl_divergence(
     mean_q: tf.Tensor | float,
     stddev_q: tf.Tensor | float,
 ) -> tf.Tensor:
-    """KL(N(mean_p, diag stddev_p^2) || N(mean_q, diag stddev_q^2)), nats.
+    """Returns KL(N(mean_p, diag stddev_p^2) || N(mean_q, diag stddev_q^2)), nats.
 
     Returns:
-      [..., D], per dimension: the KL of the whole is the sum over the last axis.
+      [..., D], per dimension: the KL of the joint is the sum over the last axis.
     """
     # In float32, r^2 - 1 - log r^2 of a ratio r near 1 would lose the 1e-6 that trust
     # regions look at; expm1 keeps it.
@@ -37,5 +37,5 @@ def kl_divergence(
 
 
 def kl_to_standard(mean: tf.Tensor, stddev: tf.Tensor) -> tf.Tensor:
-    """KL(N(mean, diag stddev^2) || N(0, I)) per dimension, nats, shape of `mean`."""
+    """Returns KL(N(mean, diag stddev^2) || N(0, I)) per dimension [..., D], nats."""
     return kl_divergence(mean, stddev, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Builder of BC fine-tuned by MPO: the policy starts as the behaviour clone.
+"""Builder of BC fine-tuned by MPO, whose policy starts as the behaviour clone.
 
 Shape letters: R rows of a batch, D action; [...] any leading dimensions.
 """
@@ -24,13 +24,13 @@ from agents.offline.frozen import FrozenPolicy, check_fits
 
 @dataclasses.dataclass(frozen=True)
 class FineTuningConfig(ActionMPOConfig):
-    """Options of a fine-tuned clone.
+    """Configuration of a fine-tuned clone.
 
     Attributes:
       eta_clone: weight of the policy's KL to the frozen clone.
     """
 
-    # The clone's, which another contradicts.
+    # None takes the clone's; a finger that differs from that is an error.
     finger: str | None = None  # type: ignore[misc]  # the base has it fixed
     eta_clone: float = 0.0  # the paper has no such KL
 
@@ -40,10 +40,10 @@ class FineTuningConfig(ActionMPOConfig):
 
 
 class FineTunedPolicy(PolicyNetwork):
-    """The clone's distribution, all of which can be trained, its deviation too.
+    """Policy that starts as the clone and trains all parameters, the deviation too.
 
-    The deviation is fixed while the clone learns offline; here it is where each
-    Gaussian dimension's starts.
+    The deviation is fixed while the clone learns offline; here it is the start of each
+    Gaussian dimension's deviation.
     """
 
     def __init__(self, clone: FrozenPolicy):
@@ -56,12 +56,14 @@ class FineTunedPolicy(PolicyNetwork):
 
     def __call__(self, observation: Observation) -> Gaussian | Hybrid:
         """Maps raw "proprio" and "objects" to the distribution [..., D]."""
-        found = self._networks.distribution(
+        distribution = self._networks.distribution(
             *self._networks.normalize(observation["proprio"], observation["objects"])
         )
-        if isinstance(found, Hybrid):
-            return found._replace(gaussian=self._with_stddev(found.gaussian))
-        return self._with_stddev(found)
+        if isinstance(distribution, Hybrid):
+            return distribution._replace(
+                gaussian=self._with_stddev(distribution.gaussian)
+            )
+        return self._with_stddev(distribution)
 
     def _with_stddev(self, gaussian: Gaussian) -> Gaussian:
         stddev = tf.nn.softplus(self._raw_stddev) + tf.zeros_like(gaussian.mean)
@@ -69,15 +71,15 @@ class FineTunedPolicy(PolicyNetwork):
 
 
 class FineTuningBuilder(GaussianMPOBuilder):
-    """Makes MPO that starts from a clone: BC, or hierarchical BC whole."""
+    """Builder of MPO that starts from a clone: BC, or hierarchical BC as a whole."""
 
     _config: FineTuningConfig
 
     def __init__(self, config: FineTuningConfig, clone: FrozenPolicy):
-        """The critic normalises its observations as the clone does.
+        """Makes the critic normalise its observations as the clone does.
 
         Raises:
-          ValueError: the clone has another finger than the settings say.
+          ValueError: the settings have another finger than the clone.
         """
         if config.finger not in (None, clone.finger):
             raise ValueError(
@@ -89,7 +91,7 @@ class FineTuningBuilder(GaussianMPOBuilder):
 
     @property
     def finger(self) -> str:
-        """The clone's."""
+        """Finger of the clone."""
         return self._clone.finger
 
     @property
@@ -100,13 +102,13 @@ class FineTuningBuilder(GaussianMPOBuilder):
     def make_policy_network(
         self, environment_spec: specs.EnvironmentSpec, seed: int
     ) -> FineTunedPolicy:
-        """The clone; raises ValueError if the environment is not its own."""
+        """Copies the clone; raises ValueError if it does not fit the environment."""
         del seed  # nothing is drawn
         check_fits(environment_spec, self._clone)
         return FineTunedPolicy(self._clone)
 
     def prior(self, data: Any, rows: Rows) -> Gaussian | Hybrid | None:
-        """The frozen clone's distribution [R, D]; None without eta."""
+        """Returns the frozen clone's distribution [R, D]; None without `eta_clone`."""
         if not self._config.eta_clone:
             return None
         return self._clone.distribution(rows.take(data.observation))

@@ -1,4 +1,4 @@
-"""Settings of HeLMS (Table 5 of arXiv:2112.05062) and of its two ablations."""
+"""Configuration of HeLMS (Table 5 of arXiv:2112.05062) and of its two ablations."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ VARIANTS = ("full", "discrete", "continuous")
 
 @dataclasses.dataclass(frozen=True)
 class HelmsConfig(LatentConfig):
-    """What defines a skill model and its training. The defaults are Table 5's.
+    """Configuration of a skill model and its training; the defaults are Table 5's.
 
     Attributes:
       variant: full; discrete, whose mid level has no variance, so that a skill's latent
-        is a function of x and no KL of it is counted; or continuous, one skill.
+        is a function of x and its KL does not count; or continuous, with one skill.
       num_skills: number of skills K.
-      look_ahead: steps after t that the high level sees beside t.
+      look_ahead: steps after t that the high level sees besides t.
       initial_stay_probability: probability of staying in a skill in the initial
         transition prior and high level; 0: uniform.
       initial_latent_spread: standard deviation of the skills' initial latent means.
       beta_y: weight of the categorical KL.
       balance: weight of the entropy of a batch's mean use of the skills, nats per step,
-        which keeps them in use; 0: the paper.
+        which keeps all skills in use; 0: the paper.
     """
 
     # Model.
@@ -31,12 +31,12 @@ class HelmsConfig(LatentConfig):
     num_skills: int = 5  # the paper: 5 for red_on_blue, 10 for all_pairs
     look_ahead: int = 5  # type: ignore[misc]  # the base has it fixed
 
-    # Initial weights. They break the symmetry of the skills without choosing one: the
-    # high level starts near the transition prior, the skills' latents start apart.
+    # Initial weights. They break the symmetry of the skills but prefer none: the high
+    # level starts near the transition prior, and the skills' latents start apart.
     initial_stay_probability: float = 0.0
     initial_latent_spread: float = 1.0
 
-    # Objective (Eq. 3), beside `beta_z`.
+    # Objective (Eq. 3), besides `beta_z`.
     beta_y: float = 1.0
     balance: float = 0.0
 

@@ -1,4 +1,4 @@
-"""HeLMS's skills, frozen: what RL and the analysis use of them.
+"""Frozen form of HeLMS: the skills that RL and the analysis use.
 
 Shape letters: B batch, T time, L look-ahead, K skills, Z latent, D action,
 P proprioception, O objects; `...` any leading dimensions.
@@ -19,7 +19,7 @@ from agents.offline.frozen import FrozenLatentModel, Observation
 
 
 class Skills(FrozenLatentModel):
-    """The frozen mid level, low level, transition prior and offline high level."""
+    """Frozen mid level, low level, transition prior and offline high level."""
 
     model = "helms"
     config_type = HelmsConfig
@@ -31,13 +31,13 @@ class Skills(FrozenLatentModel):
         self.num_skills = networks.config.num_skills
 
     def mid_level(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
-        """q(z | y, x) of every skill: mean and standard deviation, both [..., K, Z]."""
+        """Returns mean and stddev of q(z | y, x) for all y, both [..., K, Z]."""
         return self._networks.latent(*self._features(observation))
 
     def mid_level_of(
         self, skill: tf.Tensor, observation: Observation
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """q(z | y, x) of one skill [...] at each observation: both [..., Z]."""
+        """Returns q(z | y, x) of one skill [...] per observation: both [..., Z]."""
         return self._networks.latent_of_skill(skill, *self._features(observation))
 
     def decode(
@@ -46,12 +46,12 @@ class Skills(FrozenLatentModel):
         observation: Observation,
         seed: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """The actions of skills. Has no state, so it works within `tf.function`.
+        """Returns the actions of skills; works within `tf.function`: it has no state.
 
         Args:
           skill: int32 [...].
-          observation: the leading dimensions of `skill`.
-          seed: int32 [2] of the draw of z; None takes the mean of z.
+          observation: has the leading dimensions of `skill`.
+          seed: int32 [2] for the draw of z; None takes the mean of z.
 
         Returns:
           [..., D] in [-1, 1], the low level's mean.
@@ -62,21 +62,21 @@ class Skills(FrozenLatentModel):
         return self.low_level(latent, observation)
 
     def transition_matrix(self) -> tf.Tensor:
-        """p(y_t | y_{t-1}) as [K, K], a row for each y_{t-1}."""
+        """Returns p(y_t | y_{t-1}) as [K, K], with a row for each y_{t-1}."""
         return tf.nn.softmax(self._networks.prior_logits)
 
     def transition_log_probs(self) -> tf.Tensor:
-        """The logarithm of `transition_matrix`, exact where that underflows."""
+        """Returns the logarithm of `transition_matrix`, exact where that underflows."""
         return tf.nn.log_softmax(self._networks.prior_logits)
 
     def posterior(self, proprio: tf.Tensor, objects: tf.Tensor) -> tf.Tensor:
-        """q(y_t | x_{1:t}) of raw windows [B, T+L, P], [B, T+L, O]: [B, T, K]."""
+        """Returns q(y_t | x_{1:t}) [B, T, K] of raw [B, T+L, P] and [B, T+L, O]."""
         features = self._networks.normalize(proprio, objects)
         transitions = tf.nn.softmax(self._networks.posterior_logits(*features))
         return elbo.skill_marginals(transitions)[:, 1:]
 
     def likeliest(self, proprio: tf.Tensor, objects: tf.Tensor) -> tf.Tensor:
-        """The likeliest skill of `posterior`, int32 [B, T]."""
+        """Returns the likeliest skill of `posterior`, int32 [B, T]."""
         posterior = self.posterior(proprio, objects)
         return tf.argmax(posterior, axis=-1, output_type=tf.int32)
 

@@ -1,4 +1,4 @@
-"""HeLMS and its ablations as the offline learner trains them: the bound of Eq. 3.
+"""Offline form of HeLMS and its ablations, which maximises the bound of Eq. 3.
 
 Shape letters: B batch, T time, K skills, Z latent, D action.
 """
@@ -18,9 +18,9 @@ from agents.offline.model import Batch, LossOutput, OfflineModel, active_latents
 
 
 class HelmsModel(OfflineModel):
-    """The exact bound over skills, one draw of each skill's latent.
+    """Bound that sums over skills exactly and draws each skill's latent once.
 
-    Discrete-only has no draw and no latent KL: that of a latent without variance is
+    The discrete variant has neither a draw nor a latent KL: without variance, the KL is
     not finite.
     """
 
@@ -32,7 +32,7 @@ class HelmsModel(OfflineModel):
     def terms(
         self, batch: Batch, seed: tf.Tensor, evaluation: bool = False
     ) -> LossOutput:
-        """See `OfflineModel`; evaluation is of Eq. 3, without `balance`."""
+        """See `OfflineModel`; evaluation reports Eq. 3, without `balance`."""
         networks, config = self.networks, self.config
         has_variance = config.variant != "discrete"
         proprio, objects = networks.normalize(batch["proprio"], batch["objects"])
@@ -78,7 +78,7 @@ class HelmsModel(OfflineModel):
         return LossOutput(bound, sums)
 
     def metrics(self, means: Mapping[str, np.ndarray]) -> dict[str, float | list]:
-        """Beside the terms: how the skills are used, what their priors have become.
+        """Adds to the terms how the skills are used and what the prior has learned.
 
         skill_use is the mean [K] of q(y_t | x_{1:t}), use_entropy its entropy (log K
         where all skills are used alike), step_entropy the mean entropy of
@@ -89,9 +89,9 @@ class HelmsModel(OfflineModel):
         per_dim = means.pop("latent_kl_per_dim", None)
         use = means["skill_use"]
         prior = tf.nn.softmax(self.networks.prior_logits).numpy()
-        found = super().metrics(means)
-        found["use_entropy"] = float(-np.sum(use * np.log(np.maximum(use, 1e-12))))
-        found["prior_stay"] = float(np.mean(np.diag(prior)))
+        metrics = super().metrics(means)
+        metrics["use_entropy"] = float(-np.sum(use * np.log(np.maximum(use, 1e-12))))
+        metrics["prior_stay"] = float(np.mean(np.diag(prior)))
         if per_dim is not None:
-            found["active_latents"] = active_latents(per_dim)
-        return found
+            metrics["active_latents"] = active_latents(per_dim)
+        return metrics

@@ -1,11 +1,11 @@
-"""The three levels of HeLMS and its transition prior (section 3.1, Table 5).
+"""Three levels of HeLMS and its transition prior (section 3.1, Table 5).
 
 Shape letters: B batch, T time, K skills, Z latent, D action, P proprioception,
 O objects, L look-ahead steps. `...` stands for any leading dimensions.
 
-The levels see different inputs: the high level proprioception and objects of the steps
-t .. t+L, the mid level both at t, the low level proprioception at t. All take inputs
-that `HelmsNetworks.normalize` has normalised.
+The levels see different inputs: the high level sees proprioception and objects of the
+steps t .. t+L, the mid level both at t, the low level proprioception at t. All take
+inputs that `HelmsNetworks.normalize` has normalised.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from agents.offline.networks import (
 
 
 def initial_transition_logits(num_skills: int, stay: float) -> np.ndarray:
-    """Logits [K, K] whose softmax rows stay with probability `stay`; 0: uniform."""
+    """Returns logits [K, K] of rows that stay with probability `stay`; 0: uniform."""
     if num_skills == 1 or stay == 0.0:
         return np.zeros((num_skills, num_skills), np.float32)
     odds = stay * (num_skills - 1) / (1.0 - stay)
@@ -36,7 +36,7 @@ def initial_transition_logits(num_skills: int, stay: float) -> np.ndarray:
 
 
 class HighLevel(snt.Module):
-    """q(y_t | y_{t-1}, x_t): an MLP and K categorical heads, one for each y_{t-1}."""
+    """High level q(y_t | y_{t-1}, x_t): an MLP with a categorical head per y_{t-1}."""
 
     def __init__(self, config: HelmsConfig, rng: np.random.Generator):
         super().__init__(name="high_level")
@@ -45,7 +45,7 @@ class HighLevel(snt.Module):
             config.hidden_sizes, w_init=networks.FanInNormal(rng)
         )
         # Small weights: the first posterior hardly depends on x, so that no skill takes
-        # everything before the skills have had the chance to differ.
+        # every state before the skills have learned to differ.
         self._head = networks.LeadingDims(
             snt.Linear(
                 config.num_skills**2,
@@ -71,7 +71,7 @@ class HighLevel(snt.Module):
 
 
 class SkillLinears(snt.Module):
-    """K linear layers, one a skill, each followed by the same activation.
+    """K linear layers, one per skill, each followed by the same activation.
 
     K plain products: on a CPU TensorFlow runs them faster than one batched product, and
     does product, bias and elu in one pass over the result.
@@ -99,16 +99,16 @@ class SkillLinears(snt.Module):
         ]
 
     def of_skill(self, inputs: tf.Tensor, skill: tf.Tensor) -> tf.Tensor:
-        """Maps inputs [N, in] by the layers of skills [N] to [N, out].
+        """Maps inputs [N, in] to [N, out], each by the layer of its skill [N].
 
-        Copies N layers and leaves the others alone: for acting, where N is 1.
+        Copies N layers and does not touch the others, which suits acting, where N is 1.
         """
         product = tf.matmul(inputs[:, None], tf.gather(self.w, skill))[:, 0]
         return self._activation(product + tf.gather(self.b, skill))
 
 
 class MidLevel(snt.Module):
-    """q(z_t | y_t, x_t): K MLPs with diagonal Gaussian heads, all in one pass."""
+    """Mid level q(z_t | y_t, x_t): K MLPs with diagonal Gaussian heads, in one pass."""
 
     def __init__(self, config: HelmsConfig, num_inputs: int, rng: np.random.Generator):
         super().__init__(name="mid_level")
@@ -125,8 +125,8 @@ class MidLevel(snt.Module):
         weights = rng.normal(size=(num_skills, num_inputs, 2 * config.latent_dim))
         weights *= 0.1 / math.sqrt(num_inputs)
         biases = np.zeros((num_skills, 2 * config.latent_dim))
-        # Skills whose latents start apart make the low level act differently for each,
-        # which is what the high level needs to learn to choose.
+        # Latents that start apart make the low level act differently for each skill, so
+        # that the high level has something to choose between.
         biases[:, : config.latent_dim] = config.initial_latent_spread * rng.normal(
             size=(num_skills, config.latent_dim)
         )
@@ -146,7 +146,7 @@ class MidLevel(snt.Module):
     def of_skill(
         self, features: tf.Tensor, skill: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Of one skill [...] at each of features [..., P+O]: both [..., Z]."""
+        """Maps features [..., P+O] and skills [...] to mean and deviation [..., Z]."""
         x, chosen = (
             tf.reshape(features, [-1, features.shape[-1]]),
             tf.reshape(skill, [-1]),
@@ -162,7 +162,7 @@ class MidLevel(snt.Module):
 
 
 class HelmsNetworks(OfflineNetworks):
-    """All networks of the offline model, their variables made at construction."""
+    """All networks of the offline model; construction makes their variables."""
 
     model = "helms"
     config: HelmsConfig
@@ -176,7 +176,7 @@ class HelmsNetworks(OfflineNetworks):
         self.low_level = networks.LowLevel(
             config.hidden_sizes, dims.action, config.action_stddev, config.finger, rng
         )
-        # Linear softmax of the one-hot of y_{t-1}: a row of logits for each.
+        # Linear softmax of the one-hot of y_{t-1}: a row of logits for each y_{t-1}.
         self.prior_logits = tf.Variable(
             initial_transition_logits(
                 config.num_skills, config.initial_stay_probability
@@ -189,14 +189,14 @@ class HelmsNetworks(OfflineNetworks):
         self.low_level(tf.zeros([1, config.latent_dim]), proprio[:, 0])
 
     def posterior_logits(self, proprio: tf.Tensor, objects: tf.Tensor) -> tf.Tensor:
-        """q(y_t | y_{t-1}, x_t) of normalised [B, T+L, .]: logits [B, T, K, K]."""
+        """Returns logits [B, T, K, K] of q(y_t | y_{t-1}, x_t) of normalised frames."""
         frames = tf.concat([proprio, objects], axis=-1)
         return self.high_level(look_ahead_frames(frames, self.config.look_ahead))
 
     def latent(
         self, proprio: tf.Tensor, objects: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """q(z | y, x) of normalised [..., .] for every y: mean, stddev [..., K, Z]."""
+        """Returns mean and stddev [..., K, Z] of q(z | y, x) of normalised inputs."""
         return self._without_noise_if_discrete(
             *self.mid_level(tf.concat([proprio, objects], axis=-1))
         )
@@ -204,7 +204,7 @@ class HelmsNetworks(OfflineNetworks):
     def latent_of_skill(
         self, skill: tf.Tensor, proprio: tf.Tensor, objects: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The same of one skill [...] at each: mean, stddev [..., Z]."""
+        """Returns mean and stddev [..., Z] of q(z | y, x) for one skill [...] each."""
         features = tf.concat([proprio, objects], axis=-1)
         return self._without_noise_if_discrete(
             *self.mid_level.of_skill(features, skill)

@@ -21,7 +21,7 @@ from agents.offline.frozen import check_fits
 
 
 class HelmsCatBuilder(MPOBuilder):
-    """Makes HeLMS-cat over one frozen skill bundle."""
+    """Builder of HeLMS-cat over one frozen skill bundle."""
 
     _config: HelmsCatConfig
 
@@ -31,12 +31,12 @@ class HelmsCatBuilder(MPOBuilder):
         skills: Skills,
         context: np.ndarray | None = None,
     ):
-        """New networks normalise their observations by the skills' statistics.
+        """Makes new networks normalise their observations by the skills' statistics.
 
         Args:
-          config: of the agent.
-          skills: that it acts by.
-          context: of task and objects, for a distilled high level that reads one.
+          config: configuration of the agent.
+          skills: frozen skills that the agent acts by.
+          context: task and objects, for a distilled high level that reads them.
 
         Raises:
           ValueError: the skills lack the prior that the config asks for.
@@ -49,33 +49,33 @@ class HelmsCatBuilder(MPOBuilder):
 
     @property
     def stores_skills(self) -> bool:
-        """See `MPOBuilder`: the transition prior reads them."""
+        """See `MPOBuilder`; the transition prior reads the skills."""
         return self._config.skill_prior == "transition"
 
     def agent_action_spec(
         self, environment_spec: specs.EnvironmentSpec
     ) -> dm_env.specs.DiscreteArray:
-        """The skill y in 0..K-1."""
+        """Returns the spec of a skill y in 0..K-1."""
         del environment_spec
         return dm_env.specs.DiscreteArray(
             self._skills.num_skills, dtype=np.int32, name="skill"
         )
 
     def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
-        """The likeliest skill of q(y_t | x_{1:t}); see `MPOBuilder`."""
+        """Returns the likeliest skill of q(y_t | x_{1:t}); see `MPOBuilder`."""
         return by_windows(episodes, self._skills.look_ahead, self._skills.likeliest)
 
     demonstrated_skills = demonstrated
 
     def make_policy_loss(self, networks: MPONetworks) -> CategoricalPolicyLoss:
-        """All K skills are evaluated."""
+        """Makes the loss that evaluates all K skills."""
         del networks
         return CategoricalPolicyLoss(self._config)
 
     def make_networks(
         self, environment_spec: specs.EnvironmentSpec, seed: int
     ) -> MPONetworks:
-        """A new high level and critic; raises ValueError if the skills do not fit."""
+        """Makes high level and critic; raises ValueError if the skills do not fit."""
         check_fits(environment_spec, self._skills)
         config, num_skills = self._config, self._skills.num_skills
         policy = mpo_networks.CategoricalPolicy(
@@ -101,7 +101,7 @@ class HelmsCatBuilder(MPOBuilder):
     def make_policy(
         self, networks: MPONetworks, evaluation: bool = False
     ) -> SkillPolicy:
-        """High level and skills in one call."""
+        """Makes the policy that runs high level and skills in one call."""
         return SkillPolicy(
             networks.policy,
             self._skills,

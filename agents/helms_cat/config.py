@@ -1,4 +1,4 @@
-"""Configuration of HeLMS-cat: that of categorical MPO, and how skills are run."""
+"""Configuration of HeLMS-cat: that of categorical MPO and of the high level."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from agents.mpo.config import CategoricalMPOConfig
 
 @dataclasses.dataclass(frozen=True)
 class HelmsCatConfig(HighLevelOptions, CategoricalMPOConfig):
-    """Options of HeLMS-cat.
+    """Configuration of HeLMS-cat.
 
     Attributes:
-      sample_latent: whether a skill's z is drawn from q(z|y, x), or is its mean.
+      sample_latent: whether a skill's z is drawn from q(z|y, x) or is the mean of that.
     """
 
     sample_latent: bool = True  # the paper

@@ -1,4 +1,4 @@
-"""HeLMS-cat's policy: a skill a decision, decoded by frozen levels at every step.
+"""Policy of HeLMS-cat: one skill per decision, decoded at every step.
 
 Shape letters: M environments, K skills, D action, P proprioception, O objects; [...]
 any leading dimensions.
@@ -18,7 +18,7 @@ from agents.mpo import networks as mpo_networks
 
 
 class SkillDecoder(Protocol):
-    """What HeLMS-cat needs of a skill bundle (`agents.helms.frozen.Skills`)."""
+    """Part of a skill bundle that HeLMS-cat needs (`agents.helms.frozen.Skills`)."""
 
     num_skills: int
     action_dim: int
@@ -26,7 +26,7 @@ class SkillDecoder(Protocol):
     object_dim: int
 
     def observation_statistics(self) -> mpo_networks.Statistics:
-        """Mean and standard deviation of "proprio" [P] and "objects" [O]."""
+        """Returns mean and standard deviation of "proprio" [P] and "objects" [O]."""
 
     def decode(
         self,
@@ -34,11 +34,11 @@ class SkillDecoder(Protocol):
         observation: Mapping[str, tf.Tensor],
         seed: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Actions [..., D] in [-1, 1] of skills [...]; z's mean without a seed."""
+        """Returns actions [..., D] in [-1, 1] of skills [...]; None takes z's mean."""
 
 
 class SkillPolicy(Policy):
-    """Draws y ~ pi(y|x) and decodes it: z ~ q(z|y, x), then the action."""
+    """Policy that draws y ~ pi(y|x) and decodes it: z ~ q(z|y, x), then the action."""
 
     def __init__(
         self,
@@ -51,10 +51,10 @@ class SkillPolicy(Policy):
         """Joins the levels.
 
         Args:
-          high_level: its variables made.
-          skills: the frozen levels.
-          greedy: take the likeliest skill in place of a draw.
-          sample_latent: draw z; False takes its mean.
+          high_level: high level, with its variables made.
+          skills: frozen levels.
+          greedy: whether to take the likeliest skill in place of a draw.
+          sample_latent: whether to draw z; False takes its mean.
           skill_steps: control steps that a skill is held.
         """
         super().__init__(name="skill_policy")
@@ -87,5 +87,5 @@ class SkillPolicy(Policy):
 
     @property
     def learned_variables(self) -> list[tf.Variable]:
-        """The high level's; the skills stay as they are."""
+        """Variables of the high level; the skills stay frozen."""
         return list(self._high_level.variables)

@@ -26,7 +26,7 @@ from agents.rhpo.policy_loss import MixturePolicyLoss
 
 
 class HelmsMixBuilder(LatentMPOBuilder):
-    """Makes HeLMS-mix over one frozen bundle."""
+    """Builder of HeLMS-mix over one frozen bundle."""
 
     _config: HelmsMixConfig
     _skills: Skills
@@ -37,7 +37,7 @@ class HelmsMixBuilder(LatentMPOBuilder):
         skills: Skills,
         context: np.ndarray | None = None,
     ):
-        """See `LatentMPOBuilder`, and `HelmsCatBuilder` for `context`.
+        """See `LatentMPOBuilder`; for `context`, see `HelmsCatBuilder`.
 
         Raises:
           ValueError: the skills' latents have no variance, or the skills lack the
@@ -56,13 +56,13 @@ class HelmsMixBuilder(LatentMPOBuilder):
 
     @property
     def stores_skills(self) -> bool:
-        """See `MPOBuilder`: the transition prior reads them."""
+        """See `MPOBuilder`; the transition prior reads the skills."""
         return self._config.skill_prior == "transition"
 
     def make_policy_network(
         self, environment_spec: specs.EnvironmentSpec, seed: int
     ) -> mix_networks.MixturePolicy:
-        """A new high level over components as `components` of the config says."""
+        """Makes a high level over the components that the configuration names."""
         config, skills = self._config, self._skills
         components: mix_networks.Components
         if config.components == "posteriors":
@@ -100,7 +100,7 @@ class HelmsMixBuilder(LatentMPOBuilder):
         return MixturePolicyLoss(self._config)
 
     def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
-        """The mean of q(z | y, x) at the likeliest y; see `MPOBuilder`."""
+        """Returns the mean of q(z | y, x) at the likeliest y; see `MPOBuilder`."""
 
         def latent(proprio: tf.Tensor, objects: tf.Tensor) -> tf.Tensor:
             skill = self._skills.likeliest(proprio, objects)
@@ -111,13 +111,13 @@ class HelmsMixBuilder(LatentMPOBuilder):
         return by_windows(episodes, self._skills.look_ahead, latent)
 
     def demonstrated_skills(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
-        """The likeliest y; see `MPOBuilder`."""
+        """Returns the likeliest y; see `MPOBuilder`."""
         return by_windows(episodes, self._skills.look_ahead, self._skills.likeliest)
 
     def prior(self, data: Any, rows: Rows) -> Mixture | tuple[tf.Tensor, tf.Tensor]:
-        """The frozen posteriors q(z|y, x): mean and stddev [R, K, Z].
+        """Returns the frozen posteriors q(z|y, x): mean and stddev [R, K, Z].
 
-        With a prior of the high level a mixture of them, its logits [R, K].
+        Where the high level has a prior, returns their mixture with its logits [R, K].
         """
         components = self._skills.mid_level(rows.take(data.observation))
         if self._skill_prior is None:

@@ -1,4 +1,4 @@
-"""Configuration of HeLMS-mix: that of RHPO, and where its components come from."""
+"""Configuration of HeLMS-mix: that of RHPO, and the origin of the components."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ COMPONENTS = ("posteriors", "frozen", "scratch")
 
 @dataclasses.dataclass(frozen=True)
 class HelmsMixConfig(HighLevelOptions, RHPOConfig):
-    """Options of HeLMS-mix.
+    """Configuration of HeLMS-mix.
 
     Attributes:
       components: components of the mixture: posteriors, which start as the skills'
-        q(z|y, x) and are trained; frozen, which stay these; or scratch, new networks
-        that the KL of eta_z alone ties to the skills.
+        q(z|y, x) and are trained; frozen, which stay as q(z|y, x); or scratch, new
+        networks that only the KL of eta_z ties to the skills.
     """
 
     components: str = "posteriors"  # one of COMPONENTS

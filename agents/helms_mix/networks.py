@@ -1,4 +1,4 @@
-"""HeLMS-mix's policy: a new high level over components that know the skills' latents.
+"""Policy of HeLMS-mix: a new high level over components pi(z|y, x).
 
 Shape letters: K skills, Z latent, H features; [...] any leading dimensions.
 """
@@ -21,47 +21,47 @@ from agents.mpo import networks as mpo_networks
 
 
 class Components(snt.Module, abc.ABC):
-    """pi(z|y, x) of all y, or of one."""
+    """Components pi(z|y, x), for all y or for one."""
 
     @abc.abstractmethod
     def __call__(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
-        """Maps raw name -> [..., n] to mean and stddev [..., K, Z]."""
+        """Maps raw observations [..., n] by name to mean and stddev [..., K, Z]."""
 
     @abc.abstractmethod
     def of_skill(
         self, skill: tf.Tensor, observation: Observation
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Of one skill [...] at each observation: mean and stddev [..., Z]."""
+        """Returns mean and stddev [..., Z] of one skill [...] per observation."""
 
 
 class MixturePolicy(mpo_networks.PolicyNetwork):
-    """pi(z|x) = sum_y pi(y|x) pi(z|y, x)."""
+    """Policy pi(z|x) = sum_y pi(y|x) pi(z|y, x)."""
 
     def __init__(
         self, high_level: mpo_networks.CategoricalPolicy, components: Components
     ):
-        """Joins them."""
+        """Joins high level and components."""
         super().__init__(name="policy")
         self._high_level = high_level
         self._components = components
 
     @property
     def high_level(self) -> mpo_networks.CategoricalPolicy:
-        """pi(y|x)."""
+        """High level pi(y|x)."""
         return self._high_level
 
     def __call__(self, observation: Observation) -> Mixture:
-        """Maps name -> [..., n] to the mixture."""
+        """Maps observations [..., n] by name to the mixture."""
         mean, stddev = self._components(observation)
         return Mixture(self._high_level(observation), mean, stddev)
 
     def draw(
         self, observation: Observation, seed: tf.Tensor, held: Held | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """What `Mixture.sample` draws, without the components that were not chosen.
+        """Draws like `Mixture.sample`, but evaluates only the chosen components.
 
         Returns:
-          The latent [..., Z], drawn anew from its component at every step, and the
+          The latent [..., Z], drawn from its component anew at every step, and the
           component [...], which is held.
         """
         seeds = tf.random.experimental.stateless_split(seed, 2)
@@ -76,17 +76,17 @@ class MixturePolicy(mpo_networks.PolicyNetwork):
     def mode(
         self, observation: Observation, held: Held | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The mean of the likeliest component [..., Z], and the component [...]."""
+        """Returns the likeliest component's mean [..., Z] and the component [...]."""
         likeliest = tf.argmax(self._high_level(observation), axis=-1)
         skill = hold(tf.cast(likeliest, tf.int32), held)
         return self._components.of_skill(skill, observation)[0], skill
 
 
 class SkillComponents(Components):
-    """A copy of the skills' mid level that can be trained, with its normalisation."""
+    """Trainable copy of the skills' mid level, with its normalisation."""
 
     def __init__(self, networks: HelmsNetworks):
-        """Takes what it needs of a trainable copy."""
+        """Takes normalisation and mid level of `networks`, a trainable copy."""
         super().__init__(name="components")
         self._normalizers = networks.normalize_proprio, networks.normalize_objects
         self._mid_level = networks.mid_level
@@ -108,7 +108,7 @@ class SkillComponents(Components):
 
 
 class FrozenComponents(Components):
-    """The frozen skills' mid level as it is."""
+    """Mid level of the frozen skills, unchanged."""
 
     def __init__(self, skills: Skills):
         super().__init__(name="components")
@@ -126,7 +126,7 @@ class FrozenComponents(Components):
 
 
 class NewComponents(Components):
-    """New components, as many and as large, over an input layer of their own."""
+    """New components, as many and as large as the skills', with an input layer."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class NewComponents(Components):
         input_size: int,
         seed: int,
     ):
-        """`input_size` is the representation's H; `seed` draws the weights."""
+        """Draws the weights from `seed`; `input_size` is H of the representation."""
         super().__init__(name="components")
         self._representation = representation
         rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Settings of hierarchical BC (arXiv:2112.05062, section 4.3)."""
+"""Configuration of hierarchical BC (arXiv:2112.05062, section 4.3)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from agents.offline.autoencoder import AutoencoderConfig
 
 @dataclasses.dataclass(frozen=True)
 class HierarchicalBcConfig(AutoencoderConfig):
-    """What defines a hierarchical BC and its training; sizes are those of HeLMS.
+    """Configuration of hierarchical BC and its training, with the sizes of HeLMS.
 
-    Its high level acts in the environment: it sees the present only (no look-ahead),
-    and its prior is N(0, I).
+    Its high level acts in the environment, so it sees only the present (no look-ahead);
+    its prior is N(0, I).
     """

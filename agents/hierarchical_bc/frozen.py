@@ -1,4 +1,4 @@
-"""Hierarchical BC, frozen.
+"""Frozen form of hierarchical BC.
 
 Shape letters: Z latent; `...` any leading dimensions.
 """
@@ -13,12 +13,12 @@ from agents.offline.frozen import FrozenLatentModel, FrozenPolicy, Observation
 
 
 class HierarchicalBcPolicy(FrozenPolicy, FrozenLatentModel):
-    """The frozen high and low level: together a policy, at the mean of z."""
+    """Frozen high and low level, which together act as a policy at the mean of z."""
 
     model = "hierarchical_bc"
     config_type = HierarchicalBcConfig
     networks_type = HierarchicalBcNetworks
 
     def latent(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
-        """q(z | x): mean and standard deviation, both [..., Z]."""
+        """Returns mean and standard deviation of q(z | x), both [..., Z]."""
         return self._networks.latent(*self._features(observation))

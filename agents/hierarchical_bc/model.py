@@ -1,4 +1,4 @@
-"""Hierarchical BC as the offline learner trains it."""
+"""Offline form of hierarchical BC."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from agents.offline.autoencoder import AutoencoderModel
 
 
 class HierarchicalBcModel(AutoencoderModel):
-    """The likelihood of the action under a draw of z, less the KL to N(0, I)."""
+    """Likelihood of the action under a draw of z, less the KL to N(0, I)."""
 
     networks_type = HierarchicalBcNetworks
     config_type = HierarchicalBcConfig

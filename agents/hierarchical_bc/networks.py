@@ -1,4 +1,4 @@
-"""The networks of hierarchical BC: an autoencoder whose encoder sees the present.
+"""Networks of hierarchical BC: an autoencoder whose encoder sees only the present.
 
 Shape letters: Z latent, D action, P proprioception, O objects; `...` any leading
 dimensions.
@@ -23,10 +23,10 @@ class HierarchicalBcNetworks(AutoencoderNetworks):
     def latent(
         self, proprio: tf.Tensor, objects: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """q(z | x) of normalised [..., P] and [..., O]: mean, stddev [..., Z]."""
+        """Returns mean and stddev [..., Z] of q(z | x) for normalised inputs."""
         return self.encoder(self.encoder.embed(tf.concat([proprio, objects], axis=-1)))
 
     def distribution(self, proprio: tf.Tensor, objects: tf.Tensor) -> Gaussian | Hybrid:
-        """p(a | z, x) [..., D] at the mean of z, of normalised inputs."""
+        """Returns p(a | z, x) [..., D] at the mean of z for normalised inputs."""
         mean, _ = self.latent(proprio, objects)
         return self.low_level.distribution(mean, proprio)

@@ -1,1 +1,1 @@
-"""What the agents over skills share of the high level: distilled start and priors."""
+"""High level of the agents over skills: its options, distilled start and priors."""

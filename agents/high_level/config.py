@@ -1,4 +1,4 @@
-"""Options of the agents that have a high level over skills."""
+"""Configuration of the agents that have a high level over skills."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ import dataclasses
 
 from agents.mpo.config import MPOConfig, one_of
 
-# new: drawn from the seed; distilled: from the skills' posterior, as the bundle has it
-# (`agents.high_level.distillation`).
+# new: drawn from the seed; distilled: from the skills' posterior, as the bundle holds
+# it (`agents.high_level.distillation`).
 HIGH_LEVELS = ("new", "distilled")
-# What eta_y keeps the high level near: uniform (the paper), transition (the bundle's
-# p(y_t | y_{t-1}) given the skill of the last decision), or distilled (the bundle's).
+# Prior of the high level, which eta_y weighs: uniform (the paper), transition (the
+# bundle's p(y_t | y_{t-1}) given the last decision's skill), or distilled (the bundle's
+# high level).
 SKILL_PRIORS = ("uniform", "transition", "distilled")
 
 
 @dataclasses.dataclass(frozen=True)
 class HighLevelOptions:
-    """Mixed into an `MPOConfig`, before it.
+    """Options of the high level; a configuration inherits them before `MPOConfig`.
 
     Attributes:
       high_level: high level at the start: new; or distilled from the skills' posterior,
         which analyse_skills and benchmarks.ceiling leave in the bundle.
       skill_steps: control steps that a skill is held, from 1 to 399; replay then holds
         decisions.
-      skill_prior: what eta_y keeps the skills' probabilities near: uniform; transition,
-        the bundle's p(y_t | y_{t-1}) given the last decision's skill; or distilled, the
-        bundle's high level, the default where that is also the start.
+      skill_prior: prior of the skills' probabilities, which eta_y weighs: uniform;
+        transition, the bundle's p(y_t | y_{t-1}) given the last decision's skill; or
+        distilled, the bundle's high level, the default where that is also the start.
     """
 
     high_level: str = "new"  # one of HIGH_LEVELS; the paper
@@ -38,8 +39,8 @@ class HighLevelOptions:
     def __post_init__(self) -> None:
         """Resolves a skill_prior of None and checks the values."""
         if self.skill_prior is None:
-            found = "distilled" if self.high_level == "distilled" else "uniform"
-            object.__setattr__(self, "skill_prior", found)
+            prior = "distilled" if self.high_level == "distilled" else "uniform"
+            object.__setattr__(self, "skill_prior", prior)
         super().__post_init__()  # type: ignore[misc]  # the MPOConfig beside it
         one_of("high_level", self.high_level, HIGH_LEVELS)
         one_of("skill_prior", self.skill_prior, SKILL_PRIORS)

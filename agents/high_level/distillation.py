@@ -1,12 +1,12 @@
-"""Distils HeLMS-cat's high level from the posterior and keeps it in the bundle.
+"""Distillation of HeLMS-cat's high level from the posterior, kept in the bundle.
 
 The posterior q(y_t | x_{1:t}) sees frames ahead and the past; pi(y | x_t), which RL
-trains, sees x_t alone. The distilled pi is the best start of it that the data give, and
-its success is what the frozen skills allow to a policy that uses them as the data do.
+trains, sees only x_t. The distilled pi is the best start that the data give, and its
+success is what the frozen skills allow a policy that uses them as the data do.
 
-Skills of several tasks and object sets need a high level that is told which: it reads a
-context besides. RL has one task and object set a run, so that its high level takes the
-context into a bias (`restore`).
+Skills of several tasks and object sets need a high level that knows the task and the
+set: it also reads a context. A run of RL has one task and object set, so its high level
+takes the context into a bias (`restore`).
 
 Shape letters: B batch, T time, L look-ahead, K skills, P proprioception, O objects,
 C context.
@@ -34,21 +34,21 @@ from agents.offline import bundle
 from agents.offline.model import Batch
 from agents.offline.schedule import CosineAdam
 
-DIRECTORY = "high_level"  # in the bundle's
+DIRECTORY = "high_level"  # in the bundle's directory
 DESCRIPTION = "high_level.json"
 WEIGHTS = "weights.npz"
-CONTEXT = "context"  # observation of a high level of several tasks
-CONTEXT_SIZE = "context_size"  # in the description; absent: 0
+CONTEXT = "context"  # observation that a high level of several tasks reads
+CONTEXT_SIZE = "context_size"  # key in the description; absent: 0
 
 
 @dataclasses.dataclass(frozen=True)
 class DistillationConfig:
-    """Settings of a distillation; the network has the sizes of `MPOConfig`."""
+    """Configuration of a distillation; the network has the sizes of `MPOConfig`."""
 
     steps: int = 6000
     batch_size: int = 32  # windows
-    learning_rate: float = 5e-4  # of Adam, by a cosine to a tenth over `steps`
-    seed: int = 0  # of initial weights; whoever gives the batches orders them by it
+    learning_rate: float = 5e-4  # of Adam; falls to a tenth along a cosine over `steps`
+    seed: int = 0  # of initial weights; the caller orders the batches by it
 
     def __post_init__(self) -> None:
         """Raises ValueError for a value that is not valid."""
@@ -69,9 +69,9 @@ def make_high_level(
     """Makes the high level that HeLMS-cat starts with by default.
 
     Args:
-      skills: whose statistics normalise the observations.
-      seed: of the weights; None for weights that are assigned anyway.
-      context_size: C of the observation "context" that it reads beside "proprio" [P]
+      skills: skills whose statistics normalise the observations.
+      seed: seed of the weights; None for weights that are assigned anyway.
+      context_size: C of the observation "context" that it reads besides "proprio" [P]
         and "objects" [O]; 0: it reads none.
     """
     shapes = {"proprio": (skills.proprio_dim,), "objects": (skills.object_dim,)}
@@ -92,16 +92,16 @@ def make_high_level(
 
 
 class Distillation:
-    """Minimises the cross-entropy of pi(y | x_t) to q(y_t | x_{1:t}) on windows."""
+    """Training that minimises the cross-entropy of pi(y | x_t) to q(y_t | x_{1:t})."""
 
     def __init__(
         self, skills: Skills, config: DistillationConfig, context_size: int = 0
     ):
-        """Sets up.
+        """Makes the high level and its optimiser.
 
         Args:
-          skills: the frozen posterior, which reads no context.
-          config: of the training.
+          skills: frozen skills, whose posterior reads no context.
+          config: configuration of the training.
           context_size: C, where batches have "context" [B, T or more, C], which the
             high level is to read.
         """
@@ -130,12 +130,12 @@ class Distillation:
         return loss
 
     def evaluate(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """Means over the valid steps of one finite pass.
+        """Returns means over the valid steps of one finite pass.
 
         Returns:
           `agreement`: share of steps at which the likeliest skills are the same;
-          `cross_entropy` and `posterior_entropy` [nats]: the latter is the least that
-          the former can be.
+          `cross_entropy` and `posterior_entropy` [nats]: the latter is a lower bound of
+          the former.
 
         Raises:
           ValueError: there is no valid step.
@@ -179,7 +179,7 @@ class Distillation:
         return {key: tf.reduce_sum(mask * value) for key, value in values.items()}
 
     def _outputs(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Logits [B, T, K], the posterior [B, T, K] and the mask [B, T]."""
+        """Returns logits [B, T, K], the posterior [B, T, K] and the mask [B, T]."""
         mask = batch["mask"]
         target = self._skills.posterior(batch["proprio"], batch["objects"])
         window = mask.shape[1]
@@ -195,10 +195,10 @@ def save(
     """Writes a distilled high level into the directory of its bundle.
 
     Args:
-      skills: read from that bundle.
-      high_level: distilled from them.
-      description: what the caller knows of it (JSON values); `CONTEXT_SIZE` if it
-        reads a context.
+      skills: skills read from that bundle.
+      high_level: high level distilled from them.
+      description: facts to store about the high level (JSON values); `CONTEXT_SIZE` if
+        it reads a context.
 
     Raises:
       ValueError: a weight is not finite.
@@ -216,28 +216,28 @@ def describe(skills: Skills, **entries: Any) -> None:
 
 
 def read_description(skills: Skills) -> dict[str, Any] | None:
-    """What a bundle says of its distilled high level; None if it has none.
+    """Returns the description of a bundle's distilled high level; None if it has none.
 
     Raises:
-      ValueError: in one line, why that cannot be used.
+      ValueError: the high level cannot be used; one line says why.
     """
     return _read(skills)[0] if (_directory(skills) / DESCRIPTION).exists() else None
 
 
 def reads_context(skills: Skills) -> bool:
-    """Whether the distilled high level of a bundle, if it has one, reads a context.
+    """Returns whether a bundle has a distilled high level that reads a context.
 
     Raises:
-      ValueError: in one line, why that cannot be used.
+      ValueError: the high level cannot be used; one line says why.
     """
     return bool((read_description(skills) or {}).get(CONTEXT_SIZE))
 
 
 def load(skills: Skills) -> mpo_networks.CategoricalPolicy:
-    """The distilled high level of a bundle, which may read a context.
+    """Returns the distilled high level of a bundle, which may read a context.
 
     Raises:
-      ValueError: in one line, why there is none.
+      ValueError: there is none that can be used; one line says why.
     """
     description, weights = _read(skills)
     high_level = make_high_level(skills, None, description.get(CONTEXT_SIZE, 0))
@@ -261,12 +261,12 @@ def restore(
     """Assigns the distilled weights of a bundle to high levels that read no context.
 
     Args:
-      skills: of the bundle.
-      high_levels: with variables; they read "proprio" and "objects".
-      context: [C], what a distilled high level that reads a context shall read always.
+      skills: skills of the bundle.
+      high_levels: high levels with variables; they read "proprio" and "objects".
+      context: [C], the constant context of a distilled high level that reads one.
 
     Raises:
-      ValueError: in one line, why there are no weights that fit.
+      ValueError: there are no weights that fit; one line says why.
     """
     distilled, constants = load(skills), {}
     if reads_context(skills):
@@ -288,26 +288,26 @@ def restore(
 
 
 class DistilledPrior:
-    """log pi(y | x_t) of the distilled high level, as what a policy is kept near."""
+    """Prior of a policy: log pi(y | x_t) of the distilled high level."""
 
     def __init__(self, skills: Skills, context: np.ndarray | None = None):
-        """Reads it; arguments and errors are `restore`'s."""
+        """Reads the high level; arguments and errors are those of `restore`."""
         self._high_level = make_high_level(skills, None)
         restore(skills, self._high_level, context=context)
 
     def __call__(self, data: Any, rows: Rows) -> tf.Tensor:
-        """Logits [R, K] in rows of a batch of trajectories [B, T, ...]."""
+        """Returns logits [R, K] in rows of a batch of trajectories [B, T, ...]."""
         return self._high_level(rows.take(data.observation))
 
 
 def make_skill_prior(
     kind: str | None, skills: Skills, context: np.ndarray | None = None
 ) -> TransitionPrior | DistilledPrior | None:
-    """What eta_y keeps the high level near; None: the uniform.
+    """Makes the prior of the high level, which eta_y weighs; None: the uniform.
 
     Args:
       kind: one of `agents.high_level.config.SKILL_PRIORS`.
-      skills: the frozen ones.
+      skills: frozen skills.
       context: see `restore`.
 
     Raises:
@@ -326,10 +326,10 @@ def _read(skills: Skills) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             "launchers.analyse_skills --dataset=DIR and benchmarks.ceiling make one"
         )
     try:
-        found = json.loads((directory / DESCRIPTION).read_text())
+        description = json.loads((directory / DESCRIPTION).read_text())
         with np.load(directory / WEIGHTS, allow_pickle=False) as archive:
             weights = {name: archive[name] for name in archive.files}
-        said = found["checksum"], found["skills"]
+        said = description["checksum"], description["skills"]
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as e:
         raise ValueError(
             f"the distilled high level at {directory} is not readable: {e}"
@@ -340,7 +340,7 @@ def _read(skills: Skills) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             f"the distilled high level at {directory} is damaged, or of other skills: "
             "remove it"
         )
-    return found, weights
+    return description, weights
 
 
 def _write(
@@ -369,7 +369,7 @@ def _named(high_level: snt.Module) -> dict[str, np.ndarray]:
 
 
 def _variables(high_level: snt.Module) -> dict[str, tf.Variable]:
-    """By their order, which is that of the network's parts, and their own names."""
+    """Returns the variables by a key of position (in the order of parts) and name."""
     return {
         f"{i:02d}_{v.name.split('/')[-1].removesuffix(':0')}": v
         for i, v in enumerate(high_level.variables)

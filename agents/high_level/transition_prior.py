@@ -1,4 +1,4 @@
-"""The skills' learned transition prior as what a high level is kept near.
+"""Learned transition prior of the skills as the prior of a high level.
 
 Shape letters: B batch, T time (decisions), R rows that train, K skills.
 """
@@ -15,10 +15,10 @@ from agents.mpo.rows import Rows
 
 
 class TransitionPrior:
-    """log p(y_t | y_{t-1}), with the skill of the last decision as y_{t-1}."""
+    """Prior log p(y_t | y_{t-1}), with the skill of the last decision as y_{t-1}."""
 
     def __init__(self, skills: Skills):
-        """Reads the prior; that of an episode's first decision is the uniform p(y_0).
+        """Reads the prior; an episode's first decision has the uniform p(y_0).
 
         Raises:
           ValueError: the skills have none.
@@ -33,10 +33,10 @@ class TransitionPrior:
         self._log_probs = tf.concat([first, log_probs], axis=0)  # [1 + K, K]
 
     def __call__(self, data: Any, rows: Rows) -> tf.Tensor:
-        """Log probabilities [R, K] in rows of a batch of trajectories [B, T, ...].
+        """Returns log probabilities [R, K] in rows of a batch of sequences [B, T, ...].
 
-        Within a sequence the last skill is that of the row before, also for a final
-        observation. Only a sequence's first row has to be told.
+        Within a sequence y_{t-1} is the skill of the row before, also at a final
+        observation. Only a sequence's first row needs `previous_skill`.
         """
         skill, previous = data.extras["skill"], data.extras["previous_skill"]
         previous = tf.concat([previous[:, :1], skill[:, :-1]], axis=1)

@@ -1,1 +1,1 @@
-"""MPO over the latents of a frozen model: what HeLMS-mix and NPMP+KL share."""
+"""MPO over the latents of a frozen model: the base of HeLMS-mix and NPMP+KL."""

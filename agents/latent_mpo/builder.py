@@ -1,4 +1,4 @@
-"""MPO whose agent action is the latent z of a frozen model: base of such agents.
+"""Base of the agents whose action in MPO is the latent z of a frozen model.
 
 Shape letters: M environments, Z latent, A environment action.
 """
@@ -21,7 +21,7 @@ from agents.offline.frozen import FrozenLatentModel, check_fits
 
 
 class LatentPolicy(ContinuousPolicy):
-    """Draws z from a policy network; the frozen low level makes it an action."""
+    """Policy that draws z from a network and decodes it by the frozen low level."""
 
     def __init__(
         self,
@@ -30,42 +30,42 @@ class LatentPolicy(ContinuousPolicy):
         greedy: bool = False,
         skill_steps: int = 1,
     ):
-        """Makes the policy; `skills` have the low level, the rest is the base's."""
+        """Takes the low level of `skills`; the other arguments are the base's."""
         super().__init__(network, greedy, skill_steps)
         self._skills = skills
 
     def decode(self, agent_action: tf.Tensor, observation: Observation) -> tf.Tensor:
-        """The mean [M, A] of p(a | z, x) for z [M, Z]."""
+        """Returns the mean [M, A] of p(a | z, x) for z [M, Z]."""
         return self._skills.low_level(agent_action, observation)
 
 
 class LatentMPOBuilder(ContinuousMPOBuilder, abc.ABC):
-    """Makes an agent whose RL action is the latent z of a frozen model."""
+    """Builder of an agent whose RL action is the latent z of a frozen model."""
 
     @abc.abstractmethod
     def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
-        """The mean of the frozen model's posterior over z; see `MPOBuilder`."""
+        """Returns the mean of the frozen model's posterior over z; see `MPOBuilder`."""
 
     def __init__(self, config: SampledMPOConfig, skills: FrozenLatentModel):
-        """New networks normalise their observations by the skills' statistics."""
+        """Makes new networks normalise their observations by the skills' statistics."""
         super().__init__(config, skills.observation_statistics())
         self._skills = skills
 
     def agent_action_size(self, environment_spec: specs.EnvironmentSpec) -> int:
-        """Z."""
+        """Returns Z."""
         del environment_spec
         return self._skills.latent_dim
 
     def make_networks(
         self, environment_spec: specs.EnvironmentSpec, seed: int
     ) -> mpo_networks.MPONetworks:
-        """See `ContinuousMPOBuilder`; the skills must fit the environment."""
+        """See `ContinuousMPOBuilder`; raises ValueError if the skills do not fit."""
         check_fits(environment_spec, self._skills)
         return super().make_networks(environment_spec, seed)
 
     def make_policy(
         self, networks: mpo_networks.MPONetworks, evaluation: bool = False
     ) -> LatentPolicy:
-        """Draw and low level in one call."""
+        """Makes the policy that draws z and decodes it in one call."""
         options = self._policy_options(evaluation)
         return LatentPolicy(networks.policy, self._skills, **options)

@@ -1,7 +1,7 @@
-"""The M-step of MPO for the Bernoulli component of a hybrid action.
+"""M-step of MPO for the Bernoulli component of a hybrid action.
 
-Hybrid MPO (Neunert et al., 2020, https://arxiv.org/abs/2001.00449): actions are drawn
-whole from the target policy and weighed by one E-step; the M-step is the weighted
+Hybrid MPO (Neunert et al., 2020, https://arxiv.org/abs/2001.00449): whole actions are
+drawn from the target policy and weighed by one E-step; the M-step fits the weighted
 likelihood of the Gaussian components (`gaussian_mpo`) and, with a trust region of its
 own, of the Bernoulli. Pure functions: the multiplier is an input and belongs to the
 learner.
@@ -24,7 +24,7 @@ from agents.losses import sampled_improvement as sampled
 
 
 class BernoulliMPOLoss(NamedTuple):
-    """The terms of the loss, each of shape [...]; the learner minimises their sum."""
+    """Terms of the loss, each of shape [...]; the learner minimises their sum."""
 
     policy_finger: tf.Tensor  # cross entropy of q and the online Bernoulli
     trust_region_finger: tf.Tensor  # alpha KL(target || online)
@@ -32,7 +32,7 @@ class BernoulliMPOLoss(NamedTuple):
     alpha_finger: tf.Tensor  # dual of the trust region
 
     def total(self) -> tf.Tensor:
-        """Sum of the terms [...]."""
+        """Returns the sum of the terms [...]."""
         return tf.add_n(list(self))
 
 
@@ -55,24 +55,24 @@ def bernoulli_mpo(
     prior_logit: tf.Tensor | None = None,
     prior_weight: float = 0.0,
 ) -> tuple[BernoulliMPOLoss, BernoulliMPOStats]:
-    """Losses of the M-step for a Bernoulli over {-1, +1}.
+    """Computes the losses of the M-step for a Bernoulli over {-1, +1}.
 
     Args:
-      online_logit: [...], the policy that is trained.
-      target_logit: [...], the policy of the previous iteration.
-      fingers: [N, ...], drawn from the target policy; their sign counts.
-      weights: [N, ...] of the actions that they are part of, from the E-step.
+      online_logit: [...], logit of the policy that is trained.
+      target_logit: [...], logit of the policy of the previous iteration.
+      fingers: [N, ...], drawn from the target policy; only the sign counts.
+      weights: [N, ...], the E-step's weights of the actions that have these fingers.
       alpha: multiplier > 0 of the trust region, scalar.
       epsilon: bound on KL(target || online) in nats.
-      prior_logit: [...] of the prior; None: no prior.
+      prior_logit: [...], logit of the prior; None: no prior.
       prior_weight: weight of KL(online || prior).
 
     Returns:
       The loss terms and the diagnostics, per example.
 
     Raises:
-      ValueError: shapes do not fit, epsilon is not positive, the weight is negative,
-        or a weight has no prior.
+      ValueError: shapes do not fit, epsilon is not positive, the weight is negative, or
+        is positive without a prior.
     """
     for logit in (online_logit, target_logit, prior_logit):
         if logit is not None and not (

@@ -1,4 +1,4 @@
-"""MPO for a categorical policy: every action is evaluated, none is sampled.
+"""MPO for a categorical policy, which evaluates every action and samples none.
 
 MPO (Abdolmaleki et al., 2018, https://arxiv.org/abs/1806.06920) as the HeLMS paper uses
 it for HeLMS-cat (appendix B.1, Eq. 7 to 9), with the KL to the uniform categorical of
@@ -23,7 +23,7 @@ from agents.distributions import categorical
 
 
 class CategoricalMPOLoss(NamedTuple):
-    """The terms of the loss, each of shape [...]; the learner minimises their sum."""
+    """Terms of the loss, each of shape [...]; the learner minimises their sum."""
 
     policy: tf.Tensor  # cross entropy of the improved policy and the online one
     trust_region: tf.Tensor  # alpha KL(target || online)
@@ -32,7 +32,7 @@ class CategoricalMPOLoss(NamedTuple):
     alpha: tf.Tensor  # dual of the trust region
 
     def total(self) -> tf.Tensor:
-        """Sum of the terms [...]."""
+        """Returns the sum of the terms [...]."""
         return tf.add_n(list(self))
 
 
@@ -51,7 +51,7 @@ class CategoricalMPOStats(NamedTuple):
 def improved_policy(
     q_values: tf.Tensor, target_logits: tf.Tensor, temperature: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The E-step of Eq. 8: q(y|x) proportional to pi_target(y|x) exp(Q(x, y) / eta).
+    """Computes Eq. 8, q(y|x) proportional to pi_target(y|x) exp(Q(x, y) / eta).
 
     Args:
       q_values: [..., K].
@@ -80,11 +80,11 @@ def categorical_mpo(
     prior_weight: float | tf.Tensor = 0.0,
     prior_logits: tf.Tensor | None = None,
 ) -> tuple[CategoricalMPOLoss, CategoricalMPOStats]:
-    """Losses of policy improvement for a policy over K actions.
+    """Computes the losses of policy improvement for a policy over K actions.
 
     Args:
-      online_logits: [..., K], the policy that is trained.
-      target_logits: [..., K], the policy of the previous iteration.
+      online_logits: [..., K], logits of the policy that is trained.
+      target_logits: [..., K], logits of the policy of the previous iteration.
       q_values: [..., K], the critic's value of every action.
       temperature: eta > 0, scalar.
       alpha: multiplier > 0 of the trust region, scalar.
@@ -92,7 +92,7 @@ def categorical_mpo(
       epsilon_policy: bound on KL(target || online) in nats.
       prior_weight: eta_y of Eq. 4, weight of KL(online || prior); a scalar tensor is
         not checked.
-      prior_logits: [..., K] of the prior; None: the uniform, as in Eq. 4.
+      prior_logits: [..., K], logits of the prior; None: the uniform, as in Eq. 4.
 
     Returns:
       The loss terms and the diagnostics, per example.

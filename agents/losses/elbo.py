@@ -1,10 +1,10 @@
-"""The evidence lower bound of HeLMS, Eq. 3 and 13 of arXiv:2112.05062.
+"""Evidence lower bound of HeLMS, Eq. 3 and 13 of arXiv:2112.05062.
 
 Shape letters: B batch, T time, K skills. A matrix over skills has rows y_{t-1} and
 columns y_t. No skill is sampled: the sum over all skill sequences is exact.
 
-Probabilities come from log-softmax and are only ever averaged (never divided or put in
-a logarithm again), so a skill whose probability underflows to 0 costs no accuracy.
+Probabilities come from log-softmax and are only averaged, never divided and never put
+in a logarithm again, so a skill whose probability underflows to 0 costs no accuracy.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ import tensorflow as tf
 
 
 class ElboStats(NamedTuple):
-    """The parts of the bound, summed over the valid steps; elbo = a - bz b - by c."""
+    """Parts of the bound, summed over valid steps; elbo = a - beta_z b - beta_y c."""
 
-    log_likelihood: tf.Tensor  # [B] expected log p(a_t | z_t, x_t), nats
-    latent_kl: tf.Tensor  # [B] expected KL(q(z_t | y_t, x_t) || N(0, I)), nats
-    categorical_kl: tf.Tensor  # [B] expected KL(q(y_t | y_{t-1}, x_t) || p), nats
+    log_likelihood: tf.Tensor  # [B] a: expected log p(a_t | z_t, x_t), nats
+    latent_kl: tf.Tensor  # [B] b: expected KL(q(z_t | y_t, x_t) || N(0, I)), nats
+    categorical_kl: tf.Tensor  # [B] c: expected KL(q(y_t | y_{t-1}, x_t) || p), nats
     marginals: tf.Tensor  # [B, T, K] q(y_t | x_{1:t}); uniform at masked steps
 
 
 def skill_marginals(transitions: tf.Tensor) -> tf.Tensor:
-    """The cumulative component probability q(y_t | x_{1:t}), Eq. 13.
+    """Computes the cumulative component probability q(y_t | x_{1:t}), Eq. 13.
 
     Args:
-      transitions: [B, T, K, K] of q(y_t | y_{t-1}, x_t), T static.
+      transitions: [B, T, K, K], probabilities q(y_t | y_{t-1}, x_t), T static.
 
     Returns:
       [B, T + 1, K]; entry 0 is the uniform p(y_0), entry t is q(y_t | x_{1:t}).
 
     Raises:
-      ValueError: the shape is not known, or the last two sizes differ.
+      ValueError: the shape is not static, or the last two sizes differ.
     """
     num_steps, num_skills = transitions.shape[1], transitions.shape[-1]
     if transitions.shape.rank != 4 or transitions.shape[2] != num_skills:
@@ -45,8 +45,8 @@ def skill_marginals(transitions: tf.Tensor) -> tf.Tensor:
         tf.constant(1.0 / num_skills, transitions.dtype),
     )
     marginals = [marginal]
-    # Unrolled: T is small, and a loop in the graph would be slower and beyond XLA's
-    # reach. Each step is a product of B row vectors with B matrices.
+    # Unrolled: T is small, and XLA cannot compile the slower loop in the graph. Each
+    # step is a product of B row vectors with B matrices.
     for transition in tf.unstack(transitions, axis=1):
         marginal = tf.reduce_sum(marginal[:, :, None] * transition, axis=1)
         marginals.append(marginal)
@@ -62,14 +62,14 @@ def helms_elbo(
     beta_y: float = 1.0,
     beta_z: float = 0.1,
 ) -> tuple[tf.Tensor, ElboStats]:
-    """The bound of each sequence.
+    """Computes the bound of each sequence.
 
     Args:
       log_likelihood: [B, T, K] log p(a_t | z^{y}, x_t) with z^{y} drawn from
         q(z | y, x_t) by reparametrisation, nats.
       latent_kl: [B, T, K] KL(q(z | y, x_t) || N(0, I)), nats.
-      posterior_logits: [B, T, K, K] of q(y_t | y_{t-1}, x_t).
-      prior_logits: [K, K] of p(y_t | y_{t-1}).
+      posterior_logits: [B, T, K, K], logits of q(y_t | y_{t-1}, x_t).
+      prior_logits: [K, K], logits of p(y_t | y_{t-1}).
       mask: [B, T], 1 at valid steps; the zeros are a suffix of each sequence. A masked
         step changes neither the bound nor a gradient, whatever it holds.
       beta_y: weight of the categorical KL.
@@ -82,7 +82,7 @@ def helms_elbo(
       ValueError: T or K is not static, or the logits are not square in K.
     """
     valid = mask > 0
-    # Cleared before any arithmetic: a NaN would survive a product with a mask of 0.
+    # Zeroed before any arithmetic: a NaN would survive a product with a mask of 0.
     log_likelihood = _clear(log_likelihood, valid[..., None])
     latent_kl = _clear(latent_kl, valid[..., None])
     posterior_logits = _clear(posterior_logits, valid[..., None, None])
@@ -112,12 +112,12 @@ def helms_elbo(
 
 
 def masked_marginals(marginals: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """q(y_t | x_{1:t}) [B, T, K], 0 at steps that the mask [B, T] leaves out."""
+    """Returns q(y_t | x_{1:t}) [B, T, K] with 0 where the mask [B, T] is 0."""
     return _clear(marginals, mask[..., None] > 0)
 
 
 def mean_use(marginals: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """The mean [K] of q(y_t | x_{1:t}) over the valid steps of a batch."""
+    """Returns the mean [K] of q(y_t | x_{1:t}) over the valid steps of a batch."""
     total = tf.reduce_sum(masked_marginals(marginals, mask), axis=[0, 1])
     return total / tf.maximum(tf.reduce_sum(mask), 1.0)
 

@@ -1,9 +1,9 @@
-"""MPO for a diagonal Gaussian policy, from actions sampled of the target policy.
+"""MPO for a diagonal Gaussian policy, on actions sampled from the target policy.
 
 MPO (Abdolmaleki et al., 2018, https://arxiv.org/abs/1806.06920) with the decoupled
-M-step of https://arxiv.org/abs/1812.02256: the mean is fitted under the target's
-stddev and the stddev under the target's mean, each with its own trust region. Value and
-gradients are those of Acme's `acme/tf/losses/mpo.py`. On top, a KL to a prior for the
+M-step of https://arxiv.org/abs/1812.02256: the mean is fitted under the target's stddev
+and the stddev under the target's mean, each with its own trust region. Value and
+gradients are those of Acme's `acme/tf/losses/mpo.py`. A KL to a prior is added for the
 agents that HeLMS is compared with. Pure functions: the dual variables are inputs and
 belong to the learner.
 
@@ -14,7 +14,7 @@ Which gradient goes where:
   temperature -> the temperature only,
   penalty_temperature -> the penalty's temperature only,
   alpha_mean, alpha_stddev -> the multiplier of that name only.
-Target, prior, actions and values get none.
+Target, prior, actions and values get no gradient.
 
 Shape letters: N sampled actions, D dimensions of an action; [...] any leading
 dimensions, the same everywhere.
@@ -31,7 +31,7 @@ from agents.losses import sampled_improvement as sampled
 
 
 class GaussianMPOLoss(NamedTuple):
-    """The terms of the loss, each of shape [...]; the learner minimises their sum."""
+    """Terms of the loss, each of shape [...]; the learner minimises their sum."""
 
     policy_mean: tf.Tensor  # cross entropy of q and N(online mean, target stddev)
     policy_stddev: tf.Tensor  # cross entropy of q and N(target mean, online stddev)
@@ -44,7 +44,7 @@ class GaussianMPOLoss(NamedTuple):
     alpha_stddev: tf.Tensor  # dual of the stddev's trust region
 
     def total(self) -> tf.Tensor:
-        """Sum of the terms [...]."""
+        """Returns the sum of the terms [...]."""
         return tf.add_n(list(self))
 
 
@@ -52,7 +52,7 @@ class GaussianMPOStats(NamedTuple):
     """Diagnostics, each of shape [...], without gradient; KLs summed over D."""
 
     kl_improved: tf.Tensor  # KL(q || target), which epsilon bounds
-    kl_penalty: tf.Tensor  # the same of the penalty, which epsilon_penalty bounds
+    kl_penalty: tf.Tensor  # the penalty's KL(q || target), which epsilon_penalty bounds
     kl_mean: tf.Tensor  # KL(target || N(online mean, target stddev))
     kl_stddev: tf.Tensor  # KL(target || N(target mean, online stddev))
     kl_prior: tf.Tensor  # KL(online || prior), 0 without a prior
@@ -81,13 +81,13 @@ def gaussian_mpo(
     prior: tuple[tf.Tensor, tf.Tensor] | None = None,
     prior_weight: float = 0.0,
 ) -> tuple[GaussianMPOLoss, GaussianMPOStats]:
-    """Losses of policy improvement for a diagonal Gaussian policy.
+    """Computes the losses of policy improvement for a diagonal Gaussian policy.
 
     Args:
-      online_mean: [..., D], the policy that is trained.
-      online_stddev: [..., D], positive.
-      target_mean: [..., D], the policy of the previous iteration.
-      target_stddev: [..., D], positive.
+      online_mean: [..., D], mean of the policy that is trained.
+      online_stddev: [..., D], its standard deviation, positive.
+      target_mean: [..., D], mean of the policy of the previous iteration.
+      target_stddev: [..., D], its standard deviation, positive.
       actions: [N, ..., D], drawn from the target policy.
       q_values: [N, ...], the critic's values of these actions.
       temperature: eta > 0, scalar.
@@ -110,7 +110,7 @@ def gaussian_mpo(
 
     Raises:
       ValueError: shapes do not fit, a bound is not positive, a weight is negative, or
-        of a penalty or prior only a part is given.
+      a penalty or prior is given only in part.
     """
     policies = (online_mean, online_stddev, target_mean, target_stddev, *(prior or ()))
     for parameters in policies:

@@ -1,6 +1,7 @@
-"""The bound of a model with one Gaussian latent a step and an AR(1) prior on it.
+"""Bound of a model with one Gaussian latent per step and an AR(1) prior on it.
 
-NPMP, arXiv:1811.11711, Eq. 3; with coefficient 0 the prior is N(0, I).
+This is the bound of NPMP (arXiv:1811.11711, Eq. 3); with coefficient 0 the prior is
+N(0, I).
 
 Shape letters: B batch, T time, Z latent.
 """
@@ -16,25 +17,25 @@ from agents.losses.masking import sum_valid
 
 
 class LatentElboStats(NamedTuple):
-    """The parts of the bound, summed over valid steps; elbo = a - beta_z b."""
+    """Parts of the bound, summed over valid steps; elbo = a - beta_z b."""
 
-    log_likelihood: tf.Tensor  # [B] log p(a_t | z_t, x_t) of the draw, nats
-    latent_kl: tf.Tensor  # [B] KL(q(z_t | z_{t-1}, x_t) || p(z_t | z_{t-1})), nats
+    log_likelihood: tf.Tensor  # [B] a: log p(a_t | z_t, x_t) of the draw, nats
+    latent_kl: tf.Tensor  # [B] b: KL(q(z_t | z_{t-1}, x_t) || p(z_t | z_{t-1})), nats
 
 
 def ar1_kl(
     mean: tf.Tensor, stddev: tf.Tensor, latent: tf.Tensor, coefficient: float
 ) -> tf.Tensor:
-    """KL of each posterior to the AR(1) prior, given the draw of the step before.
+    """Computes the KL of posteriors to the AR(1) prior, given the last step's draw.
 
     The prior is p(z_t | z_{t-1}) = N(c z_{t-1}, (1 - c^2) I). Its stationary
-    distribution is N(0, I), which is the prior of a window's first z: what came before
+    distribution is N(0, I), which is the prior of a window's first z, whose predecessor
     is not known.
 
     Args:
-      mean: [B, T, Z] of q(z_t | z_{t-1}, x_t).
-      stddev: [B, T, Z] of the same.
-      latent: [B, T, Z] its draws.
+      mean: [B, T, Z], of q(z_t | z_{t-1}, x_t).
+      stddev: [B, T, Z], of q(z_t | z_{t-1}, x_t).
+      latent: [B, T, Z], draws from q(z_t | z_{t-1}, x_t).
       coefficient: c, in [0, 1).
 
     Returns:
@@ -59,11 +60,11 @@ def latent_elbo(
     mask: tf.Tensor,
     beta_z: float = 0.1,
 ) -> tuple[tf.Tensor, LatentElboStats]:
-    """The bound of each sequence.
+    """Computes the bound of each sequence.
 
     Args:
-      log_likelihood: [B, T] log p(a_t | z_t, x_t) of one draw z_t, nats.
-      latent_kl: [B, T] the KL of each step, nats.
+      log_likelihood: [B, T], log p(a_t | z_t, x_t) of one draw z_t, nats.
+      latent_kl: [B, T], the KL of each step, nats.
       mask: [B, T], 1 at valid steps. A masked step changes neither the bound nor a
         gradient, whatever it holds.
       beta_z: weight of the KL.

@@ -13,5 +13,5 @@ def sum_valid(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     valid = mask > 0
     for _ in range(values.shape.rank - 2):
         valid = valid[..., None]
-    # Cleared first: a NaN would survive a product with a mask of 0.
+    # Zeroed first: a NaN would survive a product with a mask of 0.
     return tf.reduce_sum(tf.where(valid, values, tf.zeros_like(values)), axis=1)

@@ -1,4 +1,4 @@
-"""MPO for a mixture of diagonal Gaussians: RHPO, from actions sampled of the target.
+"""MPO for a mixture of diagonal Gaussians (RHPO), on actions sampled from the target.
 
 RHPO (Wulfmeier et al., 2020, https://arxiv.org/abs/1906.11228) as the HeLMS paper uses
 it for HeLMS-mix (appendix B.2, Eq. 10), with the two KL terms of Eq. 5 as terms of
@@ -6,25 +6,25 @@ policy improvement. The E-step is MPO's. Pure functions: the dual variables are 
 and belong to the learner.
 
 The M-step fits the likelihood of the whole mixture (not that of a component that was
-drawn with the action) and is decoupled into three terms. Each has one of the three
+drawn with the action) and is decoupled into three terms. Each takes one of the three
 blocks of parameters from the online policy and the other two from the target:
   categorical: sum_y online(y) N(target mean_y, target stddev_y),
   mean:        sum_y target(y) N(online mean_y, target stddev_y),
   stddev:      sum_y target(y) N(target mean_y, online stddev_y).
-This is MPO's decoupling of mean and stddev (https://arxiv.org/abs/1812.02256) carried
-on to the third block. Over online weights in the terms of mean and stddev it has two
+This extends MPO's decoupling of mean and stddev (https://arxiv.org/abs/1812.02256) to a
+third block. Compared with online weights in the terms of mean and stddev it has two
 merits: each multiplier weighs one likelihood against the divergence of the same
-parameters; and where online and target agree the three gradients add up to that of the
-mixture's likelihood, where otherwise that of the weights would count twice. The HeLMS
-paper names the three bounds but not these terms. From the categorical term the target's
-own cross entropy, a constant, is taken off: the term is 0 where the weights are the
-target's, and so for K = 1, where the loss is that of `gaussian_mpo` but for the dual
-of alpha_categorical, which then has no divergence to weigh.
+parameters; and where online and target agree, the three gradients add up to that of the
+mixture's likelihood, while online weights would count their own gradient twice. The
+HeLMS paper names the three bounds but not these terms. The categorical term has the
+target's own cross entropy, a constant, subtracted, so it is 0 where the weights equal
+the target's. It is 0 for K = 1, where the loss equals that of `gaussian_mpo` except for
+the dual of alpha_categorical, which then has no divergence to weigh.
 
-The trust regions of mean and stddev bound the plain sum over components, as Eq. 10 has
-it, not the sum weighted by the target's categorical, as the chain rule has it. The
-plain sum bounds the weighted one, and it also holds a component that the high level
-does not use in a state, which a weight near 0 would let drift.
+The trust regions of mean and stddev bound the plain sum over components, as in Eq. 10,
+not the sum weighted by the target's categorical, as in the chain rule. The plain sum
+bounds the weighted one, and it also holds a component that the high level does not use
+in a state; a weight near 0 would let that component drift.
 
 Which gradient goes where:
   policy_categorical, trust_region_categorical, prior_categorical -> online logits only,
@@ -33,7 +33,7 @@ Which gradient goes where:
   prior_components -> the online means and stddevs,
   temperature -> the temperature only,
   alpha_categorical, alpha_mean, alpha_stddev -> the multiplier of that name only.
-Target, prior, actions and values get none.
+Target, prior, actions and values get no gradient.
 
 Shape letters: N sampled actions, K components (skills), D dimensions of an action;
 [...] any leading dimensions, the same everywhere.
@@ -51,7 +51,7 @@ from agents.losses import sampled_improvement as sampled
 
 
 class MixtureMPOLoss(NamedTuple):
-    """The terms of the loss, each of shape [...]; the learner minimises their sum."""
+    """Terms of the loss, each of shape [...]; the learner minimises their sum."""
 
     policy_categorical: tf.Tensor  # cross entropy of q and the mixture of new weights
     policy_mean: tf.Tensor  # cross entropy of q and the mixture of new means
@@ -67,7 +67,7 @@ class MixtureMPOLoss(NamedTuple):
     alpha_stddev: tf.Tensor
 
     def total(self) -> tf.Tensor:
-        """Sum of the terms [...]."""
+        """Returns the sum of the terms [...]."""
         return tf.add_n(list(self))
 
 
@@ -75,7 +75,7 @@ class MixtureMPOStats(NamedTuple):
     """Diagnostics, each of shape [...], without gradient; KLs summed over K and D."""
 
     kl_improved: tf.Tensor  # KL(q || target), which epsilon bounds
-    kl_categorical: tf.Tensor  # KL(target || online), epsilon_categorical's
+    kl_categorical: tf.Tensor  # KL(target || online), bounded by epsilon_categorical
     kl_mean: tf.Tensor  # sum_y KL(target_y || N(online mean_y, target stddev_y))
     kl_stddev: tf.Tensor  # sum_y KL(target_y || N(target mean_y, online stddev_y))
     kl_uniform: tf.Tensor  # KL(online || uniform) of the categorical
@@ -107,7 +107,7 @@ def mixture_mpo(
     prior: tuple[tf.Tensor, tf.Tensor] | None = None,
     component_prior_weight: float = 0.0,
 ) -> tuple[MixtureMPOLoss, MixtureMPOStats]:
-    """Losses of policy improvement for a mixture of diagonal Gaussians.
+    """Computes the losses of policy improvement for a mixture of diagonal Gaussians.
 
     Args:
       online: the policy that is trained.
@@ -136,7 +136,7 @@ def mixture_mpo(
 
     Raises:
       ValueError: shapes do not fit, a bound is not positive, a weight is negative, or
-        a weight has no prior.
+      is positive without a prior.
     """
     _check_shapes(online, target, prior, actions, q_values)
     sampled.check_scalars(

@@ -1,4 +1,4 @@
-"""What MPO on sampled actions shares, whatever the policy: E-step and trust regions.
+"""E-step and trust regions of MPO on sampled actions, for any kind of policy.
 
 MPO (Abdolmaleki et al., 2018, https://arxiv.org/abs/1806.06920) with the dual losses
 as in https://arxiv.org/abs/1812.02256, and the penalty of actions out of bounds as a
@@ -16,15 +16,15 @@ import tensorflow as tf
 
 
 class Improvement(NamedTuple):
-    """The improved policy q on the sampled actions, and the loss of its temperature."""
+    """Improved policy q on the sampled actions, and the loss of its temperature."""
 
-    weights: tf.Tensor  # [N, ...], sum to 1 over N, no gradient
+    weights: tf.Tensor  # [N, ...], sum to 1 over N; no gradient
     temperature: tf.Tensor  # [...] dual of the E-step; trains the temperature only
     kl: tf.Tensor  # [...] KL(q || target) estimated on the samples, no gradient
 
 
 def improve(q_values: tf.Tensor, temperature: tf.Tensor, epsilon: float) -> Improvement:
-    """The E-step: weights of N actions that the target policy drew.
+    """Computes the E-step: weights of N actions that the target policy drew.
 
     Args:
       q_values: [N, ...] of the actions; no gradient flows into them.
@@ -32,7 +32,8 @@ def improve(q_values: tf.Tensor, temperature: tf.Tensor, epsilon: float) -> Impr
       epsilon: bound on KL(q || target) in nats.
 
     Returns:
-      q proportional to exp(Q / eta) among the samples, which stand for the target.
+      The policy q, proportional to exp(Q / eta) on the samples, whose distribution is
+      the target's.
     """
     num_samples = tf.cast(tf.shape(q_values)[0], q_values.dtype)
     tempered = tf.stop_gradient(q_values) / temperature
@@ -49,24 +50,24 @@ def improve(q_values: tf.Tensor, temperature: tf.Tensor, epsilon: float) -> Impr
 
 
 def out_of_bounds_value(actions: tf.Tensor) -> tf.Tensor:
-    """Minus the distance [N, ...] of actions [N, ..., D] from the box [-1, 1]^D."""
+    """Returns minus the distance [N, ...] of actions [N, ..., D] from [-1, 1]^D."""
     return -tf.norm(actions - tf.clip_by_value(actions, -1.0, 1.0), axis=-1)
 
 
 def cross_entropy(weights: tf.Tensor, log_prob: tf.Tensor) -> tf.Tensor:
-    """Minus the weighted log likelihood [...] of weights and log_prob [N, ...]."""
+    """Returns minus the weighted log likelihood [...]; both arguments are [N, ...]."""
     return -tf.reduce_sum(weights * log_prob, axis=0)
 
 
 def trust_region(
     kl: tf.Tensor, multiplier: tf.Tensor, epsilon: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The Lagrangian of KL <= epsilon: what the policy and the multiplier minimise.
+    """Computes the Lagrangian of KL <= epsilon, for the policy and the multiplier.
 
     Args:
       kl: [..., D], parts that add up to the divergence.
-      multiplier: > 0. A scalar bounds the sum over the last axis by epsilon; one of
-        shape [D] bounds each part by epsilon.
+      multiplier: > 0. A scalar bounds the sum over the last axis by epsilon; a
+        multiplier [D] bounds each part by epsilon.
       epsilon: the bound in nats.
 
     Returns:
@@ -91,7 +92,7 @@ def trust_region(
 def check_samples(
     shape: tf.TensorShape, actions: tf.Tensor, q_values: tf.Tensor
 ) -> None:
-    """Raises ValueError unless they are [..., D], [N, ..., D] and [N, ...]."""
+    """Raises ValueError unless the shapes are [..., D], [N, ..., D] and [N, ...]."""
     if not (
         actions.shape[1:].is_compatible_with(shape)
         and q_values.shape.is_compatible_with(actions.shape[:-1])
@@ -105,9 +106,9 @@ def check_samples(
 def check_scalars(
     positive: dict[str, float | None], weights: dict[str, float | tf.Tensor]
 ) -> None:
-    """Raises ValueError, naming it, for a bound not positive or a negative weight.
+    """Raises ValueError, naming it, for a bound <= 0 or a negative weight.
 
-    A weight that is a tensor is not checked.
+    Does not check a weight that is a tensor.
     """
     for name, value in positive.items():
         if value is not None and value <= 0:

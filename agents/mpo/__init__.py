@@ -1,1 +1,1 @@
-"""MPO with a sequence critic: one learner for every agent whose improvement is MPO."""
+"""MPO with a sequence critic: one learner for every agent that improves by MPO."""

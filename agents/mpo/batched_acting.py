@@ -1,20 +1,22 @@
-"""Acting: one compiled call for all actors of a process; replay gets agent actions.
+"""Acting: one compiled call serves all actors of a process; replay gets agent actions.
 
 A call costs a processor about as much for a few observations as for one, so actors that
-share a process share their calls: each waits until all have asked.
+share a process share their calls: each actor waits until all have asked.
 
-A decision may last several control steps (`Policy.skill_steps`), from the first of an
-episode on. Each actor is at a step of its own decision, so a call holds what some
-decided before and decides anew for the others. Replay gets decisions: one row has the
-observation at which it was made, its agent action, and of the n steps that it lasted
+A decision may last several control steps (`Policy.skill_steps`), counted from an
+episode's first step. Each actor is at a step of its own decision, so a call keeps the
+earlier decision of some actors and decides anew for the others. Replay gets decisions:
+one row has the observation at which the decision was made, its agent action, and, of
+the n steps that it lasted,
 
     reward    r_0 + gamma d_0 r_1 + ... + gamma^(n-1) d_0 ... d_{n-2} r_{n-1},
     discount  gamma^(n-1) d_0 ... d_{n-1},
 
 so that the learner's one factor of gamma makes the target of n steps, also where an
-episode ends within a decision. For n = 1 these are the environment's own.
+episode ends within a decision. For n = 1 they equal the environment's.
 
-Shape letters: M actors that share a policy, A environment action; [...] of one actor.
+Shape letters: M actors that share a policy, A environment action; [...] shapes of one
+actor.
 """
 
 from __future__ import annotations
@@ -33,11 +35,11 @@ from acme.tf import variable_utils
 from agents.builder import Held, Policy
 from agents.compiled_graph import CompiledGraph, Draws, Unsupported
 
-NO_SKILL = -1  # the skill before an episode's first decision
+NO_SKILL = -1  # stands for the skill before an episode's first decision
 
 
 class ActorDecision(NamedTuple):
-    """A `Decision` in arrays, of one actor or of all."""
+    """Arrays of a `Decision`, of one actor or of all."""
 
     agent_action: np.ndarray  # what replay stores
     environment_action: np.ndarray  # what the environment takes
@@ -45,7 +47,7 @@ class ActorDecision(NamedTuple):
 
 
 class VariableClient(variable_utils.VariableClient):
-    """Acme's; tells when it has written to the variables."""
+    """Acme's client that also notes when it has written to the variables."""
 
     changed = True
 
@@ -55,7 +57,7 @@ class VariableClient(variable_utils.VariableClient):
 
 
 class BatchedPolicy:
-    """Runs a policy for M actors, each in a thread of its own if there are several."""
+    """Policy that M actors share, each in a thread of its own if there are several."""
 
     def __init__(
         self,
@@ -64,14 +66,14 @@ class BatchedPolicy:
         num_actors: int = 1,
         variable_client: VariableClient | None = None,
     ):
-        """All randomness comes from (seed, number of the call), and the actor's row.
+        """Takes the policy; draws depend only on seed, number of the call, and row.
 
-        With a client, nothing else may change the policy's variables.
+        With a `variable_client`, nothing else may change the policy's variables.
         """
         self._policy = policy
         self._seed = seed
         self._num_calls = 0
-        self._draws: Draws | None = None  # of this seed
+        self._draws: Draws | None = None  # of `seed`
         self._variable_client = variable_client
         self._turn = threading.Condition()
         self._present = num_actors
@@ -86,26 +88,26 @@ class BatchedPolicy:
 
     @property
     def skill_steps(self) -> int:
-        """Control steps that a decision lasts."""
+        """Number of control steps that a decision lasts."""
         return self._policy.skill_steps
 
     def restart(self, seed: int) -> None:
-        """Decides from here on as a new runner of this seed; no actor waits."""
+        """Continues as a new runner of `seed`; no actor may be waiting."""
         with self._turn:
             self._seed, self._num_calls, self._draws = seed, 0, None
 
     def decide(
         self, row: int, observation: Mapping[str, np.ndarray], anew: bool = True
     ) -> ActorDecision:
-        """Decides for one actor: agent action [...], environment action [A], held [...]
+        """Returns an actor's agent action [...], environment action [A] and held [...].
 
-        Returns when all that have not left have asked. An error of the call is raised
-        in every actor.
+        Waits until all actors that have not left have asked. An error of the call is
+        raised in every actor.
 
         Args:
-          row: the actor's.
+          row: row of the actor.
           observation: name -> [...].
-          anew: whether it decides, or holds what it decided before.
+          anew: whether to decide anew; if not, the actor holds its last decision.
         """
         with self._turn:
             if not self._rows:
@@ -123,7 +125,7 @@ class BatchedPolicy:
                 self._turn.wait_for(lambda: self._num_calls != call)
             if self._error is not None:
                 raise self._error
-            # Nobody writes these before all have asked again, this actor too.
+            # No call overwrites these before all actors have asked again, this one too.
             return ActorDecision(*(part[row] for part in self._decision))
 
     def _run(self) -> None:
@@ -140,14 +142,14 @@ class BatchedPolicy:
         self._turn.notify_all()
 
     def _compile(self) -> Callable[[], ActorDecision]:
-        """What decides on the rows as they are when it is called.
+        """Returns a function that decides on the rows' values at the time of its call.
 
-        TensorFlow does on images, and where functions run eagerly to be looked into.
+        It runs in TensorFlow for images, and where functions run eagerly for debugging.
         """
         specs = [_specs(self._rows), tf.TensorSpec([2], tf.int32)]
         function = tf.function(self._policy.__call__, autograph=False)
         if self.skill_steps > 1:
-            # What it decides anew tells the shape of what is held.
+            # A new decision has the shape of what is held.
             decided = function.get_concrete_function(*specs).structured_outputs
             held = decided.agent_action if decided.held is None else decided.held
             held = np.zeros(held.shape, held.dtype.as_numpy_dtype)
@@ -170,13 +172,13 @@ class BatchedPolicy:
 
     def _by_graph(self, graph: CompiledGraph) -> Callable[[], ActorDecision]:
         client = self._variable_client
-        # In TensorFlow's order; the seed is not read, the draws are made here.
+        # Flattened in TensorFlow's order. The seed is not read: draws are passed in.
         arguments = tf.nest.flatten((self._rows, np.zeros([2], np.int32)))
         if self._held is not None:
             arguments += self._held
 
         def decide() -> ActorDecision:
-            # To look costs half of what the policy does.
+            # The check for changes costs half as much as the policy itself.
             if client is None or client.changed:
                 graph.refresh_if_changed()
             if client is not None:
@@ -188,13 +190,13 @@ class BatchedPolicy:
         return decide
 
     def update(self, wait: bool = False) -> None:
-        """Fetches variables when their time has come."""
+        """Fetches variables if the update period has passed."""
         if self._variable_client is not None:
             with self._turn:
                 self._variable_client.update(wait)
 
     def leave(self) -> None:
-        """An actor asks no more, so the others need not wait for it."""
+        """Removes an actor, so that the others no longer wait for it."""
         with self._turn:
             self._present -= 1
             if 0 < self._present <= self._waiting:
@@ -208,7 +210,7 @@ def _specs(arrays: Any) -> Any:
 def _decision(
     agent_actions: Any, environment_actions: Any, held: Any = None
 ) -> ActorDecision:
-    """In arrays; what is held is the agent actions if it is nothing else."""
+    """Makes arrays of a decision; `held` defaults to the agent actions."""
     agent_actions = np.asarray(agent_actions)
     return ActorDecision(
         agent_actions,
@@ -218,7 +220,7 @@ def _decision(
 
 
 class Outcome:
-    """Reward and discount of a decision, as replay stores them: see the module."""
+    """Reward and discount of a decision as replay stores them; see the module."""
 
     def __init__(self, gamma: float):
         """Starts a decision; `gamma` is the agent's discount."""
@@ -226,17 +228,17 @@ class Outcome:
         self.reward, self.discount = 0.0, 1.0
 
     def add(self, reward: float, discount: float) -> None:
-        """Adds what a control step led to."""
+        """Adds the reward and discount of a control step."""
         self.reward += self._scale * reward
         self.discount = self._scale * discount
         self._scale = self._gamma * self.discount
 
 
 class BatchedActor(core.Actor):
-    """Acts by a runner and stores what was decided, with a flag in rows that are real.
+    """Actor that stores its decisions and marks the rows that hold a transition.
 
-    Acme's sequence adder fills the final observation's row and the padding after it
-    with zeros, so the flag `valid` tells transitions from both.
+    The sequence adder fills the final observation's row and the padding after it with
+    zeros; the mark, `valid`, tells transitions from both.
     """
 
     def __init__(
@@ -247,15 +249,15 @@ class BatchedActor(core.Actor):
         gamma: float = 1.0,
         stores_skills: bool = False,
     ):
-        """Starts at a decision.
+        """Starts an episode.
 
         Args:
-          runner: of the policy.
-          row: the actor's number among those of the runner.
-          adder: of replay; None stores nothing.
+          runner: policy that the actors share.
+          row: number of the actor among those of the runner.
+          adder: adder of replay; None stores nothing.
           gamma: the agent's discount, of the rewards within a decision.
-          stores_skills: whether what is held goes to replay too, as `skill`, and the
-            last decision's as `previous_skill` (`NO_SKILL` at first).
+          stores_skills: whether replay also gets the skill that is held, as `skill`,
+            and that of the last decision, as `previous_skill` (`NO_SKILL` at first).
         """
         self._runner = runner
         self._row = row
@@ -272,12 +274,12 @@ class BatchedActor(core.Actor):
         self._previous_skill: np.integer | np.ndarray = self._skill
 
     def restart(self, seed: int) -> None:
-        """Begins an episode as a new actor of this seed that has the runner alone."""
+        """Starts an episode as a new actor of `seed`; the runner has no other actor."""
         self._runner.restart(seed)
         self._begin_episode()
 
     def select_action(self, observation: dict[str, np.ndarray]) -> np.ndarray:
-        """The environment action [A] for an observation name -> [size]."""
+        """Returns the environment action [A] for an observation name -> [size]."""
         anew = self._step == 0
         agent_action, action, held = self._runner.decide(self._row, observation, anew)
         if anew:
@@ -288,7 +290,7 @@ class BatchedActor(core.Actor):
 
     @property
     def agent_action(self) -> np.ndarray | None:
-        """What the last decision stored in replay."""
+        """Agent action of the last decision, as replay stores it."""
         return self._agent_action
 
     def observe_first(self, timestep: dm_env.TimeStep) -> None:
@@ -299,7 +301,7 @@ class BatchedActor(core.Actor):
             self._adder.add_first(timestep)
 
     def observe(self, action: Any, next_timestep: dm_env.TimeStep) -> None:
-        """Stores the decision that has ended, if one has."""
+        """Stores the decision if it ends with this step."""
         del action
         if self._adder is None:
             return
@@ -319,17 +321,17 @@ class BatchedActor(core.Actor):
         self._outcome = Outcome(self._gamma)
 
     def update(self, wait: bool = False) -> None:
-        """Fetches variables when their time has come, the first actor for all."""
+        """Fetches variables if the update period has passed (first actor only)."""
         if self._row == 0:
             self._runner.update(wait)
 
     def leave(self) -> None:
-        """Acts no more; see `BatchedPolicy`."""
+        """Ends the actor's part in the shared calls; see `BatchedPolicy`."""
         self._runner.leave()
 
 
 def _check_finite(timestep: dm_env.TimeStep) -> None:
-    """Raises FloatingPointError: no value that is not finite goes into replay."""
+    """Raises FloatingPointError where a value is not finite, so replay stays finite."""
     for key, value in timestep.observation.items():
         if not np.isfinite(value).all():
             raise FloatingPointError(f"observation {key!r} is not finite")

@@ -1,6 +1,6 @@
 """Builder of MPO agents over a Reverb server: replay, data set, adder, actor, learner.
 
-An agent adds its networks, its policy and the spec of what RL acts on.
+An agent adds its networks, its policy and the spec of the agent action.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ TABLE = "sequences"
 
 
 class MPOBuilder(AgentBuilder[MPONetworks]):
-    """Everything of an MPO agent but its networks and its kind of action."""
+    """Base of the builders of MPO agents, which add networks and kind of action."""
 
     def __init__(self, config: MPOConfig, statistics: Statistics | None = None):
-        """Keeps what the parts are made from.
+        """Keeps the configuration and the statistics.
 
         Args:
-          config: of the agent.
-          statistics: by which new networks normalise their observations; None: they
-            stay as they are.
+          config: configuration of the agent.
+          statistics: statistics by which new networks normalise their observations;
+            None: observations are not normalised.
         """
         self._config = config
         self._statistics = statistics or {}
@@ -52,35 +52,35 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
 
     @property
     def config(self) -> MPOConfig:
-        """The configuration."""
+        """Configuration of the agent."""
         return self._config
 
     @abc.abstractmethod
     def agent_action_spec(
         self, environment_spec: specs.EnvironmentSpec
     ) -> dm_env.specs.Array:
-        """Spec of what RL acts on, which replay stores in place of the action."""
+        """Returns the spec of the agent action, which replay stores."""
 
     def demonstrate(self, load: Callable[[], Sequence[Episode]]) -> None:
-        """See `AgentBuilder`; a batch has `demonstration_share` of them."""
+        """See `AgentBuilder`; `demonstration_share` is their share of a batch."""
         self._load_demonstrations = load
 
     @abc.abstractmethod
     def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
-        """What RL would have acted on in demonstrations, [n, ...] of each."""
+        """Returns the agent actions of demonstrations, [n, ...] of each."""
 
     def demonstrated_skills(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
-        """The skill at each step of demonstrations, int32 [n], where there are any."""
+        """Returns the demonstrations' skills, int32 [n] each, where they are stored."""
         raise NotImplementedError
 
     @abc.abstractmethod
     def make_policy_loss(self, networks: MPONetworks) -> PolicyLoss:
-        """Fresh evaluation and improvement for the kind of action, with its duals."""
+        """Makes evaluation and improvement for the kind of action, with new duals."""
 
     def representation(
         self, environment_spec: specs.EnvironmentSpec, keys: Sequence[str]
     ) -> InputRepresentation:
-        """A new input layer for the observations `keys`.
+        """Makes an input layer for the observations `keys`.
 
         Raises:
           ValueError: the environment does not have one of them.
@@ -93,7 +93,7 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
     def make_replay_tables(
         self, environment_spec: specs.EnvironmentSpec, limit_rate: bool = True
     ) -> list[reverb.Table]:
-        """One table of sequences, uniform, first in first out."""
+        """Makes one table of sequences: sampled uniformly, the oldest removed first."""
         config = self._config
         if limit_rate and config.samples_per_insert:
             limiter = reverb.rate_limiters.SampleToInsertRatio(
@@ -123,11 +123,11 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
 
     @property
     def stores_skills(self) -> bool:
-        """Whether replay also holds the skill of a decision and of the one before."""
+        """Whether replay also stores the skills of a decision and of the one before."""
         return False
 
     def _extras_spec(self) -> dict[str, dm_env.specs.Array]:
-        """Returns the specs of what `BatchedActor` stores beside a transition."""
+        """Returns the specs of what `BatchedActor` stores besides a transition."""
         types: dict[str, type] = {"valid": np.float32}
         if self.stores_skills:
             types |= {"skill": np.int32, "previous_skill": np.int32}
@@ -136,9 +136,9 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
     def make_dataset_iterator(
         self, replay_client: reverb.Client
     ) -> Iterator[reverb.ReplaySample]:
-        """Batches of sequences [B, T, ...].
+        """Returns an iterator over batches of sequences [B, T, ...].
 
-        One stream, so that what is fetched ahead stays within `error_buffer`.
+        It reads one stream, so that what it fetches ahead stays within `error_buffer`.
 
         Raises:
           ValueError: there are no demonstrations to take a share of.
@@ -161,7 +161,7 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
         return iter(dataset.prefetch(config.prefetch_batches))
 
     def _demonstrations(self, episodes: Sequence[Episode]) -> Demonstrations:
-        """As actors would have stored them."""
+        """Returns demonstrations as actors would have stored them."""
         config, skills = self._config, None
         steps = config.skill_steps
         latents = [latent[::steps] for latent in self.demonstrated(episodes)]
@@ -181,7 +181,7 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
         stopped: Callable[[], bool] = lambda: False,
         waiting: Waiting = contextlib.nullcontext,
     ) -> adders.Adder:
-        """Overlapping sequences, padded at the episode's end."""
+        """Makes an adder of overlapping sequences, padded at the episode's end."""
         return sequences.BlockSequenceAdder(
             InterruptibleClient(replay_client, stopped, waiting),
             TABLE,
@@ -220,7 +220,7 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
         counter: counting.Counter | None = None,
         logger: loggers.Logger | None = None,
     ) -> MPOLearner:
-        """The learner with a fresh policy loss."""
+        """Makes the learner, with a new policy loss."""
         return MPOLearner(
             config=self._config,
             networks=networks,
@@ -244,10 +244,10 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
         return checkpoint_steps(directory)
 
     def learner_steps_due(self, actor_steps: int) -> int:
-        """Learner steps that `actor_steps` of acting pay for: the ratio of the limiter.
+        """Returns the learner steps that `actor_steps` allow at the limiter's ratio.
 
-        Counts a sequence every `sequence_period` decisions and holds back the few that
-        may not have reached the table, so the learner never waits for data.
+        Counts one sequence per `sequence_period` decisions, less the few that may not
+        have reached the table, so the learner never waits for data.
         """
         config = self._config
         in_flight = 4
@@ -263,8 +263,9 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
     def steps_stored(self, episode_steps: int) -> int:
         """See `AgentBuilder`.
 
-        Where decisions last, an episode that is no multiple of their period makes fewer
-        sequences than its steps would: the learner must not wait for the others.
+        Where a decision lasts several steps, an episode that is not a multiple of the
+        period makes fewer sequences than its steps suggest, and the learner must not
+        wait for the difference.
         """
         config = self._config
         if config.skill_steps == 1:
@@ -278,13 +279,13 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
 
 
 def error_buffer(config: MPOConfig) -> float:
-    """How far samples may drift from their ratio to inserts, in samples.
+    """Returns how far samples may drift from their ratio to inserts, in samples.
 
-    Wide enough for all that is fetched ahead (in flight, one batch being filled, the
-    prefetched ones and the one in use) and for the inserts on their way, on either
-    side: within it neither side ever waits for the other, so a single process that
-    takes both parts cannot block itself. Acme's 10 % of the minimal size if that is
-    wider.
+    The buffer holds all that is fetched ahead (samples in flight, one batch being
+    filled, the prefetched ones and the one in use) and the inserts on their way, on
+    either side. Within it neither side waits for the other, so a single process that
+    inserts and samples cannot block itself. Acme's 10 % of the minimal size applies
+    where that is wider.
     """
     ahead = (config.prefetch_batches + 4) * config.replay_batch_size
     spi = config.samples_per_insert or 1.0

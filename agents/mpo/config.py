@@ -1,8 +1,8 @@
 """Configuration of MPO agents.
 
-Values come from Table 5 of the HeLMS paper where it gives one, else from Acme's MPO
-(`acme/agents/jax/mpo/config.py`, `acme/agents/tf/mpo`), else they are ours; each says
-so.
+A value comes from Table 5 of the HeLMS paper if that gives one, else from Acme's MPO
+(`acme/agents/jax/mpo/config.py`, `acme/agents/tf/mpo`), else it is ours; a comment
+beside each value names the source.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EVALUATIONS = ("sampled", "greedy")
 
 @dataclasses.dataclass(frozen=True)
 class MPOConfig:
-    """Options of every MPO agent; a kind of action adds those of its improvement.
+    """Configuration of every MPO agent; a kind of action adds that of its improvement.
 
     Attributes:
       policy_keys: observations that the policy reads.
@@ -28,41 +28,41 @@ class MPOConfig:
         an asymmetric actor-critic.
       epsilon: bound on the E-step's KL(improved || target), nats.
       improvement_critic: critic that weighs actions in the E-step: online (Eq. 7), or
-        target, whose values the bootstrap has already.
+        target, whose values the bootstrap has computed already.
       policy_hidden_sizes: units of the policy's hidden layers.
       critic_hidden_sizes: units of the critic's hidden layers.
       input_size: units of the input representation.
       critic_rnn_size: LSTM units of the critic; 0: no LSTM.
-      burn_in: whether rows of a sequence that the one before has trained only warm the
-        LSTM's state, which begins every sequence at zero.
+      burn_in: whether the rows of a sequence that the sequence before has trained only
+        warm the LSTM's state, which starts every sequence at zero.
       discount: discount of a control step.
       n_step: rows of rewards in the critic's target; 1: TD(0).
       batch_size: sequences per learner step.
-      learning_rate: step size of Adam, of policy and critic.
+      learning_rate: step size of Adam for policy and critic.
       policy_learning_rate: step size of the policy alone; none: learning_rate.
-      critic_warmup_steps: learner steps at the start in which the policy rests, and the
-        duals but the temperature.
+      critic_warmup_steps: learner steps at the start that train only the critic and the
+        temperature, not the policy and the other duals.
       dual_learning_rate: step size of temperatures and multipliers.
       max_gradient_norm: global norm at which the gradient of each loss is clipped.
-      target_update: how both targets follow: periodic, copied each period; or polyak,
-        moved by a share of the difference at each learner step.
+      target_update: how both targets follow: periodic, copied once per period; or
+        polyak, moved by a share of the difference at each learner step.
       target_update_rate: share of the difference that polyak moves.
       target_policy_update_period: learner steps between copies of the policy.
       target_critic_update_period: learner steps between copies of the critic.
       sequence_length: decisions of a sequence in replay.
       sequence_period: decisions between the starts of sequences.
       min_replay_size: sequences in replay before learning starts.
-      max_replay_size: sequences in replay; the oldest go first.
-      samples_per_insert: how often a sequence is sampled on average; 0: no limit.
-      prefetch_batches: batches that are fetched ahead.
-      demonstration_share: share of each batch that demonstrations have.
+      max_replay_size: sequences in replay at most; the oldest go first.
+      samples_per_insert: mean number of times that a sequence is sampled; 0: no limit.
+      prefetch_batches: number of batches fetched ahead.
+      demonstration_share: share of each batch that is demonstrations.
       variable_update_period: actor steps between fetches of variables, in distributed
         launches.
-      evaluation: in evaluation, draw as in training (sampled) or take the mode
-        (greedy).
+      evaluation: action in evaluation: sampled, drawn as in training; or greedy, the
+        mode.
     """
 
-    # Agents that act by latents or skills make this an option.
+    # A field in the agents that act by latents or skills.
     skill_steps: ClassVar[int] = 1  # control steps that a decision lasts
 
     policy_keys: tuple[str, ...] = ("proprio", "objects")  # Table 5
@@ -89,7 +89,7 @@ class MPOConfig:
     dual_learning_rate: float = 1e-2  # Acme
     max_gradient_norm: float = 40.0  # Acme
     target_update: str = "periodic"  # one of TARGET_UPDATES; Acme
-    target_update_rate: float = 0.01  # ours: a period of 100, smoothed
+    target_update_rate: float = 0.01  # ours: a smoothed period of 100
     target_policy_update_period: int = 100  # Acme
     target_critic_update_period: int = 100  # Acme
 
@@ -185,17 +185,17 @@ class MPOConfig:
 
     @property
     def num_demonstrations(self) -> int:
-        """Sequences of a batch that are demonstrations."""
+        """Number of sequences of a batch that are demonstrations."""
         return int(self.demonstration_share * self.batch_size)
 
     @property
     def replay_batch_size(self) -> int:
-        """Sequences of a batch that replay gives."""
+        """Number of sequences of a batch that come from replay."""
         return self.batch_size - self.num_demonstrations
 
     @property
     def burn_in_steps(self) -> int:
-        """Rows at a sequence's start that train nothing, unless its episode begins."""
+        """Number of first rows that only warm, unless a sequence starts an episode."""
         if not (self.burn_in and self.critic_rnn_size):
             return 0
         return self.sequence_length - 1 - self.sequence_period
@@ -203,7 +203,7 @@ class MPOConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CategoricalMPOConfig(MPOConfig):
-    """Options of MPO on K actions, all of which are evaluated.
+    """Configuration of MPO on K actions, all of which are evaluated.
 
     Attributes:
       epsilon_policy: bound on the policy's KL(target || online), nats.
@@ -227,10 +227,10 @@ class CategoricalMPOConfig(MPOConfig):
 
 @dataclasses.dataclass(frozen=True)
 class SampledMPOConfig(MPOConfig):
-    """Options of MPO on continuous actions, of which N are drawn at each state.
+    """Configuration of MPO on continuous actions, of which N are drawn per state.
 
     Attributes:
-      num_samples: actions N that are drawn at each state.
+      num_samples: number N of actions drawn per state.
       epsilon_mean: bound on the means' KL(target || online), nats.
       epsilon_stddev: bound on the deviations' KL(target || online), nats.
       init_log_temperature: initial temperature, through softplus.
@@ -259,7 +259,7 @@ class SampledMPOConfig(MPOConfig):
 
 @dataclasses.dataclass(frozen=True)
 class GaussianMPOConfig(SampledMPOConfig):
-    """Options of MPO on a Gaussian policy.
+    """Configuration of MPO on a Gaussian policy.
 
     Attributes:
       per_dim_constraining: whether each dimension has a trust region of its own.
@@ -267,7 +267,7 @@ class GaussianMPOConfig(SampledMPOConfig):
       epsilon_penalty: bound on the E-step's KL of the penalty, nats.
     """
 
-    # Agents that act on the environment's actions make it an option.
+    # A field in the agents that act on the environment's actions.
     finger: ClassVar[str | None] = "gaussian"
 
     per_dim_constraining: bool = True  # Acme
@@ -281,17 +281,17 @@ class GaussianMPOConfig(SampledMPOConfig):
 
 @dataclasses.dataclass(frozen=True)
 class ActionMPOConfig(GaussianMPOConfig):
-    """Options of MPO whose policy is over the environment's actions.
+    """Configuration of MPO whose policy is over the environment's actions.
 
     Attributes:
       finger: the action's last component, whose sign opens or closes the hand:
-        gaussian; or bernoulli, a draw of that sign. Clones have the bundle's.
+        gaussian; or bernoulli, a draw of that sign. Clones take the bundle's.
       epsilon_finger: bound on the KL(target || online) of a Bernoulli finger, nats.
       init_log_alpha_finger: initial multiplier of the bound epsilon_finger, through
         softplus.
     """
 
-    # One of FINGERS; a clone may have None.
+    # One of FINGERS; None is valid for a clone only.
     finger: str | None = "gaussian"  # type: ignore[misc]  # the base has it fixed
     epsilon_finger: float = 0.0025  # as of a categorical policy
     init_log_alpha_finger: float = 3.0
@@ -304,20 +304,20 @@ class ActionMPOConfig(GaussianMPOConfig):
 
 
 def one_of(name: str, value: object, valid: tuple[str, ...]) -> None:
-    """Raises ValueError, naming the valid ones, for another value."""
+    """Raises ValueError, naming the valid values, unless `value` is one of them."""
     if value not in valid:
         raise ValueError(f"{name} must be one of {', '.join(valid)}, got {value!r}")
 
 
 def check_positive(config: MPOConfig, *names: str) -> None:
-    """Raises ValueError for the first of these settings that is not positive."""
+    """Raises ValueError for the first of the named settings that is not positive."""
     for name in names:
         if not getattr(config, name) > 0:
             raise ValueError(f"{name} must be positive, got {getattr(config, name)}")
 
 
 def check_not_negative(config: MPOConfig, *names: str) -> None:
-    """Raises ValueError for the first of these settings that is negative."""
+    """Raises ValueError for the first of the named settings that is negative."""
     for name in names:
         if getattr(config, name) < 0:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""MPO whose agent action is a vector: base of the agents with a continuous policy.
+"""Base of the agents with a continuous policy, whose agent action is a vector.
 
 Shape letters: M environments, D agent action; [...] any leading dimensions.
 """
@@ -23,7 +23,7 @@ from agents.mpo.rows import Rows
 
 
 class ContinuousPolicy(Policy):
-    """Draws the agent action from a policy network; the environment takes the same."""
+    """Policy that draws the agent action, which the environment takes as it is."""
 
     def __init__(
         self,
@@ -34,9 +34,9 @@ class ContinuousPolicy(Policy):
         """Makes the policy.
 
         Args:
-          network: its variables made.
-          greedy: takes the mode instead of a draw.
-          skill_steps: control steps that what the network draws is held.
+          network: policy network, with its variables made.
+          greedy: whether to take the mode instead of a draw.
+          skill_steps: control steps that a draw of the network is held.
         """
         super().__init__(name="continuous_policy")
         self._network = network
@@ -55,28 +55,28 @@ class ContinuousPolicy(Policy):
         return Decision(agent_action, action, holds)
 
     def decode(self, agent_action: tf.Tensor, observation: Observation) -> tf.Tensor:
-        """The environment actions [M, A] of agent actions [M, D]: here the same."""
+        """Maps agent actions [M, D] to environment actions [M, A]: the identity."""
         del observation
         return agent_action
 
     @property
     def learned_variables(self) -> list[tf.Variable]:
-        """The network's, the frozen ones too (a learner hands out all)."""
+        """Variables of the network, also the frozen ones (a learner hands out all)."""
         return list(self._network.variables)
 
 
 class ContinuousMPOBuilder(MPOBuilder, abc.ABC):
-    """Makes an agent whose RL action is a vector of real numbers."""
+    """Builder of an agent whose agent action is a vector of real numbers."""
 
     def agent_action_size(self, environment_spec: specs.EnvironmentSpec) -> int:
-        """D: here of the action."""
+        """Returns D: here the size of the environment's action."""
         return int(np.prod(environment_spec.actions.shape))
 
     @abc.abstractmethod
     def make_policy_network(
         self, environment_spec: specs.EnvironmentSpec, seed: int
     ) -> mpo_networks.PolicyNetwork:
-        """A new policy, whose variables come later.
+        """Makes a policy, whose variables are created later.
 
         Raises:
           ValueError: the environment does not suit the agent.
@@ -87,24 +87,24 @@ class ContinuousMPOBuilder(MPOBuilder, abc.ABC):
         """See `MPOBuilder`."""
 
     def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
-        """The action; see `MPOBuilder`."""
+        """Returns the actions; see `MPOBuilder`."""
         return [episode.action for episode in episodes]
 
     def prior(self, data: Any, rows: Rows) -> Any:
-        """What the policy is kept near in rows of a batch of sequences; nothing."""
+        """Returns the policy's prior in rows of a batch of sequences: here None."""
         del data, rows
 
     def agent_action_spec(
         self, environment_spec: specs.EnvironmentSpec
     ) -> dm_env.specs.Array:
-        """A vector [D], as drawn."""
+        """Returns the spec of a vector [D], as the policy draws it."""
         size = self.agent_action_size(environment_spec)
         return dm_env.specs.Array((size,), np.float32, name="latent")
 
     def make_networks(
         self, environment_spec: specs.EnvironmentSpec, seed: int
     ) -> mpo_networks.MPONetworks:
-        """New policy and critic; raises ValueError if something does not fit."""
+        """Makes policy and critic; raises ValueError if something does not fit."""
         config = self._config
         critic = mpo_networks.ActionCritic(
             self.representation(environment_spec, config.critic_keys),
@@ -124,10 +124,10 @@ class ContinuousMPOBuilder(MPOBuilder, abc.ABC):
     def make_policy(
         self, networks: mpo_networks.MPONetworks, evaluation: bool = False
     ) -> ContinuousPolicy:
-        """Draw and decode in one call."""
+        """Makes the policy that draws and decodes in one call."""
         return ContinuousPolicy(networks.policy, **self._policy_options(evaluation))
 
     def _policy_options(self, evaluation: bool) -> dict[str, Any]:
-        """Arguments of every `ContinuousPolicy`."""
+        """Returns the arguments of every `ContinuousPolicy`."""
         greedy = evaluation and self._config.evaluation == "greedy"
         return {"greedy": greedy, "skill_steps": self._config.skill_steps}

@@ -1,8 +1,8 @@
 """Demonstrations in the batches of replay (RLPD, https://arxiv.org/abs/2302.02948).
 
-Episodes of a data set become sequences as `sequences.BlockSequenceAdder` writes them:
-of the same rows, final observation and padding. In place of the environment's action
-they hold what RL acts on, which the agent's builder reads from the frozen model. Where
+Episodes of a data set become sequences as `sequences.BlockSequenceAdder` writes them,
+with the same rows, final observation and padding. In place of the environment's action
+they hold the agent action, which the agent's builder reads from the frozen model. Where
 decisions last several control steps, rows are decisions as
 `batched_acting.BatchedActor` stores them.
 
@@ -24,23 +24,23 @@ from acme.adders.reverb import base
 from agents.mpo import sequences
 from agents.mpo.batched_acting import NO_SKILL, Outcome
 
-_EPISODES_A_CALL = 16  # of the frozen model; its look-ahead input is 200 MB
+_EPISODES_A_CALL = 16  # per call of the frozen model: 200 MB of look-ahead input
 
 
 class Episode(NamedTuple):
-    """One demonstration."""
+    """Episode of a demonstration."""
 
     observation: Mapping[str, np.ndarray]  # name -> [n+1, ...]
-    action: np.ndarray  # the environment's [n, D]
-    reward: np.ndarray  # got after the action [n]
+    action: np.ndarray  # [n, D], the environment's
+    reward: np.ndarray  # [n], after the action
     discount: np.ndarray  # [n]
 
 
 def decisions(episode: Episode, skill_steps: int, gamma: float) -> Episode:
-    """An episode as decisions that last, the first from its first step on.
+    """Merges an episode's steps into decisions, the first from its first step on.
 
     Args:
-      episode: of n control steps.
+      episode: n control steps.
       skill_steps: control steps that a decision lasts; the last one may be shorter.
       gamma: the agent's discount, of the rewards within a decision.
 
@@ -86,13 +86,13 @@ def by_windows(
     look_ahead: int,
     function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
 ) -> list[np.ndarray]:
-    """What a frozen model says of whole episodes, [n, ...] of each.
+    """Applies a frozen model to whole episodes and returns [n, ...] of each.
 
     Args:
-      episodes: with "proprio" and "objects".
+      episodes: episodes with "proprio" and "objects".
       look_ahead: L.
-      function: maps both, [B, T+L, ...], to [B, T, ...]. Frames after an episode's last
-        repeat it.
+      function: maps "proprio" and "objects" [B, T+L, ...] to [B, T, ...]. Frames after
+        an episode's last repeat the last.
     """
     results: list[np.ndarray] = []
     for first in range(0, len(episodes), _EPISODES_A_CALL):
@@ -108,7 +108,7 @@ def by_windows(
 
 
 class Demonstrations:
-    """Sequences of all episodes, in memory; rows that they share are there once."""
+    """Sequences of all episodes, in memory; rows that they share are stored once."""
 
     def __init__(
         self,
@@ -122,11 +122,11 @@ class Demonstrations:
 
         Args:
           episodes: one or more.
-          latents: what RL acts on, [n, ...] of each episode.
+          latents: agent actions, [n, ...] of each episode.
           sequence_length: T.
           period: rows between the starts of sequences.
-          skills: the skill, int32 [n] of each episode, where replay stores it and the
-            one before.
+          skills: skills, int32 [n] of each episode, where replay stores the skill and
+            the one before.
         """
         self._length = sequence_length
         counts = [
@@ -137,7 +137,7 @@ class Demonstrations:
         firsts = np.cumsum([0, *sizes])
 
         def rows(parts: Sequence[np.ndarray]) -> tf.Tensor:
-            """All episodes' parts [n or n+1, ...] as [F, ...], zeros after each."""
+            """Joins episodes' parts [n or n+1, ...] to [F, ...], zeros after each."""
             shape, dtype = parts[0].shape[1:], parts[0].dtype
             values = np.zeros((firsts[-1], *shape), dtype)
             for first, part in zip(firsts, parts):  # noqa: B905
@@ -168,11 +168,11 @@ class Demonstrations:
 
     @property
     def num_sequences(self) -> int:
-        """S."""
+        """Number of sequences S."""
         return len(self._starts)
 
     def sequences(self, numbers: tf.Tensor) -> base.Trajectory:
-        """The sequences [B, T, ...] of these numbers [B], from 0 to S - 1."""
+        """Returns the sequences [B, T, ...] of `numbers` [B], each from 0 to S - 1."""
         starts = tf.gather(self._starts, numbers)[:, None]
         index = starts + tf.range(self._length, dtype=starts.dtype)
         return tf.nest.map_structure(lambda x: tf.gather(x, index), self._rows)
@@ -180,11 +180,11 @@ class Demonstrations:
     def mixed_into(self, replay: tf.data.Dataset, count: int) -> tf.data.Dataset:
         """Adds `count` sequences to each batch of replay.
 
-        They are drawn uniformly, with replacement, by the number of the batch.
+        They are drawn uniformly, with replacement; the batch's number is the seed.
 
         Args:
-          replay: of `reverb.ReplaySample`s; their `info` stays that of replay.
-          count: after those of replay.
+          replay: data set of `reverb.ReplaySample`s, whose `info` stays as it is.
+          count: number of sequences, which follow those of replay.
         """
         data_spec = replay.element_spec.data
 

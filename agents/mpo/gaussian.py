@@ -1,4 +1,4 @@
-"""MPO from scratch: a Gaussian policy over actions, its finger Gaussian or Bernoulli.
+"""MPO from scratch: a Gaussian policy over actions, whose finger may be Bernoulli.
 
 Shape letters: D action; [...] any leading dimensions.
 """
@@ -26,7 +26,7 @@ from agents.mpo.policy_losses.sampled import GaussianPolicyLoss, HybridPolicyLos
 
 
 class _ContinuousPolicy(mpo_networks.PolicyNetwork):
-    """Input representation, MLP, Acme's diagonal Gaussian head."""
+    """Policy network of input representation, MLP and Acme's diagonal Gaussian head."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class _ContinuousPolicy(mpo_networks.PolicyNetwork):
         size: int,
         init_stddev: float,
     ):
-        """`size` is D."""
+        """Makes the layers; `size` is D."""
         super().__init__(name="policy")
         self._representation = representation
         self._torso = shared.make_mlp(hidden_sizes)
@@ -47,12 +47,12 @@ class _ContinuousPolicy(mpo_networks.PolicyNetwork):
         return self._torso(self._representation(observation))
 
     def _gaussian(self, features: tf.Tensor) -> Gaussian:
-        found = self._head(features)
-        return Gaussian(found.mean(), found.stddev())
+        distribution = self._head(features)
+        return Gaussian(distribution.mean(), distribution.stddev())
 
 
 class GaussianPolicy(_ContinuousPolicy):
-    """pi(a|x), a diagonal Gaussian."""
+    """Policy pi(a|x), a diagonal Gaussian."""
 
     def __call__(self, observation: Observation) -> Gaussian:
         """Maps name -> [..., n] to the Gaussian [..., D]."""
@@ -60,7 +60,7 @@ class GaussianPolicy(_ContinuousPolicy):
 
 
 class HybridPolicy(_ContinuousPolicy):
-    """The same with a Bernoulli finger, whose logit is near 0 at first."""
+    """Gaussian policy with a Bernoulli finger, whose logit is near 0 at first."""
 
     def __init__(
         self,
@@ -81,13 +81,13 @@ class HybridPolicy(_ContinuousPolicy):
 
 
 class GaussianMPOBuilder(ContinuousMPOBuilder):
-    """Makes MPO from scratch: a new policy over actions."""
+    """Builder of MPO from scratch, with a new policy over actions."""
 
     _config: GaussianMPOConfig
 
     @property
     def finger(self) -> str:
-        """What the last component of the policy is, one of `FINGERS`."""
+        """Distribution of the policy's last component, one of `FINGERS`."""
         return self._config.finger or "gaussian"
 
     @property
@@ -114,12 +114,12 @@ class GaussianMPOBuilder(ContinuousMPOBuilder):
     ) -> GaussianPolicyLoss | HybridPolicyLoss:
         config, size = self._config, networks.critic.action_size
         if self.finger == "bernoulli":
-            assert isinstance(config, ActionMPOConfig)  # others have no such option
+            assert isinstance(config, ActionMPOConfig)  # the only one with bernoulli
             return HybridPolicyLoss(config, size, self.prior_weight)
         return GaussianPolicyLoss(config, size, self.prior_weight)
 
     def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
-        """The action, a Bernoulli finger by its sign; see `MPOBuilder`."""
+        """Returns the actions, a Bernoulli finger as its sign; see `MPOBuilder`."""
         actions = super().demonstrated(episodes)
         if self.finger != "bernoulli":
             return actions

@@ -1,8 +1,8 @@
-"""Writing to replay: an interruptible Reverb client for Acme's adders.
+"""Reverb client for Acme's adders, whose waits the program can interrupt.
 
-Acme's adders wait without limit where the table's rate limiter holds inserts back, and
-say nothing. Here the wait is cut into slices: it warns once it is long, and ends with
-`Stopped` when the program stops.
+Acme's adders wait without limit and without a message where the table's rate limiter
+holds inserts back. This client waits in slices: it warns once when the wait is long,
+and raises `Stopped` when the program stops.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Waiting = Callable[[str], contextlib.AbstractContextManager[Any]]
 
 
 class InterruptibleClient:
-    """A Reverb client as Acme's adders use it.
+    """Reverb client with the methods that Acme's adders call.
 
     Acme 0.4.0 asks for the writer with `get_signature_timeout_ms`, which Reverb has
-    only after 0.7.2; without it the writer waits for the server as long as it takes.
+    only after 0.7.2; without it the writer waits for the server without limit.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class InterruptibleClient:
         stopped: Callable[[], bool],
         waiting: Waiting = contextlib.nullcontext,
     ):
-        """`waiting` is entered with a text while an insert waits."""
+        """Takes `waiting`: it makes, from a text, the context of an insert's wait."""
         self._client = client
         self._stopped = stopped
         self._waiting = waiting
@@ -45,7 +45,7 @@ class InterruptibleClient:
     def trajectory_writer(
         self, num_keep_alive_refs: int, get_signature_timeout_ms: int | None = None
     ) -> InterruptibleWriter:
-        """A writer whose waits end when the program stops."""
+        """Makes a writer whose waits end when the program stops."""
         del get_signature_timeout_ms
         writer = self._client.trajectory_writer(num_keep_alive_refs)
         address = self._client.server_address
@@ -53,7 +53,7 @@ class InterruptibleClient:
 
 
 class InterruptibleWriter:
-    """A `reverb.TrajectoryWriter`; everything but the waits is passed on."""
+    """Wrapper of a `reverb.TrajectoryWriter` that changes only the waits."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class InterruptibleWriter:
         waiting: Waiting,
         address: str,
     ):
-        """`address` is the server's, for messages."""
+        """Takes the server's `address` for messages."""
         self._writer = writer
         self._stopped = stopped
         self._waiting = waiting
@@ -74,7 +74,7 @@ class InterruptibleWriter:
     def flush(
         self, block_until_num_items: int = 0, timeout_ms: int | None = None
     ) -> None:
-        """Waits until at most so many items are on their way."""
+        """Waits until at most `block_until_num_items` items are on their way."""
         self._wait(
             lambda ms: self._writer.flush(block_until_num_items, timeout_ms=ms),
             timeout_ms,

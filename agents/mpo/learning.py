@@ -1,18 +1,18 @@
-"""The MPO learner: critic by TD, policy by MPO or RHPO, duals by their own losses.
+"""Learner of MPO: critic by TD, policy by MPO or RHPO, duals by their own losses.
 
-One compiled call a step. Which variables each loss trains:
+A step is one compiled call. Which variables each loss trains:
   critic loss  -> the online critic,
   policy loss  -> the online policy,
   policy loss's dual terms -> the temperature and the trust regions' multipliers.
 The critic's bootstrap uses both target networks (paper, Eq. 6). The E-step weighs the
 target policy's actions by the online critic (Eq. 7) or, as Acme's MPO does, by the
-target critic, whose values the bootstrap has already (`improvement_critic`).
+target critic, whose values the bootstrap has computed (`improvement_critic`).
 
 A step whose losses or gradients are not finite changes nothing and raises, so neither
 the variables nor a checkpoint ever holds NaN.
 
-Only states that train are evaluated (`Rows`): not those of burn-in, nor padding. The
-critic's LSTM reads all the same what comes before them.
+Only states that train are evaluated (`Rows`): neither those of burn-in nor padding. The
+critic's LSTM still reads the rows before them.
 
 Shape letters: B batch, T time, R rows that train.
 """
@@ -45,7 +45,7 @@ CHECKPOINT_NAME = "learner"
 
 
 class _Evaluation(NamedTuple):
-    """What the target networks say of the states that train; see `PolicyLoss`."""
+    """Outputs of the target networks at the states that train; see `PolicyLoss`."""
 
     rows: Rows  # the states
     target: Any  # output of the target policy
@@ -55,7 +55,7 @@ class _Evaluation(NamedTuple):
 
 
 class MPOLearner(acme.Learner):
-    """Learns from an iterator of sequences; resumes from the newest checkpoint."""
+    """Learner from an iterator of sequences; resumes from the newest checkpoint."""
 
     def __init__(
         self,
@@ -70,14 +70,15 @@ class MPOLearner(acme.Learner):
         """Prepares the learner.
 
         Args:
-          config: of the agent.
-          networks: online and target, with their variables made.
+          config: configuration of the agent.
+          networks: online and target networks, with their variables made.
           policy_loss: evaluation and improvement of the kind of action; owns the duals.
           dataset: `reverb.ReplaySample`s whose data are trajectories [B, T, ...] with
             `extras["valid"]` 1 in rows that hold a transition.
-          directory: where checkpoints are kept, when asked for; None keeps none.
-          counter: counts learner steps and wall time; whoever owns it keeps it, the
-            checkpoint has the learner's own count of steps.
+          directory: directory of the checkpoints that `save_checkpoint` writes; None
+            keeps none.
+          counter: counts learner steps and wall time; its owner saves it, the
+            checkpoint holds only the learner's own count of steps.
           logger: receives the losses after every step.
         """
         self._config = config
@@ -96,7 +97,8 @@ class MPOLearner(acme.Learner):
         )
         self._critic_optimizer = snt.optimizers.Adam(config.learning_rate)
         self._dual_optimizer = snt.optimizers.Adam(config.dual_learning_rate)
-        # Of the warm-up: the duals' own moments shall not have seen one dual alone.
+        # Separate optimiser of the warm-up, which trains one dual: the moments of the
+        # duals' own optimiser stay untouched.
         self._warmup_optimizer = snt.optimizers.Adam(config.dual_learning_rate)
         for optimizer, variables in (
             (self._policy_optimizer, self._policy_variables),
@@ -104,13 +106,13 @@ class MPOLearner(acme.Learner):
             (self._dual_optimizer, self._dual_variables),
             (self._warmup_optimizer, self._temperature),
         ):
-            # Makes the moments now, so that a checkpoint has where to restore them.
+            # Makes the moments now, so that a checkpoint can restore them.
             optimizer.apply([tf.zeros_like(v) for v in variables], variables)
             optimizer.step.assign(0)
         self._num_steps = tf.Variable(0, dtype=tf.int64, trainable=False)
 
-        # Held while variables change: whoever saves or reads them waits for whole
-        # steps, and nobody waits for the data.
+        # Held while variables change: a save or a read waits for the end of the step,
+        # but never for data.
         self._lock = threading.Lock()
         self._timestamp: float | None = None
         self._checkpointer: savers.Checkpointer | None = None
@@ -135,11 +137,11 @@ class MPOLearner(acme.Learner):
                     max_to_keep=2,
                 )
 
-    @tf.function(autograph=False)  # there is no control flow, and it traces quicker
+    @tf.function(autograph=False)  # no Python control flow; traces faster
     def _step(
         self, sample: reverb.ReplaySample, seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Takes a step if all is finite; returns what to log."""
+        """Takes a step if all values are finite; returns what to log."""
         gradients, stats = self.gradients(sample, seed)
         # A norm is not finite where any element of a gradient is not.
         finite = tf.reduce_all(tf.math.is_finite(list(stats.values())))
@@ -151,9 +153,9 @@ class MPOLearner(acme.Learner):
     def gradients(
         self, sample: reverb.ReplaySample, seed: tf.Tensor
     ) -> tuple[list[list[tf.Tensor]], dict[str, tf.Tensor]]:
-        """Clipped gradients of policy, critic and duals, and what to log.
+        """Returns clipped gradients of policy, critic and duals, and what to log.
 
-        Changes nothing; `seed`, int32 [2], is of the actions that are drawn.
+        Changes nothing; `seed`, int32 [2], seeds the draws of actions.
         """
         evaluation = self._evaluate(sample, seed)
         critic_gradients, critic_stats, values = self._improve_critic(
@@ -175,9 +177,9 @@ class MPOLearner(acme.Learner):
         return gradients, {**critic_stats, **policy_stats, **duals, **norms}
 
     def _evaluate(self, sample: reverb.ReplaySample, seed: tf.Tensor) -> _Evaluation:
-        """What the target networks say of the states that train."""
+        """Evaluates the target networks at the states that train."""
         networks, loss_fn, data = self._networks, self._policy_loss, sample.data
-        # The state after a transition that trains is among them.
+        # Includes the state after a transition that trains.
         rows = Rows.where(
             self._warm_rows(data)
             * critic_loss.observed_states(tf.cast(data.extras["valid"], tf.float32))
@@ -192,7 +194,7 @@ class MPOLearner(acme.Learner):
     def _improve_critic(
         self, sample: reverb.ReplaySample, evaluation: _Evaluation
     ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor], tf.Tensor]:
-        """Gradients of the critic's loss, what to log, and the E-step's values."""
+        """Returns the critic's gradients, what to log, and the E-step's values."""
         networks, loss_fn, data = self._networks, self._policy_loss, sample.data
         rows, values = evaluation.rows, evaluation.values
         with tf.GradientTape() as tape:
@@ -223,7 +225,7 @@ class MPOLearner(acme.Learner):
     def _improve_policy(
         self, sample: reverb.ReplaySample, evaluation: _Evaluation
     ) -> tuple[list[tf.Tensor], list[tf.Tensor], dict[str, tf.Tensor]]:
-        """Gradients of the policy and of the duals, and what to log."""
+        """Returns gradients of the policy and of the duals, and what to log."""
         networks, data, rows = self._networks, sample.data, evaluation.rows
         prior = networks.prior(data, rows) if networks.prior is not None else None
         with tf.GradientTape() as tape:
@@ -242,14 +244,15 @@ class MPOLearner(acme.Learner):
         return policy, duals, {"loss_policy_total": loss, **stats}
 
     def _warm_rows(self, data: Any) -> tf.Tensor:
-        """1 in rows that train critic and policy, as far as they are valid [B, T]."""
+        """Returns 1 in rows [B, T] that train critic and policy if they are valid."""
         steps = self._config.burn_in_steps
         return critic_loss.warm_rows(data.start_of_episode, steps)
 
     def parts(self, sample: reverb.ReplaySample) -> dict[str, Callable[[], object]]:
-        """The step's parts by name, each compiled, for a profile; none changes a thing.
+        """Returns the step's parts by name, each compiled, for a profile.
 
-        target: what the target networks say; critic and policy: loss and gradient.
+        target: evaluation of the target networks; critic and policy: loss and gradient.
+        No part changes a variable.
         """
         seed = tf.zeros([2], tf.int32)
         evaluate = tf.function(self._evaluate, autograph=False)
@@ -305,10 +308,9 @@ class MPOLearner(acme.Learner):
         return tf.constant(True)
 
     def _warm_temperature(self, dual: list[tf.Tensor]) -> tf.Tensor:
-        """Lets the temperature follow the new critic's values; returns False.
+        """Trains the temperature on the new critic's values; returns False.
 
-        One that had rested would let the policy's first steps go many times as far as
-        epsilon.
+        Without this the policy's first steps would go many times as far as epsilon.
         """
         gradients = [
             gradient
@@ -320,14 +322,14 @@ class MPOLearner(acme.Learner):
         return tf.constant(False)
 
     def step(self) -> None:
-        """One step of learning.
+        """Takes one learner step.
 
         Raises:
           FloatingPointError: a loss or gradient was not finite; nothing was changed.
         """
         sample = next(self._dataset)
         with self._lock:
-            # A function of the step alone: a resumed run draws what it would have.
+            # A function of the step alone, so a resumed run draws as if never stopped.
             seed = tf.constant([self._networks.seed, self.num_steps], tf.int32)
             results = tf_utils.to_numpy(self._step(sample, seed))
         bad = sorted(key for key, value in results.items() if not np.isfinite(value))
@@ -344,26 +346,26 @@ class MPOLearner(acme.Learner):
         self._logger.write({**results, **counts})
 
     def save_checkpoint(self) -> None:
-        """Saves now, between two steps. Does nothing without a directory."""
+        """Saves a checkpoint between two steps; does nothing without a directory."""
         if self._checkpointer is not None:
             with self._lock:
                 self._checkpointer.save(force=True)
 
     @property
     def directory(self) -> str | None:
-        """Where the checkpoints are, or None."""
+        """Directory of the checkpoints, or None."""
         return self._checkpointer.directory if self._checkpointer else None
 
     @property
     def num_steps(self) -> int:
-        """Steps taken, those before a restart included."""
+        """Number of steps taken, those before a restart included."""
         return int(self._num_steps)
 
     def get_variables(self, names: Sequence[str]) -> list[list[np.ndarray]]:
-        """Variables of the online networks, `policy` or `critic`.
+        """Returns variables of the online networks, `policy` or `critic`.
 
         Raises:
-          ValueError: an unknown name.
+          ValueError: a name is unknown.
         """
         modules: Mapping[str, snt.Module] = {
             "policy": self._networks.policy,
@@ -377,7 +379,7 @@ class MPOLearner(acme.Learner):
 
 
 def _copy_if(condition: tf.Tensor, source: snt.Module, destination: snt.Module) -> None:
-    """`copy_variables` where the condition holds, within a compiled function."""
+    """Copies the variables if `condition` holds, within a compiled function."""
 
     def copy() -> tf.Tensor:
         copy_variables(source, destination)
@@ -409,7 +411,7 @@ def _newest_checkpoint(directory: str) -> str | None:
 
 
 def restore_policy(policy: snt.Module, directory: str) -> int:
-    """Reads a policy, its variables made, from a learner's newest checkpoint.
+    """Reads a policy, with its variables made, from a learner's newest checkpoint.
 
     Returns:
       The learner steps of that checkpoint.

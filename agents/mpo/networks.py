@@ -1,4 +1,4 @@
-"""Networks of MPO agents: policy and sequence critic over named observations.
+"""Networks of MPO agents: policy and sequence critic on named observations.
 
 Shape letters: B batch, T time, R rows of a batch, K actions (skills), F features,
 D action, M environments; [...] any leading dimensions. Observations are dicts
@@ -31,10 +31,10 @@ _IMAGE_FEATURES = 256  # ours
 
 
 class InputRepresentation(snt.Module):
-    """Joins named observations, then linear, layer norm, tanh (Table 5).
+    """Input layer that joins named observations: linear, layer norm, tanh (Table 5).
 
-    Vectors are normalised; an image goes through a ResNet of its own first. Separate
-    key lists for policy and critic make an asymmetric actor-critic.
+    Vectors are normalised; an image first goes through a ResNet of its own. Different
+    keys for policy and critic make an asymmetric actor-critic.
     """
 
     def __init__(
@@ -45,18 +45,20 @@ class InputRepresentation(snt.Module):
         size: int,
         name: str = "input",
     ):
-        """Makes what each observation goes through.
+        """Makes a normaliser or ResNet per observation, and the layer.
 
         Args:
-          shapes: of the environment's observations: [n] or, of an image, [H, W, C].
-          keys: the observations to read.
-          statistics: mean and standard deviation [n] of vectors; one that has none
-            stays as it is.
+          shapes: shapes of the environment's observations: vectors [n], images
+            [H, W, C].
+          keys: names of the observations to read.
+          statistics: mean and standard deviation [n] by name of a vector; a vector
+            without statistics is not normalised.
           size: units of the layer.
-          name: of the module.
+          name: name of the module.
 
         Raises:
-          ValueError: an observation is not there, or neither a vector nor an image.
+          ValueError: an observation does not exist, or is neither a vector nor an
+            image.
         """
         super().__init__(name=name)
         self._keys = tuple(keys)
@@ -90,13 +92,13 @@ class InputRepresentation(snt.Module):
     def fold(
         self, wider: InputRepresentation, constants: Mapping[str, np.ndarray]
     ) -> None:
-        """See `CategoricalPolicy.fold`; reads vectors alone."""
+        """See `CategoricalPolicy.fold`; reads only vectors."""
         if {*self._keys, *constants} != set(wider._keys):
             raise ValueError(f"{wider._keys} are not {self._keys} and {[*constants]}")
         linear = wider._linear
         sizes = [len(wider._parts[key].statistics()[0]) for key in wider._keys]
         rows = dict(zip(wider._keys, tf.split(linear.w, sizes), strict=True))
-        # The bias comes before the layer norm, as what is constant does.
+        # The bias comes before the layer norm, as the constants do.
         bias = linear.b + sum(
             tf.linalg.matvec(rows[key], wider._parts[key](value), transpose_a=True)
             for key, value in constants.items()
@@ -114,7 +116,7 @@ class InputRepresentation(snt.Module):
 
 
 class _Image(snt.Module):
-    """A ResNet on uint8 images: blocks {2, 2, 2}, channels {32, 64, 128} (Table 5)."""
+    """ResNet on uint8 images: blocks {2, 2, 2}, channels {32, 64, 128} (Table 5)."""
 
     def __init__(self, name: str):
         super().__init__(name=name)
@@ -133,13 +135,13 @@ class _Image(snt.Module):
 
 
 class PolicyNetwork(snt.Module, abc.ABC):
-    """pi(.|x) of an observation, name -> [..., n]."""
+    """Policy pi(.|x) of an observation, name -> [..., n]."""
 
     @abc.abstractmethod
     def __call__(
         self, observation: Mapping[str, tf.Tensor]
     ) -> Gaussian | Hybrid | Mixture:
-        """The distribution [..., D]."""
+        """Returns the distribution [..., D]."""
 
     def draw(
         self,
@@ -147,24 +149,24 @@ class PolicyNetwork(snt.Module, abc.ABC):
         seed: tf.Tensor,
         held: Held | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """One draw [..., D], for acting, and what is held if not the draw itself.
+        """Returns a draw [..., D] for acting, and what is held if not the draw itself.
 
         Args:
           observation: name -> [..., n].
           seed: int32 [2].
-          held: of M rows whose decisions last; they then are the leading dimension.
+          held: earlier decisions of M rows, which then are the leading dimension.
         """
         return hold(self(observation).sample(1, seed)[0], held), None
 
     def mode(
         self, observation: Mapping[str, tf.Tensor], held: Held | None = None
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """The likeliest [..., D] in place of a draw; see `draw`."""
+        """Returns the mode [..., D] in place of a draw; see `draw`."""
         return hold(self(observation).mode(), held), None
 
 
 class CategoricalPolicy(snt.Module):
-    """pi(y|x): input representation, MLP, K logits."""
+    """Policy pi(y|x): input representation, MLP, K logits."""
 
     def __init__(
         self,
@@ -179,21 +181,21 @@ class CategoricalPolicy(snt.Module):
         self._head = shared.CategoricalHead(num_actions)
 
     def __call__(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Logits [..., K]."""
+        """Returns logits [..., K]."""
         return self._head(self._torso(self._representation(observation))).logits
 
     def fold(
         self, wider: CategoricalPolicy, constants: Mapping[str, np.ndarray]
     ) -> None:
-        """Assigns the weights of a policy that reads constants besides.
+        """Assigns the weights of a policy that also reads constants.
 
-        A constant input shifts the bias of the first layer, so both then give the same
-        logits where `wider` reads the constants.
+        A constant input only shifts the bias of the first layer. After the call both
+        policies give the same logits where `wider` reads the constants.
 
         Args:
-          wider: reads the observations of this policy, in any order, and `constants`;
-            the variables of both exist.
-          constants: name -> [n]; none to copy a policy.
+          wider: policy that reads the observations of this one, in any order, and
+            `constants`; the variables of both exist.
+          constants: name -> [n]; empty to copy a policy.
 
         Raises:
           ValueError: `wider` has other observations or sizes.
@@ -204,16 +206,16 @@ class CategoricalPolicy(snt.Module):
 
 
 class SequenceCritic(snt.Module, abc.ABC):
-    """Q along a sequence: representation, LSTM, and a head that a subclass adds.
+    """Critic along a sequence: representation, LSTM, and a head that a subclass adds.
 
     The LSTM starts every sequence from a zero state, which the sequence's first rows
-    may be spent to warm (`MPOConfig.burn_in`). It reads states, not actions, so
-    that each step's value of any action is exact, and states are read once however
-    many actions are evaluated there.
+    may warm (`MPOConfig.burn_in`). It reads states, not actions, so that each step's
+    value of any action is exact, and reads each state once for all actions that are
+    evaluated there.
     """
 
     def __init__(self, representation: InputRepresentation, rnn_size: int):
-        """`rnn_size` is the number of LSTM units; 0 leaves the LSTM out."""
+        """Takes the number of LSTM units, `rnn_size`; 0 leaves the LSTM out."""
         super().__init__(name="critic")
         self._representation = representation
         self._rnn = shared.SequenceLSTM(rnn_size, name="lstm") if rnn_size else None
@@ -223,7 +225,7 @@ class SequenceCritic(snt.Module, abc.ABC):
     ) -> tf.Tensor:
         """Maps name -> [B, T, n] to features [B, T, F], or [R, F] of some rows.
 
-        The LSTM reads all rows; what comes after it, only those asked for.
+        The LSTM reads all rows; the layers after it read only `rows`.
         """
         if self._rnn is None:
             chosen = observation if rows is None else rows.take(observation)
@@ -237,7 +239,7 @@ class SequenceCritic(snt.Module, abc.ABC):
 
 
 class CategoricalCritic(SequenceCritic):
-    """Q(x, y) of all K actions at once."""
+    """Critic Q(x, y) of all K actions at once."""
 
     def __init__(
         self,
@@ -253,7 +255,7 @@ class CategoricalCritic(SequenceCritic):
     def features(
         self, observation: Mapping[str, tf.Tensor], rows: Rows | None = None
     ) -> tf.Tensor:
-        """See `SequenceCritic`; the MLP is among them, as no action enters it."""
+        """See `SequenceCritic`; includes the MLP, which reads no action."""
         return self._torso(super().features(observation, rows))
 
     def values(self, features: tf.Tensor) -> tf.Tensor:
@@ -270,7 +272,7 @@ class CategoricalCritic(SequenceCritic):
 
 
 class ActionCritic(SequenceCritic):
-    """Q(x, a) of continuous actions: an MLP on features and the action (Table 5)."""
+    """Critic Q(x, a) of continuous actions: an MLP on features and action (Table 5)."""
 
     def __init__(
         self,
@@ -283,8 +285,8 @@ class ActionCritic(SequenceCritic):
         super().__init__(representation, rnn_size)
         self.action_size = action_size
         first, *rest = hidden_sizes
-        # The first layer in two parts: that of the state is computed once for all
-        # actions that are evaluated there.
+        # First layer in two parts: the state's part is computed once for all actions
+        # that are evaluated there.
         self._from_features = shared.LeadingDims(
             snt.Linear(first, name="from_features")
         )
@@ -297,7 +299,7 @@ class ActionCritic(SequenceCritic):
     def value(self, features: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
         """Maps features [..., F] and actions [..., D] to values [...].
 
-        Actions may have leading dimensions more: N actions at each state.
+        Actions may have more leading dimensions: N actions per state.
         """
         hidden = self._from_features(features) + self._from_action(action)
         return tf.squeeze(self._head(self._torso(tf.nn.elu(hidden))), axis=-1)
@@ -319,13 +321,13 @@ class ActionCritic(SequenceCritic):
 class MPONetworks:
     """Online and target networks of one agent."""
 
-    policy: snt.Module  # observation -> what the `PolicyLoss` of its kind reads
+    policy: snt.Module  # observation -> output that the `PolicyLoss` of its kind reads
     critic: SequenceCritic
     target_policy: snt.Module
     target_critic: SequenceCritic
-    seed: int  # that they were drawn from; the learner draws its samples from it
-    # Of rows of a batch of sequences: what the policy is kept near, for its
-    # `PolicyLoss`.
+    seed: int  # of the initial weights and of the learner's samples
+    # (data, rows) -> the policy's prior in rows of a batch of sequences, as its
+    # `PolicyLoss` reads it.
     prior: Callable[[Any, Rows], Any] | None = None
 
 
@@ -335,20 +337,20 @@ def make_networks(
     observation_spec: Mapping[str, specs.Array],
     seed: int,
 ) -> MPONetworks:
-    """Creates the variables of fresh modules, seeded, and equal target networks.
+    """Creates the variables of new modules from a seed, and equal target networks.
 
     Args:
       policy: maps observations [..., n] to the parameters of pi.
-      critic: of the same kind of action.
-      observation_spec: of the environment, by name.
+      critic: critic of the same kind of action.
+      observation_spec: specs of the environment's observations by name.
       seed: equal seeds give equal variables, whatever was drawn before.
     """
     observation = {
         key: tf.zeros([1, 2, *spec.shape], spec.dtype)
         for key, spec in observation_spec.items()
     }
-    # Sonnet's initialisers draw from TensorFlow's global generator: this puts it into a
-    # known state, so that what follows depends on the seed alone.
+    # Sonnet's initialisers draw from TensorFlow's global generator: this sets its
+    # state, so that the variables depend only on the seed.
     tf.random.set_seed(seed)
     # Copied before any weight exists: Sonnet makes variables at the first call.
     target_policy, target_critic = copy.deepcopy(policy), copy.deepcopy(critic)
@@ -375,10 +377,10 @@ def _assign(
     destination: snt.Module,
     values: Mapping[Any, tf.Tensor] | None = None,
 ) -> None:
-    """As `copy_variables`, with other `values` for some variables of `source`.
+    """Copies variables, with other `values` for some variables of `source`.
 
     Raises:
-      ValueError: numbers or shapes of variables differ.
+      ValueError: the number or shapes of variables differ.
     """
     for src, dst in zip(source.variables, destination.variables, strict=True):
         dst.assign((values or {}).get(src.ref(), src))
@@ -387,7 +389,7 @@ def _assign(
 def move_variables(source: snt.Module, destination: snt.Module, rate: float) -> None:
     """Moves the trainable variables of `destination` by `rate` towards the source's.
 
-    The others never differ, so they stay.
+    The other variables never differ.
     """
     pairs = zip(
         source.trainable_variables, destination.trainable_variables, strict=True

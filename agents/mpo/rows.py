@@ -1,6 +1,6 @@
-"""The rows of a batch of sequences that train: only they are evaluated.
+"""Choice of the rows of a batch that train, so that only these are evaluated.
 
-Shape letters: B batch, T time, R the rows chosen, N samples.
+Shape letters: B batch, T time, R chosen rows, N samples.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ import tensorflow as tf
 
 
 class Rows(NamedTuple):
-    """Some of the rows of a batch [B, T], in order. R differs from batch to batch."""
+    """Chosen rows of a batch [B, T], in order; R differs from batch to batch."""
 
     index: tf.Tensor  # int32 [R], into the rows as [B * T]
     shape: tf.Tensor  # int32 [2]: B and T
 
     @classmethod
     def where(cls, mask: tf.Tensor) -> Rows:
-        """The rows where mask [B, T] is not 0."""
+        """Chooses the rows where mask [B, T] is not 0."""
         index = tf.where(tf.reshape(mask, [-1]) > 0)[:, 0]
         return cls(tf.cast(index, tf.int32), tf.shape(mask))
 
     def take(self, values: Any, axis: int = 0) -> Any:
-        """The rows [R, ...] of tensors [B, T, ...], nested or not.
+        """Returns the chosen rows [R, ...] of tensors [B, T, ...], nested or not.
 
         Args:
           values: tensors of static rank.
-          axis: of B; 1 makes [N, R, ...] of [N, B, T, ...].
+          axis: axis of B; 1 turns [N, B, T, ...] into [N, R, ...].
         """
 
         def take(tensor: tf.Tensor) -> tf.Tensor:
@@ -42,7 +42,7 @@ class Rows(NamedTuple):
         return tf.nest.map_structure(take, values)
 
     def put(self, values: tf.Tensor) -> tf.Tensor:
-        """Back from [R] to [B, T], 0 in the other rows."""
+        """Returns values [R] in their places in [B, T], 0 in the other rows."""
         size = tf.reduce_prod(self.shape, keepdims=True)
         flat = tf.scatter_nd(self.index[:, None], values, size)
         return tf.reshape(flat, self.shape)

@@ -1,10 +1,10 @@
-"""Sequences in replay, written in blocks of steps.
+"""Sequences of replay, written in blocks of steps.
 
-Acme's sequence adder hands Reverb each step by itself, in two calls that walk through
-the structure of the data and make a tensor of every part of it: a quarter of a
-millisecond. Here steps are gathered in arrays, and Reverb gets as many at a time as no
-sequence starts or ends within. The table has these blocks as a dimension of their own,
-which `joined` takes away.
+Acme's sequence adder passes each step to Reverb in two calls that walk through the
+structure of the data and make a tensor of every part, which takes a quarter of a
+millisecond. This module gathers steps in arrays and passes them to Reverb in blocks,
+within which no sequence starts or ends. The table holds the blocks as a dimension of
+their own, which `joined` removes.
 
 Shape letters: B batch, T time (of a sequence), N blocks in a sequence.
 """
@@ -28,13 +28,13 @@ _MAX_IN_FLIGHT = 2  # items on their way to the server; Acme's
 
 
 def block_length(sequence_length: int, period: int) -> int:
-    """Steps that all sequences have together, or not at all."""
+    """Returns the steps of a block, within which no sequence starts or ends."""
     return math.gcd(sequence_length, period)
 
 
 def sequences_of_episode(steps: int, sequence_length: int, period: int) -> int:
-    """How many sequences `BlockSequenceAdder` makes of an episode of so many steps."""
-    rows = steps + 1  # the final observation has one
+    """Returns the number of sequences that `BlockSequenceAdder` makes of an episode."""
+    rows = steps + 1  # the final observation has a row
     return 1 + max(0, math.ceil((rows - sequence_length) / period))
 
 
@@ -44,7 +44,7 @@ def signature(
     sequence_length: int,
     period: int,
 ) -> base.Trajectory:
-    """Of the table: every part [N, T / N, ...]."""
+    """Returns the signature of the table: every part is [N, T / N, ...]."""
     block = block_length(sequence_length, period)
 
     def in_blocks(spec: tf.TensorSpec) -> tf.TensorSpec:
@@ -58,7 +58,7 @@ def signature(
 
 
 def joined(sample: reverb.ReplaySample) -> reverb.ReplaySample:
-    """A batch of the table's sequences [B, N, T / N, ...] as [B, T, ...]."""
+    """Reshapes a batch of the table's sequences [B, N, T / N, ...] to [B, T, ...]."""
 
     def join(x: tf.Tensor) -> tf.Tensor:
         batch, blocks, block, *rest = x.shape
@@ -68,16 +68,16 @@ def joined(sample: reverb.ReplaySample) -> reverb.ReplaySample:
 
 
 class BlockSequenceAdder(base.ReverbAdder):
-    """Overlapping sequences of one length, as Acme's `SequenceAdder` makes them.
+    """Adder of overlapping sequences of one length, as Acme's `SequenceAdder` makes.
 
-    One starts every `period` steps. An episode's last observation has a row, in which
-    all else is zero; rows of zeros after it make the last sequence whole.
+    A sequence starts every `period` steps. An episode's last observation has a row
+    whose other parts are zero; rows of zeros after it complete the last sequence.
     """
 
     def __init__(
         self, client: reverb.Client, table: str, sequence_length: int, period: int
     ):
-        """`sequence_length` and `period` are in steps."""
+        """Takes `sequence_length` and `period` in steps."""
         self._length, self._period = sequence_length, period
         self._block_length = block_length(sequence_length, period)
         self._num_blocks = sequence_length // self._block_length
@@ -89,13 +89,13 @@ class BlockSequenceAdder(base.ReverbAdder):
             max_in_flight_items=_MAX_IN_FLIGHT,
         )
         self._table = table
-        self._block: list[np.ndarray] = []  # a part each, [block length, ...]
+        self._block: list[np.ndarray] = []  # one array per part, [block length, ...]
         self._rows = 0  # of this episode
         self._observation: Any = None
         self._is_first = False
 
     def reset(self, timeout_ms: int | None = None) -> None:
-        """Waits until what was written has arrived, and forgets the episode."""
+        """Waits until all items have arrived, and forgets the episode."""
         super().reset(timeout_ms)
         self._rows = 0
 
@@ -103,7 +103,7 @@ class BlockSequenceAdder(base.ReverbAdder):
         """Starts an episode; raises ValueError if this is not its first time step."""
         if not timestep.first():
             raise ValueError("an episode must start with its first time step")
-        # Made at its first use: an actor that cannot reach replay learns of it here.
+        # The first use makes the writer: an actor that cannot reach replay fails here.
         _ = self._writer
         self._rows = 0
         self._observation, self._is_first = timestep.observation, True
@@ -133,7 +133,7 @@ class BlockSequenceAdder(base.ReverbAdder):
             self.reset()
 
     def _add_row(self, values: Sequence[Any]) -> None:
-        """Adds a row, of a value for each part."""
+        """Adds a row with one value per part."""
         if not self._block:
             self._block = [_rows_like(x, self._block_length) for x in values]
         number = self._rows % self._block_length
@@ -144,7 +144,7 @@ class BlockSequenceAdder(base.ReverbAdder):
             self._write()
 
     def _write(self) -> None:
-        """Hands over the block, and the sequence that it ends, if it ends one."""
+        """Writes the block and, if it ends a sequence, the sequence."""
         self._writer.append(self._block)
         if not self._ends_sequence():
             return
@@ -154,7 +154,7 @@ class BlockSequenceAdder(base.ReverbAdder):
         self._writer.flush(self._max_in_flight_items)
 
     def _write_last(self) -> None:
-        """Adds the last observation's row and those that the last sequence lacks."""
+        """Adds the last observation's row, and rows that complete the last sequence."""
         zeros = [0] * len(self._block)
         observation = tree.flatten(self._observation)
         # The observation comes first among the fields of a `Trajectory`.

@@ -29,23 +29,23 @@ def _small_linear(
 
 
 class CategoricalHead(snt.Module):
-    """Maps features [..., H] to a categorical over K values, near uniform at first."""
+    """Head from features [..., H] to a categorical over K, initially near uniform."""
 
     def __init__(self, num_values: int, scale: float = 1e-2, name: str = "categorical"):
-        """`scale` is the variance scale of the initial weights."""
+        """Takes the variance scale of the initial weights."""
         super().__init__(name=name)
         self._logits = _small_linear(num_values, scale, "logits")
 
     def __call__(self, features: tf.Tensor) -> tfp.distributions.Categorical:
-        """The distribution with batch shape [...]; its logits are [..., K]."""
+        """Returns the distribution of batch shape [...], whose logits are [..., K]."""
         return tfp.distributions.Categorical(logits=self._logits(features))
 
 
 class ActionHead(snt.Module):
-    """Maps features [..., H] to p(a): tanh on the mean, one fixed deviation.
+    """Head from features [..., H] to p(a): tanh on the mean, one fixed deviation.
 
-    The low-level head of Table 5 (stddev 0.1, actions in [-1, 1]). With a Bernoulli
-    finger the same outputs give the same mean, 2p - 1 of the finger.
+    It is the low level's head of Table 5 (stddev 0.1, actions in [-1, 1]). With a
+    Bernoulli finger the same outputs give the same mean, which is 2p - 1 of the finger.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class ActionHead(snt.Module):
 
         Args:
           size: D.
-          stddev: of the Gaussian components.
-          finger: gaussian; or bernoulli, which the last component then is.
-          scale: the variance scale of the initial weights, unless `w_init`.
-          w_init: of the weights.
-          name: of the module.
+          stddev: standard deviation of the Gaussian components.
+          finger: distribution of the last component: gaussian or bernoulli.
+          scale: variance scale of the initial weights, unless `w_init` is given.
+          w_init: initialiser of the weights.
+          name: name of the module.
 
         Raises:
           ValueError: `stddev` is not positive.
@@ -78,7 +78,7 @@ class ActionHead(snt.Module):
         self._mean = _small_linear(size, scale, "mean", w_init)
 
     def __call__(self, features: tf.Tensor) -> Gaussian | Hybrid:
-        """The distribution [..., D], its mean in (-1, 1)."""
+        """Returns the distribution [..., D], its mean in (-1, 1)."""
         outputs = self._mean(features)
         if not self._is_bernoulli:
             return self._gaussian(outputs)

@@ -1,4 +1,4 @@
-"""Initial weights drawn from a generator that the caller seeds."""
+"""Initialisers that draw weights from a generator that the caller seeds."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import tensorflow as tf
 
 
 class FanInNormal(snt.initializers.Initializer):
-    """Normal weights of deviation scale / sqrt(inputs), from an explicit generator.
+    """Initialiser of normal weights of deviation scale / sqrt(inputs).
 
-    Sonnet's initialisers draw from TensorFlow's global generator; with this one a
-    network's weights are a function of its seed alone.
+    Sonnet's initialisers draw from TensorFlow's global generator. This one draws from a
+    given generator, so that a network's weights depend only on its seed.
     """
 
     def __init__(self, rng: np.random.Generator, scale: float = 1.0):

@@ -1,4 +1,4 @@
-"""The low level p(a|z, x) of every model that has a latent (section 3.1, Table 5).
+"""Low level p(a|z, x) of every model that has a latent (section 3.1, Table 5).
 
 Shape letters: Z latent, D action, P proprioception; `...` any leading dimensions.
 """
@@ -18,7 +18,7 @@ from agents.networks.torsos import LeadingDims, make_mlp
 
 
 class LowLevel(snt.Module):
-    """p(a_t | z_t, x_t): an MLP on the latent and proprioception, tanh on its mean."""
+    """Low level p(a_t | z_t, x_t): an MLP on z and proprioception, tanh on its mean."""
 
     def __init__(
         self,
@@ -32,9 +32,9 @@ class LowLevel(snt.Module):
         super().__init__(name="low_level")
         w_init = FanInNormal(rng)
         first, *rest = hidden_sizes
-        # The first layer in two parts: that of proprioception is computed once for all
-        # skills. The sum of the parts has twice the variance of one; the biases of the
-        # two are one bias.
+        # First layer in two parts: the part of proprioception is computed once for all
+        # skills. The sum of the parts has twice the variance of one; the two biases act
+        # as one.
         self._from_proprio = LeadingDims(
             snt.Linear(first, w_init=w_init, name="from_proprio")
         )
@@ -55,5 +55,5 @@ class LowLevel(snt.Module):
         return self._head(self._rest(tf.nn.elu(hidden)))
 
     def __call__(self, latent: tf.Tensor, proprio: tf.Tensor) -> tf.Tensor:
-        """The mean [..., D] of `distribution`, in (-1, 1)."""
+        """Returns the mean [..., D] of `distribution`, in (-1, 1)."""
         return self.distribution(latent, proprio).mean

@@ -7,16 +7,16 @@ import sonnet as snt
 import tensorflow as tf
 
 _CLIP = 10.0  # in standard deviations
-# A feature that hardly varies in the data must not explode where it varies later (a
-# constant feature would be amplified without bound). In the feature's own unit.
+# Floor of the deviation, in the feature's own unit. Without it a feature that is nearly
+# constant in the data would be amplified without bound where it varies later.
 _MIN_STDDEV = 1e-2
 
 
 @snt.allow_empty_variables  # none is trainable
 class Normalizer(snt.Module):
-    """Maps x [..., N] to (x - mean) / stddev, clipped to +-10.
+    """Map from x [..., N] to (x - mean) / stddev, clipped to +-10.
 
-    The statistics are variables that are not trained, so that checkpoints hold them.
+    The statistics are variables that do not train, so that checkpoints hold them.
     """
 
     def __init__(self, mean: np.ndarray, stddev: np.ndarray, name: str = "normalizer"):
@@ -28,8 +28,8 @@ class Normalizer(snt.Module):
           name: name scope of the variables.
 
         Raises:
-          ValueError: shapes differ, are not vectors, or a value is not finite or
-            a standard deviation is negative.
+          ValueError: shapes differ or are not vectors, a value is not finite, or a
+            standard deviation is negative.
         """
         super().__init__(name=name)
         mean = np.asarray(mean, np.float32)
@@ -49,7 +49,7 @@ class Normalizer(snt.Module):
         )
 
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean [N] and standard deviation [N], the latter with its floor."""
+        """Returns mean [N] and standard deviation [N], the latter with its floor."""
         return self._mean.numpy(), self._stddev.numpy()
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Torsos: the multilayer perceptrons and the input layer of the paper's Table 5."""
+"""Torsos: multilayer perceptrons and the input layer of the paper's Table 5."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import tensorflow as tf
 
 
 class LeadingDims(snt.Module):
-    """Applies a module of matrices [N, in] -> [N, out] to inputs [..., in].
+    """Wrapper that applies a module of matrices [N, in] -> [N, out] to [..., in].
 
-    One large matrix product is several times quicker on a CPU than the batch of small
-    ones that `tf.matmul` makes of an input of rank three or more.
+    On a CPU one large matrix product is several times faster than the batch of small
+    products that `tf.matmul` makes of an input of rank three or more.
     """
 
     def __init__(self, module: Callable[[tf.Tensor], tf.Tensor]):
@@ -32,10 +32,10 @@ class LeadingDims(snt.Module):
 
 
 class _Linear(snt.Linear):
-    """A linear layer whose bias TensorFlow fuses with its product and activation.
+    """Linear layer whose bias TensorFlow fuses with its product and activation.
 
-    It does so for the op BiasAdd, and not for the sum in Sonnet's layer: that takes two
-    more passes over the result, a tenth of a training step on a CPU.
+    TensorFlow fuses the op BiasAdd, but not the sum in Sonnet's layer, which takes two
+    more passes over the result: a tenth of a training step on a CPU.
     """
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -44,7 +44,7 @@ class _Linear(snt.Linear):
 
 
 class _Mlp(snt.Module):
-    """Linear layers, each followed by the activation."""
+    """Multilayer perceptron: linear layers, each followed by the activation."""
 
     def __init__(
         self,
@@ -72,16 +72,16 @@ def make_mlp(
     w_init: snt.initializers.Initializer | None = None,
     name: str = "mlp",
 ) -> snt.Module:
-    """An MLP [..., in] -> [..., hidden_sizes[-1]] whose last layer is activated too.
+    """Makes an MLP [..., in] -> [..., hidden_sizes[-1]], activated after every layer.
 
     Args:
       hidden_sizes: units of each layer, at least one, each positive.
-      activation: applied after every layer (Table 5: elu).
+      activation: function applied after every layer (Table 5: elu).
       w_init: initial weights; Sonnet's default (global generator) if None.
       name: name scope of the variables.
 
     Raises:
-      ValueError: no layer, or a size that is not positive.
+      ValueError: there is no layer, or a size is not positive.
     """
     if not hidden_sizes or any(size < 1 for size in hidden_sizes):
         raise ValueError(f"hidden sizes must be positive, got {list(hidden_sizes)}")
@@ -91,9 +91,9 @@ def make_mlp(
 def make_input_representation(
     size: int = 256, name: str = "input_representation"
 ) -> snt.Module:
-    """The input layer of networks that RL trains: linear, layer norm, tanh (Table 5).
+    """Makes the input layer of networks that RL trains: linear, layer norm, tanh.
 
-    Maps [..., in] to [..., size] within [-1, 1].
+    It maps [..., in] to [..., size] within [-1, 1] (Table 5).
     """
     return LeadingDims(
         snt.Sequential(

@@ -1,4 +1,4 @@
-"""NPMP, frozen: what RL and the analysis use of it.
+"""Frozen form of NPMP: the parts that RL and the analysis use.
 
 Shape letters: B batch, T time, L look-ahead, Z latent, P proprioception, O objects;
 `...` any leading dimensions.
@@ -17,7 +17,7 @@ from agents.offline.frozen import FrozenLatentModel
 
 
 class NpmpSkills(FrozenLatentModel):
-    """The frozen low level, prior and encoder."""
+    """Frozen low level, prior and encoder."""
 
     model = "npmp"
     config_type = NpmpConfig
@@ -32,7 +32,7 @@ class NpmpSkills(FrozenLatentModel):
     def encode(
         self, proprio: tf.Tensor, objects: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """q(z_t | x) of raw windows [B, T+L, P], [B, T+L, O].
+        """Returns q(z_t | x) of raw windows [B, T+L, P], [B, T+L, O].
 
         Returns:
           Mean and standard deviation, [B, T, Z]; under an AR(1) prior each given the
@@ -43,10 +43,10 @@ class NpmpSkills(FrozenLatentModel):
         return mean, stddev
 
     def sample_prior(self, previous_latent: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Draws z_t [..., Z] of the prior given z_{t-1} [..., Z]; seed is int32 [2].
+        """Draws z_t [..., Z] from the prior, given z_{t-1} [..., Z]; seed is int32 [2].
 
-        The prior's stationary distribution is N(0, I): an episode's first z is a draw
-        of that.
+        The prior's stationary distribution is N(0, I), from which an episode's first z
+        is drawn.
         """
         noise = tf.random.stateless_normal(tf.shape(previous_latent), seed)
         return self.prior_coefficient * previous_latent + self.prior_stddev * noise

@@ -1,4 +1,4 @@
-"""NPMP as the offline learner trains it."""
+"""Offline form of NPMP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from agents.offline.autoencoder import AutoencoderModel
 
 
 class NpmpModel(AutoencoderModel):
-    """The bound with an AR(1) prior, or with N(0, I)."""
+    """Bound with an AR(1) prior, or with N(0, I)."""
 
     networks_type = NpmpNetworks
     config_type = NpmpConfig

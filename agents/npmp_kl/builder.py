@@ -1,4 +1,4 @@
-"""Builder of NPMP+KL: MPO over the latents of a frozen low level, near their prior.
+"""Builder of NPMP+KL: MPO over the latents of a frozen NPMP with a KL to their prior.
 
 Shape letters: B batch, T time, R rows of a batch, Z latent.
 """
@@ -24,7 +24,7 @@ from agents.npmp.frozen import NpmpSkills
 
 @dataclasses.dataclass(frozen=True)
 class NpmpAgentConfig(GaussianMPOConfig):
-    """Options of NPMP+KL.
+    """Configuration of NPMP+KL.
 
     Attributes:
       eta_z: weight of the policy's KL to NPMP's prior.
@@ -32,9 +32,9 @@ class NpmpAgentConfig(GaussianMPOConfig):
         decisions.
     """
 
-    eta_z: float = 0.01  # HeLMS's (Table 5)
+    eta_z: float = 0.01  # as HeLMS (Table 5)
     init_stddev: float = 1.0  # the prior's: RL starts by acting as the prior does
-    action_penalization: bool = False  # a latent has no bounds; the prior holds it
+    action_penalization: bool = False  # the KL to the prior bounds latents
     # 1: the paper.
     skill_steps: int = 1  # type: ignore[misc]  # the base has it fixed
 
@@ -44,7 +44,7 @@ class NpmpAgentConfig(GaussianMPOConfig):
 
 
 class NpmpBuilder(LatentMPOBuilder, GaussianMPOBuilder):
-    """Makes NPMP+KL over one frozen bundle."""
+    """Builder of NPMP+KL over one frozen bundle."""
 
     _config: NpmpAgentConfig
     _skills: NpmpSkills
@@ -55,7 +55,7 @@ class NpmpBuilder(LatentMPOBuilder, GaussianMPOBuilder):
         return self._config.eta_z
 
     def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
-        """The encoder's mean z; see `MPOBuilder`."""
+        """Returns the encoder's mean z; see `MPOBuilder`."""
         return by_windows(
             episodes,
             self._skills.look_ahead,
@@ -63,10 +63,10 @@ class NpmpBuilder(LatentMPOBuilder, GaussianMPOBuilder):
         )
 
     def prior(self, data: Any, rows: Rows) -> Gaussian:
-        """p(z_t | z_{t-1}) [R, Z], with the z_{t-1} that was acted on.
+        """Returns p(z_t | z_{t-1}) [R, Z], where z_{t-1} is the last agent action.
 
-        The first row of a sequence does not know it, nor is there one at an episode's
-        start: there it is the stationary N(0, I).
+        In a sequence's first row z_{t-1} is not known, and at an episode's start there
+        is none: there the prior is the stationary N(0, I).
         """
         latent = data.action
         mean = tf.zeros_like(latent)

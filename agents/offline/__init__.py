@@ -1,1 +1,1 @@
-"""Offline learning: what the models of skills and the behaviour clones share."""
+"""Offline learning: the common part of skill models and behaviour clones."""

@@ -1,4 +1,4 @@
-"""A latent z a step between an encoder and a low level: NPMP and hierarchical BC.
+"""Autoencoder with one latent z per step, the base of NPMP and hierarchical BC.
 
 Networks of arXiv:1811.11711 at the sizes of Table 5 of arXiv:2112.05062.
 
@@ -6,10 +6,10 @@ Shape letters: B batch, T time, L look-ahead steps, Z latent, H hidden, D action
 proprioception, O objects, F encoder inputs. `...` stands for any leading dimensions.
 
 The encoder sees proprioception and objects of the steps t .. t+L, the low level
-proprioception at t. Under an AR(1) prior the encoder also sees z_{t-1}, as the original
-does: the prior's mean is c z_{t-1}, and an encoder that does not know z_{t-1} cannot
-follow it: its KL would pay for every draw. Under N(0, I) z_{t-1} tells nothing, and all
-steps are encoded in one pass.
+proprioception at t. Under an AR(1) prior the encoder also sees z_{t-1}, as in the
+original: the prior's mean is c z_{t-1}, which an encoder that does not know z_{t-1}
+cannot follow, so that its KL would pay for every draw. Under N(0, I) z_{t-1} tells
+nothing, and all steps are encoded in one pass.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ from agents.offline.networks import (
 
 @dataclasses.dataclass(frozen=True)
 class AutoencoderConfig(LatentConfig):
-    """Settings of an autoencoder; a model may make the constants its settings."""
+    """Configuration of an autoencoder; a model may turn constants into fields."""
 
-    # Of the prior p(z_t | z_{t-1}) = N(c z_{t-1}, (1 - c^2) I); 0: N(0, I).
+    # c of the prior p(z_t | z_{t-1}) = N(c z_{t-1}, (1 - c^2) I); 0: N(0, I).
     prior_coefficient: ClassVar[float] = 0.0
 
 
 class Encoder(snt.Module):
-    """q(z_t | z_{t-1}, x_t): an MLP with a diagonal Gaussian head."""
+    """Encoder q(z_t | z_{t-1}, x_t): an MLP with a diagonal Gaussian head."""
 
     def __init__(self, config: AutoencoderConfig, rng: np.random.Generator):
         super().__init__(name="encoder")
         self._bounds = (config.min_stddev, config.max_stddev)
         w_init = networks.FanInNormal(rng)
         first, *rest = config.hidden_sizes
-        # The first layer in two parts: only that of z_{t-1} has to wait for it.
+        # First layer in two parts: only the part of z_{t-1} waits for z_{t-1}.
         self._from_frames = networks.LeadingDims(
             snt.Linear(first, w_init=w_init, name="from_frames")
         )
@@ -76,7 +76,7 @@ class Encoder(snt.Module):
         return self._from_previous is not None
 
     def embed(self, frames: tf.Tensor) -> tf.Tensor:
-        """The first layer's part that does not depend on z: [..., F] to [..., H]."""
+        """Applies the first layer's part that does not read z: [..., F] to [..., H]."""
         return self._from_frames(frames)
 
     def __call__(
@@ -91,7 +91,7 @@ class Encoder(snt.Module):
 
 
 class AutoencoderNetworks(OfflineNetworks):
-    """Encoder and low level, their variables made at construction."""
+    """Encoder and low level; construction makes their variables."""
 
     config: AutoencoderConfig
 
@@ -111,11 +111,11 @@ class AutoencoderNetworks(OfflineNetworks):
     def posterior(
         self, proprio: tf.Tensor, objects: tf.Tensor, noise: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """q(z_{1:T} | x) along one draw.
+        """Returns q(z_{1:T} | x) along one draw.
 
         Args:
           proprio: [B, T+L, P], objects: [B, T+L, O], normalised.
-          noise: standard normal [B, T, Z]; None takes every mean as the draw.
+          noise: standard normal [B, T, Z]; None takes the means as draws.
 
         Returns:
           Mean, standard deviation and draw, each [B, T, Z]. The z_0 of an
@@ -138,7 +138,7 @@ class AutoencoderNetworks(OfflineNetworks):
 
 
 class AutoencoderModel(OfflineModel):
-    """The bound of one latent a step, by one reparametrised draw of it."""
+    """Bound with one latent per step, by one reparametrised draw of each."""
 
     networks: AutoencoderNetworks
     config: AutoencoderConfig
@@ -175,7 +175,7 @@ class AutoencoderModel(OfflineModel):
         return LossOutput(bound, sums)
 
     def metrics(self, means: Mapping[str, np.ndarray]) -> dict[str, float | list]:
-        """Beside the terms: active_latents, the dimensions with 0.01 nats of KL."""
+        """Adds active_latents: the number of dimensions with at least 0.01 nats."""
         means = dict(means)
         active = active_latents(means.pop("latent_kl_per_dim"))
         return {**super().metrics(means), "active_latents": active}

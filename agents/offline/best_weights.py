@@ -1,4 +1,4 @@
-"""Which weights to keep: those of the best held-out evaluation of a training."""
+"""Best weights of a training, by held-out evaluation."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from agents.offline.networks import OfflineNetworks
 
 
 class BestWeights(tf.Module):
-    """The first and the best evaluation, and the weights of the best.
+    """First and best evaluation, and the weights of the best.
 
-    All of it is variables: in the learner's checkpoint it is always as old as the
-    weights that are trained.
+    All of it is held in variables, so that a checkpoint of the learner saves it at the
+    same step as the weights that train.
     """
 
     def __init__(self, networks: OfflineNetworks):
-        """Takes a copy of the networks that are trained, to hold the best weights."""
+        """Takes a copy of the networks, which will hold the best weights."""
         super().__init__(name="selection")
         self.networks = networks
         self._first = tf.Variable("", dtype=tf.string, trainable=False)
@@ -28,17 +28,17 @@ class BestWeights(tf.Module):
 
     @property
     def first(self) -> Evaluation:
-        """The evaluation before training, with its `learner_steps`."""
+        """Evaluation before training, with its `learner_steps`."""
         return json.loads(self._first.numpy())
 
     @property
     def best(self) -> Evaluation:
-        """The best evaluation by `elbo`, with its `learner_steps`."""
+        """Best evaluation by `elbo`, with its `learner_steps`."""
         return json.loads(self._best.numpy())
 
     @property
     def last_step(self) -> int:
-        """The learner step of the last evaluation; -1 before any."""
+        """Learner step of the last evaluation; -1 before any."""
         return int(self._last_step)
 
     @property
@@ -49,7 +49,7 @@ class BestWeights(tf.Module):
     def update(
         self, networks: OfflineNetworks, evaluation: Evaluation, num_steps: int
     ) -> bool:
-        """Takes note of an evaluation; returns whether it is the best so far."""
+        """Records an evaluation; returns whether it is the best so far."""
         record = json.dumps({**evaluation, "learner_steps": num_steps})
         if self.last_step < 0:
             self._first.assign(record)

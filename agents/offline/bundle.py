@@ -1,10 +1,9 @@
-"""The bundle: a directory that holds a frozen model and can be moved.
+"""Bundles: directories that hold a frozen model and can be moved.
 
-It has `skills.json` (format, model, sizes, settings, observation names, checksum, where
-the data came from, how the training went) and `weights.npz` (all variables, also those
-of the normalisation). It holds no optimiser. Skills may have a distilled high level
-beside them in `high_level/`, under a checksum of its own
-(`agents.high_level.distillation`).
+A bundle has `skills.json` (format, model, sizes, settings, observation names, checksum,
+origin of the data, course of the training) and `weights.npz` (all variables, also those
+of the normalisation). It holds no optimiser. Skills may have a distilled high level in
+`high_level/`, under a checksum of its own (`agents.high_level.distillation`).
 """
 
 from __future__ import annotations
@@ -30,7 +29,8 @@ FORMAT = "helms-skills"
 VERSION = 2
 DESCRIPTION = "skills.json"
 WEIGHTS = "weights.npz"
-# What, beside the weights, decides how the model acts: the checksum covers it.
+# Entries that, besides the weights, decide how the model acts: the checksum covers
+# them.
 _IDENTITY = ("model", "dims", "config", "observation_names")
 
 _Frozen = TypeVar("_Frozen", bound=FrozenModel)
@@ -46,11 +46,11 @@ def save(
     """Writes a bundle beside `directory`, then renames it into place.
 
     Args:
-      directory: of the bundle; an older bundle there is replaced.
-      networks: what to freeze, of any model.
-      observation_names: the names that make up "proprio" and "objects", in order.
-      data: what the caller knows of the data set (JSON values).
-      training: what the caller knows of the training (JSON values).
+      directory: directory of the bundle; an older bundle there is replaced.
+      networks: networks of any model, to be frozen.
+      observation_names: names that make up "proprio" and "objects", in order.
+      data: facts about the data set (JSON values).
+      training: facts about the training (JSON values).
 
     Raises:
       ValueError: a weight is not finite, or `directory` holds something else.
@@ -85,7 +85,7 @@ def save(
 
 @contextlib.contextmanager
 def replaced(directory: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A directory to write to, which becomes `directory` unless the block raises."""
+    """Yields a directory to write, which becomes `directory` if the block succeeds."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     aside = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}")
     aside.mkdir()
@@ -103,10 +103,10 @@ def replaced(directory: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def read_description(directory: str | os.PathLike[str]) -> dict[str, Any]:
-    """What the bundle says of itself; its model's name is under "model".
+    """Reads the description of a bundle; "model" is the name of its model.
 
     Raises:
-      ValueError: in one line, why this is not a bundle of this version.
+      ValueError: this is not a bundle of this version; one line says why.
     """
     directory = pathlib.Path(directory)
     if not directory.is_dir():
@@ -143,13 +143,13 @@ def load(
     """Reads a bundle of one model.
 
     Args:
-      frozen_type: of the model that the bundle must hold.
-      directory: of the bundle.
-      proprio_dim: P of the environment, object_dim: O, action_dim: D. Those given must
-        be the bundle's.
+      frozen_type: frozen form of the model that the bundle must hold.
+      directory: directory of the bundle.
+      proprio_dim: P of the environment, object_dim: O, action_dim: D. Each that is
+        given must equal the bundle's.
 
     Raises:
-      ValueError: in one line, why this is not a bundle that can be used here.
+      ValueError: the bundle cannot be used here; one line says why.
     """
     directory = pathlib.Path(directory)
     description = read_description(directory)
@@ -189,7 +189,8 @@ def load(
     ) -> tf.Variable:
         return make_variable(**{**kwargs, "trainable": False})
 
-    # Frozen means that an agent that holds the skills cannot train them by accident.
+    # Not trainable, so that an agent that holds the skills cannot train them by
+    # accident.
     with tf.variable_creator_scope(not_trainable):
         networks = frozen_type.networks_type(config, dims, unit_statistics(dims))
     variables = {v.name: v for v in networks.variables}
@@ -211,12 +212,12 @@ def _named_weights(networks: OfflineNetworks) -> dict[str, np.ndarray]:
 
 
 def _checksum(description: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> str:
-    """Of what decides how the model acts, whatever the data and the training were."""
+    """Returns the checksum of what decides how the model acts, and only of that."""
     return checksum({key: description.get(key) for key in _IDENTITY}, weights)
 
 
 def checksum(identity: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 of JSON values and arrays, with their names."""
+    """Returns the SHA-256 of JSON values and of arrays with their names."""
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
     for name in sorted(weights):
         value = np.ascontiguousarray(weights[name])

@@ -1,4 +1,4 @@
-"""Settings that every offline model has (Table 5 of arXiv:2112.05062), and checks."""
+"""Configuration of every offline model (Table 5 of arXiv:2112.05062), and checks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 
 @dataclasses.dataclass(frozen=True)
 class OfflineConfig:
-    """What defines a model and its training; a model's own config adds to it.
+    """Configuration of a model and its training, to which each model adds its own.
 
     Attributes:
       hidden_sizes: units of the hidden layers of every network.
@@ -29,12 +29,12 @@ class OfflineConfig:
       learning_rate_schedule: constant; or cosine, which falls to a tenth over the
         learner steps.
       learning_rate_steps: learner steps of cosine.
-      max_gradient_norm: norm at which the gradient is clipped; none: it is not.
+      max_gradient_norm: norm at which the gradient is clipped; none: no clipping.
       seed: seed of initial weights, order of the data and noise.
     """
 
-    # Steps after t that the model sees at t beside t itself. A model that looks ahead
-    # makes this a setting.
+    # Steps after t that the model sees besides t. A model that looks ahead turns this
+    # into a field.
     look_ahead: ClassVar[int] = 0
 
     # Model.
@@ -80,14 +80,14 @@ class OfflineConfig:
             check_number("max_gradient_norm", self.max_gradient_norm, positive=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """A dict that JSON can hold; `from_dict` reads it back."""
+        """Returns a dict that JSON can hold; `from_dict` reads it back."""
         values = dataclasses.asdict(self)
         values["hidden_sizes"] = list(self.hidden_sizes)
         return values
 
     @classmethod
     def from_dict(cls: type[_Config], values: Mapping[str, Any]) -> _Config:
-        """The inverse of `to_dict`.
+        """Returns the configuration that `to_dict` wrote.
 
         Raises:
           ValueError: a name is unknown, or a value is not valid.
@@ -102,13 +102,13 @@ class OfflineConfig:
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """The names of all settings."""
+        """Returns the names of all settings."""
         return tuple(field.name for field in dataclasses.fields(cls))
 
 
 @dataclasses.dataclass(frozen=True)
 class LatentConfig(OfflineConfig):
-    """What models with a continuous latent z have beside.
+    """Configuration of a model with a continuous latent z.
 
     Attributes:
       latent_dim: dimensions of the latent z.
@@ -140,7 +140,7 @@ def check_integer(name: str, value: object, low: int) -> None:
 
 
 def check_number(name: str, value: float, positive: bool) -> None:
-    """Raises ValueError unless `value` is finite and positive, or at least 0."""
+    """Raises ValueError unless `value` is finite and positive (or 0, if allowed)."""
     good = math.isfinite(value) and (value > 0.0 if positive else value >= 0.0)
     if not good:
         bound = "positive" if positive else "at least 0"

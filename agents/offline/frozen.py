@@ -1,4 +1,4 @@
-"""What every frozen model has in common: it is used, and cannot be trained.
+"""Base classes of frozen models, which are used and not trained.
 
 Shape letters: D action, P proprioception, O objects; `...` any leading dimensions.
 """
@@ -16,13 +16,13 @@ from agents.distributions.policies import Gaussian, Hybrid
 from agents.offline.config import LatentConfig, OfflineConfig
 from agents.offline.networks import OfflineNetworks, Statistics
 
-# {"proprio": [..., P], "objects": [..., O]}, raw: the frozen model normalises. The low
-# levels read "proprio" only.
+# {"proprio": [..., P], "objects": [..., O]}, raw: the frozen model normalises them. Low
+# levels read only "proprio".
 Observation = Mapping[str, tf.Tensor]
 
 
 class Sizes(Protocol):
-    """The sizes of a frozen model."""
+    """Sizes of a frozen model."""
 
     proprio_dim: int
     object_dim: int
@@ -33,12 +33,15 @@ def check_fits(environment_spec: specs.EnvironmentSpec, frozen: Sizes) -> None:
     """Raises ValueError unless a frozen model can be used in an environment.
 
     Args:
-      environment_spec: of the environment, with observations "proprio" and "objects".
-      frozen: the model.
+      environment_spec: spec of an environment that observes "proprio" and "objects".
+      frozen: frozen model.
     """
-    found = environment_spec.observations
+    observations = environment_spec.observations
     expected = {"proprio": frozen.proprio_dim, "objects": frozen.object_dim}
-    sizes = {key: found[key].shape[0] if key in found else None for key in expected}
+    sizes = {
+        key: observations[key].shape[0] if key in observations else None
+        for key in expected
+    }
     if sizes != expected:
         raise ValueError(
             f"the skills were learned on observations of sizes {expected}, the "
@@ -53,19 +56,19 @@ def check_fits(environment_spec: specs.EnvironmentSpec, frozen: Sizes) -> None:
 
 
 class FrozenModel(tf.Module):
-    """Base of what `agents.registry.load_bundle` returns."""
+    """Base of the frozen models that `agents.registry.load_bundle` returns."""
 
-    model: ClassVar[str]  # its name in bundles and on the command line
+    model: ClassVar[str]  # name of the model in bundles and on the command line
     config_type: ClassVar[type[OfflineConfig]]
     networks_type: ClassVar[type[OfflineNetworks]]
-    directory: pathlib.Path | None = None  # of the bundle that it was read from
+    directory: pathlib.Path | None = None  # of the bundle that the model was read from
 
     def __init__(self, networks: OfflineNetworks, description: Mapping[str, object]):
         """Wraps networks whose variables are not trainable; `bundle.load` makes them.
 
         Args:
-          networks: of `networks_type`.
-          description: what the bundle says of itself (`skills.json`).
+          networks: networks of `networks_type`.
+          description: description of the bundle (`skills.json`).
         """
         super().__init__(name=f"frozen_{self.model}")
         self._networks = networks
@@ -79,11 +82,11 @@ class FrozenModel(tf.Module):
         self.action_dim = networks.dims.action
 
     def observation_statistics(self) -> Statistics:
-        """Mean and deviation of the training data's "proprio" [P] and "objects" [O]."""
+        """Returns mean and deviation of the data's "proprio" [P] and "objects" [O]."""
         return self._networks.statistics()
 
     def trainable_networks(self) -> OfflineNetworks:
-        """A copy of the networks that can be trained, for agents that fine-tune."""
+        """Returns a trainable copy of the networks, for agents that fine-tune."""
         copy = self.networks_type(
             self.config, self._networks.dims, self.observation_statistics()
         )
@@ -92,19 +95,19 @@ class FrozenModel(tf.Module):
         return copy
 
     def _features(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
-        """Normalised "proprio" [..., P] and "objects" [..., O]."""
+        """Returns normalised "proprio" [..., P] and "objects" [..., O]."""
         return self._networks.normalize(observation["proprio"], observation["objects"])
 
 
 class FrozenPolicy(FrozenModel):
-    """Base of the frozen models that act by themselves: behaviour clones."""
+    """Base of the frozen models that act on their own: behaviour clones."""
 
     def distribution(self, observation: Observation) -> Gaussian | Hybrid:
-        """p(a | x) [..., D]."""
+        """Returns p(a | x) [..., D]."""
         return self._networks.distribution(*self._features(observation))
 
     def mean(self, observation: Observation) -> tf.Tensor:
-        """The mean action [..., D] in (-1, 1)."""
+        """Returns the mean action [..., D] in (-1, 1)."""
         return self.distribution(observation).mean
 
     def sample(self, observation: Observation, seed: tf.Tensor) -> tf.Tensor:
@@ -123,7 +126,7 @@ class FrozenLatentModel(FrozenModel):
         self.latent_dim = self.config.latent_dim
 
     def low_level(self, latent: tf.Tensor, observation: Observation) -> tf.Tensor:
-        """The mean of p(a | z, x) for latent [..., Z]: [..., D] in (-1, 1).
+        """Returns the mean of p(a | z, x) for latent [..., Z]: [..., D] in (-1, 1).
 
         The leading dimensions of latent and "proprio" broadcast.
         """

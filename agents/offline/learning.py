@@ -1,4 +1,4 @@
-"""The offline learner: one compiled step of Adam on any `OfflineModel`."""
+"""Offline learner: one compiled step of Adam on any `OfflineModel`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from agents.offline.config import OfflineConfig
 from agents.offline.model import Batch, OfflineModel
 from agents.offline.schedule import CosineAdam
 
-# Means over the valid steps of a data set, likelihoods and KLs in nats a step: `elbo`
-# (the model's objective), what `OfflineModel.metrics` gives, and `steps`, their number.
+# Means over the valid steps of a data set, likelihoods and KLs in nats per step: `elbo`
+# (the model's objective), those of `OfflineModel.metrics`, and `steps`, their number.
 Evaluation = dict[str, float | list[float]]
 
 _KEYS = ("proprio", "objects", "action", "mask")
 
 
 def scalars(evaluation: Evaluation) -> dict[str, float]:
-    """A flat dict for loggers; a list `x` becomes x_0, x_1, ..."""
+    """Returns a flat dict for loggers; a list `x` becomes x_0, x_1 and so on."""
     flat = {}
     for key, value in evaluation.items():
         if isinstance(value, list):
@@ -35,7 +35,7 @@ def scalars(evaluation: Evaluation) -> dict[str, float]:
 
 
 class OfflineLearner(acme.Learner):
-    """Raises a model's objective on batches of windows.
+    """Learner that maximises a model's objective on batches of windows.
 
     A batch whose loss or gradient is not finite changes nothing and raises.
     """
@@ -48,15 +48,15 @@ class OfflineLearner(acme.Learner):
         logger: loggers.Logger | None = None,
         jit_compile: bool = False,
     ):
-        """Sets up; reads no data yet.
+        """Prepares the learner; reads no data yet.
 
         Args:
-          model: the objective, what is trained, and the optimiser's settings.
-          make_batches: maps the number of batches that training has already used (so
-            that a resumed run goes on in the data where it stopped) to the endless
-            rest of them. Only `step` needs it.
-          counter: counts steps and the time they took.
-          logger: gets the means of each step.
+          model: model with the objective, the variables and the optimiser's settings.
+          make_batches: maps the number of batches that training has used (so that a
+            resumed run continues in the data where it stopped) to the endless rest of
+            them. Only `step` needs it.
+          counter: counts steps and the time they take.
+          logger: receives the means of each step.
           jit_compile: compile the step with XLA. On a CPU the step gains nothing and
             takes three times as long to compile.
         """
@@ -67,7 +67,7 @@ class OfflineLearner(acme.Learner):
         self._logger = logger or loggers.NoOpLogger()
         self._variables = model.networks.trainable_variables
         self._optimizer = _make_optimizer(self._config)
-        # Makes the moments, so that a checkpoint can be restored before the first step.
+        # Makes the moments now, so that a checkpoint can restore them.
         self._optimizer.apply(
             [tf.zeros_like(v) for v in self._variables], self._variables
         )
@@ -96,12 +96,12 @@ class OfflineLearner(acme.Learner):
 
     @property
     def num_steps(self) -> int:
-        """Steps taken so far, also those before a restart."""
+        """Number of steps taken, those before a restart included."""
         return int(self._num_steps)
 
     @property
     def checkpointables(self) -> dict[str, Any]:
-        """What a checkpoint must hold so that training goes on as if never stopped."""
+        """Objects that a checkpoint must hold to resume as if never stopped."""
         return {
             "networks": self._model.networks,
             "optimizer": self._optimizer,
@@ -109,7 +109,7 @@ class OfflineLearner(acme.Learner):
         }
 
     def step(self) -> dict[str, float]:
-        """Takes one step and returns its means in nats a step.
+        """Takes one learner step and returns its means in nats per step.
 
         Raises:
           FloatingPointError: the loss or a gradient is not finite; weights, optimiser
@@ -122,7 +122,7 @@ class OfflineLearner(acme.Learner):
             self._batches = iter(self._make_batches(self.num_steps))
         start = time.perf_counter()
         batch = self._check(next(self._batches))
-        # A function of the step alone: a resumed run draws what it would have drawn.
+        # A function of the step alone, so a resumed run draws as if never stopped.
         seed = tf.constant([self._config.seed, self.num_steps], tf.int32)
         means = {k: float(v) for k, v in self._step(batch, seed).items()}
         if means.pop("finite") < 1.0:
@@ -137,11 +137,11 @@ class OfflineLearner(acme.Learner):
         return means
 
     def get_variables(self, names: list[str]) -> list[list[np.ndarray]]:
-        """All variables of the networks, once for each name."""
+        """Returns all variables of the networks, once per name."""
         return [[v.numpy() for v in self._model.networks.variables] for _ in names]
 
     def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
-        """Means over one finite pass; the same noise every time.
+        """Returns means over one finite pass, with the same noise every time.
 
         Raises:
           ValueError: there is no valid step.

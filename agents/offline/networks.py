@@ -1,4 +1,4 @@
-"""What the networks of every offline model share: sizes, normalisation, look-ahead.
+"""Base of the networks of every offline model: sizes, normalisation, look-ahead.
 
 Shape letters: B batch, T time, L look-ahead steps, D action, P proprioception,
 O objects, F features. `...` stands for any leading dimensions.
@@ -23,7 +23,7 @@ Statistics = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 @dataclasses.dataclass(frozen=True)
 class Dims:
-    """Sizes of what a model sees and does."""
+    """Sizes of a model's observations and action."""
 
     proprio: int  # P
     objects: int  # O
@@ -36,7 +36,7 @@ class Dims:
 
 
 def unit_statistics(dims: Dims) -> Statistics:
-    """Statistics that leave inputs as they are (clipped at +-10)."""
+    """Returns statistics that do not change inputs, except that these clip at +-10."""
     return {
         "proprio": (np.zeros(dims.proprio), np.ones(dims.proprio)),
         "objects": (np.zeros(dims.objects), np.ones(dims.objects)),
@@ -56,13 +56,13 @@ def look_ahead_frames(frames: tf.Tensor, look_ahead: int) -> tf.Tensor:
 
 
 class OfflineNetworks(snt.Module):
-    """Base of a model's networks: all variables are made at construction.
+    """Base of a model's networks; construction makes all variables.
 
     A subclass takes (config, dims, statistics) and draws its initial weights from
     `config.seed`.
     """
 
-    model: ClassVar[str]  # the model's name in bundles and on the command line
+    model: ClassVar[str]  # name of the model in bundles and on the command line
 
     def __init__(self, config: OfflineConfig, dims: Dims, statistics: Statistics):
         """Keeps sizes and statistics.
@@ -70,7 +70,7 @@ class OfflineNetworks(snt.Module):
         Args:
           config: sizes and initial values.
           dims: sizes of the observation groups and the action.
-          statistics: see `Statistics`, of the un-normalised observations.
+          statistics: see `Statistics`; of the raw observations.
 
         Raises:
           ValueError: the statistics do not have the sizes of `dims`.
@@ -97,7 +97,7 @@ class OfflineNetworks(snt.Module):
         return self.normalize_proprio(proprio), self.normalize_objects(objects)
 
     def statistics(self) -> Statistics:
-        """The mean and deviation by which `normalize` goes (deviations floored)."""
+        """Returns the mean and (floored) deviation that `normalize` uses."""
         return {
             "proprio": self.normalize_proprio.statistics(),
             "objects": self.normalize_objects.statistics(),

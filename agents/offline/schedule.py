@@ -1,4 +1,4 @@
-"""Adam on a learning rate that decays, for offline training."""
+"""Adam with a learning rate that decays, for offline training."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import sonnet as snt
 import tensorflow as tf
 
-FINAL_FRACTION = 0.1  # of the initial learning rate, at the end of a schedule
+FINAL_FRACTION = 0.1  # share of the initial learning rate at the end of the schedule
 
 
 def cosine(initial: float, step: tf.Tensor, num_steps: int) -> tf.Tensor:
-    """The learning rate of the update after `step` updates, float32 [].
+    """Returns the learning rate of the update after `step` updates, float32 [].
 
-    Falls from `initial` to a tenth along half a cosine over `num_steps` updates, and
+    It falls from `initial` to a tenth along half a cosine over `num_steps` updates and
     stays there.
     """
     progress = tf.minimum(tf.cast(step, tf.float32) / num_steps, 1.0)
@@ -23,14 +23,14 @@ def cosine(initial: float, step: tf.Tensor, num_steps: int) -> tf.Tensor:
 
 
 class CosineAdam(snt.optimizers.Adam):
-    """Adam on the cosine schedule.
+    """Adam with a learning rate on the cosine schedule.
 
     The rate is a function of the optimiser's own count of updates, so that training
-    that resumes from a checkpoint has the rates of training that never stopped.
+    that resumes from a checkpoint has the same rates as training that never stopped.
     """
 
     def __init__(self, learning_rate: float, num_steps: int):
-        """Starts at `learning_rate`; see `cosine`."""
+        """Takes the initial rate and the length of the schedule; see `cosine`."""
         super().__init__(tf.Variable(learning_rate, trainable=False, name="rate"))
         self._initial, self._num_steps = learning_rate, num_steps
 

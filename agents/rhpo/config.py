@@ -1,4 +1,4 @@
-"""Configuration of RHPO agents; Table 5 of the HeLMS paper where it gives a value."""
+"""Configuration of RHPO agents, with the HeLMS paper's values (Table 5) if given."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from agents.mpo.config import SampledMPOConfig, check_not_negative, check_positi
 
 @dataclasses.dataclass(frozen=True)
 class RHPOConfig(SampledMPOConfig):
-    """Options of MPO on a mixture of Gaussians.
+    """Configuration of MPO on a mixture of Gaussians.
 
     Attributes:
       epsilon_categorical: bound on the KL(target || online) of the mixture's
@@ -24,7 +24,7 @@ class RHPOConfig(SampledMPOConfig):
     epsilon_categorical: float = 1.0  # Table 5
     epsilon_mean: float = 5e-3  # Table 5
     epsilon_stddev: float = 1e-4  # Table 5
-    # Ours. Acme's 1000 for the deviation is made for its epsilon of 1e-6.
+    # Ours: Acme's 1000 for the deviation suits its epsilon of 1e-6.
     init_log_temperature: float = 3.0
     init_log_alpha_categorical: float = 1.0
     init_log_alpha_mean: float = 10.0

@@ -1,4 +1,4 @@
-"""The policy loss of a mixture of Gaussians: RHPO.
+"""Policy loss of a mixture of Gaussians (RHPO).
 
 Shape letters: R rows of a batch, K components, N samples, D action.
 """
@@ -18,7 +18,7 @@ from agents.rhpo.config import RHPOConfig
 
 
 class MixturePolicyLoss(SampledPolicyLoss):
-    """A mixture: trust regions of categorical, means and deviations apart."""
+    """Policy loss of a mixture, with trust regions of weights, means and deviations."""
 
     _config: RHPOConfig
 
@@ -42,9 +42,9 @@ class MixturePolicyLoss(SampledPolicyLoss):
         values: tf.Tensor,
         prior: Mixture | tuple[tf.Tensor, tf.Tensor] | None = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """See `PolicyLoss`; the prior is a mixture.
+        """See `PolicyLoss`; the prior is a mixture, or mean and stddev [R, K, D].
 
-        Without logits, as mean and stddev [R, K, D], that of its weights is uniform.
+        Mean and stddev alone give the weights a uniform prior.
         """
         config, logits = self._config, None
         if isinstance(prior, Mixture):
@@ -71,6 +71,6 @@ class MixturePolicyLoss(SampledPolicyLoss):
         self._eta_y.end_step()
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:
-        """The temperature and the three multipliers."""
+        """Returns the temperature and the three multipliers."""
         alphas = {name: positive(v) for name, v in self._log_alphas.items()}
         return {"temperature": positive(self.log_temperature), **alphas}

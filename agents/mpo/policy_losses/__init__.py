@@ -1,1 +1,1 @@
-"""Evaluation and improvement, a module a kind of action."""
+"""Evaluation and improvement, one module per kind of action."""

@@ -1,10 +1,10 @@
-"""What MPO needs to know about the kind of action: how to evaluate and improve it.
+"""Interface of evaluation and improvement, which depend on the kind of action.
 
-The learner is the same for every kind. A `PolicyLoss` owns the dual variables, reads
-the parameters that the policy network put out and answers: which actions to evaluate at
-a state, the value of the action taken, the value of a state under a policy, and the
-loss of one improvement step. The categorical kind evaluates all actions; the Gaussian
-and the mixture draw N of them from the target policy.
+The learner is the same for every kind of action. A `PolicyLoss` owns the dual
+variables, reads the output of the policy network and gives the actions to evaluate at a
+state, the value of the action taken, the value of a state under a policy, and the loss
+of one improvement step. The categorical kind evaluates all actions; the Gaussian and
+the mixture draw N actions from the target policy.
 
 Shape letters: R rows of a batch (the states that train), K actions (skills), N samples,
 D action, F features.
@@ -21,39 +21,39 @@ import tensorflow as tf
 from agents.mpo.networks import SequenceCritic
 from agents.mpo.rows import Rows
 
-_MIN_LOG_DUAL = -18.0  # softplus of it is 1.5e-8
+_MIN_LOG_DUAL = -18.0  # its softplus is 1.5e-8
 _DUAL_FLOOR = 1e-8
 
 
 class PolicyLoss(tf.Module, abc.ABC):
-    """Evaluation and improvement of one kind of action. Its variables are the duals.
+    """Evaluation and improvement of one kind of action; its variables are the duals.
 
-    `log_temperature` is the E-step's: values and target policy alone determine it.
-    `output` stands for what the policy network of the kind puts out, `values` for the
-    critic's values of the candidates: [R, K] of all, or [N, R] of samples.
+    `log_temperature` is the E-step's; only values and target policy determine it. In
+    the methods `output` is the output of the kind's policy network, and `values` are
+    the critic's values of the candidates: [R, K] of all, or [N, R] of samples.
     """
 
     log_temperature: tf.Variable
 
     @abc.abstractmethod
     def candidates(self, output: Any, rows: Rows, seed: tf.Tensor) -> tf.Tensor | None:
-        """Actions to evaluate, [N, R, D] drawn from a policy; None for all."""
+        """Returns actions to evaluate, [N, R, D] drawn from a policy; None for all."""
 
     @abc.abstractmethod
     def values(
         self, critic: SequenceCritic, features: tf.Tensor, actions: tf.Tensor | None
     ) -> tf.Tensor:
-        """Q of the candidates at states of features [R, F]."""
+        """Returns Q of the candidates at states of features [R, F]."""
 
     @abc.abstractmethod
     def action_value(
         self, critic: SequenceCritic, features: tf.Tensor, action: tf.Tensor
     ) -> tf.Tensor:
-        """Q(x_t, y_t) [R] of the actions in replay."""
+        """Returns Q(x_t, y_t) [R] of the actions in replay."""
 
     @abc.abstractmethod
     def state_value(self, values: tf.Tensor, output: Any) -> tf.Tensor:
-        """E_{y ~ pi} Q(x_t, y) [R] of the policy the candidates are drawn from."""
+        """Returns E_{y ~ pi} Q(x_t, y) [R] for the policy that gave the candidates."""
 
     @abc.abstractmethod
     def __call__(
@@ -64,18 +64,18 @@ class PolicyLoss(tf.Module, abc.ABC):
         values: tf.Tensor,
         prior: Any = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """Loss of one improvement step [R], and diagnostics [R] by name.
+        """Returns the loss [R] of one improvement step, and diagnostics [R] by name.
 
         Args:
           online, target: outputs of the two policies.
-          actions: the candidates, drawn from the target policy.
-          values: of the candidates; no gradient flows through them.
-          prior: parameters of what the policy is kept near, for kinds that have it.
+          actions: candidates, drawn from the target policy.
+          values: values of the candidates; no gradient flows through them.
+          prior: parameters of the policy's prior, for kinds that have one.
         """
 
     @abc.abstractmethod
     def dual_values(self) -> Mapping[str, tf.Tensor]:
-        """Current values of the dual variables, scalars by name."""
+        """Returns the present values of the dual variables, scalars by name."""
 
     def end_step(self) -> None:
         """Ends a step that has changed the policy."""
@@ -89,25 +89,26 @@ class PolicyLoss(tf.Module, abc.ABC):
 def total_and_diagnostics(
     losses: Any, stats: Any
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """What `PolicyLoss` returns, of a loss's terms and statistics (named tuples)."""
+    """Makes the result of a `PolicyLoss` from terms and statistics (named tuples)."""
     named = {f"loss_{k}": v for k, v in losses._asdict().items()}
     return losses.total(), {**named, **stats._asdict()}
 
 
 def positive(log_dual: tf.Variable) -> tf.Tensor:
-    """The positive value of a dual variable: softplus plus a floor."""
+    """Returns the positive value of a dual variable: softplus plus a floor."""
     return tf.nn.softplus(log_dual) + _DUAL_FLOOR
 
 
 class PriorWeight(tf.Module):
-    """eta_y: constant, or halved every `half_life` learner steps.
+    """Weight eta_y, constant or halved every `half_life` learner steps.
 
-    A large one keeps skills in use until the critic knows them; held, it keeps the
-    policy from ever deciding, because the E-step's bound leaves it no more strength.
+    A large weight keeps skills in use until the critic knows them. A large weight that
+    stays keeps the policy from ever deciding, because the E-step's bound limits the
+    strength of the improvement.
     """
 
     def __init__(self, initial: float, half_life: int):
-        """`half_life` in learner steps; 0: constant."""
+        """Takes the half-life in learner steps; 0: constant."""
         super().__init__(name="prior_weight")
         self._decay = 0.5 ** (1.0 / half_life) if half_life else 1.0
         self._initial = initial
@@ -115,7 +116,7 @@ class PriorWeight(tf.Module):
             self._value = tf.Variable(initial, trainable=False, name="eta_y")
 
     def __call__(self) -> tf.Tensor | float:
-        """The weight now."""
+        """Returns the present weight."""
         return self._value if self._decay < 1.0 else self._initial
 
     def end_step(self) -> None:

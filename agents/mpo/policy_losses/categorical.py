@@ -1,4 +1,4 @@
-"""The policy loss of a categorical policy: all K actions are evaluated.
+"""Policy loss of a categorical policy, which evaluates all K actions.
 
 Shape letters: R rows of a batch (states that train), K actions (skills), F features.
 """
@@ -24,7 +24,7 @@ from agents.mpo.rows import Rows
 
 
 class CategoricalPolicyLoss(PolicyLoss):
-    """K actions, all evaluated."""
+    """Policy loss over K actions, all of which are evaluated."""
 
     def __init__(self, config: CategoricalMPOConfig):
         super().__init__(name="categorical_policy_loss")
@@ -39,7 +39,7 @@ class CategoricalPolicyLoss(PolicyLoss):
         )
 
     def candidates(self, output: tf.Tensor, rows: Rows, seed: tf.Tensor) -> None:
-        """All of them."""
+        """Returns None: all actions are candidates."""
         del output, rows, seed
 
     def values(
@@ -56,7 +56,7 @@ class CategoricalPolicyLoss(PolicyLoss):
         return critic_loss.value_of(critic.values(features), action)
 
     def state_value(self, values: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
-        """Exact: all K actions are weighed."""
+        """Returns the exact value, which weighs all K actions."""
         return critic_loss.expected_value(output, values)
 
     def __call__(
@@ -67,7 +67,7 @@ class CategoricalPolicyLoss(PolicyLoss):
         values: tf.Tensor,
         prior: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """See `PolicyLoss`; outputs and prior are logits [R, K]; no prior: uniform."""
+        """See `PolicyLoss`; outputs and prior are logits [R, K]; None: the uniform."""
         del actions
         losses, stats = categorical_mpo.categorical_mpo(
             online,
@@ -87,7 +87,7 @@ class CategoricalPolicyLoss(PolicyLoss):
         self._eta_y.end_step()
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:
-        """The temperature and the trust region's multiplier."""
+        """Returns the temperature and the trust region's multiplier."""
         return {
             "temperature": positive(self.log_temperature),
             "alpha": positive(self._log_alpha),

@@ -1,4 +1,4 @@
-"""Policy losses of continuous actions: N of them are drawn from the target policy.
+"""Policy losses of continuous actions, of which the target policy draws N.
 
 Shape letters: B batch, T time, R rows of a batch, N samples, D action.
 """
@@ -19,7 +19,7 @@ from agents.mpo.rows import Rows
 
 
 class SampledPolicyLoss(PolicyLoss):
-    """What all kinds of continuous action have in common: samples and their values."""
+    """Base of the losses of continuous actions: samples and their values."""
 
     def __init__(self, config: SampledMPOConfig, name: str):
         super().__init__(name=name)
@@ -31,7 +31,8 @@ class SampledPolicyLoss(PolicyLoss):
     ) -> tf.Tensor:
         """See `PolicyLoss`: [N, R, D].
 
-        A state's draws do not depend on which others train: all [B, T] have noise.
+        All states [B, T] get noise, so that a state's draws do not depend on which
+        other states train.
         """
         noise = output.noise(self._config.num_samples, rows.shape, seed)
         return output.at(rows.take(noise, axis=1))
@@ -51,20 +52,20 @@ class SampledPolicyLoss(PolicyLoss):
     def state_value(
         self, values: tf.Tensor, output: Gaussian | Hybrid | Mixture
     ) -> tf.Tensor:
-        """The mean over the samples."""
+        """Returns the mean over the samples."""
         del output
         return tf.reduce_mean(values, axis=0)
 
 
 class _GaussianPartLoss(SampledPolicyLoss):
-    """The Gaussian components of an action: MPO with mean and deviation decoupled."""
+    """Base of losses with Gaussian components: mean and deviation are decoupled."""
 
     _config: GaussianMPOConfig
 
     def __init__(
         self, config: GaussianMPOConfig, action_size: int, prior_weight: float = 0.0
     ):
-        """Makes the duals of D dimensions; `prior_weight` is of the KL to the prior."""
+        """Makes the duals of D dimensions; `prior_weight` is the prior KL's weight."""
         super().__init__(config, name="gaussian_policy_loss")
         self._prior_weight = prior_weight
         shape = [action_size] if config.per_dim_constraining else []
@@ -86,7 +87,7 @@ class _GaussianPartLoss(SampledPolicyLoss):
         values: tf.Tensor,
         prior: Gaussian | None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """As `PolicyLoss.__call__`."""
+        """Returns the result of `PolicyLoss.__call__` for the Gaussian components."""
         config = self._config
         penalty: dict[str, tf.Tensor | float] = {}
         if self._log_penalty_temperature is not None:
@@ -112,19 +113,19 @@ class _GaussianPartLoss(SampledPolicyLoss):
         return total_and_diagnostics(losses, stats)
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:
-        """The temperatures and the multipliers, those over the dimensions as means."""
-        found = {
+        """Returns the temperatures and the multipliers, the latter as means over D."""
+        values = {
             "temperature": positive(self.log_temperature),
             "alpha_mean": tf.reduce_mean(positive(self._log_alpha_mean)),
             "alpha_stddev": tf.reduce_mean(positive(self._log_alpha_stddev)),
         }
         if self._log_penalty_temperature is not None:
-            found["penalty_temperature"] = positive(self._log_penalty_temperature)
-        return found
+            values["penalty_temperature"] = positive(self._log_penalty_temperature)
+        return values
 
 
 class GaussianPolicyLoss(_GaussianPartLoss):
-    """A diagonal Gaussian."""
+    """Policy loss of a diagonal Gaussian."""
 
     @override
     def __call__(
@@ -139,7 +140,7 @@ class GaussianPolicyLoss(_GaussianPartLoss):
 
 
 class HybridPolicyLoss(_GaussianPartLoss):
-    """A Gaussian and a Bernoulli finger: one E-step, a trust region for each part."""
+    """Policy loss of Gaussian and Bernoulli finger: one E-step, a trust region each."""
 
     _config: ActionMPOConfig
 
@@ -160,18 +161,18 @@ class HybridPolicyLoss(_GaussianPartLoss):
         prior: Hybrid | None = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
         continuous, fingers = actions[..., :-1], actions[..., -1]
-        total, found = self._improve(
+        total, stats = self._improve(
             online.gaussian,
             target.gaussian,
             continuous,
             values,
             None if prior is None else prior.gaussian,
         )
-        # Those of the values alone: a finger is never out of bounds.
+        # Weights of the values alone: a finger is never out of bounds.
         weights = sampled_improvement.improve(
             values, positive(self.log_temperature), self._config.epsilon
         ).weights
-        finger, of_finger = total_and_diagnostics(
+        finger, finger_stats = total_and_diagnostics(
             *bernoulli_mpo.bernoulli_mpo(
                 online.logit,
                 target.logit,
@@ -183,14 +184,14 @@ class HybridPolicyLoss(_GaussianPartLoss):
                 prior_weight=self._prior_weight,
             )
         )
-        return total + finger, {**found, **of_finger}
+        return total + finger, {**stats, **finger_stats}
 
     def dual_values(self) -> Mapping[str, tf.Tensor]:
-        """Beside those of the Gaussian, the finger's multiplier."""
+        """Adds the finger's multiplier to the values of the Gaussian."""
         alpha = positive(self._log_alpha_finger)
         return {**super().dual_values(), "alpha_finger": alpha}
 
 
 def dual(name: str, value: float, shape: list[int] | None = None) -> tf.Variable:
-    """A dual variable, whose value is what `policy_loss.positive` makes of it."""
+    """Makes a dual variable, whose value `policy_loss.positive` computes."""
     return tf.Variable(tf.fill(shape or [], float(value)), name=f"log_{name}")
