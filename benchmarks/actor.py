@@ -157,7 +157,7 @@ def measure(
 ) -> dict[str, float]:
     """Runs actors and bare environments in turns, an episode each in every round.
 
-    `physics` has the format of the flag.
+    `physics` overrides settings of the preset, as the flag does.
 
     Returns:
       Control steps per second of both, resets included, their ratio, and the

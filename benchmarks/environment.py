@@ -44,7 +44,7 @@ _ROUND = pathlib.Path(__file__).with_name("against_environment.py")
 
 
 def _compare(commit: str) -> dict[str, Any]:
-    """Alternates with another commit; raises ValueError if that cannot be run."""
+    """Measures in turns with another commit; raises ValueError if that cannot run."""
     config = _ENVIRONMENT().to_dict()
     names = ["object_set", "observations", "domain_randomization", "max_action_delay"]
     # The name of the default preset there is unknown.

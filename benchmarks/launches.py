@@ -66,7 +66,7 @@ def make_experiment(
 
 
 def _train(experiment: config.Experiment, launch: str, num_actors: int) -> None:
-    """Trains; called in a new process, with TensorFlow as fresh as in a launcher."""
+    """Trains, in a new process, where TensorFlow is as a launcher finds it."""
     name = pathlib.Path(experiment.workdir).name
     training.run(
         experiment,

@@ -128,7 +128,7 @@ class _Run:
         return self._root / "runs" / f"{self}.log"
 
     def complete(self) -> bool:
-        """Tells whether the run has taken --steps; otherwise it is continued."""
+        """Returns whether the run has taken --steps; otherwise it is continued."""
         return self.csv.exists() and curves.read(self.csv)[-1, 0] >= _STEPS.value
 
     def rows(self) -> list[dict[str, float]]:

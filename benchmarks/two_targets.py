@@ -89,7 +89,7 @@ class TwoTargets(base.Task):
 
 class _Environment(control.Environment):
     def success(self) -> bool:
-        """Tells whether both targets have been touched."""
+        """Returns whether both targets have been touched."""
         return self.task.stage == 2
 
 

@@ -1,4 +1,4 @@
-"""Windows of episodes for offline learners, with their statistics and manifest.
+"""Windows of a data set's episodes for offline learners; statistics and manifest.
 
 Shapes: B batch, T window, L look-ahead frames, P proprioception, O objects, D action.
 The last tenth of the episodes, at least one, is held out.
@@ -179,7 +179,7 @@ def windows(
 
 
 class _Gather:
-    """Gathers windows from the frames of all episodes."""
+    """Function that gathers windows from the frames of all episodes."""
 
     def __init__(
         self,

@@ -79,7 +79,7 @@ def _drawn(episodes: int, count: int) -> set[int]:
 
 
 class _Pictures:
-    """Drawer of episodes; `notes` tells once each what cannot be drawn."""
+    """Figures of episodes; `notes` lists, once each, why some cannot be drawn."""
 
     def __init__(self, out: pathlib.Path, cameras: Sequence[str]) -> None:
         self.notes: list[str] = []

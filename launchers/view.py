@@ -183,7 +183,7 @@ def _make_policy(name: str, environment: RgbStacking) -> base.Expert | _Still:
 
 
 def _has_display() -> bool:
-    """Tells whether a window can open; MuJoCo would wait for a key if it cannot."""
+    """Returns whether a window can open; MuJoCo would wait for a key if it cannot."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # GLFW warns of its failure
         try:

@@ -27,7 +27,7 @@ def read(path: pathlib.Path) -> np.ndarray:
 def mean_of_runs(
     curves: Sequence[np.ndarray], steps: int, since: float = 0.8
 ) -> dict[str, Any]:
-    """Averages each run's last episodes, and the results over runs.
+    """Averages each run over its last episodes, and the runs' averages over runs.
 
     Args:
       curves: curves of one agent; their second column is averaged.

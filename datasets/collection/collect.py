@@ -113,7 +113,7 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
 
 
 def is_complete(directory: pathlib.Path, settings: schema.Settings) -> bool:
-    """Tells whether `directory` holds the complete data set with its statistics."""
+    """Returns whether `directory` holds the complete data set with its statistics."""
     written = all(
         (directory / f).exists() for f in (files.DATASET_INFO, files.METADATA)
     )

@@ -18,7 +18,7 @@ Shard = tuple[int, list[bytes]]  # number and records of a file
 def fits(
     settings: schema.Settings, shard: int, indices: Sequence[int], after: int
 ) -> bool:
-    """Tells whether a file may hold the episodes of these indices.
+    """Returns whether a file may hold the episodes of these indices.
 
     Args:
       settings: settings of the data set.

@@ -234,5 +234,5 @@ def object_set_number(object_set: objects.ObjectSet) -> int:
 
 
 def is_image(spec: Any) -> bool:
-    """Tells whether arrays of a spec are stored as PNG: uint8 [H, W, 3]."""
+    """Returns whether arrays of a spec are stored as PNG: uint8 [H, W, 3]."""
     return spec.dtype == np.uint8 and len(spec.shape) == 3 and spec.shape[-1] == 3

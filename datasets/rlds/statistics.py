@@ -74,5 +74,5 @@ class StepStatistics:
 
 
 def is_image(values: np.ndarray) -> bool:
-    """Tells whether [T+1, ...] are images: encoded, or uint8 [T+1, H, W, 3]."""
+    """Returns whether [T+1, ...] are images: encoded, or uint8 [T+1, H, W, 3]."""
     return values.dtype == object or (values.dtype == np.uint8 and values.ndim == 4)

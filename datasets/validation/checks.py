@@ -182,7 +182,7 @@ def _check_stack(name: str, values: np.ndarray) -> Iterator[str]:
 
 
 def is_known(name: str, values: np.ndarray) -> bool:
-    """Tells whether [T+1, ...] are an observation of this project."""
+    """Returns whether [T+1, ...] are an observation of this project."""
     known = name in observations.FRAME_SIZES or name == observations.PREVIOUS_ACTION
     return known and values.shape[1:] == observations.shape(name)
 

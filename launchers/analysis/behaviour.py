@@ -125,7 +125,7 @@ def separation(
 
     Args:
       ends: [K, R, F] end states.
-      seed: of the permutations.
+      seed: seed of the permutations.
       permutations: number of permutations.
 
     Returns:

@@ -88,7 +88,7 @@ class ZeroShotAgent:
 
 
 class Actor:
-    """Runs an agent in an environment and holds each latent for some steps."""
+    """Runner of an agent in an environment, which holds each latent for some steps."""
 
     def __init__(self, agent: ZeroShotAgent, skill_steps: int = 1) -> None:
         """Sets `skill_steps`, the control steps between two choices of a latent."""

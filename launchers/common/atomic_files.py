@@ -43,7 +43,7 @@ def new_directory(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a text file."""
+    """Writes a text file atomically."""
     with aside(path) as temporary:
         temporary.write_text(text)
 
@@ -51,7 +51,7 @@ def write_text(path: pathlib.Path, text: str) -> None:
 def write_csv(
     path: pathlib.Path, names: Sequence[str], rows: Iterable[Iterable[Any]]
 ) -> None:
-    """Writes rows under a header of these names."""
+    """Writes rows under a header of these names, atomically."""
     with aside(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(names)

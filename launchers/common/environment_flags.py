@@ -1,4 +1,4 @@
-"""Flags of an environment, one for each field of `EnvironmentConfig`."""
+"""Flags of an environment, made from fields of `EnvironmentConfig`."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _LINE_EPISODES = 10
 
 
 class CsvLogger(base.Logger):
-    """Appends rows to a file across restarts; a new column widens the whole file.
+    """Logger that appends rows to a CSV file across restarts; new columns widen it.
 
     Acme's CSV logger keeps the columns of its first row.
     """

@@ -30,7 +30,7 @@ _UNREACHABLE = (
 
 
 def is_unreachable(error: Any) -> bool:
-    """Tells whether a `CourierError` means that the server is unreachable."""
+    """Returns whether a `CourierError` means that the server is unreachable."""
     return error.status.code() in _UNREACHABLE
 
 

@@ -30,5 +30,5 @@ def variables(group: str, gpu: bool = False) -> dict[str, str]:
 
 
 def dispensable(group: str) -> bool:
-    """Tells whether the program can run for a while without a node of this group."""
+    """Returns whether the program can run for a while without a node of this group."""
     return group in _ACTING

@@ -22,7 +22,7 @@ _METRICS = (
 def line(
     steps: int, held_out: Mapping[str, Any], train: Mapping[str, Any], is_best: bool
 ) -> str:
-    """Formats an evaluation in one line: held-out metrics, and the training bound."""
+    """Formats an evaluation as a line: held-out metrics, bound on training data."""
     parts = [
         f"{title} {held_out[key]:{form}}"
         for key, title, form in _METRICS

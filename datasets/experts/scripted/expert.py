@@ -135,14 +135,14 @@ class ScriptedExpert:
     # Reading of the state.
 
     def _held(self, index: int) -> bool:
-        """Tells whether the object is between fingers that press on it and rest."""
+        """Returns whether the object is between fingers that press on it and rest."""
         view = self._view
         near = np.linalg.norm(view.placed[index].position - view.pinch) < 0.05
         still = abs(view.closing_speed) < _STILL
         return bool(view.grasp == INWARD_GRASP and near and still)
 
     def _is_stacked(self) -> bool:
-        """Tells by their positions whether the top object rests on the bottom one."""
+        """Returns whether the top object rests on the bottom one, by their places."""
         placed = self._view.placed
         top, bottom = placed[self._top], placed[self._bottom]
         away = np.linalg.norm(top.position[:2] - self._stacking().goal(placed))

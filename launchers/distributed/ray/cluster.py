@@ -109,7 +109,7 @@ def hosts() -> list[HostResources]:
 
 
 def lost(host_id: str) -> bool:
-    """Tells whether Ray counts the host of this id as lost."""
+    """Returns whether Ray counts the host of this id as lost."""
     import ray
 
     return host_id not in {n["NodeID"] for n in ray.nodes() if n["Alive"]}

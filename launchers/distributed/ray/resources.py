@@ -59,7 +59,7 @@ class RayResources:
         return options
 
     def fit(self, host: HostResources) -> bool:
-        """Tells whether the node fits on a host that runs nothing else."""
+        """Returns whether the node fits on a host that runs nothing else."""
         return (
             self.host in (None, host.ip)
             and self.num_cpus <= host.num_cpus
