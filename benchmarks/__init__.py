@@ -1,3 +1,3 @@
-"""Benchmarks: one question a module; the last line each prints is one JSON object."""
+"""Benchmarks: each module answers a question; its last line is one JSON object."""
 
-import launchers as _launchers  # noqa: F401  quiets the libraries
+import launchers as _launchers  # noqa: F401  silences libraries' notices

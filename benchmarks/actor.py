@@ -1,17 +1,17 @@
-"""What does an actor cost beside the environment that it steps?
+"""What does an actor cost besides the environment that it steps?
 
     python -m benchmarks.actor [--agent=helms_mix] [--environments=8] [--episodes=3]
 
-Measures actors that share a process, and then one alone (the figures that end in
+Measures actors that share a process, then a single one (the figures that end in
 `_one`). They run episodes as a node of a distributed program does, with
 `--actors_per_process`: a thread for each environment, the policy and the frozen levels
 in one compiled call for all, variables fetched from a source, every step written to a
-real Reverb server. All on one core, the server too.
+real Reverb server. All run on one core, the server too.
 
 Every 20 steps, when all actors wait for their decisions, a bare environment for each
 takes the same steps, from the same seeds: both see the same load of the machine.
-`ratio` is by the process's CPU time, so that others on the machine do not count;
-`ratio_clock` is by the clock.
+`ratio` uses the process's CPU time, so that other processes do not count;
+`ratio_clock` uses the clock.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _EVERY = 20  # steps between two turns of the bare environments
 
 
 class _Recorded(wrappers.EnvironmentWrapper):
-    """The environment as agents see it; keeps the actions and its own CPU time."""
+    """Environment as agents see it, which records its actions and CPU time."""
 
     def __init__(self, environment: dm_env.Environment):
         super().__init__(environment)
@@ -66,12 +66,12 @@ class _Recorded(wrappers.EnvironmentWrapper):
         self.seconds = 0.0
 
     def reset(self) -> dm_env.TimeStep:
-        """Starts an episode, and its record."""
+        """Starts an episode and its record."""
         self.actions.clear()
         return self._timed(super().reset)
 
     def step(self, action: np.ndarray) -> dm_env.TimeStep:
-        """Steps, and keeps the action."""
+        """Takes a step and records the action."""
         self.actions.append(np.array(action))
         return self._timed(super().step, action)
 
@@ -83,7 +83,7 @@ class _Recorded(wrappers.EnvironmentWrapper):
 
 
 class _TimedActor:
-    """An actor whose calls' CPU time in this thread is added up by name."""
+    """Actor that sums the CPU time of its calls in this thread by name."""
 
     def __init__(self, actor: Any):
         self._actor = actor
@@ -95,7 +95,7 @@ class _TimedActor:
         def timed(*args: Any, **kwargs: Any) -> Any:
             begin = time.thread_time()
             result = function(*args, **kwargs)
-            # Its values are floats; typeshed knows whole numbers alone.
+            # Values are floats; typeshed's Counter allows integers only.
             self.seconds[name] += time.thread_time() - begin  # type: ignore[assignment]
             return result
 
@@ -103,14 +103,14 @@ class _TimedActor:
 
 
 class _Bare:
-    """Bare environments that take the recorded steps when nobody else runs."""
+    """Bare environments that take the recorded steps while no actor runs."""
 
     def __init__(self, environments_: list[Any], recorded: list[_Recorded]):
         self._environments = environments_
         self._recorded = recorded
         self._done = 0  # steps of this episode
         self._calls = 0
-        self.clocks = np.zeros(2)  # clock, CPU [s]
+        self.clocks = np.zeros(2)  # clock and CPU [s]
         self.steps = 0
 
     def reset(self, seeds: list[int]) -> None:
@@ -123,13 +123,13 @@ class _Bare:
         self._done = self._calls = 0
 
     def before_call(self) -> None:
-        """Catches up now and then."""
+        """Catches up every `_EVERY` steps."""
         if self._calls % _EVERY == 0:
             self.catch_up()
         self._calls += 1
 
     def catch_up(self) -> None:
-        """Takes the steps that the actors have taken since."""
+        """Takes the steps that the actors have taken since the last call."""
         begin = _clocks()
         for environment, recorded in zip(
             self._environments, self._recorded, strict=True
@@ -142,26 +142,26 @@ class _Bare:
 
 
 class _Source(core.VariableSource):
-    """A learner that does not learn: it sends the same variables each time."""
+    """Learner that does not learn and always sends the same variables."""
 
     def __init__(self, variables: list[np.ndarray]):
         self._variables = variables
 
     def get_variables(self, names: Sequence[str]) -> list[list[np.ndarray]]:
-        """Those of the policy, whatever the names."""
+        """Returns the policy's variables, whatever the names."""
         return [[np.array(x) for x in self._variables] for _ in names]
 
 
 def measure(
     agent: str, num_environments: int, rounds: int, seed: int, physics: str = ""
 ) -> dict[str, float]:
-    """Runs actors and bare environment in turns, an episode each in every round.
+    """Runs actors and bare environments in turns, an episode each in every round.
 
-    `physics` is as the flag.
+    `physics` overrides settings of the preset, as the flag does.
 
     Returns:
-      Control steps a second of both, resets included, their ratio, and the
-      microseconds of CPU of a step and of what is known of its parts.
+      Control steps per second of both, resets included, their ratio, and the
+      microseconds of CPU of a step and of its parts that are measured.
     """
     preset = scene.PRESETS[scene.DEFAULT_PRESET].override(physics)
 
@@ -190,7 +190,7 @@ def measure(
         [builder.make_adder(client) for _ in recorded],
         _Source([v.numpy() for v in policy.learned_variables]),
     )
-    # Inside: only there all the actors are known to wait.
+    # Private names, because only there all actors are known to wait.
     runner, decide = actors[0]._runner, actors[0]._runner._run
 
     def decide_in_turn() -> None:
@@ -217,7 +217,7 @@ def measure(
         loop_hooks.run_together([loop.run_episode for loop in loops])
         acting_clocks += _clocks() - bare.clocks - begin
         bare.catch_up()
-        if not round_:  # that one compiles
+        if not round_:  # the first round compiles
             acting_clocks[:], bare.clocks[:], bare.steps = 0.0, 0.0, 0
             for actor, environment in zip(timed, recorded, strict=True):
                 actor.seconds.clear()

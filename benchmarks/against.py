@@ -1,14 +1,14 @@
-"""Measures this tree against another commit, in turn, so that a ratio can be repeated.
+"""Measures this tree and another commit in turns, which makes ratios repeatable.
 
-The other commit is built aside, under `runs/against/COMMIT`, and kept there: its files,
-and an environment of its own (by its `scripts/bootstrap.sh`) where it asks for other
-packages than this tree. Each side is a child process that loads a script of ours, and
-the packages of its own tree, and measures when it is told to: one at a time, both on
-one core, so that both see the same load of the machine.
+The other commit is built under `runs/against/COMMIT`, and kept there: its files, and
+its own environment (by its `scripts/bootstrap.sh`) where it needs other packages than
+this tree. Each side is a child process that loads a script of this tree and the
+packages of its own tree, and measures on request: one at a time, both on one core, so
+that both see the same load of the machine.
 
 The script defines `make(**settings)`, which returns a function of an int, the round's
-seed, that returns the round's {"steps": ..., "cpu_seconds": ..., "wall_seconds": ...}.
-It runs with the code of any commit, so it uses nothing but what all of them have.
+seed, that returns the round's `steps`, `cpu_seconds` and `wall_seconds` by name. It
+runs with the code of any commit, so it uses only what all of them have.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Round = Mapping[str, float]
 
 @dataclasses.dataclass(frozen=True)
 class Side:
-    """A tree that can be run."""
+    """A tree and the interpreter that runs it."""
 
     name: str
     directory: pathlib.Path
@@ -50,13 +50,13 @@ class Side:
 
 
 def ours() -> Side:
-    """The working tree of this file, with the interpreter that runs now."""
+    """Returns the working tree of this file, with the current interpreter."""
     return Side("this tree", ROOT, sys.executable)
 
 
 def resolve(commit: str, root: pathlib.Path = ROOT) -> str:
-    """The full hash of a commit; raises ValueError if there is none of that name."""
-    # A name that begins with a dash is an option to git.
+    """Returns the full hash of a commit; raises ValueError if it does not exist."""
+    # A name that starts with a dash is an option to git.
     if not commit.startswith("-"):
         name = f"{commit}^{{commit}}"
         parsed = _git(root, "rev-parse", "--verify", "--quiet", name)
@@ -71,12 +71,12 @@ def resolve(commit: str, root: pathlib.Path = ROOT) -> str:
 def build(
     commit: str, root: pathlib.Path = ROOT, cache: pathlib.Path | None = None
 ) -> Side:
-    """Makes the tree of a commit, and its environment; what is there is kept.
+    """Makes the tree and the environment of a commit, unless they exist.
 
     Args:
-      commit: as git names it.
-      root: of the repository.
-      cache: the folder of the trees, one a commit.
+      commit: git's name of the commit.
+      root: root of the repository.
+      cache: directory of the trees, one per commit.
 
     Raises:
       ValueError: in one line, that there is no such commit, or why it cannot be built.
@@ -91,7 +91,7 @@ def build(
     if (directory / _LOCK).read_bytes() == (root / _LOCK).read_bytes():
         return Side(commit, directory, sys.executable)
     with tempfile.TemporaryFile() as errors:
-        # Its output is progress; what a benchmark prints ends in one line of JSON.
+        # To standard error: a benchmark's own output must end in one line of JSON.
         run = subprocess.run(
             ["bash", _BOOTSTRAP],
             cwd=directory,
@@ -112,23 +112,23 @@ def alternate(
     seed: int = 0,
     min_rounds: int = _MIN_ROUNDS,
 ) -> list[list[Round]]:
-    """Runs a script on each side in turn, round by round, for about `seconds`.
+    """Runs a script on each side in turns, round by round, for about `seconds`.
 
-    Round r has the seed `seed` + r on every side. One round before them is not counted.
+    Round r has the seed `seed` + r on every side. A first round is not counted.
 
     Args:
-      sides: two or more.
-      script: see the module's docstring.
-      settings: of its `make`; JSON values.
-      seconds: about how long, the start of the children not counted.
-      seed: of the first round.
-      min_rounds: as many, however long they take.
+      sides: two or more sides.
+      script: path of a script; see the module's docstring.
+      settings: arguments of its `make`; JSON values.
+      seconds: approximate time, without the start of the children.
+      seed: seed of the first round.
+      min_rounds: least number of rounds, however long they take.
 
     Returns:
-      The rounds of each side, equally many.
+      The rounds of each side, the same number for each.
 
     Raises:
-      ValueError: a side fails; the last line of its errors is in the message.
+      ValueError: a side failed; the message has the last line of its errors.
     """
     children: list[_Child] = []
     try:
@@ -141,7 +141,7 @@ def alternate(
         while len(rounds[0]) < min_rounds or time.monotonic() < end:
             number = len(rounds[0])
             order = list(zip(children, rounds, strict=True))
-            # The side that goes first changes, so that none always follows the other.
+            # The first side alternates, so that no side always follows the other.
             for child, its in order if number % 2 else reversed(order):
                 its.append(child.round(seed + number))
     finally:
@@ -151,13 +151,13 @@ def alternate(
 
 
 def summarise(mine: Sequence[Round], theirs: Sequence[Round]) -> dict[str, float]:
-    """Steps a second of both and their ratio, by CPU time.
+    """Summarises the steps per second of both sides and their ratio.
 
     Returns:
-      `ratio`, my steps a CPU second over theirs, all rounds together (what happens in
-      few of them, as resets do, counts for what it takes); `ratio_low` and
-      `ratio_high`, the quartiles of the rounds' own ratios; `ratio_wall`, by the clock;
-      steps a CPU second and a second of both; `rounds`.
+      `ratio`, the steps per CPU second of `mine` over `theirs`, over all rounds
+      together (so that rare events, as resets, count by their time); `ratio_low` and
+      `ratio_high`, the quartiles of the rounds' ratios; `ratio_wall`, by the clock;
+      steps per CPU second and per second of both; `rounds`.
     """
 
     def rate(rounds: Sequence[Round], clock: str) -> float:
@@ -182,13 +182,13 @@ def summarise(mine: Sequence[Round], theirs: Sequence[Round]) -> dict[str, float
 
 
 class _Child:
-    """A process of one side that measures a round when it is told to."""
+    """Process of one side, which measures a round on request."""
 
     def __init__(self, side: Side, script: pathlib.Path, settings: Mapping[str, Any]):
         self._side = side
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by close
         self._process = subprocess.Popen(
-            # By `-c`, the first folder that it imports from is the tree, not ours.
+            # With `-c`, imports start from the side's tree, not from this one.
             [side.python, "-c", _CHILD.read_text(), str(script), json.dumps(settings)],
             cwd=side.directory,
             env=_environment() | {"PYTHONPATH": str(side.directory)},
@@ -202,7 +202,7 @@ class _Child:
         self._stdin, self._stdout = stdin, stdout
 
     def round(self, seed: int) -> Round:
-        """Measures one."""
+        """Measures a round."""
         try:
             self._stdin.write(f"{seed}\n")
             self._stdin.flush()
@@ -220,7 +220,7 @@ class _Child:
         """Ends the process."""
         self._process.kill()
         self._process.wait()
-        # What a child that failed has not read is still to be written.
+        # Closing flushes what a failed child has not read, which fails.
         with contextlib.suppress(BrokenPipeError):
             self._stdin.close()
         self._stdout.close()
@@ -244,9 +244,9 @@ def _git(root: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[byt
 
 
 def _environment() -> dict[str, str]:
-    """This process's variables, without what ties a Python to another tree."""
+    """Returns this process's variables without those that tie Python to a tree."""
     ties = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
-    given = onednn.undecided(os.environ)  # each commit decides for itself
+    given = onednn.undecided(os.environ)  # each commit makes its own choice
     return {key: value for key, value in given.items() if key not in ties}
 
 

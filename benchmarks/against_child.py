@@ -1,7 +1,7 @@
-"""One side of `benchmarks.against`: runs with the packages and the code of any commit.
+"""Child of `benchmarks.against`, which runs with packages and code of any commit.
 
-Takes the path of a script and the settings of its `make`; reads seeds, a line each, and
-prints what the round of each measured, a line of JSON each.
+It takes the path of a script and the settings of its `make`, reads seeds, one per line,
+and prints the measurement of each seed's round as a line of JSON.
 """
 
 import json
@@ -10,9 +10,9 @@ import runpy
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# Before anything counts the cores to make its threads.
+# Before any library counts the cores to start its threads.
 os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
-# What libraries print must not come between.
+# Keeps the output of libraries out of the answers.
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 script, settings = sys.argv[1:]

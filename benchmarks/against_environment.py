@@ -1,6 +1,6 @@
-"""What `benchmarks.environment --against` runs on each side: some steps a round.
+"""Script of `benchmarks.environment --against`: a round is some environment steps.
 
-It is loaded with the code of other commits, so it knows `environments.make` alone.
+It is loaded with the code of other commits, so it uses `environments.make` alone.
 """
 
 import time
@@ -11,13 +11,13 @@ import numpy as np
 
 import environments
 
-STEPS = 50  # a round; short, so that a change of the machine's load meets both sides
+STEPS = 50  # per round; few, so that a change of load affects both sides
 
 
 def make(**settings: Any) -> Callable[[int], dict[str, float]]:
-    """Makes an environment; returns what goes on in it by random actions.
+    """Makes an environment; returns a function that steps it by random actions.
 
-    Episodes go on from round to round; the reset between two is part of its round.
+    Episodes continue over rounds; a reset counts for the round in which it happens.
     """
     environment = environments.make(**settings)
     ended = True

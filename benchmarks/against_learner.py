@@ -1,6 +1,6 @@
-"""What `benchmarks.learner --against` runs on each side: a learner step a round.
+"""Script of `benchmarks.learner --against`: a round is a learner step.
 
-It is loaded with the code of other commits, so it knows `table_5_learner` alone.
+It is loaded with the code of other commits, so it uses `table_5_learner` alone.
 """
 
 import time
@@ -12,11 +12,11 @@ from benchmarks import learner as benchmark
 
 
 def make(agent: str, seed: int) -> Callable[[int], dict[str, float]]:
-    """Makes an agent's learner at Table 5 sizes; returns what takes a step of it."""
+    """Makes an agent's learner of Table 5 sizes; returns a function of one step."""
     learner, _ = benchmark.table_5_learner(agent, np.random.default_rng(seed), seed)
 
     def measure(seed: int) -> dict[str, float]:
-        del seed  # the batch and the weights are those of every round
+        del seed  # every round continues with the same batch and weights
         wall, cpu = time.perf_counter(), time.process_time()
         learner.step()
         return {

@@ -1,8 +1,8 @@
-"""Catch, the smallest control task of bsuite (https://github.com/google-deepmind/bsuite).
+"""Catch, bsuite's smallest control task (https://github.com/google-deepmind/bsuite).
 
-A ball falls a row a step through a board of 10 rows and 5 columns; the paddle in the
-last row moves a column left, right, or stays. The episode ends when the ball has
-arrived: 1 if the paddle is there, else -1.
+A ball falls one row per step through a board of 10 rows and 5 columns; the paddle in
+the last row moves one column left or right, or stays. The episode ends when the ball
+reaches the last row: the reward is 1 if the paddle is there, else -1.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ ROWS, COLUMNS = 10, 5
 
 
 class Catch(dm_env.Environment):
-    """The action is one number, whose rounded value moves the paddle."""
+    """Catch, whose action is one number; its rounded value moves the paddle."""
 
     def __init__(self, seed: int):
-        """`seed` is of the columns that balls start in."""
+        """Takes the seed of the columns in which balls start."""
         self._rng = np.random.default_rng(seed)
         self._ball, self._paddle = [0, 0], COLUMNS // 2
 
     def reset(self) -> dm_env.TimeStep:
-        """A ball in a random column of the first row, the paddle in the middle."""
+        """Puts a ball in a random column of the first row, the paddle in the middle."""
         self._ball = [0, int(self._rng.integers(COLUMNS))]
         self._paddle = COLUMNS // 2
         return dm_env.restart(self._board())
@@ -45,17 +45,17 @@ class Catch(dm_env.Environment):
         return board.ravel()
 
     def observation_spec(self) -> specs.Array:
-        """The board, row by row: 1 where ball and paddle are."""
+        """Returns the spec of the board, row by row: 1 where ball and paddle are."""
         return specs.Array((ROWS * COLUMNS,), np.float32, name="board")
 
     def action_spec(self) -> specs.BoundedArray:
-        """One number."""
+        """Returns the spec of an action, one number."""
         return specs.BoundedArray((1,), np.float32, -1.0, 1.0, name="move")
 
     def reward_spec(self) -> specs.Array:
-        """1, 0 or -1."""
+        """Returns the spec of rewards: 1, 0 or -1."""
         return specs.Array((), np.float32, name="reward")
 
     def discount_spec(self) -> specs.BoundedArray:
-        """0 at the end, else 1."""
+        """Returns the spec of discounts: 0 at the end, else 1."""
         return specs.BoundedArray((), np.float32, 0.0, 1.0, name="discount")

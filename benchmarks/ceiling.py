@@ -1,15 +1,15 @@
-"""What can RL over frozen skills reach where it uses them as the data do?
+"""What can RL over frozen skills reach if it uses them as the data do?
 
     python -m benchmarks.ceiling --skills=WORKDIR/skills --dataset=DIR
 
-Distils a categorical high level without look-ahead from the bundle's posterior, keeps
-it in the bundle (for `launchers.train_agent --high_level=distilled`), and lets it act:
+Distils a categorical high level without look-ahead from the bundle's posterior, writes
+it into the bundle (for `launchers.train_agent --high_level=distilled`), and runs it:
 greedily and by draws, with skills held for each of --skill_steps. The last line is one
 JSON object: `greedy_1`, `sampled_5` and so on have `success`, `low`, `high` (95 %
 Wilson interval) and `return` (staged-sparse).
 
-Where the data set has several tasks or object sets, the high level reads which
-(`datasets.rlds.recipes.context`), the episodes have them in turns, and each entry has
+Where the data set has several tasks or object sets, the high level observes them
+(`datasets.rlds.recipes.context`), the episodes take them in turns, and each entry has
 `by_task` and `by_object_set` too.
 """
 

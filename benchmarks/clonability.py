@@ -2,14 +2,14 @@
 
     python -m benchmarks.clonability --dataset=DIR --steps=8000 --episodes=100
 
-The clone is `launchers.train_skills --model=bc` for a fixed number of steps (the best
-held-out evaluation's weights, as there). Its episodes have the data set's own tasks and
-object sets in turns, randomisation and action delay, and other seeds. Where there are
-several tasks or object sets, the clone gets the episode's as an input
-(`datasets.rlds.recipes.context`).
+The clone is that of `launchers.train_skills --model=bc` after a fixed number of steps
+(with the weights of the best held-out evaluation, as there). Its episodes have the
+tasks and object sets of the data set in turns, the same randomisation and action delay,
+and other seeds. Where there are several tasks or object sets, the clone gets those of
+the episode as an input (`datasets.rlds.recipes.context`).
 
-The table counts the episodes by the furthest stage that they reach at any time; success
-is that of an episode's end. The last line is one JSON object.
+The table counts episodes by the furthest stage reached at any time; success is judged
+at an episode's end. The last line is one JSON object.
 """
 
 from __future__ import annotations

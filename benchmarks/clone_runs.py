@@ -1,4 +1,4 @@
-"""The parts of `benchmarks.clonability`: a clone's training, episodes, outcomes."""
+"""Parts of `benchmarks.clonability`: a clone's training, episodes and outcomes."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from launchers.common.workers import Workers
 from launchers.experiments import config as experiment_config
 from launchers.skills import training
 
-# The stages of a stack; of `tasks.Task.stages`, the first is a reach and a grasp.
+# Stages of a stack; the first of `tasks.Task.stages` is split into reach and grasp.
 STAGES = ("none", "reach", "grasp", "lift", "hover", "stack", "leave")
 _EVALUATE_EVERY = 500  # learner steps
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One episode of the clone; picklable.
+    """Settings of one episode of the clone; picklable.
 
     Attributes:
       bundle: directory of the clone.
-      settings: of the data set.
-      index: of the episode, which decides its task and object set.
-      seed: of the environment and of the draws of actions.
+      settings: settings of the data set.
+      index: index of the episode, which decides its task and object set.
+      seed: seed of the environment and of the draws of actions.
       sampled: whether actions are drawn.
     """
 
@@ -51,7 +51,7 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What happened in an episode: `stage`, the furthest, indexes `STAGES`."""
+    """Outcome of an episode; `stage` is the index in `STAGES` of the furthest stage."""
 
     index: int
     success: bool
@@ -60,7 +60,7 @@ class Outcome:
 
 
 def furthest_stage(task: tasks.Task, state: rewards.State) -> int:
-    """Returns the index in `STAGES` of the latest stage that a state has reached."""
+    """Returns the index in `STAGES` of the furthest stage that a state has reached."""
     assert task.pair is not None, "a stack of two"
     values = [rewards.reach(state, task.pair[0]), *task.stages(state)]
     reached = np.flatnonzero(rewards.sparsify(values))
@@ -68,7 +68,7 @@ def furthest_stage(task: tasks.Task, state: rewards.State) -> int:
 
 
 def run_episode(job: Job) -> Outcome:
-    """Runs a job; the process keeps the environment and the compiled clone."""
+    """Runs a job; caches the environment and compiled clone in the process."""
     environment, act = _runner(job.bundle, job.settings)
     combination = task, object_set = job.settings.combination(job.index)
     environment.seed_episode(job.seed)
@@ -114,7 +114,7 @@ def _has_context(settings: schema.Settings) -> bool:
 
 
 class _ContextData:
-    """`datasets.loader` with the context of each episode, for the training."""
+    """Data as of `datasets.loader`, with the context of each episode."""
 
     load = staticmethod(loader.load)
     manifest = staticmethod(loader.manifest)
@@ -123,10 +123,10 @@ class _ContextData:
 
 
 def read_settings(dataset: str) -> schema.Settings:
-    """Returns how a data set was collected.
+    """Reads the settings with which a data set was collected.
 
     Raises:
-      ValueError: there is none, its manifest does not say, or a task is no stack.
+      ValueError: there is no data set, its manifest lacks them, or a task is no stack.
     """
     loader.load(dataset)
     recorded = loader.manifest(dataset).get("settings")
@@ -144,7 +144,7 @@ def read_settings(dataset: str) -> schema.Settings:
 def train(
     dataset: str, settings: schema.Settings, config: BcConfig, steps: int, workdir: str
 ) -> training.SkillTraining:
-    """Returns the training, not yet run; raises ValueError for what does not fit."""
+    """Prepares the training, to be run; raises ValueError if the data do not fit."""
     names = dict(observations.GROUPS)
     if _has_context(settings):
         names["objects"] = (*names["objects"], "context")
@@ -169,7 +169,7 @@ def evaluate(
 ) -> list[Outcome]:
     """Runs the clone's episodes; returns their outcomes by index."""
     jobs = [
-        # 31 bits: apart from the data set's, which have 63.
+        # 31 bits, unlike the data set's seeds, which have 63.
         Job(
             bundle,
             settings,
@@ -185,7 +185,7 @@ def evaluate(
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Success with its 95 % Wilson interval, mean return, counts of furthest stages."""
+    """Returns success with its 95 % Wilson interval, mean return, counts of stages."""
     successes = sum(o.success for o in outcomes)
     low, high = intervals.wilson(successes, len(outcomes))
     returns = [o.episode_return for o in outcomes]

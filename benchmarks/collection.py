@@ -1,11 +1,11 @@
-"""What does collecting cost beside the environment that it steps?
+"""What does collection cost besides the environment that it steps?
 
     python -m benchmarks.collection [--processes=N] [--dataset=all_pairs_stacking]
 
-The expert's episodes are collected, then the bare environment steps the same actions
-from the same seeds: the same physics, in turns. First in one process that does
-everything itself, to see where the time goes; then as `launchers.collect` does it, over
-N processes, against N that only step. A core is what one process has.
+Collects episodes of the expert, and in turns steps the bare environment by the same
+actions from the same seeds, for the same physics. First one process does everything, to
+show where the time goes; then N processes collect as in `launchers.collect`, against N
+that only step. Each process has one core.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ _EPISODES = flags.DEFINE_integer(
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the episodes.", lower_bound=0)
 
-_ROUNDS = 3  # of collecting and stepping in turns, over several processes
-Actions = tuple[int, np.ndarray]  # an episode's index and actions [T, D]
+_ROUNDS = 3  # rounds of collecting and stepping over several processes
+Actions = tuple[int, np.ndarray]  # index of an episode and its actions [T, D]
 
 
 def main(argv: list[str]) -> None:
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> None:
     make_environment = rollout.environment_maker(settings)
     work = worker_pool.Work(settings, make_environment, make_expert)
     processes = _PROCESSES.value or len(os.sched_getaffinity(0))
-    with worker_pool.child_surroundings():  # Threads of NumPy's would hide its cost.
+    with worker_pool.child_surroundings():  # NumPy's threads would hide its cost.
         result = measure_processes(work, processes) | measure_one_process(work)
     for name, value in result.items():
         print(f"{name:44s}{value if isinstance(value, list) else round(value, 4)}")
@@ -78,14 +78,14 @@ def measure_one_process(work: worker_pool.Work) -> dict[str, float]:
     """Collects and steps in turns, an episode each, all in this process.
 
     Returns:
-      Control steps a second of both, their ratio, and the microseconds of CPU that a
-      control step takes in the environment, in the expert (and in each of its phases,
-      a step of that phase), for recording, for the pipe and for writing.
+      Control steps per second of both, their ratio, and the microseconds of CPU per
+      control step in the environment, in the expert (and in each of its phases, per
+      step of that phase), for recording, for the pipe and for writing.
     """
     settings = work.settings
     environment = work.make_environment()
     expert = _TimedExpert(work.make_expert(environment))
-    acting = cast(base.Expert, expert)  # whose attributes are properties
+    acting = cast(base.Expert, expert)  # which has properties for attributes
     serialize = writer.Serializer(
         schema.features(environment.observation_spec(), environment.action_spec())
     )
@@ -132,9 +132,10 @@ def measure_processes(work: worker_pool.Work, processes: int) -> dict[str, Any]:
     """Collects over several processes, and steps in as many, in turns.
 
     Returns:
-      Control steps a second per process of both, their ratio over all and by rounds.
-      A process's time begins with each episode's number and ends when main has the
-      episode: what main does of writing it is paid where it takes a worker's core.
+      Control steps per second and process of both, their ratio over all rounds and by
+      round. A process's time runs from the receipt of an episode's number until the
+      main process has the episode; writing in the main process counts where it takes
+      a worker's core.
     """
     per_round = -(-work.settings.episodes // _ROUNDS)
     indices = itertools.count()
@@ -161,7 +162,7 @@ def measure_processes(work: worker_pool.Work, processes: int) -> dict[str, Any]:
 def _collect(
     work: worker_pool.Work, processes: int, indices: Sequence[int]
 ) -> tuple[float, list[Actions]]:
-    """Returns the seconds of all processes together, and the episodes."""
+    """Collects; returns the seconds of all processes together, and the episodes."""
     handed: dict[int, float] = {}
     taken: list[float] = []
     episodes: list[Actions] = []
@@ -198,12 +199,12 @@ def _collect(
 
 @functools.lru_cache(maxsize=1)
 def _environment(settings: schema.Settings) -> Any:
-    """Of a process that only steps."""
+    """Returns the environment of a process that only steps, made once."""
     return rollout.environment_maker(settings)()
 
 
 def _step(job: tuple[schema.Settings, Actions]) -> float:
-    """Returns the seconds of an episode."""
+    """Steps an episode; returns its seconds."""
     settings, episode = job
     environment = _environment(settings)
     start = time.perf_counter()
@@ -223,7 +224,7 @@ def _step_bare(environment: Any, settings: schema.Settings, episode: Actions) ->
 
 
 class _TimedExpert:
-    """An expert, and the CPU time of its steps by phase."""
+    """Expert that measures the CPU time of its steps by phase."""
 
     def __init__(self, expert: base.Expert) -> None:
         self._expert = expert

@@ -1,20 +1,20 @@
-"""Do our agents learn as Acme's MPO does, on tasks of dm_control?
+"""Do this project's agents learn as Acme's MPO does, on tasks of dm_control?
 
     python -m benchmarks.control --task=cartpole:swingup --agents=ours,acme --seeds=3
     python -m benchmarks.control --task=catch --agents=categorical
     python -m benchmarks.control --task=two_modes --agents=ours,mixture
 
-Each agent learns from scratch in one process, with as many learner steps an
+Each agent learns from scratch in one process, with as many learner steps per
 environment step as Acme's MPO (samples per insert 32 at batches of 256), networks of
 the same sizes and the same bounds. `ours` is the Gaussian MPO of `agents.mpo`, `acme`
 Acme's learner with one-step returns, `categorical` HeLMS-cat's over the corners and the
 centre of the action space, `mixture` HeLMS-mix's over three new components.
 
-The task `two_modes` is ours: it needs a policy with two modes, which a Gaussian is not.
-`catch` is bsuite's.
+The task `two_modes` is this project's: it needs a policy with two modes, which a
+Gaussian lacks. `catch` is bsuite's.
 
-Every run is a CSV of returns in --out; runs that are there are not made again, so the
-same command continues. The figure and the last line's JSON are of all runs.
+Every run is a CSV of returns in --out; existing runs are not repeated, so the same
+command resumes. The figure and the last line's JSON cover all runs.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ def returns(
 
 
 def _acme(spec: specs.EnvironmentSpec, seed: int) -> tuple[reverb.Server, core.Actor]:
-    """Acme's learner and actor; its agent as a whole does not run on Reverb 0.7.
+    """Makes Acme's learner and actor, as its complete agent does not run on Reverb 0.7.
 
-    Its adders ask the client for an argument that came later: see
+    Its adders pass the client an argument that a later release added: see
     `agents.mpo.interruptible_writer`.
     """
     tf.random.set_seed(seed)
@@ -114,7 +114,7 @@ def _acme(spec: specs.EnvironmentSpec, seed: int) -> tuple[reverb.Server, core.A
 
 
 def run(out: pathlib.Path, agent: str, task: str, steps: int, seed: int) -> np.ndarray:
-    """Rows (steps, return) of a run, made now or read."""
+    """Returns the rows (steps, return) of a run, which is made now or read."""
     path = out / f"{task.replace(':', '_')}_{agent}_{steps}_{seed}.csv"
     if not path.exists():
         rows = []
@@ -142,7 +142,7 @@ def main(argv: list[str]) -> None:
         small_tasks.make_environment(task, 0)
         out.mkdir(parents=True, exist_ok=True)
     runs: dict[str, list[np.ndarray]] = {agent: [] for agent in _AGENT_NAMES.value}
-    for seed in range(_SEEDS.value):  # agents advance together
+    for seed in range(_SEEDS.value):  # seeds outermost: agents advance together
         for agent, curves_of_agent in runs.items():
             curves_of_agent.append(run(out, agent, task, _STEPS.value, seed))
     steps = _STEPS.value

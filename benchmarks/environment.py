@@ -1,14 +1,14 @@
-"""How many control steps a second does one core give, and what takes the time?
+"""How many control steps per second does one core take, and what takes the time?
 
     python -m benchmarks.environment [--preset=reference] [--observations=vision]
     python -m benchmarks.environment --against=COMMIT
 
-Bare `mj_step` runs on the same model, from the same states, in turn with the
+Bare `mj_step` runs on the same model, from the same states, in turns with the
 environment, so that both see the same load of the machine.
 
-`--against` then builds another commit aside and runs its environment in turn with this
-one's, by the same random actions: `ratio` is control steps a CPU second here
-over there, resets included.
+`--against` then builds another commit and runs its environment in turns with this one,
+by the same random actions: `ratio` is the control steps per CPU second here over those
+there, resets included.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ _ROUND = pathlib.Path(__file__).with_name("against_environment.py")
 
 
 def _compare(commit: str) -> dict[str, Any]:
-    """Alternates with another commit; raises ValueError if that cannot be run."""
+    """Measures in turns with another commit; raises ValueError if that cannot run."""
     config = _ENVIRONMENT().to_dict()
     names = ["object_set", "observations", "domain_randomization", "max_action_delay"]
-    # What is the default's name there is not known.
+    # The name of the default preset there is unknown.
     if flags.FLAGS["preset"].present:
         names.append("preset")
     settings = {name: config[name] for name in names} | {"seed": _SEED.value}

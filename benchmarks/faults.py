@@ -1,16 +1,16 @@
-"""What does a running program lose when a part of it is killed?
+"""What does a running program lose when one of its nodes is killed?
 
     python -m benchmarks.faults [--nodes=actor/0,learner/0] [--tries=5]
 
-Launches `launchers.train_agent --launch=local_mp` on the real environment, untrained
-skills, kills one node after another with SIGKILL while the program works, and waits
-until it is steady again: the node runs, actors act and the learner learns.
+Launches `launchers.train_agent --launch=local_mp` on the real environment with
+untrained skills, kills one node after another with SIGKILL while the program works, and
+waits until it is steady again: the node runs, actors act and the learner learns.
 
-For each fault: the seconds until then; how many actor steps went by meanwhile (others
-go on); what is gone: how far the counts of actor steps, learner steps and a killed
-shard's items fell back, as the status that is written every 2 s has them, and the steps
-of the episode that a killed actor was in, from the time since its last one and its
-rate. A row a try is in faults.csv in --out; the last line is one JSON object.
+Reports for each fault the seconds until then; the actor steps taken meanwhile (other
+nodes continue); and the losses: how far the counts of actor steps, learner steps and a
+killed shard's items fell back in the status, which is written every 2 s, and the steps
+of a killed actor's unfinished episode, estimated from the time since its last episode
+and its rate. faults.csv in --out has a row per try; the last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -58,16 +58,16 @@ _SETTINGS: dict[str, Any] = {
     "run_seconds": 36000,
 }
 _LIMIT_SECONDS = 300.0
-_PAUSE_SECONDS = (8.0, 20.0)  # of steady work before a kill
+_PAUSE_SECONDS = (8.0, 20.0)  # range of steady work before a kill
 _POLL_SECONDS = 0.2
 
 
 class _Run:
-    """The launched program, seen from outside."""
+    """The launched program, observed from outside."""
 
     def __init__(self, workdir: pathlib.Path, skills: pathlib.Path):
         self.workdir = workdir
-        self.lowest: dict[str, float] = {}  # of the counts since it was cleared
+        self.lowest: dict[str, float] = {}  # lowest counts since the last clear
         self._launcher = training.start(
             workdir.parent / "launcher.log",
             seed=_SEED.value,
@@ -77,11 +77,11 @@ class _Run:
         )
 
     def pid(self, node: str) -> int | None:
-        """Of a node's process."""
+        """Returns the pid of a node's process; None if it is gone."""
         return training.pid_of_node(self._launcher.pid, node)
 
     def state(self) -> Mapping[str, float]:
-        """Steps of actors and learner, and items of each shard, as told last."""
+        """Reads the last steps of actors and learner, and items of each shard."""
         content = status.read(str(self.workdir)) or {}
         counts = content.get("counts", {})
         shards = content.get("replay", [])
@@ -100,7 +100,7 @@ class _Run:
         return state
 
     def steps_of_episode(self, node: str) -> float:
-        """That an actor has made of the episode it is in, from its rate; else 0."""
+        """Estimates an actor's steps in its current episode, by its rate; else 0."""
         group, index = node.split("/")
         if group != "actor":
             return 0.0
@@ -108,7 +108,7 @@ class _Run:
         return (time.time() - row["time"]) * row["steps_per_second"] if row else 0.0
 
     def wait(self, condition: Callable[[], bool]) -> bool:
-        """Whether it came true in time.
+        """Waits for a condition; returns whether it came true in time.
 
         Raises:
           RuntimeError: the program has ended.
@@ -123,7 +123,7 @@ class _Run:
         return False
 
     def progresses(self) -> bool:
-        """Waits until actors and learner have both moved since now."""
+        """Waits until actors and learner have advanced; returns whether they have."""
         before = self.state()
 
         def moved() -> bool:
@@ -135,13 +135,13 @@ class _Run:
         return self.wait(moved)
 
     def stop(self) -> None:
-        """As Ctrl-C does."""
+        """Stops the program as Ctrl-C does."""
         self._launcher.send_signal(signal.SIGINT)
         self._launcher.wait()
 
 
 def attempt(run: _Run, node: str) -> dict[str, Any]:
-    """Kills a node of a program that works, and waits until it works again."""
+    """Kills a node of a working program, and waits until it works again."""
     before, pid = run.state(), run.pid(node)
     episode = run.steps_of_episode(node)
     assert pid is not None, f"{node} does not run"
@@ -170,7 +170,7 @@ def attempt(run: _Run, node: str) -> dict[str, Any]:
 
 
 def main(argv: list[str]) -> None:
-    """Launches, kills, prints."""
+    """Launches, kills and prints."""
     del argv
     out = pathlib.Path(_OUT.value)
     with cli.bad_input():
@@ -199,7 +199,7 @@ def main(argv: list[str]) -> None:
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Of each node: tries, recoveries, mean and worst seconds, mean losses."""
+    """Returns each node's tries, recoveries, mean and worst seconds, mean losses."""
     result: dict[str, dict[str, float]] = {}
     for node in dict.fromkeys(row["node"] for row in rows):
         own = [row for row in rows if row["node"] == node]

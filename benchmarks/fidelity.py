@@ -1,4 +1,4 @@
-"""Episodes of a trained agent: what `specialist_fidelity` runs, without its flags."""
+"""Episodes of a trained agent, for `specialist_fidelity`; defines no flags."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import tqdm
 from environments import scene
 from launchers.common import intervals, workers
 
-_LATE = 20  # control steps at the end
-_STACKED = 0.95  # of the shaped reward
+_LATE = 20  # last control steps of an episode
+_STACKED = 0.95  # least shaped reward of a stack
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What makes an episode what it is, but for its seed."""
+    """Settings that decide an episode, besides its seed."""
 
     policy: str
     object_set: int
@@ -31,13 +31,13 @@ class Setting:
 
     @functools.cached_property
     def physics(self) -> scene.Physics:
-        """The preset with the overrides."""
+        """The physics: the preset with the overrides."""
         scene.one_of("preset", self.preset, scene.PRESETS)
         return scene.PRESETS[self.preset].override(self.overrides)
 
     @property
     def key(self) -> dict:
-        """What a record says of it: the same under any name of its settings."""
+        """The record of the setting, which does not depend on the settings' names."""
         return {
             "policy": pathlib.Path(self.policy).name,
             "object_set": self.object_set,
@@ -47,7 +47,7 @@ class Setting:
 
 @functools.lru_cache(maxsize=1)
 def _make(setting: Setting) -> tuple[Any, Any]:
-    """The environment and the agent, once a process."""
+    """Makes the environment and the agent, once per process."""
     import environments
     from datasets.experts import saved_model
 
@@ -79,14 +79,14 @@ def _episode(job: tuple[Setting, int]) -> dict[str, float | int]:
 
 
 def _known(path: pathlib.Path | None, setting: Setting) -> dict[int, dict]:
-    """Episodes of the same setting in the file, by seed."""
+    """Reads the episodes of the same setting in the file, by seed."""
     if path is None or not path.exists():
         return {}
     records = []
     for line in path.read_text().splitlines():
         try:
             records.append(json.loads(line))
-        except json.JSONDecodeError:  # the half line of a killed run
+        except json.JSONDecodeError:  # an unfinished line of a killed run
             continue
     return {r["seed"]: r for r in records if r["setting"] == setting.key}
 
@@ -97,10 +97,10 @@ def evaluate(
     processes: int = 1,
     out: pathlib.Path | None = None,
 ) -> list[dict]:
-    """Runs an episode a seed, but for those that `out` already has.
+    """Runs an episode for each seed that `out` does not have yet.
 
     Returns:
-      What happened in each; what is new is also appended to `out`, a line each.
+      A record of each episode; new ones are also appended to `out`, a line each.
     """
     known = _known(out, setting)
     records = [known[s] for s in seeds if s in known]
@@ -115,7 +115,7 @@ def evaluate(
         for record in pool.run(_episode, jobs, "episodes"):
             records.append(record | {"setting": setting.key})
             if out is not None:
-                # A line a write: several runs may share the file.
+                # One write per line, because several runs may share the file.
                 line = json.dumps(records[-1]) + "\n"
                 with out.open("a") as file:
                     file.write(line)
@@ -125,7 +125,7 @@ def evaluate(
 
 
 def summary(records: list[dict], setting: Setting) -> dict[str, Any]:
-    """Success with its 95 % Wilson interval, and mean rewards, of the episodes."""
+    """Returns success with its 95 % Wilson interval, and mean rewards."""
     successes = sum(r["success"] for r in records)
     low, high = intervals.wilson(successes, len(records))
     rewards = [r["mean_reward"] for r in records]

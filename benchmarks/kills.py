@@ -1,11 +1,11 @@
-"""Is a run that is killed again and again the same as one that ran through?
+"""Does a run that is killed repeatedly match one that is not interrupted?
 
     python -m benchmarks.kills [--agent=helms_cat] [--skills=DIR] [--kills=10]
 
-Two runs of `launchers.train_agent` in one process, alike but for this: one is killed
-with SIGKILL at random moments, also while it starts and while it saves, and started
-again. Prints the counters of both, and the mean returns of their last fifth with 95 %
-intervals over its episodes.
+Runs `launchers.train_agent` in one process twice with the same settings. One run is
+killed with SIGKILL at random moments, also while it starts and while it saves, and
+restarted. Prints the counters of both, and the mean returns of their last fifth with
+95 % intervals over its episodes.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _finish(process: subprocess.Popen, out: pathlib.Path) -> None:
 
 
 def result(workdir: pathlib.Path) -> dict[str, float]:
-    """Counters of a run, and the mean return of its last fifth with its interval."""
+    """Returns a run's counters, and the mean return of its last fifth with interval."""
     counts = atomic_files.read_json(workdir / "counts.json")
     returns = [row["episode_return"] for row in loggers.actor_rows(str(workdir))]
     last = returns[-max(1, len(returns) // 5) :]
@@ -81,7 +81,7 @@ def result(workdir: pathlib.Path) -> dict[str, float]:
 
 
 def main(argv: list[str]) -> None:
-    """Runs, kills, prints."""
+    """Runs, kills and prints."""
     del argv
     out, skills = pathlib.Path(_OUT.value), _SKILLS.value
     with cli.bad_input():
@@ -99,7 +99,7 @@ def main(argv: list[str]) -> None:
     rng = np.random.default_rng(_SEED.value)
     for _ in tqdm.tqdm(range(_KILLS.value), unit="kill"):
         process = _start(out, "killed", skills)
-        # From the middle of its start to a third of the whole run.
+        # From the middle of the run's start to a third of its length.
         time.sleep(rng.uniform(3.0, max(10.0, seconds / 3)))
         process.send_signal(signal.SIGKILL)
         process.wait()

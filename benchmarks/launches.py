@@ -1,15 +1,15 @@
-"""Does the same experiment learn alike however it is launched?
+"""Does an experiment learn equally well by every launch?
 
     python -m benchmarks.launches [--launches=single_process,local_mp,ray] [--seeds=3]
 
-One agent on one small task, the same configuration and seeds, as one process, as
-processes of this machine and on a Ray of its own. The distributed ones have
-`--num_actors` actors, whose episodes count together. What ties them is the replay
-table's limiter: as many learner steps an actor step as in one process.
+Trains one agent on one small task, with the same configuration and seeds, as one
+process, as processes of this machine and on a private Ray. The distributed programs
+have `--num_actors` actors, whose episodes count together. The replay table's limiter
+allows as many learner steps per actor step as in one process.
 
-Every run is a CSV of returns in --out. Runs that are there are not made again, so the
-same command continues. The last line's JSON has, for each launch, the mean return of
-the whole run and of its last fifth, with 95 % intervals over the seeds.
+Every run is a CSV of returns in --out. Existing runs are not repeated, so the same
+command resumes. The last line's JSON has, for each launch, the mean return of the whole
+run and of its last fifth, with 95 % intervals over the seeds.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _OUT = flags.DEFINE_string("out", "runs/launches", "Directory of the results.")
 def make_experiment(
     workdir: pathlib.Path, agent: str, task: str, seed: int, steps: int
 ) -> config.Experiment:
-    """An agent on a small task; it evaluates nothing, episodes are what counts."""
+    """Makes an experiment of an agent on a small task, without evaluations."""
     spec = specs.make_environment_spec(small_tasks.make_grouped(task, seed))
     return config.Experiment(
         workdir=str(workdir),
@@ -66,7 +66,7 @@ def make_experiment(
 
 
 def _train(experiment: config.Experiment, launch: str, num_actors: int) -> None:
-    """In a process of its own, with TensorFlow as a launcher finds it."""
+    """Trains, in a new process, where TensorFlow is as a launcher finds it."""
     name = pathlib.Path(experiment.workdir).name
     training.run(
         experiment,
@@ -78,10 +78,10 @@ def _train(experiment: config.Experiment, launch: str, num_actors: int) -> None:
 
 
 def run(out: pathlib.Path, launch: str, seed: int) -> np.ndarray:
-    """Rows (actor steps, return) of a run, made now or read.
+    """Returns the rows (actor steps, return) of a run, which is made now or read.
 
     Raises:
-      RuntimeError: it failed.
+      RuntimeError: the run failed.
     """
     agent, task, steps = _AGENT.value, _TASK.value, _STEPS.value
     name = f"{task.replace(':', '_')}_{agent}_{launch}_{steps}_{seed}"

@@ -1,24 +1,25 @@
-"""How many steps a second do the RL learners take, ours against Acme's MPO?
+"""How many steps per second do the RL learners take, compared with Acme's MPO?
 
     python -m benchmarks.learner [--seconds=60] [--vision]
     python -m benchmarks.learner --against=COMMIT
 
-Ours and Acme's are timed in turn, so that both see the same load of the machine, on
-data that is synthetic and in memory:
+This project's learners and Acme's are timed in turns, so that both see the same load of
+the machine, on synthetic data in memory:
 
 - `mpo`: the networks of Acme's TF MPO (policy 256, 256, 256, critic 512, 512, 256),
-  without RNN, 20 samples, batches of at least as many transitions as Acme's 256. Ours
-  are in sequences of 10 rows, so that it improves the policy in a few more states;
+  without RNN, 20 samples, batches of at least as many transitions as Acme's 256. This
+  project's batches are sequences of 10 rows, so that its learner improves the policy in
+  a few more states;
 - `helms_cat`, `helms_mix`, `npmp`: Table 5 sizes (512 sequences of 10, 20 samples, a
   critic with an LSTM) on the environment's observations. `--vision` adds helms_mix and
-  asymmetric_mpo on one 64x64 camera, at a batch of 8 (and what that makes at 512).
+  asymmetric_mpo on one 64x64 camera, at a batch of 8 (and scales the result to 512).
 
-The profile of each is by part: what the E-step and the bootstrap need, the critic's
-loss and gradient, the policy's, and the rest (clipping, Adam, targets). In turn
-with the steps run their matrix products alone: the bound of this TensorFlow here.
+The profile of each is by part: E-step and bootstrap, the critic's loss and gradient,
+the policy's, and the rest (clipping, Adam, targets). The matrix products of the steps
+run in turns with the steps: the bound for this TensorFlow on this machine.
 
-`--against` only runs the steps of helms_mix and helms_cat in turn with those of another
-commit, built aside: `ratio` of each is steps a CPU second here over there.
+`--against` only runs the steps of helms_mix and helms_cat in turns with those of
+another commit: `ratio` of each is the steps per CPU second here over those there.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def synthetic_sample(
     time_steps: int,
     rng: np.random.Generator,
 ) -> reverb.ReplaySample:
-    """A batch of sequences [B, T, ...] as replay gives it."""
+    """Makes a batch of sequences [B, T, ...] as replay gives it."""
     shape = (batch, time_steps)
 
     def draw(array: specs.Array) -> np.ndarray:
@@ -98,7 +99,7 @@ def synthetic_sample(
 
 
 def acme_learner(rng: np.random.Generator) -> core.Learner:
-    """Acme's."""
+    """Makes Acme's learner."""
 
     def draw(*shape: int) -> tf.Tensor:
         return tf.constant(rng.normal(size=(acme_mpo.BATCH_SIZE, *shape)), tf.float32)
@@ -123,7 +124,7 @@ def acme_learner(rng: np.random.Generator) -> core.Learner:
 def our_learner(
     rng: np.random.Generator, seed: int
 ) -> tuple[MPOLearner, reverb.ReplaySample]:
-    """Ours at the sizes of Acme's."""
+    """Makes this project's MPO learner at the sizes of Acme's."""
     config = GaussianMPOConfig(
         policy_keys=("state",),
         critic_keys=("state",),
@@ -147,7 +148,7 @@ def our_learner(
 def table_5_learner(
     name: str, rng: np.random.Generator, seed: int, vision: bool = False
 ) -> tuple[MPOLearner, reverb.ReplaySample]:
-    """An agent's at Table 5 sizes, over an untrained bundle of K = 5."""
+    """Makes an agent's learner at Table 5 sizes, over an untrained bundle of K = 5."""
     agent = AGENTS[name]
     settings = agent.default_settings((_IMAGE,) if vision else ())
     if vision:
@@ -170,7 +171,7 @@ def table_5_learner(
 
 
 def step_products(name: str, config: MPOConfig) -> list[products.Product]:
-    """The matrix products of a step at Table 5 sizes, on batches in mid-episode."""
+    """Lists a step's matrix products at Table 5 sizes, on batches in mid-episode."""
     dims, skills = untrained.environment_dims(), HelmsConfig()
     observed = dims.proprio + dims.objects
     batch, size = config.batch_size, config.critic_rnn_size
@@ -208,7 +209,7 @@ def step_products(name: str, config: MPOConfig) -> list[products.Product]:
 
 
 def profile(learner: MPOLearner, sample: reverb.ReplaySample) -> dict[str, float]:
-    """Seconds of a step's parts."""
+    """Measures the seconds of a step's parts."""
     return {name: _median_seconds(run) for name, run in learner.parts(sample).items()}
 
 
@@ -224,7 +225,7 @@ def _median_seconds(function: Callable[[], object], rounds: int = 5) -> float:
 
 
 def against_acme(seconds: float, seed: int) -> dict[str, float]:
-    """Ours and Acme's in turn."""
+    """Times this project's MPO and Acme's in turns."""
     rng = np.random.default_rng(seed)
     tf.random.set_seed(seed)
     ours, _ = our_learner(rng, seed)
@@ -250,7 +251,7 @@ def alone(
     seconds: float,
     shapes: list[products.Product],
 ) -> dict[str, float]:
-    """Steps a second of one learner, its parts' seconds, and the products' bound."""
+    """Measures a learner's steps per second, its parts' seconds, and its bound."""
     learner.step()
     bound = products.make_bound(shapes, 0) if shapes else None
     times: list[float] = []
@@ -279,7 +280,7 @@ def alone(
 
 
 def against_commit(commit: str, seconds: float, seed: int) -> dict[str, object]:
-    """Our steps and another commit's in turn, an entry an agent.
+    """Times this tree's steps and another commit's in turns, with an entry per agent.
 
     Raises:
       ValueError: the commit cannot be run.
@@ -314,7 +315,7 @@ def main(argv: list[str]) -> None:
         cases += [("helms_mix", True), ("asymmetric_mpo", True)]
     for name, vision in cases:
         agent_type = AGENTS[name]
-        # On images most of the work is in convolutions.
+        # With images, most of the work is in convolutions.
         shapes = [] if vision else step_products(name, agent_type.config_type())
         rates = alone(*table_5_learner(name, rng, seed, vision), seconds, shapes)
         title = name

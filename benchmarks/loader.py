@@ -1,10 +1,10 @@
-"""Does the loader give windows faster than the offline learner takes them?
+"""Does the loader yield windows faster than the offline learner takes them?
 
     python -m benchmarks.loader [--dataset=DIR]
 
-In turns, so that all see the same load of the machine: the loader alone, the learner
-alone on one batch in memory, both at once without having to do with each other, and the
-learner fed by the loader. The learner is HeLMS's at the sizes of Table 5.
+Times in turns, so that all see the same load of the machine: the loader alone, the
+learner alone on one batch in memory, both at once but independent, and the learner fed
+by the loader. The learner is HeLMS's at the sizes of Table 5.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SECONDS = flags.DEFINE_float("seconds", 60.0, "About how long to measure.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of windows and weights.", lower_bound=0)
 
 _TURN_SECONDS = 3.0
-_WARM_UP_SECONDS = 0.1  # also takes what was prefetched in another's turn
+_WARM_UP_SECONDS = 0.1  # also consumes batches prefetched in another turn
 
 
 def main(argv: list[str]) -> None:
@@ -63,10 +63,10 @@ def main(argv: list[str]) -> None:
 
 
 def measure(dataset: str, seconds: float, seed: int) -> dict[str, float | int]:
-    """Returns what `main` prints, by name.
+    """Measures all rates; returns the results by name.
 
     Raises:
-      ValueError: for a data set that cannot be used.
+      ValueError: the data set cannot be used.
     """
     config = HelmsConfig(seed=seed)
     start = time.perf_counter()
@@ -133,7 +133,7 @@ def measure(dataset: str, seconds: float, seed: int) -> dict[str, float | int]:
 
 
 def write_noise(directory: pathlib.Path, episodes: int) -> None:
-    """Writes a data set of episodes of the real sizes, all copies of one of noise."""
+    """Writes a data set of real sizes, whose episodes are copies of one of noise."""
     settings = schema.Settings(EnvironmentConfig.paper(), "fake", episodes)
     steps = stacking.EPISODE_STEPS
     environment = collection_fakes.FakeEnvironment(max_steps=steps, min_steps=steps)
@@ -158,7 +158,7 @@ def _make_learner(
     normalisation: Statistics,
     source: dict[str, Iterator[learning.Batch]],
 ) -> acme.Learner:
-    """The learner of `launchers.train_skills`, which takes from source["batches"]."""
+    """Makes the learner of `launchers.train_skills`, which reads source["batches"]."""
 
     def batches(done: int) -> Iterable[learning.Batch]:
         del done
@@ -177,7 +177,7 @@ def _repeated(batch: Any) -> Iterator[Any]:
 
 
 def _rate(act: Callable[[], None], seconds: float) -> float:
-    """How often a second `act` can be called, at least once."""
+    """Measures the calls of `act` per second, by at least one call."""
     start = time.perf_counter()
     while time.perf_counter() - start < _WARM_UP_SECONDS:
         act()
@@ -189,7 +189,7 @@ def _rate(act: Callable[[], None], seconds: float) -> float:
 
 
 class _Beside:
-    """Runs `act` again and again in a thread; `rate` is how often a second."""
+    """Thread that calls `act` repeatedly; `rate` is the calls per second."""
 
     def __init__(self, act: Callable[[], None]) -> None:
         self._act = act

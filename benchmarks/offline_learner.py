@@ -1,16 +1,16 @@
-"""How many training steps a second does the HeLMS learner take, and how many could it?
+"""How many training steps per second does the HeLMS learner take, and how many can it?
 
     python -m benchmarks.offline_learner [--num_skills=10] [--seconds=60] [--xla]
 
-A step is loss, gradient and Adam at the sizes of Table 5 and of the environment; its
-data is synthetic and in memory. In turn with it, so that all see the same load of the
+A step is loss, gradient and Adam at the sizes of Table 5 and of the environment, on
+synthetic data in memory. In turns with it, so that all see the same load of the
 machine, run:
 
 - the same model in loops over steps and skills (`reference_helms`), compiled as one
   tf.function with the same optimiser, and a few times as plain Python, not compiled;
-- nothing but the step's matrix products: the bound for this TensorFlow on this machine.
+- the step's matrix products alone: the bound for this TensorFlow on this machine.
 
-First it is shown that learner and loop have the same loss and the same gradients.
+A check shows first that learner and loop have the same loss and gradients.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of weights and data.")
 
 _MIN_ROUNDS = 5
 _UNCOMPILED_ROUNDS = 3
-_GRADIENT_TOLERANCE = 1e-3  # of a variable's largest gradient; float32 gives about 1e-5
+_GRADIENT_TOLERANCE = 1e-3  # relative to a variable's largest; float32 gives 1e-5
 
 
 def synthetic_batch(config: HelmsConfig, dims: Dims) -> dict[str, tf.Tensor]:
-    """A batch of smooth normalised observations and held actions; some end early."""
+    """Makes a batch of smooth normalised observations, held actions, early ends."""
     rng = np.random.default_rng(config.seed)
     size, frames = config.batch_size, config.window + config.look_ahead
 
@@ -74,7 +74,7 @@ def synthetic_batch(config: HelmsConfig, dims: Dims) -> dict[str, tf.Tensor]:
 
 
 class LoopLearner:
-    """Trains the model in loops as the learner trains its own."""
+    """Learner of the model in loops, which trains as the project's learner does."""
 
     def __init__(self, config: HelmsConfig, weights: Mapping[str, np.ndarray]):
         self._config = config
@@ -87,7 +87,7 @@ class LoopLearner:
     def gradients(
         self, batch: Mapping[str, tf.Tensor], step: int | tf.Tensor
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """The loss, and its gradients in the order of the model's parameters."""
+        """Returns the loss, and its gradients in the order of the parameters."""
         config = self._config
         shape = [config.batch_size, config.window, config.num_skills, config.latent_dim]
         noise = tf.random.stateless_normal(shape, tf.stack([config.seed, step]))
@@ -103,14 +103,14 @@ class LoopLearner:
 
 
 def step_products(config: HelmsConfig, dims: Dims) -> list[products.Product]:
-    """The step's matrix products."""
+    """Lists the matrix products of a step."""
     rows, skills = config.batch_size * config.window, config.num_skills
     features, hidden = dims.proprio + dims.objects, config.hidden_sizes
     frames = (config.look_ahead + 1) * features
     return [
         *products.mlp(1, rows, frames, (*hidden, skills**2), 1),
         *products.mlp(skills, rows, features, (*hidden, 2 * config.latent_dim), 1),
-        # The low level: proprioception's part of the first layer is the same for all.
+        # Low level: proprioception's part of the first layer is shared by all skills.
         products.Product(1, rows, dims.proprio, hidden[0], 1),
         *products.mlp(1, rows * skills, config.latent_dim, (*hidden, dims.action), 2),
     ]
@@ -123,7 +123,7 @@ def _check_same(
     batch: Mapping[str, tf.Tensor],
     config: HelmsConfig,
 ) -> float:
-    """Takes the learner's first step; returns the largest difference of a gradient.
+    """Takes the learner's first step; returns the largest difference of gradients.
 
     Raises:
       RuntimeError: loss or gradients of learner and loop differ.

@@ -1,11 +1,11 @@
-"""Which settings of the physics are fast, and still the task? Writes a table.
+"""Which settings of the physics are fast and still the same task?
 
     python -m benchmarks.physics_candidates --policies=DIR --episodes=40
 
-Each candidate is judged by the trained agents of object sets 4 and 1 (see
-`specialist_fidelity`) and timed, all candidates in turn in one run, so that they share
-the machine's load. The episodes go to `--out`, and a run goes on after those it finds
-there. The winner is the default preset.
+Writes a table. Each candidate is judged by the trained agents of object sets 4 and 1
+(see `specialist_fidelity`) and timed, all candidates in turns in one run, so that they
+see the same load of the machine. The episodes go to `--out`, and a run resumes after
+those that it finds there. The winner is the default preset.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TABLE = flags.DEFINE_string("table", None, "Where to write the table (Markdown)
 OBJECT_SETS = (4, 1)
 _ROUNDS = 2
 
-# By name: a preset, and what is changed of it. From the reference's on, one step each.
+# Name -> preset and its overrides. From the reference on, each goes one step further.
 CANDIDATES: Mapping[str, tuple[str, str]] = {
     "the reference": ("reference", ""),
     "the reference, one contact": ("reference", "multiccd=0"),
@@ -50,7 +50,7 @@ CANDIDATES: Mapping[str, tuple[str, str]] = {
 
 
 def _rates(seconds: float) -> dict[str, float]:
-    """Control steps a second with resets: the median of rounds through all."""
+    """Measures control steps per second with resets: the median of rounds in turns."""
     rates: dict[str, list[float]] = {name: [] for name in CANDIDATES}
     for seed in range(_ROUNDS):
         for name, (preset, overrides) in CANDIDATES.items():
@@ -67,7 +67,7 @@ def _rates(seconds: float) -> dict[str, float]:
 
 
 def table(rows: Mapping[str, Mapping]) -> str:
-    """The Markdown table of candidates' rates and fidelities."""
+    """Makes the Markdown table of candidates' rates and fidelities."""
     lines = [
         "| physics | steps/s | "
         + " | ".join(f"set {s}: success | mean reward" for s in OBJECT_SETS)

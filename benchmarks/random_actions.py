@@ -1,10 +1,10 @@
-"""Does the simulation survive random actions? Counts divergences, finds bad numbers.
+"""Does the simulation survive random actions?
 
     python -m benchmarks.random_actions --steps=1000000 --processes=2
 
 Shares the control steps among all tasks and object sets, with randomisation, delay and
-every kind of reward. Stops at the first observation or reward that is not finite or
-outside its bounds; an episode that diverges is ended by the environment, and counted.
+every kind of reward. Stops at the first observation or reward that is not finite or is
+out of its bounds; counts episodes that diverge, which the environment ends.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PRESET = flags.DEFINE_string(
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of episodes and actions.")
 
-# Actions of an episode: new at each step; or held, which moves the arm much further.
+# Steps per action in an episode: held actions move the arm much further.
 _HELD_STEPS = (1, 10, 50)
 
 
@@ -37,10 +37,11 @@ def run(
     """Takes control steps of random actions.
 
     Returns:
-      steps, episodes, divergences, and failures of the Cartesian controller.
+      The numbers of steps, episodes, divergences, and failures of the Cartesian
+      controller.
 
     Raises:
-      ValueError: an observation or a reward that is not finite or out of bounds.
+      ValueError: an observation or a reward is not finite or out of bounds.
     """
     environment = environments.make(
         task=task,

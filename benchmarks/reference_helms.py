@@ -1,8 +1,8 @@
-"""HeLMS as one would write it down from the paper: the baseline of `offline_learner`.
+"""HeLMS as the paper's equations state it: the baseline of `offline_learner`.
 
-A Sonnet network for each skill, a head for each previous skill, Python loops over the
-steps and the skills. It shares no code with the project's model, and is the reference
-of its tests.
+It has a Sonnet network for each skill, a head for each previous skill, and Python loops
+over steps and skills. It shares no code with the project's model, and is the reference
+in that model's tests.
 
 Shape letters: B batch, T time, L look-ahead, K skills, Z latent, D action.
 """
@@ -21,14 +21,14 @@ from agents.helms.config import HelmsConfig
 
 
 class ReferenceHelms(snt.Module):
-    """The bound of Eq. 3, one step and one skill at a time."""
+    """The bound of Eq. 3, computed one step and one skill at a time."""
 
     def __init__(self, config: HelmsConfig, weights: Mapping[str, np.ndarray]):
         """Makes the networks and gives them the `weights` of a `HelmsNetworks`.
 
         Args:
           config: sizes and the objective's weights.
-          weights: arrays by variable name; those of the normalizers are not used, so
+          weights: arrays by variable name; those of the normalizers are ignored, so
             batches must be normalised.
         """
         super().__init__(name="reference_helms")
@@ -60,7 +60,7 @@ class ReferenceHelms(snt.Module):
         return [*self._torso.submodules, *self._heads, *mids, *self._low.submodules]
 
     def loss(self, batch: Mapping[str, tf.Tensor], noise: tf.Tensor) -> tf.Tensor:
-        """Minus the bound, its mean over B and T, with the draws [B, T, K, Z] of z."""
+        """Returns the negative bound, averaged over B and T, for draws [B, T, K, Z]."""
         config, skills = self._config, range(self._config.num_skills)
         proprio, objects, action = batch["proprio"], batch["objects"], batch["action"]
         log_prior = tf.nn.log_softmax(self._prior_logits)
@@ -105,9 +105,9 @@ class ReferenceHelms(snt.Module):
 def own_values(
     values: Mapping[str, np.ndarray], config: HelmsConfig
 ) -> list[np.ndarray]:
-    """What a `HelmsNetworks` has by variable name, as a `ReferenceHelms` has it.
+    """Converts arrays of a `HelmsNetworks`, by variable name, to a `ReferenceHelms`.
 
-    It is linear in the values, so it maps gradients as it maps weights.
+    The map is linear, so it converts gradients as it converts weights.
 
     Returns:
       One array for each of `ReferenceHelms.parameters`.

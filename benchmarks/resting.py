@@ -1,11 +1,11 @@
-"""Do objects that rest stay where they are? Drift over 20 s, on each face and in piles.
+"""Do resting objects stay where they are, on each face and in piles, for 20 s?
 
     python -m benchmarks.resting [--preset=reference]
 
-Each object of the five test sets lies on each face that it can stand on, in the basket,
-with the hand far above; and each set's red object lies on its blue one. Prints a
-Markdown table: how far objects move and turn after their first second, and how many
-contacts hold them.
+Each object of the five test sets lies on each face on which it can stand, in the
+basket, with the hand far above; and each set's red object lies on its blue one. Prints
+a Markdown table of how far objects move and turn after their first second, and of the
+number of contacts that hold them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SECONDS = flags.DEFINE_float("seconds", 20.0, "How long they are watched.")
 
 
 def main(argv: list[str]) -> None:
-    """Watches all and prints the table."""
+    """Measures all rests and prints the table."""
     del argv
     with cli.bad_input():
         if _SECONDS.value < 2 * scene.CONTROL_TIMESTEP:

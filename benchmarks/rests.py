@@ -1,4 +1,4 @@
-"""Objects that rest, on faces and in piles: what `resting` measures, no flags."""
+"""Resting objects, on faces and in piles, for `resting`; defines no flags."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from environments import observations, scene
 from environments.rendering import mujoco
 from environments.stacking import RgbStacking
 
-# m: apart from each other, and on the flat of the basket.
+# m, apart from each other, on the flat part of the basket.
 _PLACES = np.array([[0.54, -0.06], [0.66, -0.06], [0.60, 0.07]])
 _SETTLING = 1.0  # s
-_GAP = 2e-4  # m above what an object is put on
-_MIN_INSIDE = 1e-3  # m from a face's edges to where the weight acts
+_GAP = 2e-4  # m between an object and the surface on which it is put
+_MIN_INSIDE = 1e-3  # m, least distance of the centre of mass from a face's edges
 
 
 class Rest(NamedTuple):
-    """How an object rested.
+    """Measurements of a resting object.
 
     Attributes:
       name: the object, or `TOP on BOTTOM`.
-      face: number of the face that it lies on.
+      face: number of the face on which it lies.
       moved: m, after the first second.
-      turned: degrees, likewise.
-      contacts: mean number between it and what it lies on.
+      turned: degrees, after the first second.
+      contacts: mean number of contacts with what it lies on.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Rest(NamedTuple):
 
 
 def faces(solid: geometry.Solid, centre: np.ndarray) -> list[int]:
-    """The faces on which a solid with this centre of mass [3] stands by itself."""
+    """Lists the faces on which a solid with this centre of mass [3] stands alone."""
     stable = []
     for face, normal in enumerate(solid.normals):
         height = solid.vertices @ normal - solid.offsets[face]
@@ -58,11 +58,14 @@ def faces(solid: geometry.Solid, centre: np.ndarray) -> list[int]:
 def put(
     environment: RgbStacking, slot: int, face: int, place: np.ndarray, floor: float
 ) -> float:
-    """Lays an object on one of its faces; its centre of mass goes over a place.
+    """Lays an object on one of its faces, with its centre of mass above a place.
 
     Args:
-      slot: 0 to 2, red, green or blue. face: of its solid.
-      place: [2] m. floor: height [m] of what it lies on.
+      environment: environment of the object.
+      slot: 0 to 2, red, green or blue.
+      face: number of a face of its solid.
+      place: [2] m.
+      floor: height [m] of the surface on which it lies.
 
     Returns:
       The height [m] of its top.
@@ -86,7 +89,7 @@ def put(
 
 
 def read(environment: RgbStacking, slot: int) -> tuple[geometry.Solid, np.ndarray]:
-    """An object's solid and its centre of mass [3] m, both in the body's frame."""
+    """Reads an object's solid and centre of mass [3] m, both in the body's frame."""
     model, _ = environment.physics
     geom = environment.scene.object_geom[slot]
     solid = geometry.read_solid(model, geom)
@@ -100,14 +103,16 @@ def read(environment: RgbStacking, slot: int) -> tuple[geometry.Solid, np.ndarra
 def watch(
     environment: RgbStacking, seconds: float, below: list[int]
 ) -> Iterator[tuple[float, float, float]]:
-    """Lets the objects rest, the hand open and still.
+    """Lets the objects rest, with the hand open and still.
 
     Args:
-      seconds: how long.
+      environment: environment of the objects.
+      seconds: duration.
       below: for each slot, the owner (see `Scene.geom_owner`) of what it lies on.
 
     Yields:
-      For each slot: m and degrees moved after the first second, mean contacts.
+      For each slot: movement in m and in degrees after the first second, and mean
+      contacts.
     """
     model, data = environment.physics
     addresses = environment.scene
@@ -135,7 +140,7 @@ def watch(
 
 
 def prepare(environment: RgbStacking, ids: tuple[str, ...]) -> None:
-    """Begins an episode with these objects, the hand out of their way."""
+    """Starts an episode with these objects and the hand out of their way."""
     environment.set_objects(ids)
     for seed in range(1000):
         environment.seed_episode(seed)
@@ -146,7 +151,7 @@ def prepare(environment: RgbStacking, ids: tuple[str, ...]) -> None:
 
 
 def on_faces(environment: RgbStacking, object_id: str, seconds: float) -> list[Rest]:
-    """Rests of an object on each face that it stands on."""
+    """Measures an object's rest on each face on which it stands."""
     prepare(environment, (object_id,) * len(observations.COLORS))
     solid, centre = read(environment, 0)
     stable = faces(solid, centre)
@@ -154,7 +159,7 @@ def on_faces(environment: RgbStacking, object_id: str, seconds: float) -> list[R
     for first in range(0, len(stable), len(_PLACES)):
         now = stable[first : first + len(_PLACES)]
         prepare(environment, (object_id,) * len(observations.COLORS))
-        # Slots that are left over lie on a face that is known already.
+        # Objects in spare slots lie on a face that is already measured.
         chosen = now + [stable[0]] * (len(_PLACES) - len(now))
         for slot, face in enumerate(chosen):
             put(environment, slot, face, _PLACES[slot], scene.BASKET_HEIGHT)
@@ -171,7 +176,7 @@ def piled(
     top: int = 0,
     bottom: int = 2,
 ) -> Rest | None:
-    """The rest of one object of a set on another; None where it cannot carry.
+    """Measures the rest of one object on another; None if that cannot carry.
 
     Each lies on its broadest face that has a level one opposite. `top` and `bottom` are
     slots, by default of the red object and the blue one.
@@ -198,7 +203,7 @@ def piled(
 
 
 def table(rests: list[Rest]) -> str:
-    """A Markdown table, a row an object or pile, its faces in the cells."""
+    """Makes a Markdown table: a row per object or pile, a cell per face."""
     lines = [
         "| object | faces | moved, mm (worst) | turned, degrees (worst) | contacts |",
         "|---|---|---|---|---|",

@@ -1,28 +1,30 @@
-"""How far does the actor-learner program scale, and what is full first?
+"""How far does the actor-learner program scale, and which part is full first?
 
     python -m benchmarks.scaling --real_actors=1,2,4,8
     python -m benchmarks.scaling --light_actors=1500 --seconds=600
     python -m benchmarks.scaling --saturate [--server_cores=0.1]
     python -m benchmarks.scaling --model_actors=1500 --actor_rate=20
 
-Any of these together, in this order; each leaves its figures in --out.
+The flags may be combined and run in this order; each writes its results to --out.
 
-- `--real_actors`: processes that step the real environment with the real policy, write
-  to a real Reverb server and fetch variables through a cacher: control steps a second.
-  With `--actors_per_process` some share one, and their policy's calls.
-- `--light_actors`: actors without physics, many to a process, that replay recorded
-  episodes through the real adders and the real variable client, each over connections
-  of its own. Every item is accounted for: `lost` is what the adders created less what
-  the table received, after a drain. `insert` and `fetch` latencies are those of
-  `benchmarks.load.actors`: how long an actor is held up by `adder.add` where it creates
-  an item, and how long variables take.
-- `--saturate`: the cost of an insert, a batch, a fetch and a call of the coordinator to
-  their servers, as CPU seconds, because here the load shares the cores with what it
-  loads. With `--server_cores` each server is held to so many cores, and gets full.
-- `--model_actors`: from these costs, what so many actors need and what is full first,
-  and what the model says of every run that is in --out beside what was measured.
+- `--real_actors`: the control steps per second of processes that step the real
+  environment with the real policy, write to a real Reverb server and fetch variables
+  through a cacher. With `--actors_per_process`, actors share a process and batch their
+  policy calls.
+- `--light_actors`: actors without physics, many per process, that send recorded
+  episodes through the real adders and the real variable client, each over its own
+  connections. Every item is accounted for: `lost` is the number that adders created
+  minus the number that the table received, after a drain. `insert` and `fetch`
+  latencies are those of `benchmarks.load.actors`: how long an `adder.add` that creates
+  an item delays an actor, and how long variables take.
+- `--saturate`: the costs of an insert, a batch, a fetch and a call of the coordinator
+  to their servers, as CPU seconds, because the load shares the cores with the servers.
+  With `--server_cores` each server is limited to as many cores, and is filled.
+- `--model_actors`: from these costs, what a program of as many actors needs and which
+  part is full first, and the model's predictions for every run in --out beside the
+  measurements.
 
-The learner is idle: it hands out variables of the real sizes.
+The learner is idle: it serves variables of the real sizes.
 """
 
 from __future__ import annotations
@@ -94,7 +96,7 @@ _UPDATE_PERIOD = flags.DEFINE_integer(
     "update_period",
     None,
     "Steps between an actor's fetches; by default the agent's.",
-    upper_bound=10_000,  # a light actor steps through some of them when it connects
+    upper_bound=10_000,  # light actors take some of the steps when they connect
 )
 _UPDATE_SECONDS = flags.DEFINE_float(
     "update_seconds", 1.0, "Between the cacher's fetches from the learner."
@@ -119,12 +121,12 @@ _RESUME = flags.DEFINE_bool(
 _SEED = flags.DEFINE_integer("seed", 0, "Of weights and episodes.", lower_bound=0)
 
 _DEFAULT_ACTORS = 100
-_HELD_RATE = 400.0  # steps a second that one core holds, both sides of it
-_PUSHING_ACTORS = 300  # at full load each of them is about a real-time actor
+_HELD_RATE = 400.0  # steps per second that one core holds for load and server
+_PUSHING_ACTORS = 300  # at full load, each steps about in real time
 
 
 def main(argv: list[str]) -> None:
-    """Measures, writes, prints."""
+    """Measures, writes and prints."""
     del argv
     out = pathlib.Path(_OUT.value)
     with cli.bad_input():
@@ -183,7 +185,7 @@ def main(argv: list[str]) -> None:
 
 
 def _check_flags() -> list[int]:
-    """The numbers of real actors; raises ValueError for flags that cannot be."""
+    """Returns the numbers of real actors; raises ValueError for invalid flags."""
     agent = _AGENT.value
     experiment_config.check_agent(agent)
     if AGENTS[agent].asymmetric:
@@ -232,7 +234,7 @@ def _settings() -> light.Settings:
 
 
 def _inputs(out: pathlib.Path, settings: light.Settings) -> light.Inputs:
-    """What light actors replay and what the learner hands out."""
+    """Makes the episodes of light actors and the variables of the learner."""
     logs = out / "logs"
     setup.one_thread()
     variables = servers.make_variables(settings.agent, settings.seed)
@@ -247,7 +249,7 @@ def _kept(
     settings: light.Settings,
     measure: Callable[[light.Settings], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Measures and writes, or reads what --resume says may be kept."""
+    """Measures and writes a result, or reads it where --resume allows."""
     if _RESUME.value and path.exists():
         measured = atomic_files.read_json(path)
         if measured.get("settings") == dataclasses.asdict(settings):

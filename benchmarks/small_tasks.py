@@ -1,6 +1,6 @@
-"""Our agents on small control tasks: what `control` and `launches` train.
+"""This project's agents on small control tasks, for `control` and `launches`.
 
-Nothing here defines flags, so processes of a program can import it.
+The module defines no flags, so processes of a program can import it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _COMMON: dict[str, Any] = {
     "min_replay_size": MIN_TRANSITIONS // 9,
     "samples_per_insert": 29 * 9 / STEPS_A_LEARNER_STEP,
 }
-# Of our small tasks, for every agent: they would take hours at Acme's bounds.
+# For every agent on the small tasks, which would take hours at Acme's bounds.
 TASKS: Mapping[str, Callable[[int], dm_env.Environment]] = {
     "catch": catch.Catch,
     "two_modes": lambda seed: two_modes.TwoModes(),
@@ -54,7 +54,7 @@ _QUICK: dict[str, Any] = {
     "learning_rate": 1e-3,
     "target_policy_update_period": 25,
     "target_critic_update_period": 25,
-    "variable_update_period": 16,  # of actors in processes of their own
+    "variable_update_period": 16,  # for actors in processes of their own
 }
 _QUICK_BOUNDS: dict[str, Any] = {
     "epsilon_mean": 0.1,
@@ -66,18 +66,18 @@ _QUICK_BOUNDS: dict[str, Any] = {
 
 
 class Grouped(wrappers.EnvironmentWrapper):
-    """The one vector of observations becomes `proprio`."""
+    """Wrapper that names a single vector of observations `proprio`."""
 
     def observation_spec(self) -> dict[str, specs.Array]:
-        """One observation."""
+        """Returns the spec of the observation by its name."""
         return {"proprio": self._environment.observation_spec()}
 
     def reset(self) -> dm_env.TimeStep:
-        """Begins an episode."""
+        """Starts an episode."""
         return self._named(self._environment.reset())
 
     def step(self, action: np.ndarray) -> dm_env.TimeStep:
-        """Acts."""
+        """Takes a step."""
         return self._named(self._environment.step(action))
 
     def _named(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
@@ -85,12 +85,12 @@ class Grouped(wrappers.EnvironmentWrapper):
 
 
 class _Actions:
-    """Actions in place of skills: a skill is a point, or z is the action itself."""
+    """Actions in place of skills: a skill is an action point, or z is the action."""
 
-    object_dim = None  # there are no objects
+    object_dim = None  # no objects
 
     def __init__(self, spec: specs.EnvironmentSpec, num_components: int | None = None):
-        """As many skills as points, unless it is for a mixture of components."""
+        """Makes a skill per point, or `num_components` for a mixture."""
         size = spec.actions.shape[0]
         points = [*itertools.product((-1.0, 1.0), repeat=size), (0.0,) * size]
         self._points = tf.constant(points, tf.float32)
@@ -114,7 +114,7 @@ class _Actions:
 
 
 class _Mixture(HelmsMixBuilder):
-    """RHPO on the actions themselves, with no prior."""
+    """RHPO on the actions themselves, without a prior."""
 
     def make_networks(
         self, environment_spec: specs.EnvironmentSpec, seed: int
@@ -125,7 +125,7 @@ class _Mixture(HelmsMixBuilder):
 
 
 def make_environment(task: str, seed: int) -> dm_env.Environment:
-    """A task with one observation vector and actions clipped to [-1, 1].
+    """Makes a task with one observation vector and actions clipped to [-1, 1].
 
     Raises:
       ValueError: there is no such task.
@@ -145,19 +145,19 @@ def make_environment(task: str, seed: int) -> dm_env.Environment:
 
 
 def make_grouped(task: str, seed: int) -> dm_env.Environment:
-    """The same with the observation under a name, as our agents take it."""
+    """Makes a task with a named observation, as this project's agents take it."""
     return Grouped(make_environment(task, seed))
 
 
 def make_builder(agent: str, task: str, spec: specs.EnvironmentSpec) -> MPOBuilder:
-    """An agent of this repository, from scratch.
+    """Makes the builder of an agent of this project, which learns from scratch.
 
     Args:
       agent: `ours`, the Gaussian MPO; `categorical`, HeLMS-cat's over the corners and
         the centre of the action space; `mixture`, HeLMS-mix's over three new
         components.
-      task: as `make_environment` takes it.
-      spec: of its grouped environment.
+      task: name of a task, as in `make_environment`.
+      spec: spec of its grouped environment.
     """
     quick = task in TASKS
     common = {**_COMMON, **(_QUICK if quick else {})}

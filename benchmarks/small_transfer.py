@@ -1,21 +1,21 @@
-"""Do skills help RL on a task that anyone can repeat? HeLMS against MPO, in minutes.
+"""Do skills help RL on a small, repeatable task? HeLMS against MPO, in minutes.
 
     python -m benchmarks.small_transfer --seeds=5 --agents=helms_cat,helms_mix,mpo
 
 The task (`benchmarks.two_targets`) is to touch A, then B, on the suite's point mass.
-The data are of other tasks: a scripted controller goes to A, to B, to the centre or to
-a corner in any order but to B right after A, whatever the flag says, and nothing is
-rewarded. HeLMS learns its skills from them, once for all seeds. Then each agent learns
-the task in one process, from scratch or over the skills, with as many learner steps an
-environment step. MPO has the skills' observation statistics; HeLMS holds a skill for
---skill_steps.
+The data come from other tasks: a scripted controller goes to A, to B, to the centre or
+to a corner in any order except to B right after A, whatever the observed flag is, and
+without rewards. HeLMS learns its skills from them, once for all seeds. Then each agent
+learns the task in one process, from scratch or over the skills, with the same number of
+learner steps per environment step. MPO has the skills' observation statistics; HeLMS
+holds a skill for --skill_steps.
 
 A run ends when it has solved the task: at the first step at which its last 20 episodes,
-exploration and all, have at least 90 % successes. One of MPO that has not by --steps
-counts as --steps, so that its ratio to HeLMS is a lower bound.
+with exploration, have at least 90 % successes. A run of MPO that has not solved it by
+--steps counts as --steps, so that its ratio to HeLMS is a lower bound.
 
-Every run is a CSV of episodes in --out. Skills and runs that are there are not made
-again, so the same command continues. The figure and the last line's JSON are of all.
+Every run is a CSV of episodes in --out. Existing skills and runs are not repeated, so
+the same command resumes. The figure and the last line's JSON cover all runs.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def main(argv: list[str]) -> None:
     training = bundle.read_description(skills)["training"]
     print("skills:", *(f"{key} {training[key]}" for key in ("action_mse", "skill_use")))
     runs: dict[str, list[np.ndarray]] = {agent: [] for agent in _AGENT_NAMES.value}
-    for seed in range(_SEEDS.value):  # agents advance together
+    for seed in range(_SEEDS.value):  # seeds outermost: agents advance together
         for agent, agent_curves in runs.items():
             agent_curves.append(
                 small_transfer_runs.run(out, agent, seed, steps, _SKILL_STEPS.value)

@@ -1,4 +1,4 @@
-"""The parts of `benchmarks.small_transfer`: data, skills, runs and what they show."""
+"""Parts of `benchmarks.small_transfer`: data, skills, runs and their results."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from benchmarks.common import curves, one_process
 from launchers.common import atomic_files, figures
 
 AGENTS = ("helms_cat", "helms_mix", "mpo")
-WINDOW, SUCCESS = 20, 0.9  # episodes, and the share of them that solves the task
+WINDOW, SUCCESS = 20, 0.9  # episodes, and their share of successes that solves the task
 
 _DATA_STEPS = 100  # control steps of an episode of the data
-_ARRIVED = 0.03  # m from the goal: the controller turns to another
+_ARRIVED = 0.03  # m from the goal, at which the controller chooses another
 _GAIN = 10.0  # of the controller: full force from 0.1 m
-_NOISE = 0.3  # standard deviation beside the intended action
-_PLACES = ((0.0, 0.0), (0.2, 0.2))  # goals beside A and B: the centre and a corner
-_NEXT = ((2, 3), (0, 2, 3), (0, 1, 3), (0, 1, 2))  # goals that may follow each
+_NOISE = 0.3  # standard deviation of noise on the intended action
+_PLACES = ((0.0, 0.0), (0.2, 0.2))  # goals besides A and B: the centre and a corner
+_NEXT = ((2, 3), (0, 2, 3), (0, 1, 3), (0, 1, 2))  # goals that may follow each goal
 _SKILLS = HelmsConfig(
     num_skills=4,
     latent_dim=2,
@@ -45,7 +45,7 @@ _SKILLS = HelmsConfig(
     beta_z=0.01,
     initial_stay_probability=0.8,
 )
-_STEPS_A_LEARNER_STEP = 4  # of the environment
+_STEPS_A_LEARNER_STEP = 4  # environment steps per learner step
 _RL = {
     "input_size": 64,
     "policy_hidden_sizes": (64, 64),
@@ -55,7 +55,7 @@ _RL = {
     "target_update": "polyak",
     "target_update_rate": 0.02,
 }
-# Bounds and duals: at Acme's every agent would take hours.
+# Bounds and duals; at Acme's, every agent would take hours.
 _CATEGORICAL = {
     "epsilon_policy": 0.01,
     "init_log_temperature": 0.0,
@@ -72,11 +72,11 @@ _COLUMNS = ("environment_steps", "return", "success", "cpu_seconds")
 
 
 def collect(episodes: int, seed: int) -> dict[str, np.ndarray]:
-    """Episodes of a controller that goes from goal to goal, but never from A to B.
+    """Collects episodes of a controller that goes between goals, but never from A to B.
 
     Returns:
-      `proprio` [E, T+1, P] and `objects` [E, T+1, O]; `action` [E, T, D], as intended:
-      what was executed has noise beside it. All float32.
+      `proprio` [E, T+1, P] and `objects` [E, T+1, O]; `action` [E, T, D], the intended
+      one, without the noise of the executed one. All float32.
     """
     environment = two_targets.make(seed, free=True)
     rng = np.random.default_rng(seed)
@@ -100,7 +100,7 @@ def collect(episodes: int, seed: int) -> dict[str, np.ndarray]:
 
 
 def _way(observation: Mapping[str, np.ndarray], goal: int) -> np.ndarray:
-    """The vector [2] to a goal: A, B, then `_PLACES`."""
+    """Returns the vector [2] to a goal: A, B, then `_PLACES`."""
     if goal < 2:
         return observation["objects"][2 * goal : 2 * goal + 2]
     return np.subtract(_PLACES[goal - 2], observation["proprio"][:2])
@@ -109,7 +109,7 @@ def _way(observation: Mapping[str, np.ndarray], goal: int) -> np.ndarray:
 def windows(
     data: dict[str, np.ndarray], config: HelmsConfig, skip: int = 0
 ) -> Iterator[Batch]:
-    """Endless batches of windows, as of `datasets.loader.windows`, less `skip`."""
+    """Yields batches of windows as `datasets.loader.windows` does, after `skip`."""
     episodes, steps = data["action"].shape[:2]
     acting, frames = config.window, config.window + config.look_ahead
     for batch in itertools.count(skip):
@@ -126,7 +126,7 @@ def windows(
 
 
 def train_skills(directory: pathlib.Path, episodes: int, steps: int) -> None:
-    """Collects, trains and writes a bundle."""
+    """Collects episodes, trains skills and writes a bundle."""
     data, config = collect(episodes, seed=0), _SKILLS
     statistics = {
         key: (data[key].mean(axis=(0, 1)), data[key].std(axis=(0, 1)))
@@ -148,7 +148,7 @@ def train_skills(directory: pathlib.Path, episodes: int, steps: int) -> None:
 def make_builder(
     agent: str, skills: helms_skills.Skills, skill_steps: int
 ) -> AgentBuilder:
-    """One of `AGENTS`, with rows of `skill_steps` if it is HeLMS.
+    """Makes the builder of one of `AGENTS`, with rows of `skill_steps` for HeLMS.
 
     All take a learner step every `_STEPS_A_LEARNER_STEP` environment steps.
     """
@@ -160,7 +160,7 @@ def make_builder(
         settings |= {"sequence_length": 5, "skill_steps": skill_steps}
     settings |= _CATEGORICAL if agent == "helms_cat" else _CONTINUOUS
     period = settings["sequence_length"] - 1
-    rows = period * settings.get("skill_steps", 1)  # environment steps a sequence
+    rows = period * settings.get("skill_steps", 1)  # environment steps per sequence
     batch_size = 256 // period
     config = kind.config_type(
         **settings,
@@ -175,7 +175,7 @@ def make_builder(
 def run(
     out: pathlib.Path, agent: str, seed: int, steps: int, skill_steps: int
 ) -> np.ndarray:
-    """Rows of `_COLUMNS` of a run's episodes, to the solution, made now or read."""
+    """Returns a row of `_COLUMNS` per episode of a run, which is made now or read."""
     held = "" if agent == "mpo" else f"_{skill_steps}"
     path = out / f"{agent}{held}_{steps}_{seed}.csv"
     if not path.exists():
@@ -201,7 +201,7 @@ def run(
 
 
 def steps_to_solve(curve: np.ndarray) -> int | None:
-    """The first step whose last `WINDOW` episodes had `SUCCESS`; None: there is none.
+    """Finds the first step whose last `WINDOW` episodes have `SUCCESS`, or None.
 
     Args:
       curve: rows of `_COLUMNS`.
@@ -214,7 +214,7 @@ def steps_to_solve(curve: np.ndarray) -> int | None:
 
 
 def draw(path: pathlib.Path, runs: Mapping[str, Sequence[np.ndarray]]) -> None:
-    """Each run's success in its last `WINDOW` episodes, to the solution or the end."""
+    """Draws each run's success in its last `WINDOW` episodes, until it is solved."""
     figure = figures.make(5.0, 3.2)
     axes = figure.add_subplot()
     for i, (agent, agent_curves) in enumerate(runs.items()):
@@ -235,10 +235,10 @@ def draw(path: pathlib.Path, runs: Mapping[str, Sequence[np.ndarray]]) -> None:
 
 
 def summary(runs: Mapping[str, Sequence[np.ndarray]], steps: int) -> dict[str, Any]:
-    """Steps to solve of each agent's runs, and how many times those MPO's mean is.
+    """Returns each agent's steps to solve, and the ratio of MPO's mean to theirs.
 
-    A run of MPO that did not solve the task counts as `steps`; an agent of which one
-    did not has no `mpo_ratio`. `cpu_seconds` are of the longest run.
+    A run of MPO that did not solve the task counts as `steps`; another agent with such
+    a run has no `mpo_ratio`. `cpu_seconds` are those of the longest run.
     """
     solved = {
         a: [steps_to_solve(c) for c in agent_curves] for a, agent_curves in runs.items()

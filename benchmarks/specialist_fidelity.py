@@ -1,14 +1,14 @@
-"""Is the simulation the task that public trained agents were trained on?
+"""Is the simulation the task on which public agents were trained?
 
     python -m benchmarks.specialist_fidelity --policy=DIR --object_set=4 --episodes=200
 
 A trained agent of the public `rgb_stacking` environment acts here with nominal physics
-and no delay. Success: at the end of an episode red rests on blue and nothing but blue
-touches it. Where they were trained the agents reach 79.9 % (set 4), 77.7 % (set 1).
+and no delay. An episode succeeds if at its end red rests on blue and nothing but blue
+touches it. In their own environment the agents reach 79.9 % (set 4), 77.7 % (set 1).
 
-`--physics` overrides settings of the preset, which is how candidates for a faster
-preset are judged; `--out` keeps one line an episode, and a run that finds its own lines
-there goes on after them.
+`--physics` overrides settings of the preset, to judge candidates for a faster preset;
+`--out` keeps a line per episode, and a run that finds its own lines there resumes after
+them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _OUT = flags.DEFINE_string("out", None, "File of one JSON line an episode.")
 
 
 def main(argv: list[str]) -> None:
-    """Runs what is missing, prints all."""
+    """Runs the missing episodes and prints all results."""
     del argv
     with cli.bad_input():
         from datasets.experts import saved_model
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
         setting = fidelity.Setting(
             _POLICY.value, _OBJECT_SET.value, _PRESET.value, _PHYSICS.value
         )
-        setting.physics  # noqa: B018  raises where it cannot be
+        setting.physics  # noqa: B018  raises if invalid
     seeds = range(_SEED.value, _SEED.value + _EPISODES.value)
     out = pathlib.Path(_OUT.value) if _OUT.value else None
     records = fidelity.evaluate(setting, seeds, _PROCESSES.value, out)

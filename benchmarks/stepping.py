@@ -1,4 +1,4 @@
-"""Times an environment against bare `mj_step`: what `environment` runs, no flags."""
+"""Times an environment against bare `mj_step`, for `environment`; defines no flags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from environments.rendering import mujoco
 from environments.stacking import RgbStacking
 
 _CHUNK = 20  # control steps between two runs of bare mj_step
-_BARE = 5  # control steps of bare mj_step each time
+_BARE = 5  # control steps of each run of bare mj_step
 
 
 def measure(
@@ -20,7 +20,7 @@ def measure(
     """Runs whole episodes of random actions for about `seconds`.
 
     Returns:
-      Control steps a second and the like, by the names that `main` prints.
+      Control steps per second and other results, by the names that `main` prints.
     """
     model, data = environment.physics
     bare = mujoco.MjData(model)
@@ -30,7 +30,7 @@ def measure(
     step_time = bare_time = 0.0
     steps = bare_steps = 0
     clock = time.perf_counter
-    environment.reset()  # what is compiled at its first use is not counted
+    environment.reset()  # excludes what is compiled at its first use
     environment.step(rng.uniform(-1, 1, 5))
     end = clock() + seconds
     while clock() < end or not reset_times:
@@ -45,7 +45,7 @@ def measure(
                 if timestep.last():
                     break
             step_time += clock() - start
-            # The state of now, with the same controls, but nothing around mj_step.
+            # The current state and controls, for mj_step alone.
             bare.qpos[:], bare.qvel[:], bare.act[:] = data.qpos, data.qvel, data.act
             bare.ctrl[:], bare.xfrc_applied[:] = data.ctrl, data.xfrc_applied
             bare.qacc_warmstart[:] = data.qacc_warmstart

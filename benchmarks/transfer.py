@@ -2,24 +2,23 @@
 
     python -m benchmarks.transfer --skills=HELMS,BC,NPMP --seeds=3 --steps=60000
 
-An agent helms_cat_distilled is helms_cat whose high level begins as the distilled one
-of its bundle (`benchmarks.ceiling` makes it), the paper's as a new one.
+The agent helms_cat_distilled is helms_cat whose high level starts as the distilled one
+of its bundle (made by `benchmarks.ceiling`); the paper's starts as a new one.
 
 Conditions are the object sets of --object_set with the rewards of --reward: the
 paper's figure 4 is `--object_set=1,2,3,5`, its figure 7 `--object_set=4
 --reward=dense,staged_sparse,sparse`. Every run is `launchers.train_agent` in one
-process, --jobs of them at a time, each on a core of its own; all agents have the
-settings of --scale, by default laptop: the paper's are for 1500 actors. Returns are
-those of the episodes that the agents act and learn in, so nothing is spent on
-evaluations.
+process, --jobs of them at a time, each on its own core; all agents have the settings of
+--scale, by default laptop, because the paper's are for 1500 actors. Returns are those
+of the episodes in which the agents act and learn, so no time is spent on evaluations.
 
-Each run ends as a CSV of episodes, CONDITION/AGENT_SEED.csv in --out. Runs that are
-there are not made again, unfinished ones go on (SIGINT and SIGTERM save all that are
-running), and more --steps continue them. The
-figure has a panel a condition. The last line is one JSON object: an entry an agent with
-`success` and `return` of the last fifth of the steps and `area`, the mean return of all
-of them; `low` and `high` have the ends of their 95 % intervals over the seeds. Where
-there are several conditions, the entries are by condition. With --draw nothing is run.
+Each run ends as a CSV of episodes, CONDITION/AGENT_SEED.csv in --out. Existing runs are
+not repeated, unfinished ones resume (SIGINT and SIGTERM save all that are running), and
+more --steps continue them. The figure has a panel per condition. The last line is one
+JSON object: an entry per agent with `success` and `return` of the last fifth of the
+steps and `area`, the mean return of all of them; `low` and `high` have the ends of
+their 95 % intervals over the seeds. Where there are several conditions, the entries are
+grouped by condition. With --draw nothing is run.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ from launchers.common import atomic_files, cli, loggers, signals
 from launchers.experiments import config
 
 _SKILLS = flags.DEFINE_list("skills", [], "Directories of the bundles, one a model.")
-# That a user can ask for beside the agents: the agent, and flags of train_agent.
+# Names that --agents takes besides agents -> agent, and flags of train_agent.
 _VARIANTS = {"helms_cat_distilled": ("helms_cat", {"high_level": "distilled"})}
 _AGENT_NAMES = flags.DEFINE_list(
     "agents",
@@ -84,7 +83,7 @@ _POLL_SECONDS = 2.0
 
 @dataclasses.dataclass(frozen=True)
 class _Condition:
-    """An object set and a reward."""
+    """Condition of runs: an object set and a reward."""
 
     object_set: str
     reward: str
@@ -94,13 +93,13 @@ class _Condition:
 
     @property
     def title(self) -> str:
-        """Of a panel."""
+        """The title of its panel."""
         return f"set {self.object_set}, {self.reward.replace('_', '-')}"
 
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-    """A run of an agent."""
+    """Run of an agent."""
 
     condition: _Condition
     agent: str
@@ -115,25 +114,25 @@ class _Run:
 
     @property
     def csv(self) -> pathlib.Path:
-        """Of the episodes."""
+        """The path of the CSV of episodes."""
         return self._root / f"{self}.csv"
 
     @property
     def workdir(self) -> pathlib.Path:
-        """Of train_agent."""
+        """The work directory of train_agent."""
         return self._root / "runs" / str(self)
 
     @property
     def log(self) -> pathlib.Path:
-        """Of what it prints."""
+        """The path of train_agent's output."""
         return self._root / "runs" / f"{self}.log"
 
     def complete(self) -> bool:
-        """Whether it has come as far as is asked; one that has not is continued."""
+        """Returns whether the run has taken --steps; otherwise it is continued."""
         return self.csv.exists() and curves.read(self.csv)[-1, 0] >= _STEPS.value
 
     def rows(self) -> list[dict[str, float]]:
-        """Its episodes so far."""
+        """Returns the run's episodes so far."""
         return loggers.actor_rows(str(self.workdir))
 
     def keep(self) -> None:
@@ -146,7 +145,7 @@ class _Run:
         atomic_files.write_csv(self.csv, names, rows)
 
     def start(self, paths: Mapping[str, str], core: int) -> subprocess.Popen:
-        """Starts or continues it; `paths` are the bundles by model."""
+        """Starts or continues the run; `paths` are the bundles by model."""
         agent, variant = _parts(self.agent)
         kind = AGENTS[agent]
         own = {field.name for field in dataclasses.fields(kind.config_type)}
@@ -162,7 +161,7 @@ class _Run:
             seed=self.seed,
             max_actor_steps=_STEPS.value,
             eval_episodes=0,
-            # An agent that needs no model gets the same observation statistics.
+            # An agent without a model gets the same observation statistics.
             skills=paths[kind.model] if kind.model else paths.get("helms"),
             scale=_SCALE.value,
             **variant,
@@ -171,12 +170,12 @@ class _Run:
 
 
 def _parts(name: str) -> tuple[str, dict[str, str]]:
-    """The agent that a name of --agents stands for, and its flags of train_agent."""
+    """Returns the agent of a name in --agents, and its flags of train_agent."""
     return _VARIANTS.get(name, (name, {}))
 
 
 def _conditions() -> list[_Condition]:
-    """Those asked for; raises ValueError for one that there is not."""
+    """Returns the conditions of the flags; raises ValueError for an unknown one."""
     conditions = [
         _Condition(object_set, reward)
         for object_set in _OBJECT_SET.value
@@ -190,7 +189,7 @@ def _conditions() -> list[_Condition]:
 
 
 def _runs(conditions: Sequence[_Condition]) -> list[_Run]:
-    """All, those of a seed together."""
+    """Returns all runs, ordered by seed."""
     return [
         _Run(condition, agent, seed)
         for seed in range(_SEEDS.value)
@@ -200,7 +199,7 @@ def _runs(conditions: Sequence[_Condition]) -> list[_Run]:
 
 
 def _bundles() -> dict[str, str]:
-    """The directories by model; raises ValueError for two of one model."""
+    """Returns the directories by model; raises ValueError for two of one model."""
     directories: dict[str, str] = {}
     for path in _SKILLS.value:
         model = registry.load_bundle(path).description["model"]
@@ -213,7 +212,7 @@ def _bundles() -> dict[str, str]:
 
 
 def _run_all(runs: Sequence[_Run], paths: Mapping[str, str]) -> None:
-    """Runs what is not there yet; raises RuntimeError if a run fails."""
+    """Runs what is incomplete; raises RuntimeError if a run fails."""
     incomplete = [run for run in runs if not run.complete()]
     waiting = collections.deque(incomplete)
     cores = sorted(os.sched_getaffinity(0))
@@ -245,7 +244,7 @@ def _run_all(runs: Sequence[_Run], paths: Mapping[str, str]) -> None:
     finally:
         bar.close()
         for process, _ in running.values():
-            process.send_signal(signal.SIGTERM)  # each saves a checkpoint
+            process.send_signal(signal.SIGTERM)  # so that each saves a checkpoint
         for process, _ in running.values():
             process.wait()
 
@@ -253,7 +252,7 @@ def _run_all(runs: Sequence[_Run], paths: Mapping[str, str]) -> None:
 def _results(
     runs: Sequence[_Run], condition: _Condition
 ) -> tuple[dict[str, list[np.ndarray]], dict[str, dict[str, Any]]]:
-    """Curves of return by agent, and the figures, of the runs that are there."""
+    """Returns curves of return by agent, and the results, of existing runs."""
     steps = _STEPS.value
     returns, entries = {}, {}
     for agent in _AGENT_NAMES.value:

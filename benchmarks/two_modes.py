@@ -1,4 +1,4 @@
-"""A small task that needs a policy with two modes."""
+"""Small task that needs a policy with two modes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from dm_env import specs
 
 
 class TwoModes(dm_env.Environment):
-    """Berries on two bushes; a bush bears again once the other one is picked.
+    """Picking from two bushes, each of which bears again once the other is picked.
 
-    A pick (an action within 0.15 of -0.7 or 0.7) earns 1, unless the last pick was
-    there too. The observation is constant, so nothing tells which bush is next: the
-    best policy without memory goes to both alike (half of its picks earn); one that
-    goes to a single bush earns next to nothing, and so does what lies between them.
+    A pick (an action within 0.15 of -0.7 or 0.7) earns 1, unless the last pick was at
+    the same bush. The observation is constant and does not tell which bush is next: the
+    best policy without memory picks from both equally often (half of its picks earn);
+    one that picks from a single bush earns almost nothing, as does one that acts
+    between the two.
     """
 
     _STEPS = 100
@@ -22,12 +23,12 @@ class TwoModes(dm_env.Environment):
         self._last, self._steps = 0, 0
 
     def reset(self) -> dm_env.TimeStep:
-        """Both bushes bear."""
+        """Starts an episode in which both bushes have berries."""
         self._last, self._steps = 0, 0
         return dm_env.restart(np.ones(1, np.float32))
 
     def step(self, action: np.ndarray) -> dm_env.TimeStep:
-        """Picks, or misses."""
+        """Picks at the action's place."""
         side = int(np.sign(action[0]))
         picks = abs(abs(float(action[0])) - 0.7) < 0.15
         reward = np.float32(picks and side != self._last)
@@ -39,17 +40,17 @@ class TwoModes(dm_env.Environment):
         return dm_env.transition(reward, np.ones(1, np.float32), np.float32(1.0))
 
     def observation_spec(self) -> specs.Array:
-        """A constant."""
+        """Returns the spec of the constant observation."""
         return specs.Array((1,), np.float32, name="constant")
 
     def action_spec(self) -> specs.BoundedArray:
-        """Where to pick."""
+        """Returns the spec of actions, the place to pick."""
         return specs.BoundedArray((1,), np.float32, -1.0, 1.0, name="action")
 
     def reward_spec(self) -> specs.Array:
-        """0 or 1."""
+        """Returns the spec of rewards: 0 or 1."""
         return specs.Array((), np.float32, name="reward")
 
     def discount_spec(self) -> specs.BoundedArray:
-        """Always 1."""
+        """Returns the spec of discounts: always 1."""
         return specs.BoundedArray((), np.float32, 0.0, 1.0, name="discount")

@@ -1,4 +1,4 @@
-"""A small task of two stages with a sparse reward, on the suite's planar point mass.
+"""Small task of two stages with a sparse reward, on the suite's planar point mass.
 
 Shape letters: N points.
 """
@@ -15,34 +15,34 @@ from dm_control.suite import base, point_mass
 
 EPISODE_STEPS = 200
 CONTROL_SECONDS = 0.1
-REACH = 0.2  # m: starts and targets are within, along each axis; joints end at 0.29
-RADIUS = 0.06  # m: nearer to the target, the mass touches it
-APART = 0.1  # m: at least, between start, A and B
+REACH = 0.2  # m, limit of starts and targets along each axis; joints end at 0.29
+RADIUS = 0.06  # m, distance within which the mass touches a target
+APART = 0.1  # m, least distance between start, A and B
 
 
 class TwoTargets(base.Task):
-    """Touch A, then B: 0.5 for each, once, and the second ends the episode.
+    """Task of touching A, then B; each earns 0.5 once, and the second ends the episode.
 
-    `proprio` is the mass's position [m] and velocity [m/s]; `objects` the vectors from
-    it to A and to B [m] and a flag, 1 once A has been touched.
+    `proprio` is the mass's position [m] and velocity [m/s]; `objects` are the vectors
+    from it to A and to B [m] and a flag, which is 1 once A has been touched.
     """
 
     def __init__(self, seed: int, free: bool = False):
-        """Sets up.
+        """Makes the task.
 
         Args:
-          seed: of starts and targets.
-          free: nothing is touched: an episode keeps a flag drawn at its start, has no
-            reward, and only the time limit ends it.
+          seed: seed of starts and targets.
+          free: whether touches have no effect: an episode keeps a flag drawn at its
+            start, has no reward, and ends by the time limit only.
         """
         super().__init__(random=seed)
         self._free = free
         self._reward = 0.0
-        self.stage = 0  # targets touched
+        self.stage = 0  # number of targets touched
         self.targets = np.zeros((2, 2))  # A and B
 
     def initialize_episode(self, physics: point_mass.Physics) -> None:
-        """Draws start and targets; the mass is at rest."""
+        """Draws start and targets; puts the mass at rest."""
         start, *targets = self._apart(3)
         physics.data.qpos[:] = start
         self.targets = np.stack(targets)
@@ -51,7 +51,7 @@ class TwoTargets(base.Task):
         super().initialize_episode(physics)
 
     def _apart(self, count: int) -> np.ndarray:
-        """Points [N, 2], no two of them nearer than `APART`."""
+        """Draws points [N, 2], no two of them nearer than `APART`."""
         while True:
             points = self.random.uniform(-REACH, REACH, size=(count, 2))
             distances = np.linalg.norm(points[:, None] - points, axis=-1)
@@ -59,7 +59,7 @@ class TwoTargets(base.Task):
                 return points
 
     def after_step(self, physics: point_mass.Physics) -> None:
-        """Touches the target that is due."""
+        """Checks whether the mass touches the next target."""
         self._reward = 0.0
         if self._free or self.stage == 2:
             return
@@ -68,7 +68,7 @@ class TwoTargets(base.Task):
             self._reward = 0.5
 
     def get_observation(self, physics: point_mass.Physics) -> dict[str, np.ndarray]:
-        """See the class."""
+        """Returns the observation; see the class's docstring."""
         position = physics.position()
         vectors = (self.targets - position).ravel()
         return collections.OrderedDict(
@@ -77,24 +77,24 @@ class TwoTargets(base.Task):
         )
 
     def get_reward(self, physics: point_mass.Physics) -> float:
-        """0.5 at the step that touches a target."""
+        """Returns 0.5 at the step that touches a target, else 0."""
         del physics
         return self._reward
 
     def get_termination(self, physics: point_mass.Physics) -> float | None:
-        """A discount of 0 once both are touched."""
+        """Returns a discount of 0 once both targets are touched, else None."""
         del physics
         return 0.0 if self.stage == 2 and not self._free else None
 
 
 class _Environment(control.Environment):
     def success(self) -> bool:
-        """Whether both targets were touched."""
+        """Returns whether both targets have been touched."""
         return self.task.stage == 2
 
 
 def make(seed: int, free: bool = False) -> dm_env.Environment:
-    """The environment, float32, with two forces in [-1, 1] as its action.
+    """Makes the environment, float32, with two forces in [-1, 1] as its action.
 
     See `TwoTargets`.
     """

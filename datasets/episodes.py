@@ -1,7 +1,7 @@
-"""Reads a data set once, checks it, and keeps what learners need in memory.
+"""Episodes of a data set in memory, read once and checked.
 
-Kept are the grouped observations, two actions a frame, rewards and discounts, float32:
-2,000 episodes of 400 steps are 0.95 GB (and twice that while they are read).
+Learners need grouped observations, two actions per frame, rewards and discounts, all
+float32: 2,000 episodes of 400 steps take 0.95 GB (and twice that while they are read).
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ import tensorflow as tf
 from datasets.rlds import files, reader, schema
 from environments import observations
 
-_TOLERANCE = 1e-6  # of float32, at the bounds of actions
+_TOLERANCE = 1e-6  # for float32 actions at their bounds
 
 
 @dataclasses.dataclass(frozen=True)
 class Episodes:
-    """All episodes of a data set, one after another along the frames.
+    """All episodes of a data set, concatenated along the frames.
 
     Attributes:
       proprio: [F, P] float32, on the CPU.
       objects: [F, O] float32.
-      action: [F, D] float32, the label: what the expert intended (`expert_action`)
-        where the data set has it, else what was executed; zero in an episode's last
-        frame.
-      executed_action: [F, D] float32, what led to the next frame and its reward: the
-        data set's `action`; zero in an episode's last frame.
-      reward: [F] float32, got after the action; None where a data set has none.
-      discount: [F] float32, the same.
+      action: [F, D] float32, the label: the action that the expert intended
+        (`expert_action`) where the data set has it, else the executed one; zero in an
+        episode's last frame.
+      executed_action: [F, D] float32, the action that led to the next frame and its
+        reward: the data set's `action`; zero in an episode's last frame.
+      reward: [F] float32, received after the action; None where a data set has none.
+      discount: [F] float32, as `reward`.
       lengths: [E] frames of each episode, one more than its actions.
       combinations: task and object set (0: random) of each episode; ("", 0) where its
         metadata has none.
@@ -50,27 +50,28 @@ class Episodes:
 
     @property
     def num_episodes(self) -> int:
-        """E."""
+        """The number of episodes, E."""
         return len(self.lengths)
 
 
 def load(directory: str | os.PathLike[str]) -> Episodes:
-    """Reads a data set; a second call for the same one costs nothing.
+    """Reads a data set; a second call for the same one returns the same object.
 
     Raises:
-      ValueError: missing, unfinished, empty, damaged, or of other shapes.
+      ValueError: the data set is missing, unfinished, empty, damaged, or of other
+        shapes.
     """
     path = pathlib.Path(directory)
     return _load(path.resolve(), str(path), _check_files(path))
 
 
 def _check_files(path: pathlib.Path) -> int:
-    """Returns what changes when the data set does."""
+    """Checks the files; returns a number that changes when the data set does."""
     files.check_dataset(path)
     return (path / files.DATASET_INFO).stat().st_mtime_ns
 
 
-@functools.lru_cache(maxsize=1)  # Only one: they are large.
+@functools.lru_cache(maxsize=1)  # A single one, because data sets are large.
 def _load(path: pathlib.Path, name: str, version: int) -> Episodes:
     del path, version
     source = reader.Records(name, required=("observation", "action"))

@@ -1,4 +1,4 @@
-"""Windows of episodes for the offline learners, their statistics, the manifest.
+"""Windows of a data set's episodes for offline learners; statistics and manifest.
 
 Shapes: B batch, T window, L look-ahead frames, P proprioception, O objects, D action.
 The last tenth of the episodes, at least one, is held out.
@@ -18,10 +18,10 @@ from datasets.rlds import files, recipes, running_statistics
 
 SPLITS = ("train", "held_out")
 _HELD_OUT_FRACTION = 0.1
-# A number that varies less carries no information, and must not be blown up by it.
+# A feature that varies less carries no information, and must not be scaled up.
 _MIN_STDDEV = 1e-4
 _CHUNK = 1 << 14  # frames
-_PARALLEL_CALLS = 2  # batches in the making, and batches ready
+_PARALLEL_CALLS = 2  # batches made at once, and batches ready
 
 load = episodes_lib.load
 
@@ -30,7 +30,7 @@ def manifest(directory: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns `manifest.json`; {} for a data set that was not collected here.
 
     Raises:
-      ValueError: where it cannot be read, or there is no such directory.
+      ValueError: the manifest cannot be read, or there is no such directory.
     """
     path = pathlib.Path(directory)
     if not path.is_dir():
@@ -46,17 +46,17 @@ def statistics(
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Returns mean and standard deviation of `proprio` [P] and `objects` [O], float32.
 
-    They are over all frames of the train part, unlike those of the data set's metadata:
-    nothing of the held-out episodes may reach a model. A standard deviation of almost
-    zero (under 1e-4) is given as 1.
+    They are taken over all frames of the train split, unlike those of the data set's
+    metadata: nothing of the held-out episodes may reach a model. A standard deviation
+    of almost zero (under 1e-4) is replaced by 1.
 
     Args:
-      directory: of the data set.
-      context: as of `windows`; the context itself has mean 0 and deviation 1, so that
-        normalisation leaves it as it is.
+      directory: directory of the data set.
+      context: as in `windows`; the context itself has mean 0 and deviation 1, so that
+        normalisation leaves it unchanged.
 
     Raises:
-      ValueError: for a data set that cannot be used.
+      ValueError: the data set cannot be used.
     """
     data = load(directory)
     frames = int(data.lengths[: _num_train(data, directory)].sum())
@@ -64,7 +64,7 @@ def statistics(
     for key in ("proprio", "objects"):
         values = getattr(data, key).numpy()
         moments = running_statistics.RunningStatistics(values.shape[1])
-        for start in range(0, frames, _CHUNK):  # float64 of all would be twice as much
+        for start in range(0, frames, _CHUNK):  # spares memory, in float64
             moments.update(values[start : min(start + _CHUNK, frames)])
         stddev = np.where(moments.std < _MIN_STDDEV, 1.0, moments.std)
         result[key] = (moments.mean.astype(np.float32), stddev.astype(np.float32))
@@ -90,37 +90,37 @@ def windows(
 ) -> tf.data.Dataset:
     """Returns batches of windows that never cross an episode's end.
 
-    A window that starts at frame t has the frames t .. t+T+L-1, where frames after the
-    episode's last repeat it, and the actions of t .. t+T-1, where those after the last
-    are zero and masked.
+    A window that starts at frame t has the frames t to t+T+L-1, where the episode's
+    last frame repeats after its end, and the actions of t to t+T-1, where those after
+    the last are zero and masked.
 
     `train` never ends: windows are drawn uniformly, with replacement, by (seed, number
     of the batch), from all that hold an action. Those may start up to T-1 frames before
-    an episode, so that every action is in T of them and counts the same: with starts
+    an episode, so that every action is in T windows and counts the same: with starts
     inside the episode alone, step t < T-1 would be in only t+1. A window that starts
     early has the episode's first frames at its front and fewer actions, so that the
     mask's zeros are always a suffix.
 
-    `held_out` is one pass over windows that follow each other, so that it has every
-    action once; its last batch may be smaller.
+    `held_out` is one pass over consecutive windows, so that it has every action once;
+    its last batch may be smaller.
 
     Args:
-      directory: of the data set.
+      directory: directory of the data set.
       split: train or held_out.
       batch_size: B.
       window: T.
       look_ahead: L.
-      seed: of the draws of `train`.
-      skip: batches to leave out: the rest is what a run without would have given.
-      context: whether `recipes.context` of the episode's task and object set is
-        appended to each frame of `objects`.
+      seed: seed of the draws of `train`.
+      skip: batches to skip; the rest are those of a run that skips none.
+      context: whether to append `recipes.context` of the episode's task and object set
+        to each frame of `objects`.
 
     Returns:
       A data set of `proprio` [B, T+L, P], `objects` [B, T+L, O], `action` [B, T, D] and
       `mask` [B, T] (1 where there is an action), all float32, prefetched.
 
     Raises:
-      ValueError: for values or a data set that cannot be used.
+      ValueError: the arguments are invalid or the data set cannot be used.
     """
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; valid: {', '.join(SPLITS)}")
@@ -171,15 +171,15 @@ def windows(
             )
             dataset = dataset.batch(batch_size).skip(skip)
             dataset = dataset.map(gather, num_parallel_calls=_PARALLEL_CALLS)
-    # TensorFlow's tuner has nothing to tune here, and its thread, where it sleeps,
-    # holds up the end of the process by up to a minute.
+    # TensorFlow's tuner has nothing to tune here, and its sleeping thread delays the
+    # end of the process by up to a minute.
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.prefetch(_PARALLEL_CALLS).with_options(options)
 
 
 class _Gather:
-    """Gathers windows from the frames of all episodes."""
+    """Function that gathers windows from the frames of all episodes."""
 
     def __init__(
         self,
@@ -203,8 +203,8 @@ class _Gather:
     def __call__(self, start: tf.Tensor, episode: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the windows that start at frames `start` [B] of the episodes [B].
 
-        A negative start is that many frames before the episode's first: its window
-        begins there and has as many actions fewer.
+        A negative start is that many frames before the episode's first frame: the
+        window has the first frames at its front and as many actions fewer.
         """
         start = start[:, None]
         first = tf.gather(self._first, episode)[:, None] + tf.maximum(start, 0)
@@ -228,12 +228,12 @@ class _Gather:
 
 
 def num_held_out(num_episodes: int) -> int:
-    """How many of a data set's episodes, its last ones, are held out."""
+    """Returns the number of a data set's last episodes that are held out."""
     return max(1, round(_HELD_OUT_FRACTION * num_episodes))
 
 
 def _num_train(data: episodes_lib.Episodes, directory: str | os.PathLike[str]) -> int:
-    """Number of episodes that are not held out."""
+    """Returns the number of episodes that are not held out."""
     if data.num_episodes < 2:
         raise ValueError(
             f"data set {directory} has {data.num_episodes} episode; valid: from 2, as "

@@ -1,8 +1,8 @@
-"""Commands: one thin main a module, run as `python -m launchers.NAME`.
+"""The commands: one thin main per module, run as `python -m launchers.NAME`.
 
-Importing this package quiets what libraries say about themselves on standard error,
-which helps no user of a command; errors and warnings about the run are still shown.
-It also decides what TensorFlow computes with (`launchers.common.onednn`).
+Importing this package silences notices of libraries about themselves on standard error,
+which help no user of a command; errors and warnings about the run are still shown.
+It also chooses whether TensorFlow uses oneDNN (`launchers.common.onednn`).
 """
 
 import os
@@ -17,7 +17,7 @@ from launchers.common import onednn as _onednn
 # Before TensorFlow and Courier load.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 _onednn.choose()
-# gym prints that it is unmaintained, on every import; Acme needs it.
+# Acme imports gym, which prints on every import that it is unmaintained.
 gym_notices.notices.notices.clear()
 
 _show = warnings.showwarning
@@ -30,6 +30,6 @@ def _show_unless_deprecation(
         _show(message, category, *args, **kwargs)
 
 
-# Not by a filter: dm_control and gym put filters of their own before ours.
+# A filter would not do: dm_control and gym put their own filters before ours.
 if not sys.warnoptions:
     warnings.showwarning = _show_unless_deprecation

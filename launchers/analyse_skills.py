@@ -3,9 +3,9 @@
 python -m launchers.analyse_skills --skills=WORKDIR/skills --out=DIR
 python -m launchers.analyse_skills --skills=D --bundles=D1,D2 --dataset=D3 --out=DIR
 
-Writes DIR/report.html, which holds everything and opens offline; the figures, videos
-and tables in it as files of their own; and summary.json. Table 1 takes the longest: its
-episodes are kept, and the same command continues.
+Writes DIR/report.html, which holds everything and opens offline; its figures, videos
+and tables as separate files; and summary.json. Table 1 takes the longest: its finished
+episodes are kept, and the same command resumes after an interruption.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _config() -> AnalysisConfig:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Analyses and says what came out."""
+    """Runs the analysis and prints a summary."""
     del argv
     # A scheduler's SIGTERM ends like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -3,8 +3,8 @@
 python -m launchers.collect --out=DIR --task=stack_red_blue --episodes=100
 python -m launchers.collect --out=DIR --dataset=all_pairs_stacking
 
-The data set is RLDS: `tfds.builder_from_directory(DIR)` reads it. An interrupted run is
-continued by the same command. `manifest.json` beside it says how it was made, and how
+The data set is RLDS: `tfds.builder_from_directory(DIR)` reads it. The same command
+resumes an interrupted run. `manifest.json` beside it records how it was made, and how
 often each task succeeded on each object set.
 """
 
@@ -24,9 +24,7 @@ from datasets.rlds import files, recipes, schema
 from environments import EnvironmentConfig
 from launchers.common import cli, environment_flags
 
-_CHECKPOINT = (
-    "checkpoint:DIR"  # the form that launchers.experiments.checkpoint_expert makes
-)
+_CHECKPOINT = "checkpoint:DIR"  # experts of launchers.experiments.checkpoint_expert
 
 _OUT = flags.DEFINE_string("out", None, "Directory of the data set.", required=True)
 _DATASET = flags.DEFINE_string(
@@ -75,9 +73,9 @@ _EPISODES_PER_SHARD = flags.DEFINE_integer(
 
 
 def main(argv: Sequence[str]) -> None:
-    """Collects what is missing."""
+    """Collects the episodes that are missing."""
     del argv
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # TensorFlow takes all of a GPU it sees.
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # TensorFlow reserves a whole GPU.
     with cli.bad_input():
         settings = _settings()
         tasks = [task for task, _ in settings.combinations]
@@ -118,12 +116,12 @@ def _make_checkpoint_expert(pinned: str) -> base.Maker:
 
 
 def _pinned(expert: str) -> str:
-    """The expert, with its newest checkpoint named where it is of that form."""
+    """Adds the number of the newest checkpoint to an expert `checkpoint:DIR`."""
     name, _, path = expert.partition(":")
     if name != _CHECKPOINT.partition(":")[0] or not path:
         return expert
     from launchers.experiments import (
-        checkpoint_expert,  # Agents take seconds to import.
+        checkpoint_expert,  # Here, because agents take seconds to import.
     )
 
     return f"{name}:{checkpoint_expert.pin(path)}"
@@ -165,7 +163,7 @@ def _describe(manifest: dict) -> str:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Success of each task (a line) on each object set (a column), in per cent."""
+    """Formats success in per cent: a row per task, a column per object set."""
     row_of = {(row["task"], row["object_set"]): row for row in rows}
     tasks = dict.fromkeys(row["task"] for row in rows)
     sets = dict.fromkeys(row["object_set"] for row in rows)

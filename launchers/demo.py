@@ -1,12 +1,12 @@
-"""The whole pipeline, small: episodes, skills, and RL that reuses the skills.
+"""Runs the whole pipeline on a small scale: episodes, skills, and RL over skills.
 
 python -m launchers.demo
 
 Runs the commands that a user would run, one after another, prints each, and ends with a
-table and a picture. Episodes, skills and their report are made from nothing. RL reuses
-skills of `pretrained/`, made by the same commands from more episodes: those of a few
-minutes are too coarse to stack with. A step that is already done in the work directory
-is not repeated; an interrupted one is continued.
+table and a picture. Episodes, skills and their report are made from scratch. RL reuses
+the skills of `pretrained/`, made by the same commands from more episodes: skills
+learned in a few minutes are too coarse for stacking. Steps that are complete in the
+work directory are skipped; an interrupted step resumes.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ _PRETRAINED = pathlib.Path(__file__).resolve().parents[1] / "pretrained"
 
 @dataclasses.dataclass(frozen=True)
 class _Step:
-    """One command of the pipeline."""
+    """A command of the pipeline."""
 
     title: str
     module: str
     arguments: tuple[str, ...]
-    done: pathlib.Path  # what it leaves when it is complete
+    done: pathlib.Path  # file that it leaves when it is complete
 
     @property
     def prints_result(self) -> bool:
-        """Whether its last line is the result, which is kept as `done`."""
+        """Whether the last line printed is the result, which is written to `done`."""
         return self.module in ("launchers.evaluate", "benchmarks.environment")
 
 
@@ -174,7 +174,7 @@ def _read(path: pathlib.Path) -> dict:
 
 
 def _table(root: pathlib.Path, seconds: float) -> dict[str, str]:
-    """What came out, as the commands' own files tell it."""
+    """Collects the results from the files that the commands wrote."""
     data = _read(root / "data" / "manifest.json")
     skills = _read(root / "skills" / "summary.json")
     agent = _read(root / "agent" / "summary.json")

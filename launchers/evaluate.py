@@ -2,7 +2,7 @@
 
 python -m launchers.evaluate --workdir=DIR --episodes=N [--video=FILE]
 
-The last line is one JSON object.
+The last line printed is one JSON object.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _VIDEO = flags.DEFINE_string(
 
 
 def main(argv: Sequence[str]) -> None:
-    """Evaluates, and prints the figures."""
+    """Evaluates and prints the results."""
     del argv
     with cli.bad_input():
         if not _WORKDIR.value:

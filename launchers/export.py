@@ -1,10 +1,10 @@
-"""Makes a trained agent one small directory that can be given away.
+"""Exports a trained agent as one small, portable directory.
 
 python -m launchers.export --workdir=DIR --out=DIR
 
-It has the run's settings, its policy and its skill bundle. `launchers.evaluate` and
+It holds the run's settings, policy and skill bundle. `launchers.evaluate` and
 `launchers.collect --expert=checkpoint:` take it as they take the run's own directory;
-no training goes on from it.
+training cannot resume from it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SKILLS = flags.DEFINE_string(
 
 
 def main(argv: Sequence[str]) -> None:
-    """Exports, and prints what was made."""
+    """Exports the agent and prints a summary."""
     del argv
     from launchers.experiments import config as experiment_config
 

@@ -1,11 +1,11 @@
-"""Describes a data set and looks for what is wrong with it.
+"""Describes a data set and reports its problems.
 
 python -m launchers.inspect_dataset DIR
 python -m launchers.inspect_dataset DIR --out=FIGURES --video
 
 Prints counts, returns, success and ranges; with --out, draws histograms and a few
-episodes, as curves and as contact sheets. Problems go to standard error, one a line,
-with file and episode; exit code 2 if there are any that are not mere warnings.
+episodes, as curves and as contact sheets. Problems go to standard error, one per line,
+with file and episode; the exit code is 2 if any of them is more than a warning.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _VIDEO = flags.DEFINE_bool("video", False, "Also a video of each episode drawn."
 
 
 def main(argv: Sequence[str]) -> None:
-    """Reads every episode once."""
+    """Inspects the data set and prints the report."""
     with cli.bad_input():
         if len(argv) < 2:
             raise ValueError("which data set? python -m launchers.inspect_dataset DIR")
@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> None:
         figures.write_histograms(out / "histograms.png", checked)
     try:
         print("\n".join(report.lines(checked, source)), flush=True)
-    except BrokenPipeError:  # As of `| head`; the problems are still to be told.
+    except BrokenPipeError:  # As with `| head`; the problems are still reported.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     for note in pictures.notes if pictures else ():
         print(f"note: {note}", file=sys.stderr)
@@ -79,7 +79,7 @@ def _drawn(episodes: int, count: int) -> set[int]:
 
 
 class _Pictures:
-    """Draws episodes; what cannot be drawn is told in `notes`, each only once."""
+    """Figures of episodes; `notes` lists, once each, why some cannot be drawn."""
 
     def __init__(self, out: pathlib.Path, cameras: Sequence[str]) -> None:
         self.notes: list[str] = []

@@ -1,9 +1,9 @@
-"""How a running program is: its nodes, rates, replay and returns, in the terminal.
+"""Shows a running program's nodes, rates, replay and returns in the terminal.
 
 python -m launchers.monitor --workdir=DIR
 
 Reads what coordinator and nodes write into the work directory; the same numbers are in
-TensorBoard (WORKDIR/logs/program). Ends with Ctrl-C; the program goes on.
+TensorBoard (WORKDIR/logs/program). Ends with Ctrl-C; the program continues.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CLEAR = "\033[H\033[2J"
 
 
 def main(argv: Sequence[str]) -> None:
-    """Shows views until Ctrl-C."""
+    """Shows the status until Ctrl-C."""
     del argv
     workdir = _WORKDIR.value
     with cli.bad_input():

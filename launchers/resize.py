@@ -1,9 +1,9 @@
-"""Adds actors to an experiment that runs on Ray, or removes some.
+"""Changes the number of actors of an experiment that runs on Ray.
 
 python -m launchers.resize --workdir=DIR --num_actors=N
 
-The launcher of `--launch=ray` in that directory starts the actors that are missing; of
-those that are too many, the highest stop first.
+The launcher of `--launch=ray` in that directory starts the actors that are missing, or
+stops those of the highest numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NUM_ACTORS = flags.DEFINE_integer("num_actors", None, "Actors that it shall hav
 
 
 def main(argv: Sequence[str]) -> None:
-    """Asks, and waits for the launcher."""
+    """Sends the request and waits for the launcher."""
     del argv
     with cli.bad_input():
         if _WORKDIR.value is None or _NUM_ACTORS.value is None:

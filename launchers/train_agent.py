@@ -1,9 +1,9 @@
-"""Reuses skills by reinforcement learning.
+"""Trains an agent that reuses skills, by reinforcement learning.
 
 python -m launchers.train_agent --agent=helms_cat --skills=DIR --workdir=DIR
 
 Writes logs (CSV and TensorBoard), checkpoints and summary.json into the work directory.
-The same command goes on where it stopped; Ctrl-C stops with a checkpoint.
+The same command resumes where it stopped; Ctrl-C stops with a checkpoint.
 """
 
 from __future__ import annotations
@@ -142,12 +142,12 @@ _TARGET_UPDATE_PERIOD = flags.DEFINE_integer(
 _SETTINGS = settings.Settings(
     "agent",
     {name: agent.config_type() for name, agent in AGENTS.items()},
-    without=("policy_keys", "critic_keys"),  # --observations gives them
+    without=("policy_keys", "critic_keys"),  # set by --observations
 )
 
 
 def _environment() -> EnvironmentConfig:
-    """The environment; an asymmetric agent sees images unless told otherwise."""
+    """Returns the environment's settings; asymmetric agents see images by default."""
     default = "vision" if AGENTS[_AGENT.value].asymmetric else "state"
     observations = _OBSERVATIONS.value or default
     return dataclasses.replace(_ENVIRONMENT(), observations=observations)
@@ -165,7 +165,7 @@ def _agent_config(environment: EnvironmentConfig) -> MPOConfig:
     values.update(_SETTINGS.given(_AGENT.value))
     if values.get("demonstration_share") and not _DEMONSTRATIONS.value:
         raise ValueError("--demonstration_share needs --demonstrations")
-    # Here with the most that it may be, which the agent's own check does not know.
+    # Checked here, because the agent's own check does not know the limit.
     experiment_config.check_skill_steps(values.get("skill_steps", 1))
     if _TARGET_UPDATE_PERIOD.value is not None:
         for target in ("policy", "critic"):
@@ -174,7 +174,7 @@ def _agent_config(environment: EnvironmentConfig) -> MPOConfig:
 
 
 def _fill_from(path: str) -> None:
-    """Gives flags that are not given what a run's record says."""
+    """Sets flags that are not given to the values in a run's record."""
     from launchers.experiments import config as experiment_config
 
     found = experiment_config.recorded_settings(pathlib.Path(path).expanduser())
@@ -182,13 +182,13 @@ def _fill_from(path: str) -> None:
         raise ValueError(
             f"--config={path} is of agent {found['agent']}, not {_AGENT.value}"
         )
-    # A limit that there is not is 0 on the command line.
+    # A missing limit is None in a record and 0 on the command line.
     found |= {k: found[k] or 0 for k in ("max_actor_steps", "run_seconds")}
     settings.fill({k: v for k, v in found.items() if k in flags.FLAGS})
 
 
 def _config() -> RunConfig:
-    """What the flags ask for; raises ValueError in one line."""
+    """Returns the configuration from the flags; raises ValueError, in one line."""
     from launchers.experiments import config as experiment_config
 
     if _CONFIG.value is not None:
@@ -228,7 +228,7 @@ def _config() -> RunConfig:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Trains, and says what came out."""
+    """Trains and prints a summary."""
     del argv
     with cli.bad_input():
         config = _config()

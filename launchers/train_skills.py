@@ -4,7 +4,7 @@ python -m launchers.train_skills --dataset=DIR --model=helms --workdir=DIR
 
 Models: helms (--variant=discrete and continuous are its ablations), npmp, bc and
 hierarchical_bc. Writes WORKDIR/skills (the frozen bundle that RL loads), logs,
-checkpoints and summary.json. An interrupted run is continued by the same command.
+checkpoints and summary.json. The same command resumes an interrupted run.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _XLA = flags.DEFINE_bool(
 _SETTINGS = settings.Settings(
     "model",
     {name: model.offline.config_type() for name, model in MODELS.items()},
-    without=("seed", "learning_rate_steps"),  # --seed and --steps give them
+    without=("seed", "learning_rate_steps"),  # set by --seed and --steps
 )
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Of initial weights, order of the data and noise."
@@ -76,7 +76,7 @@ def _config() -> OfflineConfig:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Trains, and says what came out."""
+    """Trains and prints a summary."""
     del argv
     # A scheduler's SIGTERM ends like Ctrl-C: with a checkpoint.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""Shows the scene: in a window, or headless as a video or picture.
+"""Shows the scene in a window, or writes it headless as a video or picture.
 
 python -m launchers.view --policy=scripted
 python -m launchers.view --task=pyramid --object_set=random --video=FILE.mp4
@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 class _Still:
-    """Does not move the tool, and opens the fingers."""
+    """Policy that keeps the tool still and opens the fingers."""
 
     def reset(self, seed: int) -> None:
         del seed
@@ -90,20 +90,20 @@ class _Still:
 
 
 class _Session:
-    """One episode of a policy after another."""
+    """Episodes of a policy, one after another."""
 
     def __init__(
         self, environment: RgbStacking, policy: base.Expert | _Still, seed: int
     ) -> None:
         self.environment = environment
-        self.steps = 0  # without the resets
+        self.steps = 0  # excludes resets
         self.episodes = 0
         self._policy = policy
         self._seed = seed
         self._timestep: dm_env.TimeStep | None = None
 
     def advance(self) -> dm_env.TimeStep:
-        """Begins an episode or steps in it."""
+        """Starts an episode or takes a step in it."""
         if self._timestep is None or self._timestep.last():
             self.environment.seed_episode(self._seed + self.episodes)
             self._timestep = self.environment.reset()
@@ -119,14 +119,14 @@ class _Session:
 def _write(
     session: _Session, steps: int | None, path: pathlib.Path, size: tuple[int, int]
 ) -> None:
-    """Writes the file aside, then renames it."""
+    """Writes the file atomically."""
     picture = path.suffix == ".png"
     if steps is None:
         steps = 0 if picture else EPISODE_STEPS
     image = functools.partial(session.environment.render, *size, _CAMERA.value)
     options = {} if picture else {"fps": round(1 / scene.CONTROL_TIMESTEP)}
     if path.suffix == ".mp4":
-        options["macro_block_size"] = 2  # or the size would be rounded up to 16
+        options["macro_block_size"] = 2  # otherwise sizes round up to 16
     total = 0.0
     with (
         atomic_files.aside(path) as aside,
@@ -147,7 +147,7 @@ def _write(
 
 
 def _show(session: _Session, steps: int | None) -> None:
-    """Runs in a window, in real time, until it is closed or the steps are done."""
+    """Shows a window, in real time, until it is closed or the steps are done."""
     from mujoco import viewer
 
     model, data = session.environment.visible()
@@ -164,14 +164,14 @@ def _show(session: _Session, steps: int | None) -> None:
                 with window.lock():
                     timestep = session.advance()
                     session.environment.visible()
-                if timestep.first():  # an episode may bring other objects
+                if timestep.first():  # an episode may have new objects
                     for mesh in np.unique(model.geom_dataid[object_geoms]):
                         window.update_mesh(int(mesh))
                 window.sync()
                 left = scene.CONTROL_TIMESTEP - (time.monotonic() - begin)
                 time.sleep(max(0.0, left))
     finally:
-        # GLFW ends at exit; MuJoCo's thread must be through with it by then.
+        # GLFW terminates at exit; MuJoCo's thread must have ended by then.
         for thread in set(threading.enumerate()) - others:
             thread.join(timeout=10)
 
@@ -183,12 +183,12 @@ def _make_policy(name: str, environment: RgbStacking) -> base.Expert | _Still:
 
 
 def _has_display() -> bool:
-    """Whether a window can open: MuJoCo would wait for a key where it cannot."""
+    """Returns whether a window can open; MuJoCo would wait for a key if it cannot."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says why not
+        warnings.simplefilter("ignore")  # GLFW warns of its failure
         try:
             import glfw
-        except ImportError:  # no GLFW library
+        except ImportError:  # no GLFW library here
             return False
         if not glfw.init():
             return False
@@ -210,7 +210,7 @@ def _checked_path(video: str) -> pathlib.Path:
 
 
 def _checked_size(text: str) -> tuple[int, int]:
-    """(height, width); even, as .mp4 files have it."""
+    """Parses (height, width), which must be even, as .mp4 files require."""
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if not match or int(match[1]) % 2 or int(match[2]) % 2:
         raise ValueError(f"size {text!r}; valid: WIDTHxHEIGHT, even, as in 640x480")

@@ -23,13 +23,13 @@ def make_learner(
     critic_sizes: Sequence[int],
     dataset: tf.data.Dataset,
 ) -> tuple[core.Learner, snt.Module]:
-    """A learner, and the policy network that it trains.
+    """Makes a learner, and the policy network that it trains.
 
     Args:
-      observation_size: of the vector of observations.
+      observation_size: size of the vector of observations.
       action_size: D.
       critic_sizes: hidden units of the critic; the policy's are 256, 256, 256.
-      dataset: of batches of transitions.
+      dataset: batches of transitions.
     """
     (policy, critic), (target_policy, target_critic) = (
         _networks(observation_size, action_size, critic_sizes) for _ in range(2)
@@ -64,7 +64,7 @@ def make_learner(
 def _networks(
     observation_size: int, action_size: int, critic_sizes: Sequence[int]
 ) -> tuple[snt.Module, snt.Module]:
-    """Policy and critic, their variables made."""
+    """Makes policy and critic, and their variables."""
     policy = snt.Sequential(
         [
             acme_networks.LayerNormMLP((256, 256, 256), activate_final=True),

@@ -1,6 +1,6 @@
-"""Returns of runs over environment steps: figures with intervals, and a summary.
+"""Curves of returns over environment steps: figures with intervals, and summaries.
 
-A curve is the episodes of a run: rows (environment steps so far, return).
+A curve has a row (environment steps so far, return) for each episode of a run.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ _BINS = 10
 
 
 def read(path: pathlib.Path) -> np.ndarray:
-    """The rows of a CSV of episodes with a header; [episodes, columns]."""
+    """Reads a CSV of episodes with a header; returns [episodes, columns]."""
     return np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
 
 
 def mean_of_runs(
     curves: Sequence[np.ndarray], steps: int, since: float = 0.8
 ) -> dict[str, Any]:
-    """The runs' means over the episodes after a part of the steps, and their mean.
+    """Averages each run over its last episodes, and the runs' averages over runs.
 
     Args:
-      curves: of one agent; the second column is averaged.
-      steps: of a run.
-      since: the part of the steps that is left out.
+      curves: curves of one agent; their second column is averaged.
+      steps: number of steps of a run.
+      since: share of the steps that is left out at the start.
 
     Returns:
-      `mean`, `low`, `high` (95 % interval over the runs) and `runs`.
+      `mean`, `low`, `high` (95 % interval over the runs) and `runs`, the mean of each.
     """
     means = [float(c[c[:, 0] > since * steps, 1].mean()) for c in curves]
     mean, half = float(np.mean(means)), intervals.student_half_width(means)
@@ -48,7 +48,7 @@ def mean_of_runs(
 
 
 def summary(runs: Runs, steps: int, since: float = 0.8) -> dict[str, Any]:
-    """`mean_of_runs` of each agent's returns, the mean as `return`."""
+    """Returns `mean_of_runs` of each agent's returns, with the mean as `return`."""
     summaries: dict[str, object] = {}
     for agent, curves in runs.items():
         entry = mean_of_runs(curves, steps, since)
@@ -57,12 +57,12 @@ def summary(runs: Runs, steps: int, since: float = 0.8) -> dict[str, Any]:
 
 
 def draw(path: pathlib.Path, runs: Runs, steps: int, title: str) -> None:
-    """Mean over the seeds, with its 95 % interval, of the returns in bins of steps."""
+    """Draws returns in bins of steps: their mean over seeds with its 95 % interval."""
     draw_panels(path, {title: runs}, steps)
 
 
 def draw_panels(path: pathlib.Path, panels: Mapping[str, Runs], steps: int) -> None:
-    """`draw` side by side, by title; an agent has one colour in all."""
+    """Draws panels as of `draw` side by side, by title; an agent keeps its colour."""
     figure = figures.make(0.8 + 4.2 * len(panels), 3.2)
     agents = list(dict.fromkeys(agent for runs in panels.values() for agent in runs))
     for i, (title, runs) in enumerate(panels.items()):

@@ -1,4 +1,4 @@
-"""One actor and its learner in one process, for benchmarks of small tasks."""
+"""An actor and its learner in one process, for benchmarks of small tasks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from launchers.experiments import loop_hooks
 def learning(
     actor: core.Actor, learner: core.Learner, due: Callable[[int], int]
 ) -> core.Actor:
-    """The actor, each of whose steps is followed by the learner steps then due.
+    """Wraps an actor so that each of its steps is followed by the learner steps due.
 
-    `due` maps environment steps to the learner steps they pay for.
+    `due` maps environment steps to the learner steps due after them.
     """
     acted = learned = 0
 
@@ -36,7 +36,7 @@ def learning(
 def make(
     builder: AgentBuilder, spec: specs.EnvironmentSpec, seed: int
 ) -> tuple[reverb.Server, core.Actor]:
-    """The replay of a builder's agent, and its actor, which learns."""
+    """Makes the replay of a builder's agent, and its actor, which learns."""
     server = reverb.Server(builder.make_replay_tables(spec, limit_rate=False))
     client = reverb.Client(f"localhost:{server.port}")
     networks = builder.make_networks(spec, seed)
@@ -49,7 +49,7 @@ def make(
 def episodes(
     environment: dm_env.Environment, actor: core.Actor, steps: int
 ) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Acts for `steps`, to the end of an episode.
+    """Acts for at least `steps`, to the end of an episode.
 
     Yields:
       After every episode the steps so far, and its `episode_return` and `success`.

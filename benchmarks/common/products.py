@@ -1,4 +1,4 @@
-"""A training step's matrix products alone: the bound of TensorFlow on this machine."""
+"""Matrix products of a training step: TensorFlow's bound on this machine."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import tensorflow as tf
 class Product(NamedTuple):
     """Products [rows, inputs] x [inputs, outputs] of one size, and their gradients."""
 
-    copies: int  # how many alike
+    copies: int  # number of equal products
     rows: int
     inputs: int
     outputs: int
-    # 0: none; 1: of the weights, as in a first layer; 2: of weights and inputs. Each
-    # takes a product more.
+    # 0: none; 1: with respect to weights, as in a first layer; 2: also to inputs. Each
+    # takes another product.
     gradients: int
 
 
 def mlp(
     count: int, rows: int, inputs: int, sizes: Sequence[int], gradients: int
 ) -> list[Product]:
-    """Of `count` MLPs alike; `gradients` are the first layer's, later ones have all."""
+    """Lists the products of `count` equal MLPs; `gradients` are those of layer one."""
     products = []
     for size in sizes:
         products.append(Product(count, rows, inputs, size, gradients))
@@ -33,7 +33,7 @@ def mlp(
 
 
 def flops(products: Sequence[Product]) -> float:
-    """Floating-point operations, forward and backward."""
+    """Counts floating-point operations, forward and backward."""
     return sum(
         2.0 * p.copies * p.rows * p.inputs * p.outputs * (1 + p.gradients)
         for p in products
@@ -41,10 +41,10 @@ def flops(products: Sequence[Product]) -> float:
 
 
 def make_bound(products: Sequence[Product], seed: int) -> Callable[[], object]:
-    """A compiled function that does the products on tensors of its own."""
+    """Makes a compiled function that computes the products on its own tensors."""
     rng = np.random.default_rng(seed)
     draws = []
-    # A tensor for each product: with two alike, TensorFlow would compute one.
+    # A tensor for each product: of two equal ones, TensorFlow would compute one.
     for product in products:
         rows, inputs, outputs = product[1:4]
         sizes = (rows, inputs), (inputs, outputs), (rows, outputs)

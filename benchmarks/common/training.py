@@ -1,4 +1,4 @@
-"""`launchers.train_agent` as a process, and its nodes, to be watched or killed."""
+"""Runs `launchers.train_agent` as a process, and finds its nodes' processes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from collections.abc import Sequence
 def start(
     log: pathlib.Path, core: int | None = None, **settings: object
 ) -> subprocess.Popen:
-    """Starts it.
+    """Starts `launchers.train_agent`.
 
     Args:
-      log: file that what it prints is added to.
-      core: the only one it may use; None: all. TensorFlow makes as many threads.
+      log: file to which its output is appended.
+      core: the only core that it may use; None allows all. TensorFlow starts as many
+        threads as there are cores.
       **settings: its flags; None leaves one out.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -32,17 +33,17 @@ def start(
 
 
 def pid_of_node(launcher: int | str, node: str) -> int | None:
-    """The process of a node as `actor/0`, which --launch=local_mp started; None: gone.
+    """Finds the process of a node that --launch=local_mp started; None if it is gone.
 
     It is the child whose output goes to the node's file.
 
     Args:
       launcher: pid of the launcher, or "self".
-      node: its name.
+      node: name of the node, as `actor/0`.
     """
     for task in pathlib.Path(f"/proc/{launcher}/task").iterdir():
         for pid in (task / "children").read_text().split():
-            with contextlib.suppress(OSError):  # it has just ended
+            with contextlib.suppress(OSError):  # a child that has just ended
                 if os.readlink(f"/proc/{pid}/fd/1").endswith(f"logs/output/{node}"):
                     return int(pid)
     return None

@@ -14,12 +14,12 @@ from environments import controller, observations
 
 
 def environment_dims() -> Dims:
-    """The sizes of the environment's observation groups and action."""
+    """Returns the sizes of the environment's observation groups and action."""
     return Dims(action=controller.ACTION_SIZE, **observations.GROUP_SIZES)
 
 
 def frozen(model: str | None, seed: int, **settings: Any) -> FrozenModel | None:
-    """A model of Table 5 sizes with weights as drawn; None for None."""
+    """Makes an untrained model of Table 5 sizes; None for None."""
     if model is None:
         return None
     with tempfile.TemporaryDirectory() as directory:
@@ -29,7 +29,7 @@ def frozen(model: str | None, seed: int, **settings: Any) -> FrozenModel | None:
 
 
 def save(model: str, seed: int, directory: str, **settings: Any) -> None:
-    """Writes such a model as a bundle."""
+    """Writes an untrained model as a bundle."""
     dims = environment_dims()
     kind = MODELS[model].offline
     networks = kind.networks_type(

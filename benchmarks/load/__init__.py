@@ -1,1 +1,1 @@
-"""The parts of `benchmarks.scaling`: nodes, light actors, what they use, the model."""
+"""Parts of `benchmarks.scaling`: nodes, light actors, their resources, the model."""

@@ -1,18 +1,18 @@
-"""Light actors: recorded episodes through the real adders and the real variable client.
+"""Light actors, which send recorded episodes through real adders and variable clients.
 
-Each has its own Reverb client and writer, its own Courier client, and its own address
-of the loopback (127.0.0.0/8 is all this machine): gRPC shares one connection among a
+Each has its own Reverb client and writer, its own Courier client, and its own loopback
+address (all of 127.0.0.0/8 is this machine): gRPC shares one connection among a
 process's clients of one address, and real actors, a process each, share none.
 
-What is measured, in seconds of wall-clock:
+Measurements, in seconds of wall-clock:
 
-- `insert`: how long `adder.add` takes where it creates an item. It is what holds up an
-  actor: the adder lets two items be on their way and waits here for the ones before to
-  be acknowledged, so a server that is behind shows. At the end of an episode it waits
-  for all of them.
-- `acknowledge`: of that, the wait at an episode's end until the server has acknowledged
-  every item: data that is still here is compressed, sent and inserted meanwhile.
-- `fetch`: from an actor's request for variables to their arrival, as arrays.
+- `insert`: the duration of an `adder.add` that creates an item, which delays an actor.
+  The adder allows two items in flight and waits here until earlier ones are
+  acknowledged, so it shows a server that lags. At the end of an episode it waits for
+  all items.
+- `acknowledge`: the part of it at an episode's end, until the server has acknowledged
+  every item; remaining data is compressed, sent and inserted meanwhile.
+- `fetch`: the time from an actor's request for variables to their arrival, as arrays.
 """
 
 from __future__ import annotations
@@ -38,30 +38,30 @@ from benchmarks.load.episodes import Episode
 
 _REPORT_SECONDS = 1.0
 _WAIT_SECONDS = 0.001
-_MAX_ERRORS = 5  # that are told in full
-# Memory, up to 3 MB a connection, rises over the first four fetches, then falls and
-# rises over every eight: likely what gRPC keeps to read messages into.
+_MAX_ERRORS = 5  # errors that are reported in full
+# Memory, up to 3 MB per connection, rises over the first four fetches, then falls and
+# rises over every eight: likely gRPC's buffers for messages.
 _FIRST_FETCHES = 5, 13
-_LOOPBACKS = 254 * 254  # of them, from 127.0.1.1
+_LOOPBACKS = 254 * 254  # number of addresses, from 127.0.1.1
 
 
 class Load(NamedTuple):
-    """What one process of light actors does."""
+    """Work of one process of light actors."""
 
     agent: str
     seed: int
-    actors: range  # their numbers among all
+    actors: range  # numbers of its actors among all
     episodes: list[Episode]
     variables: list[np.ndarray]
     replay_port: int
-    cacher_port: int | None  # None: they fetch nothing
-    seconds_per_step: float  # of one actor; 0: as fast as it goes
+    cacher_port: int | None  # None: no fetches
+    seconds_per_step: float  # of one actor; 0: as fast as possible
     update_period: int  # steps between fetches
-    threads: int  # that step them
+    threads: int  # threads that step the actors
 
 
 class Progress(NamedTuple):
-    """Totals so far."""
+    """Totals of a process so far."""
 
     steps: int
     items: int
@@ -70,24 +70,24 @@ class Progress(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The end of it, after everything was sent."""
+    """Final report of a process, after all items were sent."""
 
     progress: Progress
     insert: np.ndarray  # seconds
     acknowledge: np.ndarray  # seconds
     fetch: np.ndarray  # seconds
-    first_fetches: int  # when it connected, which are not in the others
+    first_fetches: int  # fetches on connecting, which count nowhere else
     errors: list[str]
 
 
 def loopback(index: int) -> str:
-    """The address that actor `index` uses for this machine."""
+    """Returns the address that actor `index` uses for this machine."""
     index %= _LOOPBACKS
     return f"127.0.{1 + index // 254}.{1 + index % 254}"
 
 
 class Measurements:
-    """What the actors of a process measure together; threads may add."""
+    """Measurements of all actors of a process; threads may add to them."""
 
     def __init__(self) -> None:
         self.insert = array.array("d")
@@ -95,13 +95,13 @@ class Measurements:
         self.fetch = array.array("d")
 
     def clear(self) -> None:
-        """Forgets what was measured."""
+        """Discards all measurements."""
         for values in (self.insert, self.acknowledge, self.fetch):
             del values[:]
 
 
 class _CountedClient:
-    """A Reverb client as `builder.make_adder` takes it; counts the items created."""
+    """Reverb client for `builder.make_adder` that counts the items created."""
 
     def __init__(self, client: reverb.Client, measured: Measurements):
         self._client = client
@@ -138,7 +138,7 @@ class _CountedWriter:
 
 
 class TimedSource:
-    """A variable source that keeps the seconds of each fetch."""
+    """Variable source that records the seconds of each fetch."""
 
     def __init__(self, source: Any, measured: Measurements):
         self._source = source
@@ -146,7 +146,7 @@ class TimedSource:
         self.fetches = 0
 
     def get_variables(self, names: Sequence[str]) -> Any:
-        """The source's."""
+        """Fetches the source's variables."""
         begin = time.perf_counter()
         variables = self._source.get_variables(names)
         self._measured.fetch.append(time.perf_counter() - begin)
@@ -155,7 +155,7 @@ class TimedSource:
 
 
 class LightActor:
-    """Does to replay and cacher what a real actor does, without its environment."""
+    """Actor that loads replay and cacher as a real one, without an environment."""
 
     def __init__(
         self,
@@ -166,20 +166,20 @@ class LightActor:
         measured: Measurements,
         warm_up: tuple[int, int],
     ):
-        """Connects, fetches variables once and takes its first steps.
+        """Connects, fetches variables and takes its first steps.
 
         Actors that have run for long are spread over the steps of an episode, of the
-        period of fetches and of that of sequences. So it begins at a step of an episode
-        that is drawn, and the first steps, which no clock sees, are so many that its
-        adder then creates an item a period.
+        period of fetches and of that of sequences. So this one starts at a random step
+        of its episode, and takes enough first steps, which are not timed, for its adder
+        to create an item per period afterwards.
 
         Args:
-          index: among all actors.
-          load: what it does.
-          make_adder: of a Reverb client.
-          variables: that fetches are copied to.
-          measured: where its latencies go.
-          warm_up: lowest and highest number of first steps; the highest is not taken.
+          index: number among all actors.
+          load: work of the process.
+          make_adder: makes an adder of a Reverb client.
+          variables: variables to which fetches are copied.
+          measured: receives its latencies.
+          warm_up: lowest and highest number of first steps, the highest excluded.
         """
         self._rng = np.random.default_rng((load.seed, index))
         self._episodes = load.episodes
@@ -207,9 +207,10 @@ class LightActor:
         self.steps = 0
 
     def _fetch_first(self, source: TimedSource, update_period: int) -> None:
-        """Fetches some times as ever after, then is somewhere in the period.
+        """Fetches some times, then moves to a random point of the period.
 
-        Raises what a fetch raised.
+        Raises:
+          Exception: the exception that a fetch raised.
         """
         for wanted in range(1, 1 + self._rng.integers(*_FIRST_FETCHES)):
             for _ in range(update_period):
@@ -222,7 +223,7 @@ class LightActor:
 
     @property
     def items(self) -> int:
-        """That its adder has created."""
+        """The number of items that its adder has created."""
         return self._client.items
 
     def _begin_episode(self) -> None:
@@ -230,7 +231,7 @@ class LightActor:
         self._t = 0
 
     def step(self) -> None:
-        """One control step, and where it ends the episode the next one's beginning."""
+        """Takes one control step; if it ends the episode, starts the next one."""
         latent = self._episode.latent[self._t]
         self._t += 1
         timestep = self._episode.timestep(self._t)
@@ -252,19 +253,19 @@ class LightActor:
 
 
 class Stepper:
-    """Steps actors when they are due, in a few threads.
+    """Stepper of actors at the times when they are due, in a few threads.
 
-    An actor that is late is due again a whole period later, as one whose environment is
-    slow: it does not hurry to catch up.
+    An actor that is late is due again a whole period later, as one with a slow
+    environment: it does not catch up.
     """
 
     def __init__(self, actors: Sequence[Any], period: float, seed: int):
-        """Prepares it.
+        """Prepares the stepper.
 
         Args:
-          actors: with a `step`.
+          actors: objects with a method `step`.
           period: seconds from one step of an actor to the next.
-          seed: of their first steps' times, spread over one period.
+          seed: seed of the times of first steps, spread over one period.
         """
         first = np.random.default_rng(seed).uniform(0.0, period, len(actors))
         self._period = period
@@ -275,7 +276,7 @@ class Stepper:
         self.errors: list[str] = []
 
     def run(self, threads: int, stop: threading.Event) -> list[threading.Thread]:
-        """Starts them; they end with `stop`, after the step they are in."""
+        """Starts the threads, which end with `stop`, after their current step."""
         self._begin = time.monotonic()
         started = [
             threading.Thread(target=self._work, args=(stop,), daemon=True)
@@ -288,7 +289,7 @@ class Stepper:
     def _work(self, stop: threading.Event) -> None:
         while not stop.is_set():
             with self._lock:
-                if not self._due:  # The other threads have the rest.
+                if not self._due:  # Other threads have all remaining actors.
                     return
                 due, i = heapq.heappop(self._due)
             wait = due - (time.monotonic() - self._begin)
@@ -296,7 +297,7 @@ class Stepper:
                 return
             try:
                 self._actors[i].step()
-            except Exception as e:  # It is out; the others go on.
+            except Exception as e:  # This actor ends; the others continue.
                 with self._lock:
                     self.errors.append(f"actor {i}: {type(e).__name__}: {e}")
                 continue
@@ -306,11 +307,11 @@ class Stepper:
 
 
 def run(pipe: Connection, load: Load) -> None:
-    """A node: connects, says so, steps between "go" and "stop", drains, reports."""
+    """Runs a node: connects, confirms, steps from "go" to "stop", drains, reports."""
     setup.one_thread()
     setup.return_memory()
     builder = setup.make_builder(load.agent, load.seed)
-    # One copy for all actors of a process: what is measured is that they arrive.
+    # One copy for all actors of a process, as only the arrival is measured.
     variables = [tf.Variable(value) for value in load.variables]
     measured = Measurements()
     length, period = builder.config.sequence_length, builder.config.sequence_period
@@ -327,7 +328,7 @@ def run(pipe: Connection, load: Load) -> None:
     pipe.send(("ready", None))
     pipe.recv()
     first_fetches = len(measured.fetch)
-    measured.clear()  # What came of connecting, all at once.
+    measured.clear()  # Latencies of connecting, where all actors fetch at once.
     stepper = Stepper(actors, load.seconds_per_step, load.seed + load.actors.start)
     stop = threading.Event()
     threads = stepper.run(min(load.threads, len(actors)), stop)
@@ -366,7 +367,7 @@ def run(pipe: Connection, load: Load) -> None:
 
 
 def split(actors: int, processes: int) -> list[range]:
-    """The actors' numbers over at most so many processes, evenly."""
+    """Splits the actors' numbers evenly over at most this many processes."""
     processes = min(actors, processes)
     bounds = [math.floor(actors * i / processes) for i in range(processes + 1)]
     return [range(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]

@@ -1,14 +1,14 @@
-"""What a program of N actors needs, from what operations cost: pure arithmetic.
+"""Model of the resources of a program of N actors, from the costs of operations.
 
-An operation costs the CPU seconds that it takes its server. An insert costs less the
-more of them come, as the server finds several when it wakes: its cost is measured at
-some rates and interpolated between them, on logarithmic scales. Rates follow from the
+An operation costs the CPU seconds that it takes its server. An insert costs less at
+higher rates, as the server finds several when it wakes: its cost is measured at some
+rates and interpolated between them, on logarithmic scales. Rates follow from the
 actors: an item every `steps_per_insert` steps, a fetch every `update_period` steps, a
-call to the coordinator every episode and every beat of a process; the learner takes
-batches at its own rate, or as many as `samples_per_insert` allows. What servers use
-idle is added. A server is full at `full` of the cores it can use: a cacher and the
-coordinator one (Python's interpreter lock), a replay shard and the learner's data set
-as many as they are given.
+call to the coordinator every episode and every heartbeat of a process; the learner
+takes batches at its own rate, or as many as `samples_per_insert` allows. The idle use
+of servers is added. A server is full at the share `full` of the cores it can use: one
+for a cacher and the coordinator (Python's interpreter lock), as many as they are given
+for a replay shard and the learner's data set.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _MOST_ACTORS = 1 << 40
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
-    """Measured: see `benchmarks.load.saturation`."""
+    """Measured costs; see `benchmarks.load.saturation`."""
 
-    # (inserts a second, seconds of the replay server an item), by rising rates.
+    # (inserts per second, seconds of the replay server per item), by rising rates.
     insert_costs: tuple[tuple[float, float], ...]
-    batch_cpu: float  # seconds of the replay server a batch
-    learner_batch_cpu: float  # seconds of the learner's data set a batch
-    fetch_cpu: float  # seconds of the cacher a fetch
-    call_cpu: float  # seconds of the coordinator a call
+    batch_cpu: float  # seconds of the replay server per batch
+    learner_batch_cpu: float  # seconds of the learner's data set per batch
+    fetch_cpu: float  # seconds of the cacher per fetch
+    call_cpu: float  # seconds of the coordinator per call
     replay_idle: float  # cores
     cacher_idle: float  # cores
     steps_per_insert: float
@@ -58,19 +58,19 @@ class Costs:
                 raise ValueError(f"{field.name} was not measured: {value}")
 
     def insert_cpu(self, rate: float) -> float:
-        """Seconds of the replay server an item, at so many a second.
+        """Returns the replay server's seconds per item at a rate of items per second.
 
-        Under the lowest and over the highest rate measured it is the cost there.
+        Outside the measured rates it is the cost at the nearest one.
         """
         rates, costs = np.log(np.asarray(self.insert_costs)).T
         return float(np.exp(np.interp(np.log(max(rate, 1e-9)), rates, costs)))
 
     @classmethod
     def from_saturation(cls, measured: Mapping[str, Any]) -> Costs:
-        """Of the figures that `--saturate` writes.
+        """Makes costs from the results that `--saturate` writes.
 
         Raises:
-          ValueError: one is missing.
+          ValueError: a result is missing.
         """
         names = {
             "batch_cpu": "batches_server_cpu_seconds",
@@ -91,23 +91,23 @@ class Costs:
 
 @dataclasses.dataclass(frozen=True)
 class Demand:
-    """What is asked for."""
+    """Demand on the program."""
 
     actors: int
-    actor_rate: float = 20.0  # steps a second of one; real time
+    actor_rate: float = 20.0  # steps per second of one actor; real time
     actors_per_process: int = 1
     episode_steps: int = 400
     update_period: int = 400  # steps between an actor's fetches
-    samples_per_insert: float = 32.0  # 0: the learner takes what it can
-    learner_rate: float = 10.0  # batches a second at most
+    samples_per_insert: float = 32.0  # 0: no limit to the learner
+    learner_rate: float = 10.0  # most batches per second
     replay_size: int = 1_000_000  # items
-    shard_cores: float = 4.0  # that a replay shard may use
-    learner_cores: float = 4.0  # that the learner's data set may use
+    shard_cores: float = 4.0  # cores that a replay shard may use
+    learner_cores: float = 4.0  # cores that the learner's data set may use
     network_bytes_per_second: float = 1.25e9  # of one machine; 10 Gbit/s
-    full: float = 0.7  # part of its cores at which a server is full
+    full: float = 0.7  # share of its cores at which a server is full
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what cannot be."""
+        """Raises ValueError for invalid values."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name != "samples_per_insert" and not value > 0:
@@ -118,7 +118,7 @@ class Demand:
 
 @dataclasses.dataclass(frozen=True)
 class Rates:
-    """Operations a second of the whole program."""
+    """Operations per second of the whole program."""
 
     inserts: float
     fetches: float
@@ -127,7 +127,7 @@ class Rates:
 
 
 def rates(costs: Costs, demand: Demand) -> Rates:
-    """What so many actors ask of replay, cachers and learner."""
+    """Computes the operations that the demand asks of replay, cachers and learner."""
     steps = demand.actors * demand.actor_rate
     inserts = steps / costs.steps_per_insert
     batches = demand.learner_rate
@@ -144,7 +144,7 @@ def rates(costs: Costs, demand: Demand) -> Rates:
 
 
 def loads(costs: Costs, asked: Rates) -> dict[str, float]:
-    """What each part of which there is one would carry: cores, and bytes a second."""
+    """Computes the load of each part if there were one: cores, or bytes per second."""
     return {
         "replay_shard": costs.replay_idle
         + asked.inserts * costs.insert_cpu(asked.inserts)
@@ -158,24 +158,24 @@ def loads(costs: Costs, asked: Rates) -> dict[str, float]:
 
 
 def servers_needed(load: float, idle: float, cores: float) -> int:
-    """Servers that share a load, each of them idle at `idle` of `cores` it may use.
+    """Computes the servers needed for a load; each may use `cores` and idles at `idle`.
 
     Raises:
-      ValueError: one is full with nothing to do.
+      ValueError: an idle server is full.
     """
     if cores <= idle:
         raise ValueError(f"a server with {cores} cores is full with {idle} when idle")
-    # The tolerance: a load that fits exactly needs no server more.
+    # The tolerance keeps a load that fits exactly from a further server.
     return max(1, math.ceil((load - idle) / (cores - idle) - 1e-9))
 
 
 def plan(costs: Costs, demand: Demand) -> dict[str, Any]:
-    """What the program needs, and what is full first.
+    """Computes what the program needs, and which part is full first.
 
     Returns:
-      By name: rates, servers, cores, bytes a second, bytes of memory; of each part of
-      `loads` the number of actors at which it is full (None: never), and which is
-      first.
+      By name: rates, servers, cores, bytes per second, bytes of memory; for each part
+      of `loads` the number of actors at which it is full (None: never), and the part
+      that is full first.
     """
     asked = rates(costs, demand)
     carried = loads(costs, asked)
@@ -198,7 +198,7 @@ def plan(costs: Costs, demand: Demand) -> dict[str, Any]:
     }
     return {
         **{f"{k}_per_second": v for k, v in dataclasses.asdict(asked).items()},
-        # Under the limiter's: the learner is the slower side, and inserts would wait.
+        # Below the limiter's value, the learner is too slow, and inserts would wait.
         "samples_per_insert": asked.batches * costs.batch_size / asked.inserts,
         "replay_cpu": carried["replay_shard"],
         "cacher_cpu": carried["cacher"],
@@ -219,7 +219,7 @@ def plan(costs: Costs, demand: Demand) -> dict[str, Any]:
 
 
 def _actors_until(costs: Costs, demand: Demand, part: str, limit: float) -> int | None:
-    """The most actors that a part carries; None if more are never too many."""
+    """Finds the most actors that a part carries; None if it carries any number."""
 
     def fits(actors: int) -> bool:
         if not actors:
@@ -233,12 +233,12 @@ def _actors_until(costs: Costs, demand: Demand, part: str, limit: float) -> int 
 
 
 def full_rate(cores: float, idle: float, cpu_at: Callable[[float], float]) -> float:
-    """Operations a second at which a server has used up so many cores.
+    """Finds the operations per second at which a server uses all its cores.
 
     Args:
-      cores: that it may use.
-      idle: that it uses with nothing to do.
-      cpu_at: seconds an operation at a rate; falls more slowly than the rate rises.
+      cores: cores that it may use.
+      idle: cores that it uses when idle.
+      cpu_at: seconds per operation at a rate; falls more slowly than the rate rises.
     """
     if cores <= idle:
         return 0.0
@@ -253,11 +253,11 @@ def full_rate(cores: float, idle: float, cpu_at: Callable[[float], float]) -> fl
 
 
 def check_full(costs: Costs, measured: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """At which rates the model says that held servers are full, beside what they did.
+    """Compares predicted and measured full rates of servers held to a share of cores.
 
     Args:
-      costs: of the model.
-      measured: what `--saturate --server_cores` writes.
+      costs: costs of the model.
+      measured: result of `--saturate --server_cores`.
     """
     cores = measured["settings"]["server_cores"]
     rates_predicted = {
@@ -281,12 +281,12 @@ def check_full(costs: Costs, measured: Mapping[str, Any]) -> list[dict[str, Any]
 
 
 def check(costs: Costs, measured: Mapping[str, Any]) -> dict[str, Any]:
-    """What the model says of a run of actors, beside what was measured there.
+    """Compares the model's prediction for a run of actors with the measurement.
 
     Args:
-      costs: of the model.
-      measured: the result of a run: `inserts_per_second`, `fetches_per_second` and what
-        `nodes` used.
+      costs: costs of the model.
+      measured: result of a run: `inserts_per_second`, `fetches_per_second` and the
+        usage of `nodes`.
 
     Returns:
       The cores of replay and cacher, predicted and measured.

@@ -1,4 +1,4 @@
-"""Episodes for actors without physics, recorded from the real agent."""
+"""Recorded episodes of the real agent, for actors without physics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LENGTH = 400  # control steps of a real episode
 
 
 class Episode(NamedTuple):
-    """What an actor adds to replay in T steps."""
+    """Recorded episode: the data that an actor adds to replay in T steps."""
 
     observation: dict[str, np.ndarray]  # name -> [T + 1, size]
     latent: np.ndarray  # [T, ...]
@@ -23,11 +23,11 @@ class Episode(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """T."""
+        """The number of steps, T."""
         return len(self.reward)
 
     def timestep(self, t: int, first: bool = False) -> dm_env.TimeStep:
-        """What the environment gave after t steps, or as if it began there."""
+        """Returns the time step after t steps; if `first`, as an episode's first."""
         observation = {key: value[t] for key, value in self.observation.items()}
         if first:
             return dm_env.restart(observation)
@@ -38,7 +38,7 @@ class Episode(NamedTuple):
 
 
 def record(agent: str, count: int, seed: int) -> list[Episode]:
-    """Runs the untrained agent in the real environment; shows its progress."""
+    """Records the untrained agent in the real environment; shows progress."""
     # Here, because light actors need neither physics nor policy.
     from benchmarks.load import setup
 

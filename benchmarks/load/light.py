@@ -1,4 +1,4 @@
-"""Runs light actors against one replay server and one cacher, and accounts for all."""
+"""Runs light actors against a replay server and a cacher; accounts for all items."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ _DRAIN_SECONDS = 600.0
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Of one run."""
+    """Settings of a run."""
 
     agent: str = "helms_mix"
     actors: int = 100
-    steps_per_second: float = 0.0  # of all actors; 0: as fast as it goes
+    steps_per_second: float = 0.0  # of all actors; 0: as fast as possible
     seconds: float = 60.0
     replay_size: int = 20_000  # sequences
     update_period: int = 400  # steps between an actor's fetches
     update_seconds: float = 1.0  # between the cacher's fetches
     fetches: bool = True  # whether the actors fetch variables
-    processes: int = 2  # of light actors
-    threads: int = 8  # in each
-    actors_per_process: int = 1  # of real actors
-    server_cores: float | None = None  # that the server may use; None: all
+    processes: int = 2  # processes of light actors
+    threads: int = 8  # threads in each
+    actors_per_process: int = 1  # for real actors
+    server_cores: float | None = None  # cores that a server may use; None: all
     seed: int = 0
 
 
 class Inputs(NamedTuple):
-    """What runs are made from."""
+    """Inputs of a run."""
 
-    episodes: list[Episode]  # that light actors replay
-    variables: list[np.ndarray]  # that the learner hands out
-    logs: pathlib.Path  # directory for what nodes print
+    episodes: list[Episode]  # episodes that light actors replay
+    variables: list[np.ndarray]  # variables that the learner serves
+    logs: pathlib.Path  # directory for the nodes' output
 
 
 class Run(NamedTuple):
-    """What a run gave."""
+    """Results of a run."""
 
     result: dict[str, Any]
     samples: list[usage.Sample]
@@ -55,7 +55,7 @@ class Run(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """Of all processes of light actors."""
+    """Totals of all processes of light actors."""
 
     steps: int
     items: int
@@ -64,21 +64,21 @@ class Totals(NamedTuple):
 
 
 def total(parts: Sequence[light_actors.Progress]) -> Totals:
-    """Adds them up."""
+    """Sums the totals of processes."""
     return Totals(*(sum(column) for column in zip(*parts, strict=True)))
 
 
 def lost(created: int, received: int) -> int:
-    """Items that adders created and the table never got.
+    """Counts items that adders created and the table did not receive.
 
-    Negative: the table got some twice, as a writer sends anew what was not acknowledged
-    when its connection broke.
+    A negative count means that the table received some twice: a writer repeats items
+    that were not acknowledged when its connection broke.
     """
     return created - received
 
 
 def percentiles(name: str, seconds: np.ndarray) -> dict[str, float | None]:
-    """p50, p99 and the maximum by name; None where nothing was measured."""
+    """Returns p50, p99 and the maximum by name; None where nothing was measured."""
     names = [f"{name}_{statistic}_seconds" for statistic in ("p50", "p99", "max")]
     if not len(seconds):
         return dict.fromkeys(names)
@@ -87,7 +87,7 @@ def percentiles(name: str, seconds: np.ndarray) -> dict[str, float | None]:
 
 
 def measure(settings: Settings, inputs: Inputs) -> Run:
-    """Connects all actors, lets them step, drains them; shows its progress.
+    """Connects all actors, lets them step, and drains them; shows progress.
 
     Raises:
       processes.Failed: a node failed.
@@ -189,7 +189,7 @@ def _together(reports: Sequence[light_actors.Report], name: str) -> np.ndarray:
 
 
 def _wait_for_connections(loads: Sequence[processes.Node], actors: int) -> None:
-    """Shows them; the nodes connect side by side."""
+    """Shows progress while the nodes connect in parallel."""
     waiting = list(loads)
     counts = dict.fromkeys((load.name for load in loads), 0)
     with tqdm.tqdm(total=actors, desc="connecting", unit="actor") as bar:

@@ -1,7 +1,7 @@
-"""Holds processes to a share of a core, by the kernel's CPU controller (cgroups).
+"""Limits of processes to a share of a core, by the kernel's CPU controller (cgroups).
 
-A load that needs more CPU than the server it loads never fills it, on one machine. A
-server that may use a tenth of a core is filled by a tenth of the load.
+On one machine, a load that needs more CPU than its server cannot fill the server. A
+server limited to a tenth of a core is filled by a tenth of the load.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-LEAST_CORES = 0.1  # the kernel's least quota, 1 ms, in our period
+LEAST_CORES = 0.1  # the kernel's least quota, 1 ms, in the period below
 _PERIOD_MICROSECONDS = 10_000
 _MOUNT = pathlib.Path("/sys/fs/cgroup")
 
 
 def check(cores: float | None) -> None:
-    """Raises ValueError where no process can be held to so many cores; None: it can."""
+    """Raises ValueError if processes cannot be limited to `cores`; None is no limit."""
     if cores is not None:
         _make_group(f"helms_{os.getpid()}", cores).rmdir()
 
 
 @contextlib.contextmanager
 def held(cores: float | None, pid: int) -> Iterator[None]:
-    """While the block runs a process may use so many cores; None: all.
+    """Limits a process to `cores` while the block runs; None is no limit.
 
     Raises:
-      ValueError: this machine or user cannot.
+      ValueError: this machine or user cannot limit processes.
     """
     if cores is None:
         yield
@@ -37,7 +37,7 @@ def held(cores: float | None, pid: int) -> Iterator[None]:
         (group / "cgroup.procs").write_text(str(pid))
         yield
     finally:
-        with contextlib.suppress(OSError):  # it may have ended
+        with contextlib.suppress(OSError):  # the process may have ended
             (group.parent / "cgroup.procs").write_text(str(pid))
         group.rmdir()
 

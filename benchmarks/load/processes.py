@@ -1,7 +1,7 @@
-"""Nodes of the benchmark: processes that answer over a pipe each.
+"""Nodes of the benchmark: processes that communicate over a pipe each.
 
-They are forked by a server that has imported the libraries and done nothing else, so
-that a node starts in a moment. A node whose parent is gone ends.
+They are forked by a server that has only imported the libraries, so that a node starts
+quickly. A node whose parent is gone ends.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from typing import Any
 from datasets.collection import worker_pool
 from datasets.rlds import errors
 
-_START_SECONDS = 600.0  # a machine may be busy with much else
+_START_SECONDS = 600.0  # long, because the machine may be busy
 _JOIN_SECONDS = 5.0
 _PRELOAD = ["benchmarks.load.real", "benchmarks.load.saturation"]
 
 
 class Failed(RuntimeError):
-    """A node failed; the message names it."""
+    """Raised when a node fails; the message names it."""
 
 
 class Node:
-    """One process. What it sends are pairs of a kind and a content."""
+    """A node's process, which sends pairs of a kind and a content."""
 
     def __init__(
         self, logs: pathlib.Path, name: str, function: Callable[..., None], *args: Any
     ):
-        """Starts `function(pipe, *args)`, of a module's top level.
+        """Starts `function(pipe, *args)`.
 
         Args:
-          logs: directory for what nodes print.
-          name: of this one.
-          function: what it does.
-          *args: of the function, which can be pickled.
+          logs: directory for the nodes' output.
+          name: name of the node.
+          function: top-level function of a module.
+          *args: picklable arguments of the function.
         """
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_PRELOAD)
@@ -60,18 +60,18 @@ class Node:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The pid of the process."""
         pid = self._process.pid
-        assert pid is not None  # it was started
+        assert pid is not None  # the process was started
         return pid
 
     def send(self, message: Any) -> None:
-        """To the node; without effect if it is gone, which `receive` tells."""
+        """Sends a message, without effect if the node is gone (see `receive`)."""
         with contextlib.suppress(OSError):
             self._pipe.send(message)
 
     def receive(self, kind: str, seconds: float = _START_SECONDS) -> Any:
-        """Waits for a message of the kind; others before it are dropped.
+        """Waits for a message of a kind and drops others; returns its content.
 
         Raises:
           Failed: the node failed, is gone or took longer.
@@ -85,7 +85,7 @@ class Node:
                 return message[1]
 
     def poll(self, seconds: float = 0.0) -> tuple[str, Any] | None:
-        """The next message, if it comes in time.
+        """Returns the next message, or None if it does not arrive in time.
 
         Raises:
           Failed: the node failed or is gone.
@@ -109,7 +109,7 @@ class Node:
         self._pipe.close()
 
     def join(self) -> None:
-        """Waits until it has ended, not for ever."""
+        """Waits until the process has ended, up to a limit."""
         self._process.join(_JOIN_SECONDS)
         if self._process.is_alive():
             self._process.kill()
@@ -118,10 +118,10 @@ class Node:
 
 @contextlib.contextmanager
 def running(logs: pathlib.Path) -> Iterator[Callable[..., Node]]:
-    """Gives what starts a node of a name; all are ended with the block.
+    """Yields a function that starts a node by name; ends all nodes with the block.
 
     Args:
-      logs: directory for what nodes print.
+      logs: directory for the nodes' output.
     """
     nodes: list[Node] = []
 
@@ -139,7 +139,7 @@ def running(logs: pathlib.Path) -> Iterator[Callable[..., Node]]:
 
 
 def wait_for_end(pipe: Connection) -> None:
-    """Returns once the parent closed the pipe or asked for the end."""
+    """Waits until the parent closes the pipe or asks for the end."""
     with contextlib.suppress(EOFError, OSError):
         pipe.recv()
 
@@ -159,6 +159,6 @@ def _main(
         traceback.print_exc()
         with contextlib.suppress(OSError):
             pipe.send(("error", errors.named(e)))
-    # No clean-up: threads of gRPC and Courier's clients may wait for nodes long gone.
+    # Without clean-up, as threads of gRPC and Courier may wait for nodes that are gone.
     pipe.close()
     os._exit(0)

@@ -23,17 +23,17 @@ _TELL_SECONDS = 0.1
 
 
 class Done(NamedTuple):
-    """Of one process so far."""
+    """Counts of one process so far."""
 
     steps: tuple[int, ...]  # of each actor
     fetches: int
 
 
 def measure(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
-    """Control steps a second of `settings.actors` actors on this machine, all together.
+    """Measures the control steps per second of all actors on this machine together.
 
-    The clock runs once all of them are in their first episode, with the policy
-    compiled; later resets count as what they are.
+    The clock starts once all of them are in their first episode, with the policy
+    compiled; the time of later resets counts.
 
     Raises:
       processes.Failed: a node failed.
@@ -60,7 +60,7 @@ def measure(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
         client = reverb.Client(f"localhost:{program.replay_port}")
         nodes = [*program.nodes, *actors]
         with usage.Watch({node.name: node.pid for node in nodes}) as watch:
-            # The first it told may be from before the last of them was ready.
+            # The first counts may be from before the last actor was ready.
             done = [_newest(actor, actor.receive("done")) for actor in actors]
             before, inserted = list(done), servers.inserts(client).completed
             begin = time.monotonic()
@@ -94,14 +94,14 @@ def measure(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
 
 
 def _newest(actor: processes.Node, done: Done) -> Done:
-    """What it told last."""
+    """Returns the newest counts that an actor's process has sent."""
     while (message := actor.poll()) is not None:
         done = message[1]
     return done
 
 
 def _steps_since(before: Sequence[Done], now: Sequence[Done]) -> list[int]:
-    """Of every actor."""
+    """Returns every actor's steps between two counts."""
     return [
         b - a
         for then, newest in zip(before, now, strict=True)
@@ -117,9 +117,9 @@ def _act(
     replay_port: int,
     cacher_port: int,
 ) -> None:
-    """A node: acts until its parent is gone; tells every actor's steps, and fetches.
+    """Runs a node that acts until its parent is gone, and sends its counts.
 
-    As a program's actor node: each actor in a thread, the policy's calls shared.
+    As in a program's actor node, each actor has a thread, and policy calls are batched.
     """
     setup.one_thread()
     builder = setup.make_builder(agent, seed)
@@ -153,13 +153,13 @@ def _act(
                 actor.update()
                 steps[row] += 1
 
-    pool = futures.ThreadPoolExecutor(len(indices))  # its threads end with the process
+    pool = futures.ThreadPoolExecutor(len(indices))  # threads end with the process
     acting = [pool.submit(act, row) for row in range(len(indices))]
     ready = False
     while not pipe.poll(_TELL_SECONDS):
         for failed in (actor for actor in acting if actor.done()):
             failed.result()
-        if not ready and all(steps):  # They have compiled.
+        if not ready and all(steps):  # All have compiled.
             ready = True
             pipe.send(("ready", None))
         pipe.send(("done", Done(tuple(steps), source.fetches)))

@@ -1,4 +1,4 @@
-"""Counts what a connection carries: a relay between clients and a local server."""
+"""Relay between clients and a local server, which counts the bytes that it carries."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _CHUNK = 1 << 16
 
 
 class Relay:
-    """Passes bytes on, both ways, and adds them up: a context manager."""
+    """Relay that passes bytes on both ways and counts them; a context manager."""
 
     def __init__(self, port: int, host: str = "127.0.0.1"):
-        """Prepares it.
+        """Prepares the relay.
 
         Args:
-          port: of the server.
-          host: address of this machine that clients connect to.
+          port: port of the server.
+          host: address of this machine to which clients connect.
         """
         self._server_port = port
         self._listener = socket.create_server((host, 0))
@@ -26,7 +26,7 @@ class Relay:
 
     @property
     def port(self) -> int:
-        """Where clients connect."""
+        """The port to which clients connect."""
         return self._listener.getsockname()[1]
 
     def __enter__(self) -> Relay:
@@ -37,7 +37,7 @@ class Relay:
         self._listener.close()
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):  # Closed.
+        with contextlib.suppress(OSError):  # The connection was closed.
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(("127.0.0.1", self._server_port))
@@ -47,7 +47,7 @@ class Relay:
     def _pass(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(_CHUNK):
-                with self._lock:  # first, so that what has arrived is counted
+                with self._lock:  # first, so that all arrived bytes count
                     self.bytes += len(data)
                 target.sendall(data)
         with contextlib.suppress(OSError):

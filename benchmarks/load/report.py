@@ -1,4 +1,4 @@
-"""What `benchmarks.scaling` shows: a figure of all runs in a directory, and lines."""
+"""Report of `benchmarks.scaling`: a figure of all runs in a directory, and lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HIDDEN = ("nodes", "settings", "demand", "costs", "error_messages")
 
 
 def runs(out: pathlib.Path, *kinds: str) -> list[dict[str, Any]]:
-    """The results in a directory of runs of these kinds: light, real; or of both."""
+    """Reads the results of runs of these kinds, light or real, in a directory."""
     return [
         atomic_files.read_json(path)
         for kind in kinds or ("real", "light")
@@ -23,7 +23,7 @@ def runs(out: pathlib.Path, *kinds: str) -> list[dict[str, Any]]:
 
 
 def real_rows(measured: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Each number of real actors in short, beside one actor where that was measured."""
+    """Summarises each number of real actors, relative to one actor if measured."""
     names = ("actors", "actors_per_process", "steps_per_second", "seconds")
     rows = [{name: run[name] for name in names} for run in measured]
     alone = next((row for row in rows if row["actors"] == 1), None)
@@ -35,7 +35,7 @@ def real_rows(measured: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def tell(result: Mapping[str, Any], indent: str = "") -> None:
-    """Prints figures by name, one a line."""
+    """Prints results by name, one per line."""
     for name, value in result.items():
         if name in _HIDDEN:
             continue
@@ -50,9 +50,9 @@ def tell(result: Mapping[str, Any], indent: str = "") -> None:
 
 
 def draw(out: pathlib.Path) -> None:
-    """Steps by real actors, latencies by light ones, memory over the longest run."""
+    """Draws real actors' steps, light ones' latencies, memory in the longest run."""
     from launchers.common import (
-        figures,  # Late: nodes import this module, not Matplotlib.
+        figures,  # Here, so that nodes do not import Matplotlib.
     )
 
     figure = figures.make(11.0, 3.2)

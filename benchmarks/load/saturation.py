@@ -1,10 +1,10 @@
-"""How much can one replay server, cacher, coordinator and learner's data set do?
+"""Saturation of a replay server, a cacher, a coordinator and a learner's data set.
 
-Each is driven as hard as this machine can, alone. Where load generator and server share
-the cores, the rate that is seen is not the server's limit; so the server's CPU seconds
-an operation are what counts, and from them the rate that one core of it would hold.
-Held to a share of a core (`Settings.server_cores`) a server does reach its limit, which
-tells whether those seconds are right, and how long operations take there.
+Each is driven alone, as hard as this machine can. Where load generator and server share
+the cores, the observed rate is not the server's limit. The results are therefore the
+server's CPU seconds per operation, and from them the rate that one core would hold.
+Limited to a share of a core (`Settings.server_cores`) a server does reach its limit,
+which shows whether those seconds are right, and how long operations take there.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ from benchmarks.load import light, limits, processes, relay, servers, setup, usa
 from launchers.distributed import heartbeat
 
 _CALLING_THREADS = 4
-_SPACED_ACTORS = (5, 50)  # at which inserts are measured beside full load
-_IDLE_SECONDS = 15.0  # CPU is counted in steps of 10 ms
+_SPACED_ACTORS = (5, 50)  # actors at which inserts are measured besides full load
+_IDLE_SECONDS = 15.0  # long, because CPU is counted in steps of 10 ms
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s"
-_PREFILL_BATCHES = 2  # in the table before batches are taken
+_PREFILL_BATCHES = 2  # batches in the table before any is taken
 
 
 def one_core_rate(cpu_seconds: float, count: int) -> float | None:
-    """Operations a second that one core of a server holds; None for nothing done."""
+    """Returns the operations per second that one core holds; None if none were done."""
     return count / cpu_seconds if cpu_seconds > 0 and count else None
 
 
 class Driven(NamedTuple):
-    """What a server and its clients did under full load."""
+    """Work of a server and its clients under full load."""
 
     done: int  # operations
     seconds: float
     server_cpu: float  # seconds
     client_cpu: float  # seconds
-    server_rss_mb: float  # in the end
+    server_rss_mb: float  # at the end
     latencies: np.ndarray  # seconds of each operation
 
 
 def _per_operation(name: str, driven: Driven, idle: float = 0.0) -> dict[str, Any]:
-    """The figures of one server under one load, by name.
+    """Returns the results of one server under one load, by name.
 
-    An operation's CPU is without what the server uses idle.
+    An operation's CPU excludes the server's idle use.
     """
     cpu = driven.server_cpu - idle * driven.seconds
     return {
@@ -69,10 +69,10 @@ def _per_operation(name: str, driven: Driven, idle: float = 0.0) -> dict[str, An
 
 
 def measure_inserts(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
-    """Actors at some rates, at last without pause: what an insert costs the server.
+    """Measures an insert's cost to the server, at some rates and at full load.
 
-    The memory of an item is the server's growth over those that stayed, so
-    `settings.replay_size` should be more than what is inserted.
+    The memory of an item is the server's growth over the items that stayed, so
+    `settings.replay_size` should exceed the number of inserts.
     """
     insert_costs = []
     for actors in () if settings.server_cores else _SPACED_ACTORS:
@@ -112,13 +112,13 @@ def measure_inserts(settings: light.Settings, inputs: light.Inputs) -> dict[str,
 
 
 def _insert_cost(result: dict[str, Any]) -> tuple[float, float]:
-    """Inserts a second, and CPU seconds of the replay server for each."""
+    """Returns inserts per second, and the replay server's CPU seconds for each."""
     rate = result["inserts_per_second"]
     return rate, result["nodes"]["replay"]["cpu"] / max(rate, 1e-9)
 
 
 def measure_fetches(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
-    """Callers without pause: what a fetch costs the cacher, and what it does idle."""
+    """Measures a fetch's cost to the cacher at full load, and the cacher's idle use."""
     with processes.running(inputs.logs) as start:
         learner = start("learner", servers.learner, inputs.variables)
         cacher = start("cacher", servers.cache, learner.receive("port"), 1.0)
@@ -134,7 +134,7 @@ def measure_fetches(settings: light.Settings, inputs: light.Inputs) -> dict[str,
 
 
 def measure_calls(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
-    """Counts and beats in turn, without pause: what a call costs the coordinator."""
+    """Measures a call's cost to the coordinator, by counts and heartbeats in turns."""
     with processes.running(inputs.logs) as start:
         server = start("coordinator", servers.coordinator, str(inputs.logs))
         port = server.receive("port")
@@ -143,7 +143,7 @@ def measure_calls(settings: light.Settings, inputs: light.Inputs) -> dict[str, A
 
 
 def measure_batches(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
-    """The learner's data set on a filled table, and the bytes that go over the wire."""
+    """Measures the learner's data set on a filled table, and the bytes transferred."""
     config = setup.make_builder(settings.agent, settings.seed).config
     wanted = max(config.min_replay_size, _PREFILL_BATCHES * config.batch_size)
     replay_size = max(settings.replay_size, 2 * wanted)
@@ -181,7 +181,7 @@ def measure_batches(settings: light.Settings, inputs: light.Inputs) -> dict[str,
                 replay,
                 dataclasses.replace(settings, server_cores=None),
             )
-            ahead = 1 + config.prefetch_batches  # taken before, and not yet
+            ahead = 1 + config.prefetch_batches  # taken before, and prefetched
             batch_bytes = (to_replay.bytes - carried) / (relayed.done + ahead)
         driven = _drive(
             start("sampler", _sample, *node, f"localhost:{port}"),
@@ -201,7 +201,7 @@ def measure_batches(settings: light.Settings, inputs: light.Inputs) -> dict[str,
 
 
 def _fill(filler: processes.Node, client: reverb.Client, wanted: int) -> int:
-    """Lets a light actor step until there are so many items; returns its fetches."""
+    """Lets a light actor step until there are `wanted` items; returns its fetches."""
     filler.receive("ready")
     filler.send("go")
     with tqdm.tqdm(total=wanted, desc="filling replay", unit="item") as bar:
@@ -231,7 +231,7 @@ def _wait(seconds: float, title: str) -> None:
 def _drive(
     client: processes.Node, server: processes.Node, settings: light.Settings
 ) -> Driven:
-    """Lets a node of `_between_go_and_stop` work for so long."""
+    """Lets a node of `_between_go_and_stop` work for `settings.seconds`."""
     client.receive("ready")
     nodes = (server, client)
     with limits.held(settings.server_cores, server.pid):
@@ -249,7 +249,7 @@ def _drive(
 
 
 def _clients(port: int) -> list[courier.Client]:
-    """One for each calling thread, with a connection of its own."""
+    """Makes a client for each calling thread, with its own connection."""
     return [
         courier.Client(f"{light_actors.loopback(i)}:{port}")
         for i in range(_CALLING_THREADS)
@@ -257,7 +257,7 @@ def _clients(port: int) -> list[courier.Client]:
 
 
 def _fetch(pipe: Connection, port: int) -> None:
-    """A node that fetches variables in some threads without pause."""
+    """Runs a node that fetches variables in some threads without pause."""
     _between_go_and_stop(
         pipe,
         [functools.partial(c.get_variables, ["policy"]) for c in _clients(port)],
@@ -265,7 +265,7 @@ def _fetch(pipe: Connection, port: int) -> None:
 
 
 def _call(pipe: Connection, port: int) -> None:
-    """A node that tells steps and its health, as actors do, in some threads."""
+    """Runs a node that sends counts and heartbeats as actors do, in some threads."""
     state = heartbeat.Heartbeat("", None, threading.Event()).state()
 
     def in_turn(client: courier.Client) -> Callable[[], object]:
@@ -281,7 +281,7 @@ def _call(pipe: Connection, port: int) -> None:
 
 
 def _sample(pipe: Connection, agent: str, seed: int, address: str) -> None:
-    """A node that takes batches as the learner does, without pause."""
+    """Runs a node that takes batches as the learner does, without pause."""
     builder = setup.make_builder(agent, seed)
     dataset = builder.make_dataset_iterator(reverb.Client(address))
     _between_go_and_stop(pipe, [lambda: next(dataset)])
@@ -290,12 +290,12 @@ def _sample(pipe: Connection, agent: str, seed: int, address: str) -> None:
 def _between_go_and_stop(
     pipe: Connection, functions: Sequence[Callable[[], object]]
 ) -> None:
-    """Calls each in a thread of its own, again and again.
+    """Calls each function repeatedly, in its own thread, from "go" to "stop".
 
     Sends ("done", (seconds of each call, seconds of all)).
 
     Raises:
-      Exception: the first that one of them raised.
+      Exception: the first exception that a function raised.
     """
     stop = threading.Event()
     latencies = [array.array("d") for _ in functions]
@@ -311,7 +311,7 @@ def _between_go_and_stop(
             errors.append(e)
 
     for function in functions:
-        function()  # connects
+        function()  # connects before the clock starts
     threads = [
         threading.Thread(target=work, args=(i,), daemon=True)
         for i in range(len(functions))

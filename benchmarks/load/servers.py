@@ -1,4 +1,4 @@
-"""The benchmark's servers, each a node; the learner is a stand-in."""
+"""Servers of the benchmark, each a node; the learner is a stand-in."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from launchers.experiments import loop_hooks
 
 
 class Inserts(NamedTuple):
-    """What the replay table has counted since it was made."""
+    """Counts of the replay table since it was made."""
 
     completed: int  # inserts
     size: int  # items
-    worker_busy_ms: int  # of the table's one thread that inserts and samples
+    worker_busy_ms: int  # of the table's single thread, which inserts and samples
 
 
 def replay(pipe: Connection, agent: str, seed: int, replay_size: int) -> None:
-    """Serves the agent's table without limit of rates; sends its port."""
+    """Serves the agent's table without a rate limiter; sends its port."""
     builder = setup.make_builder(agent, seed, replay_size)
     server = reverb.Server(
         builder.make_replay_tables(wrappers.environment_spec(), limit_rate=False)
@@ -36,7 +36,7 @@ def replay(pipe: Connection, agent: str, seed: int, replay_size: int) -> None:
 
 
 def inserts(client: reverb.Client) -> Inserts:
-    """Asks the server."""
+    """Reads the table's counts from the server."""
     info = client.server_info()[TABLE]
     worker = info.table_worker_time
     return Inserts(
@@ -47,7 +47,7 @@ def inserts(client: reverb.Client) -> Inserts:
 
 
 def learner(pipe: Connection, variables: Sequence[np.ndarray]) -> None:
-    """Hands out these variables as a learner does, and never learns; sends its port."""
+    """Serves these variables as a learner does, without learning; sends its port."""
     server = courier.Server()
     server.Bind("get_variables", lambda names: [list(variables) for _ in names])
     server.Start()
@@ -56,7 +56,7 @@ def learner(pipe: Connection, variables: Sequence[np.ndarray]) -> None:
 
 
 def cache(pipe: Connection, learner_port: int, update_seconds: float) -> None:
-    """Serves a cacher of that learner; sends its port."""
+    """Serves a cacher of the learner on a port; sends its own port."""
     source = courier.Client(f"localhost:{learner_port}")
     variables = variable_cache.VariableCache(source, update_seconds=update_seconds)
     with variable_cacher.CacherServer(variables) as served:
@@ -65,7 +65,7 @@ def cache(pipe: Connection, learner_port: int, update_seconds: float) -> None:
 
 
 def coordinator(pipe: Connection, directory: str) -> None:
-    """Counts and hears how nodes are, as a program's does; sends its port."""
+    """Serves counts and heartbeats, as a program's coordinator does; sends its port."""
     counter, register = loop_hooks.PersistentCounter(directory), heartbeat.Register()
     server = courier.Server()
     server.Bind("increment", counter.increment)
@@ -76,7 +76,7 @@ def coordinator(pipe: Connection, directory: str) -> None:
 
 
 class Program(NamedTuple):
-    """A program without actors."""
+    """Running program without actors."""
 
     nodes: list[processes.Node]  # replay, learner and cacher
     replay_port: int
@@ -91,15 +91,15 @@ def start_program(
     variables: Sequence[np.ndarray],
     update_seconds: float = 1.0,
 ) -> Program:
-    """Starts its nodes with `start` of `processes.running`; they serve when it returns.
+    """Starts replay, learner and cacher, which serve when this returns.
 
     Args:
-      start: starts a node.
-      agent: whose replay tables.
-      seed: of the agent's weights.
+      start: starts a node, as `processes.running` yields it.
+      agent: name of the agent whose replay tables are served.
+      seed: seed of the agent's weights.
       replay_size: sequences that replay holds.
-      variables: that the learner hands out.
-      update_seconds: between the cacher's fetches from the learner.
+      variables: variables that the learner serves.
+      update_seconds: time between the cacher's fetches from the learner.
 
     Raises:
       processes.Failed: a node failed.
@@ -114,7 +114,7 @@ def start_program(
 
 
 def make_variables(agent: str, seed: int) -> list[np.ndarray]:
-    """Those of the agent's policy, as its learner hands them out."""
+    """Makes the variables of the agent's policy, as its learner serves them."""
     builder = setup.make_builder(agent, seed)
     networks = builder.make_networks(wrappers.environment_spec(), seed)
     policy = builder.make_policy(networks)
@@ -122,5 +122,5 @@ def make_variables(agent: str, seed: int) -> list[np.ndarray]:
 
 
 def statistics(port: int) -> dict[str, Any]:
-    """Of the cacher on a port."""
+    """Reads the statistics of the cacher on a port."""
     return courier.Client(f"localhost:{port}", call_timeout=30).statistics()

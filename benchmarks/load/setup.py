@@ -1,4 +1,4 @@
-"""What every node of the benchmark makes for itself: builder, environment, tables."""
+"""Set-up of the benchmark's nodes: threads, memory, builder and environment."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from agents.mpo.builder import MPOBuilder
 from agents.registry import AGENTS
 from benchmarks.common import untrained
 
-REAL_TIME = 20.0  # control steps a second of an actor
-_M_MMAP_THRESHOLD = -3  # of mallopt; glibc's malloc.h
+REAL_TIME = 20.0  # control steps per second of an actor
+_M_MMAP_THRESHOLD = -3  # parameter of mallopt, from glibc's malloc.h
 _LARGE_BYTES = 64 * 1024
 
 
 def one_thread() -> None:
-    """Keeps TensorFlow to one thread, as actors do; before it is used."""
+    """Limits TensorFlow to one thread, as in actors; call it before TensorFlow runs."""
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def return_memory() -> None:
-    """Lets large blocks of this process go back to the system when they are freed.
+    """Makes this process return large blocks to the system when they are freed.
 
-    glibc keeps what threads have freed once it was large (its mmap threshold grows up
-    to 32 MB), in heaps of several threads each. A process of hundreds of actors, whose
-    variable clients have a thread each, would grow by megabytes an actor, which a real
-    one, a few threads, does not.
+    glibc keeps large freed blocks (its mmap threshold grows up to 32 MB) in heaps of
+    several threads each. A process of hundreds of actors, whose variable clients have
+    a thread each, would grow by megabytes per actor; a real actor, which has a few
+    threads, does not.
     """
     ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def make_builder(agent: str, seed: int, replay_size: int | None = None) -> MPOBuilder:
-    """The agent's builder over an untrained model of the real sizes.
+    """Makes the agent's builder over an untrained model of the real sizes.
 
     Args:
-      agent: its name; one that acts on state.
-      seed: of the model's weights.
-      replay_size: sequences that replay holds; None for the agent's.
+      agent: name of an agent that acts on state.
+      seed: seed of the model's weights.
+      replay_size: sequences that replay holds; None takes the agent's default.
     """
     agent_type = AGENTS[agent]
     config = agent_type.config_type()
@@ -56,7 +56,7 @@ def make_builder(agent: str, seed: int, replay_size: int | None = None) -> MPOBu
 
 
 def make_environment(seed: int) -> dm_env.Environment:
-    """The real one, as agents see it."""
+    """Makes the real environment, as agents see it."""
     import environments
 
     return environments.make(

@@ -1,4 +1,4 @@
-"""What processes use: CPU, memory, connections."""
+"""Usage of processes: CPU, memory, connections."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
-_SPARE_DESCRIPTORS = 512  # for all that is no connection
+_SPARE_DESCRIPTORS = 512  # for files that are no connections
 _MB = 1e6
 
 
 class Sample(NamedTuple):
-    """One look at one process."""
+    """Sample of one process's usage."""
 
-    seconds: float  # since the first look
+    seconds: float  # since the first sample
     node: str
     rss_mb: float  # resident memory, 1e6 bytes
-    cpu_seconds: float  # since the process began, all threads
+    cpu_seconds: float  # since the process started, all threads
 
 
 class Usage(NamedTuple):
-    """What one process used while it was looked at."""
+    """Usage of one process over its samples."""
 
     cpu: float  # cores
-    rss_mb: float  # in the end
+    rss_mb: float  # at the end
     rss_growth_mb: float  # after warm-up
     rss_growth_mb_per_minute: float  # after warm-up, least squares
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU that a process has used, user and system, all threads."""
+    """Reads the CPU seconds used by a process, user and system, all threads."""
     times = psutil.Process(pid).cpu_times()
     return times.user + times.system
 
 
 def rss_mb(pid: int) -> float:
-    """Resident memory of a process in 1e6 bytes."""
+    """Reads the resident memory of a process, in 1e6 bytes."""
     return psutil.Process(pid).memory_info().rss / _MB
 
 
 def connections(port: int) -> int:
-    """Established TCP connections of the server on a local port."""
+    """Counts the established TCP connections of the server on a local port."""
     return sum(
         c.status == psutil.CONN_ESTABLISHED and c.laddr.port == port
         for c in psutil.net_connections("tcp")
@@ -70,14 +70,14 @@ def allow_connections(connections: int) -> None:
 
 
 class Watch:
-    """Looks at processes once a period, in a thread: a context manager."""
+    """Sampler of processes' usage, in a thread; a context manager."""
 
     def __init__(self, pids: Mapping[str, int], period: float = 1.0):
-        """Prepares it.
+        """Prepares the sampler.
 
         Args:
-          pids: processes by the name of their node.
-          period: seconds.
+          pids: pids of processes by the name of their node.
+          period: seconds between samples.
         """
         self._pids = dict(pids)
         self._period = period
@@ -105,16 +105,16 @@ class Watch:
             try:
                 used = rss_mb(pid), cpu_seconds(pid)
             except psutil.NoSuchProcess:
-                continue  # It has ended.
+                continue  # The process has ended.
             self.samples.append(Sample(time.monotonic() - self._begin, node, *used))
 
 
 def summarise(samples: Sequence[Sample], warm_up: float = 1 / 3) -> dict[str, Usage]:
-    """What each node used.
+    """Summarises the usage of each node.
 
     Args:
-      samples: two or more of each node.
-      warm_up: the part of the time before memory is expected to stand still.
+      samples: two or more samples of each node.
+      warm_up: share of the time before memory is expected to be constant.
     """
     usage = {}
     for node in dict.fromkeys(sample.node for sample in samples):

@@ -1,4 +1,4 @@
-"""Which version of this code is running, to be kept with what it makes."""
+"""Version of the running code, recorded with its results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def describe() -> str:
 
 
 def hash_sources(root: pathlib.Path) -> str:
-    """Returns 12 hex digits for the Python files of datasets and environments."""
+    """Returns a hash, 12 hex digits, of Python files of datasets and environments."""
     digest = hashlib.sha256()
     for package in ("datasets", "environments"):
         for path in sorted((root / package).glob("*.py")):

@@ -1,8 +1,8 @@
-"""Collects a data set: over several processes, to be interrupted and continued.
+"""Collects a data set by several processes; resumes after an interruption.
 
-An episode depends on the settings and its index alone, a shard holds fixed episodes
+An episode depends on the settings and its index alone, and a shard holds fixed episodes
 (`shard_assignment`): neither the number of processes nor an interruption changes the
-data. A shard is written when it is full; an interruption loses what is not written yet.
+data. A shard is written when it is full; an interruption loses unwritten episodes.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from datasets.collection import code_version, rollout, shard_assignment, worker_
 from datasets.rlds import files, schema, statistics
 from environments import EnvironmentConfig
 
-# Of settings that a manifest may lack, since it is older.
+# Values of settings that an older manifest lacks.
 _DEFAULTS = schema.Settings(EnvironmentConfig(), expert="", episodes=1).to_dict()
-_FIRST_VERSION = "1.0.0"  # of manifests that do not say which
+_FIRST_VERSION = "1.0.0"  # version of manifests that record none
 
 
 class CollectionError(RuntimeError):
-    """A worker died; what the message says is whole, the rest can be continued."""
+    """Raised when a worker dies; the message tells which part is complete."""
 
 
 def collect(
@@ -41,20 +41,21 @@ def collect(
     processes: int | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Collects what is missing of the data set and returns its manifest.
+    """Collects the missing part of a data set and returns its manifest.
 
     Args:
-      directory: new, or of an unfinished or whole data set of the same settings.
-      settings: what decides the data.
-      make_environment: builds the environment; picklable. None: that of the settings.
-      make_expert: builds the expert of an environment; picklable. None: that of the
-        settings.
-      processes: one a core by default.
+      directory: new directory, or that of an unfinished or complete data set of the
+        same settings.
+      settings: settings that decide the data.
+      make_environment: builds the environment; picklable. None takes the settings'.
+      make_expert: builds the expert of an environment; picklable. None takes the
+        settings'.
+      processes: number of processes; one per core by default.
       progress: whether to show a bar on standard error.
 
     Raises:
-      ValueError: a directory that cannot be continued, or an unknown expert, nothing
-        was changed; or successes were asked for and there is none
+      ValueError: the directory cannot be resumed or the expert is unknown, and nothing
+        was changed; or only successes are kept and no episode succeeds
         (`shard_assignment.PATIENCE`).
       CollectionError: a worker died; finished shards are kept.
       KeyboardInterrupt: passed on; finished shards are kept.
@@ -82,7 +83,7 @@ def collect(
 
 
 def check(directory: pathlib.Path, settings: schema.Settings) -> None:
-    """Raises ValueError where `directory` holds anything but this data set."""
+    """Raises ValueError if `directory` holds anything but this data set."""
     if not directory.exists():
         return
     if not directory.is_dir():
@@ -102,7 +103,7 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
         )
     recorded = manifest.get("settings", {})
     for name, value in settings.to_dict().items():
-        # A setting that came later had its default before it came.
+        # A setting added after the manifest was written had its default.
         old = recorded.get(name, _DEFAULTS.get(name))
         if old != value:
             raise ValueError(
@@ -112,7 +113,7 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
 
 
 def is_complete(directory: pathlib.Path, settings: schema.Settings) -> bool:
-    """Whether `directory` holds the whole data set, its statistics included."""
+    """Returns whether `directory` holds the complete data set with its statistics."""
     written = all(
         (directory / f).exists() for f in (files.DATASET_INFO, files.METADATA)
     )
@@ -120,7 +121,7 @@ def is_complete(directory: pathlib.Path, settings: schema.Settings) -> bool:
 
 
 def shards_written(directory: pathlib.Path, settings: schema.Settings) -> int:
-    """Number of files that are finished."""
+    """Counts the files that are finished."""
     return settings.num_shards - len(_missing(directory, settings))
 
 
@@ -137,7 +138,7 @@ def _missing(directory: pathlib.Path, settings: schema.Settings) -> list[int]:
 
 
 class _Collection:
-    """One run over one directory."""
+    """A collecting run in one directory."""
 
     def __init__(
         self, directory: pathlib.Path, work: worker_pool.Work, processes: int
@@ -149,7 +150,7 @@ class _Collection:
         before: dict[str, Any] = {}
         with contextlib.suppress(FileNotFoundError):
             before = files.read_manifest(directory)
-        # Time and steps of earlier runs, as far as their last finished shard.
+        # Time and steps of earlier runs, up to their last finished shard.
         past = before.get("collection", {})
         self._past_seconds = float(past.get("seconds", 0.0))
         self._past_steps = int(past.get("control_steps", 0))
@@ -168,7 +169,7 @@ class _Collection:
         missing = _missing(self._directory, self._settings)
         if not missing:
             return
-        # Of a data set that was whole before: while files lack, it is not.
+        # While files are missing, a once complete data set is not complete.
         (self._directory / files.DATASET_INFO).unlink(missing_ok=True)
         version, versions = code_version.describe(), self._manifest["code_versions"]
         if version not in versions:
@@ -244,7 +245,7 @@ class _Collection:
         by_shard, num_bytes = self._read(set(range(settings.num_shards)), steps)
         summaries = [s for shard in sorted(by_shard) for s in by_shard[shard]]
         count, successes = len(summaries), sum(s.success for s in summaries)
-        # Of those that succeed, the last one kept is also the last one tried.
+        # With successes only, the last episode kept is the last one tried.
         tried = count if settings.keep == "all" else summaries[-1].index + 1
         self._manifest |= {
             "expert_phases": list(self._expert_phases()),
@@ -289,14 +290,17 @@ class _Collection:
     def _read(
         self, shards: set[int], steps: statistics.StepStatistics | None = None
     ) -> tuple[dict[int, list[schema.EpisodeSummary]], int]:
-        """Reads what is there; ValueError where it is not what it has to be.
+        """Reads and checks files.
 
         Args:
           shards: numbers of the files to read.
-          steps: what every episode is added to, if anything.
+          steps: statistics to which every episode is added, or None.
 
         Returns:
           Summaries of the episodes of each shard, and the size of all in bytes.
+
+        Raises:
+          ValueError: a file does not hold the episodes that it must hold.
         """
         if not shards:
             return {}, 0
@@ -336,7 +340,7 @@ class _Collection:
 def _by_combination(
     settings: schema.Settings, summaries: list[schema.EpisodeSummary], tried: int
 ) -> list[dict[str, Any]]:
-    """A row for each task and object set that was tried."""
+    """Returns a row for each task and object set that was tried."""
     combinations = settings.combinations
     successes = collections.Counter(
         summary.index % len(combinations) for summary in summaries if summary.success

@@ -1,4 +1,4 @@
-"""One episode: the expert acts in the environment, the steps become RLDS arrays."""
+"""Runs an episode of an expert and turns its steps into RLDS arrays."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def _nothing() -> None:
 def environment_maker(
     settings: schema.Settings,
 ) -> Callable[[], dm_env.Environment]:
-    """Returns the picklable function that builds the environment of a data set.
+    """Returns a picklable function that builds the environment of a data set.
 
-    It begins with the first episode's task and objects; `run_episode` changes them.
+    It starts with the first episode's task and objects; `run_episode` changes them.
     """
     return functools.partial(environments.build, settings.environment, seed=0)
 
@@ -36,21 +36,21 @@ def run_episode(
     index: int,
     on_step: Callable[[], None] = _nothing,
 ) -> dict[str, Any]:
-    """Runs episode `index` and returns it as one RLDS example.
+    """Runs episode `index` and returns it as an RLDS example.
 
     Args:
-      environment: with `seed_episode`, `set_task`, `set_objects`, `success` and
-        `episode_info` beyond dm_env.
-      expert: acts in it.
-      settings: give the seed, the task, the objects and the metadata.
-      index: of the episode, from 0, over all that are tried.
+      environment: environment with `seed_episode`, `set_task`, `set_objects`, `success`
+        and `episode_info` besides the methods of dm_env.
+      expert: expert that acts in it.
+      settings: settings that give seed, task, objects and metadata.
+      index: index of the episode, from 0, over all that are tried.
       on_step: called before each control step; may raise to stop.
 
     Returns:
       `steps`: arrays [T+1, ...] by name, for T control steps; `episode_metadata`.
 
     Raises:
-      ValueError: a number that is not finite, or an array that does not fit its spec.
+      ValueError: a number is not finite, or an array does not fit its spec.
     """
     seed = settings.episode_seed(index)
     task, object_set = settings.combination(index)

@@ -1,6 +1,6 @@
-"""Which episodes go where: every one, or the first that succeed.
+"""Assignment of episodes to files: all episodes, or the first that succeed.
 
-Episodes come in any order. What a file holds depends on the settings alone.
+Episodes arrive in any order. The content of a file depends on the settings alone.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from datasets.rlds import schema
 
-PATIENCE = 100  # episodes without any success, after which there is no use in more
+PATIENCE = 100  # episodes without any success after which collection ends
 
-Shard = tuple[int, list[bytes]]  # its number and its records
+Shard = tuple[int, list[bytes]]  # number and records of a file
 
 
 def fits(
     settings: schema.Settings, shard: int, indices: Sequence[int], after: int
 ) -> bool:
-    """Whether a file may hold the episodes of these indices.
+    """Returns whether a file may hold the episodes of these indices.
 
     Args:
-      settings: of the data set.
+      settings: settings of the data set.
       shard: number of the file.
-      indices: of its episodes, in order.
-      after: last index of the files before it; -1 if there is none.
+      indices: indices of its episodes, in order.
+      after: last index in the files before it; -1 if there are none.
     """
     expected = settings.shard_episodes(shard)
     if settings.keep == "all":
@@ -36,20 +36,20 @@ def fits(
 def make(
     settings: schema.Settings, written: Mapping[int, Sequence[int]]
 ) -> KeepAll | FirstSuccesses:
-    """Returns what sorts the missing episodes into files.
+    """Makes the assignment of the missing episodes to files.
 
     Args:
-      settings: of the data set.
-      written: indices of the episodes of each file that is there.
+      settings: settings of the data set.
+      written: number of each existing file -> indices of its episodes.
 
     Raises:
-      ValueError: files are there that nothing can be collected before.
+      ValueError: a missing file cannot be collected because later files exist.
     """
     return (KeepAll if settings.keep == "all" else FirstSuccesses)(settings, written)
 
 
 class KeepAll:
-    """Keeps all episodes, each in the file of its index."""
+    """Assignment that keeps all episodes, each in the file of its index."""
 
     def __init__(
         self, settings: schema.Settings, written: Mapping[int, Sequence[int]]
@@ -60,11 +60,11 @@ class KeepAll:
         self.tried = sum(map(len, written.values()))
 
     def indices(self) -> Iterable[int]:
-        """Episodes to run, in this order."""
+        """Returns the indices of the episodes to run, in order."""
         return [i for s in self._shards for i in self._settings.shard_episodes(s)]
 
     def add(self, index: int, record: bytes | None) -> Iterator[Shard]:
-        """Takes an episode in and yields the file that is full with it."""
+        """Adds an episode and yields the file that it completes, if any."""
         assert record is not None
         self.tried += 1
         shard = index // self._settings.episodes_per_shard
@@ -81,17 +81,17 @@ class KeepAll:
 
 
 class FirstSuccesses:
-    """Keeps the first successful episodes, in the order of their indices.
+    """Assignment that keeps the first successful episodes, in the order of indices.
 
-    An episode counts when all before it are known. So files are filled one after the
-    other, and what is tried again after an interruption follows from the last of them.
+    An episode counts once all before it are known. So files are filled one after the
+    other, and a run resumes after the last episode of the last file.
     """
 
     def __init__(
         self, settings: schema.Settings, written: Mapping[int, Sequence[int]]
     ) -> None:
         self._settings = settings
-        self._shard = len(written)  # to be filled
+        self._shard = len(written)  # number of the file being filled
         for shard in range(self._shard):
             if shard not in written:
                 raise ValueError(
@@ -104,11 +104,11 @@ class FirstSuccesses:
         self.tried = self._next
 
     def indices(self) -> Iterable[int]:
-        """Episodes to run, in this order, until there are enough."""
+        """Returns the indices of the episodes to run, in order, without end."""
         return itertools.count(self._next)
 
     def add(self, index: int, record: bytes | None) -> Iterator[Shard]:
-        """Takes an episode in, None if it failed, and yields the files that are full.
+        """Adds an episode, None if it failed, and yields the files that are complete.
 
         Raises:
           ValueError: none of the first `PATIENCE` episodes succeeded.

@@ -1,9 +1,9 @@
-"""Processes that run episodes, one environment and expert each.
+"""Pool of processes that run episodes, each with its own environment and expert.
 
-Main hands out episode numbers and gets whole episodes back over a pipe a worker, so
-that a worker that is killed takes no lock and no other worker's message with it.
-Workers need neither TensorFlow nor the disk: main alone serialises and writes. A worker
-that loses main stops at its next control step.
+The main process sends episode numbers and receives whole episodes through one pipe per
+worker, so a worker that is killed destroys no lock and no other worker's message.
+Workers need neither TensorFlow nor the disk: only the main process serialises and
+writes. A worker that loses the main process stops at its next control step.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 from datasets.collection import rollout
 from datasets.rlds import errors, schema
 
-# A worker gets one core: more threads would only take those of the others.
+# One thread per worker: more would take the cores of other workers.
 _WORKER_ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",
     "OMP_NUM_THREADS": "1",
@@ -42,10 +42,10 @@ _JOIN_SECONDS = 5.0
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What every worker needs; picklable.
+    """Settings of a worker; picklable.
 
     Attributes:
-      settings: what to collect.
+      settings: settings of the data set.
       make_environment: builds the environment.
       make_expert: builds the expert of an environment.
     """
@@ -61,14 +61,14 @@ class _Worker:
     process: multiprocessing.process.BaseProcess
     pipe: mp_connection.Connection
     log: pathlib.Path
-    done: bool = False  # was told that there is nothing more to do
+    done: bool = False  # was told that no episodes are left
 
 
 class Pool:
-    """The processes, from their start to their end: a context manager."""
+    """Pool of worker processes; a context manager, at whose end they end."""
 
     def __init__(self, work: Work, processes: int, logs: pathlib.Path) -> None:
-        """Prepares it; `logs` is a directory for what workers print."""
+        """Prepares the pool; `logs` is a directory for the workers' output."""
         self._work = work
         self._processes = processes
         self._logs = logs
@@ -77,7 +77,7 @@ class Pool:
 
     def __enter__(self) -> Pool:
         self._logs.mkdir(exist_ok=True)
-        # Started first, as its start would unblock the signal that `_start` blocks.
+        # Starts first, because its start would unblock the signal that `_start` blocks.
         resource_tracker.ensure_running()
         try:
             for number in range(self._processes):
@@ -99,17 +99,17 @@ class Pool:
     def run(
         self, indices: Iterable[int], on_episode: Callable[[dict[str, Any]], bool]
     ) -> list[str]:
-        """Runs episodes, begun in the order of `indices`; they end in any order.
+        """Runs episodes, started in the order of `indices`; they end in any order.
 
-        Where a worker dies, no new episode is begun, and the others finish theirs.
+        If a worker dies, no new episode is started, and the others finish theirs.
 
         Args:
-          indices: of the episodes; need not end.
-          on_episode: gets each example of `rollout.run_episode`; returns whether there
-            are enough: then those that are still running are left to `__exit__`.
+          indices: indices of the episodes; may be endless.
+          on_episode: receives each example of `rollout.run_episode`; returns whether
+            there are enough, in which case `__exit__` ends those still running.
 
         Returns:
-          One line for each worker that died.
+          A line for each worker that died.
         """
         pending = iter(indices)
         failures: list[str] = []
@@ -125,7 +125,7 @@ class Pool:
                             f"(traceback: {worker.log})"
                         )
                     else:
-                        # A worker that just died says so at the next `recv`.
+                        # A worker that just died is noticed at the next `recv`.
                         index = next(pending, None)
                         worker.done = index is None
                         with contextlib.suppress(OSError):
@@ -135,8 +135,8 @@ class Pool:
                 if kind == "episode" and on_episode(content):
                     return failures
                 if kind == "gone" and worker.done:
-                    # It has handed in all it had; how long it takes to end, and how it
-                    # does, is of no interest.
+                    # It has sent all its episodes, so the way in which it ends does not
+                    # matter.
                     self._workers.remove(worker)
                     self._leaving.append(worker)
                 elif kind in ("error", "gone"):
@@ -177,7 +177,7 @@ def _describe(worker: _Worker) -> str:
 
 @contextlib.contextmanager
 def child_surroundings() -> Iterator[None]:
-    """What a child inherits: its variables, and Ctrl-C blocked, which main handles."""
+    """Sets what children inherit: variables, and blocked SIGINT, which main handles."""
     before = {name: os.environ.get(name) for name in _WORKER_ENVIRONMENT}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.environ.update(_WORKER_ENVIRONMENT)
@@ -193,9 +193,9 @@ def child_surroundings() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """Ends this process, a child of `multiprocessing`, at once when its parent is gone.
+    """Ends this process, a child of `multiprocessing`, as soon as its parent ends.
 
-    Nothing else would where the parent is killed and the child waits or computes.
+    Otherwise a child that waits or computes would outlive a parent that is killed.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None, "this process is no child"
@@ -208,7 +208,7 @@ def end_with_parent() -> None:
 
 
 def _start(number: int, work: Work, log: pathlib.Path) -> _Worker:
-    # Spawned: a forked child would share the threads and locks of main's TensorFlow.
+    # Spawned: a forked child would copy the locks of the main process's TensorFlow.
     context = multiprocessing.get_context("spawn")
     log.touch()
     ours, theirs = context.Pipe()
@@ -228,7 +228,7 @@ def _main(pipe: mp_connection.Connection, work: Work, log: pathlib.Path) -> None
     faulthandler.enable()
     try:
         _serve(pipe, work)
-    except (BrokenPipeError, EOFError):  # Main is gone.
+    except (BrokenPipeError, EOFError):  # The main process is gone.
         raise SystemExit(1) from None
     except Exception as e:
         traceback.print_exc()
@@ -236,7 +236,7 @@ def _main(pipe: mp_connection.Connection, work: Work, log: pathlib.Path) -> None
             pipe.send(("error", errors.named(e)))
         raise SystemExit(1) from None
     finally:
-        pipe.close()  # Main need not wait for the rest of Python's end.
+        pipe.close()  # The main process need not wait for Python to exit.
 
 
 def _serve(pipe: mp_connection.Connection, work: Work) -> None:
@@ -245,7 +245,7 @@ def _serve(pipe: mp_connection.Connection, work: Work) -> None:
     parent = multiprocessing.parent_process()
 
     def check_parent() -> None:
-        # Of another process than main it is a child once main is gone.
+        # Once the main process is gone, another process adopts this one.
         if parent is not None and os.getppid() != parent.pid:
             raise EOFError("the collecting process is gone")
 

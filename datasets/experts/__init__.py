@@ -1,4 +1,4 @@
-"""What acts while data are collected: `factory` makes an expert of an environment."""
+"""Experts, which act during collection; `factory` selects one by its form."""
 
 from datasets.experts.base import FORMS, Expert, factory
 

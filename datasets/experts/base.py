@@ -1,4 +1,4 @@
-"""What acts while data are collected: the protocol, the forms, the random expert."""
+"""Experts, which act during collection: interface, forms, and the random expert."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ FORMS = ("scripted", "saved_model:PATH", "random")
 
 
 class Expert(Protocol):
-    """Acts for one episode after another.
+    """Interface of an expert, which acts for one episode after another.
 
     Attributes:
       PHASES: names of its phases; empty where it has none.
       phase: index into `PHASES` of the last action; -1 for none.
       intended: the last action before exploration noise, float32 [D] within the bounds;
-        the action itself where the expert adds no noise.
+        equal to the action where the expert adds no noise.
     """
 
     PHASES: ClassVar[tuple[str, ...]]
@@ -29,7 +29,7 @@ class Expert(Protocol):
     intended: np.ndarray
 
     def reset(self, seed: int) -> None:
-        """Begins an episode, which the environment has begun: its task and objects.
+        """Starts an episode whose task and objects the environment has already set.
 
         All noise derives from the seed.
         """
@@ -39,7 +39,7 @@ class Expert(Protocol):
 
 
 class RandomExpert:
-    """Draws actions uniformly within the bounds of the action spec."""
+    """Expert that draws actions uniformly within the bounds of the action spec."""
 
     PHASES: ClassVar[tuple[str, ...]] = ()
 
@@ -50,7 +50,7 @@ class RandomExpert:
         self.phase = -1
 
     def reset(self, seed: int) -> None:
-        """Begins an episode."""
+        """Starts an episode."""
         self._rng = np.random.default_rng(seed)
 
     def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
@@ -69,7 +69,7 @@ def _scripted(environment: dm_env.Environment) -> Expert:
 
 
 def _saved_model(path: str, environment: dm_env.Environment) -> Expert:
-    del environment  # it has observations of its own to ask for
+    del environment  # reads its own observations
     from datasets.experts import saved_model
 
     return saved_model.SavedModelExpert(path)
@@ -81,16 +81,17 @@ Maker = Callable[[dm_env.Environment], Expert]
 def factory(
     form: str, *names: str, more: Mapping[str, Callable[[str], Maker]] | None = None
 ) -> Maker:
-    """Returns the picklable function from an environment to the expert of this form.
+    """Returns a picklable function from an environment to the expert of this form.
 
     Args:
       form: one of `FORMS`.
-      names: of the tasks that it is to do.
-      more: other forms, as NAME:PATH, and what makes a PATH into such a function.
+      names: names of the tasks that it must do.
+      more: functions for further forms NAME:PATH, by NAME, from PATH to such a
+        function.
 
     Raises:
-      ValueError: for an unknown form, a path without a model, or one that cannot do
-        a task.
+      ValueError: the form is unknown, a path holds no model, or the expert cannot do a
+        task.
     """
     name, _, path = form.partition(":")
     if name == "saved_model" and path:

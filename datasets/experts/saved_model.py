@@ -1,9 +1,9 @@
-"""A trained RGB-stacking agent, saved as a TensorFlow SavedModel, as an expert.
+"""Expert from a trained RGB-stacking agent, saved as a TensorFlow SavedModel.
 
 The agents are those of the public `rgb_stacking` repository, or any of the same
 signature: `initial_state()` and `step(timestep, state)`, batched by 1, on stacked
-observations in physical units. The agents are stochastic; they tell the distribution
-they draw from, so that here the draw comes from a seed.
+observations in physical units. The agents are stochastic; they return the distribution
+of their action, from which this expert draws by a seed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 
 import dm_env
 import numpy as np
-import reverb  # noqa: F401  registers an op that the saved graphs name
+import reverb  # noqa: F401  registers an op of the saved graphs
 import tensorflow as tf
 
 from environments import observations
 
-# What these agents act on; of ours they lack the wrist's angle and velocity.
+# Observations of these agents, which lack the wrist's angle and velocity.
 INPUTS = (
     *(
         n
@@ -27,18 +27,18 @@ INPUTS = (
     ),
     observations.PREVIOUS_ACTION,
 )
-# Physical units of an action of 1: m/s, rad/s, tics/s.
+# An action of 1 in physical units: m/s, rad/s, tics/s.
 ACTION_SCALE = np.array([0.07, 0.07, 0.07, 1.0, 255.0])
 
 
 def check(path: str | pathlib.Path) -> None:
-    """Raises a ValueError where `path` holds no SavedModel; loads nothing."""
+    """Raises ValueError if `path` holds no SavedModel; loads nothing."""
     if not (pathlib.Path(path) / "saved_model.pb").is_file():
         raise ValueError(f"{path} holds no SavedModel (no saved_model.pb in it)")
 
 
 class SavedModelExpert:
-    """Acts as a saved agent does; see `datasets.experts.base.Expert`."""
+    """Expert that acts as a saved agent does; see `datasets.experts.base.Expert`."""
 
     PHASES: ClassVar[tuple[str, ...]] = ()
 
@@ -46,7 +46,7 @@ class SavedModelExpert:
         """Loads the agent.
 
         Raises:
-          ValueError: `path` is no SavedModel, or of another signature.
+          ValueError: `path` holds no SavedModel, or one of another signature.
         """
         check(path)
         self._agent = tf.saved_model.load(str(path))
@@ -57,10 +57,10 @@ class SavedModelExpert:
         self.reset(0)
 
     def reset(self, seed: int) -> None:
-        """Begins an episode."""
+        """Starts an episode."""
         self._rng = np.random.default_rng(seed)
         state = self._agent.initial_state()
-        # Saved with a batched counter, but made without.
+        # The agent is saved with a batched counter, but its initial state has none.
         self._state = state._replace(counter=tf.reshape(state.counter, [1]))
 
     def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
@@ -74,14 +74,14 @@ class SavedModelExpert:
         return np.clip(drawn, -1.0, 1.0).astype(np.float32)
 
     def _actions(self, action: tf.Tensor, extras: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Returns a draw and the mode of the agent's distribution [5], normalised.
+        """Returns a draw from the agent's distribution and its mode, [5], normalised.
 
-        Four Gaussian velocities, and fingers that close or open.
+        The distribution has four Gaussian velocities, and fingers that close or open.
         """
         try:
             gaussian, fingers = extras["actor"]["dist_params"].dist_params_list
         except (KeyError, TypeError, AttributeError, ValueError):
-            own = action.numpy()[0] / ACTION_SCALE  # its own, unseeded draw
+            own = action.numpy()[0] / ACTION_SCALE  # the agent's own, unseeded draw
             return own, own
         noise = self._rng.standard_normal(4)
         mean = gaussian.loc.numpy()[0]

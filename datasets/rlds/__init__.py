@@ -1,1 +1,1 @@
-"""Data sets in RLDS: their features, files, statistics and the paper's two by name."""
+"""Data sets in RLDS: features, files, statistics, and the paper's two by name."""

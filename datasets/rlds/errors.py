@@ -1,4 +1,4 @@
-"""Errors of libraries in one line, for a user to read."""
+"""Messages of libraries' errors in one line, for users."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ _LONGEST = 300  # characters
 
 
 def one_line(error: object) -> str:
-    """The message of an error, or its type where it has none, on one line.
+    """Returns an error's message, or its type if it has none, in one line.
 
-    What TensorFlow adds of its graph is left out, and what is over 300 characters.
+    It leaves out what TensorFlow adds on its graph, and all beyond 300 characters.
     """
     text = str(error).split("[[{{", 1)[0].split("[Op:", 1)[0]
     text = text.rsplit("{{function_node", 1)[-1].split("}} ", 1)[-1]
@@ -16,5 +16,5 @@ def one_line(error: object) -> str:
 
 
 def named(error: BaseException) -> str:
-    """The type of an error and its message, on one line."""
+    """Returns an error's type and message, in one line."""
     return f"{type(error).__name__}: {one_line(error)}"

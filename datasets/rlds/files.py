@@ -1,4 +1,4 @@
-"""Names of a data set's own files; files that are whole or not there."""
+"""Names of a data set's own files, and atomic writes of files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TEMPORARY = ".tmp"
 def temporary(path: pathlib.Path) -> pathlib.Path:
     """Returns this process's temporary name for a file.
 
-    It is hidden, in the directory of `path`, and ends like it.
+    The name is hidden, in the directory of `path`, and has its suffix.
     """
     return path.with_name(f"{_TEMPORARY}.{os.getpid()}.{path.name}")
 
@@ -35,11 +35,11 @@ def commit(finished: pathlib.Path, path: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def aside(path: pathlib.Path, durable: bool = False) -> Iterator[pathlib.Path]:
-    """A name to write to; becomes `path` unless the block raises, then it is removed.
+    """Yields a name to write to, renamed to `path`, or removed if the block raises.
 
     Args:
-      path: of the file; its directory is made where it is missing.
-      durable: flush to disk, so that the file survives a failure of the machine.
+      path: path of the file; its directory is made where it is missing.
+      durable: whether to flush to disk, so that the file survives a machine's failure.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     name = temporary(path)
@@ -54,7 +54,7 @@ def aside(path: pathlib.Path, durable: bool = False) -> Iterator[pathlib.Path]:
 
 
 def remove_temporaries(directory: pathlib.Path) -> None:
-    """Removes what interrupted runs left unfinished."""
+    """Removes unfinished files of interrupted runs."""
     for path in directory.glob(f"{_TEMPORARY}.*"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -65,14 +65,14 @@ def remove_temporaries(directory: pathlib.Path) -> None:
 def write_json(
     path: pathlib.Path, content: Mapping[str, Any] | list[Any], durable: bool = False
 ) -> None:
-    """Writes JSON by `aside`; raises ValueError for numbers that are not finite."""
+    """Writes JSON atomically; raises ValueError for numbers that are not finite."""
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     with aside(path, durable) as temporary_path:
         temporary_path.write_text(text)
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Reads an object; raises ValueError in one line if the file holds no object."""
+    """Reads a JSON object; raises ValueError, in one line, if the file holds none."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as e:
@@ -104,8 +104,8 @@ def read_manifest(directory: pathlib.Path) -> dict[str, Any]:
     """Returns `manifest.json`.
 
     Raises:
-      FileNotFoundError: where there is none.
-      ValueError: where it cannot be read.
+      FileNotFoundError: there is none.
+      ValueError: it cannot be read.
     """
     path = directory / MANIFEST
     if not path.exists():
@@ -115,10 +115,10 @@ def read_manifest(directory: pathlib.Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def locked(directory: pathlib.Path) -> Iterator[None]:
-    """Holds the directory against a second collecting process; freed by any death.
+    """Locks the directory against a second collecting process, until this one ends.
 
     Raises:
-      ValueError: where another process holds it.
+      ValueError: another process holds the lock.
     """
     handle = os.open(directory, os.O_RDONLY)
     try:

@@ -1,7 +1,7 @@
-"""Reads a data set file by file and record by record, so that damage has a place.
+"""Reads a data set file by file and record by record, to locate damage.
 
-TFDS names the file of an error at best, and stops there; here the other files are
-still read.
+TFDS names at best the file of an error, and stops there; this reader continues with the
+other files.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ REQUIRED = ("observation", "action", "reward", "is_first", "is_last", "is_termin
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where something is; prints as `FILE: episode 12 (record 2)`.
+    """Place in a data set, printed as `FILE: episode 12 (record 2)`.
 
     Attributes:
-      file: name in the data set's directory.
-      episode: its `episode_index`, or else its position in the data set; None for the
-        whole file.
-      record: its position in the file.
+      file: name of the file in the data set's directory.
+      episode: the episode's `episode_index`, or else its position in the data set; None
+        for the whole file.
+      record: the record's position in the file.
     """
 
     file: str
@@ -44,7 +44,7 @@ class Place:
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """What is wrong, in one line; a warning is odd but may be meant."""
+    """Problem, in one line; a warning is unusual but may be intended."""
 
     place: Place
     text: str
@@ -59,11 +59,11 @@ Report = Callable[[Problem], None]
 
 @dataclasses.dataclass(frozen=True)
 class Episode:
-    """One episode, undecoded where it has images.
+    """An episode, whose images are not decoded.
 
     Attributes:
       place: file and episode.
-      observation: arrays [T+1, ...] by name; an image's are [T+1] bytes.
+      observation: arrays [T+1, ...] by name; images are [T+1] bytes.
       steps: the other arrays of the steps, [T+1, ...] by name.
       metadata: scalars by name, text as str; empty where the data set has none.
     """
@@ -75,22 +75,22 @@ class Episode:
 
     @property
     def index(self) -> int:
-        """Its `episode_index`, or else its position in the data set."""
+        """The `episode_index`, or else the position in the data set."""
         assert self.place.episode is not None, "a place of an episode names it"
         return self.place.episode
 
 
 class Records:
-    """A data set's episodes, one after another.
+    """Reader of a data set's episodes, one after another.
 
     Attributes:
-      directory: of the data set.
-      features: of the whole example, as TFDS has them.
+      directory: directory of the data set.
+      features: features of the whole example, as TFDS defines them.
       step_features: features of one step, by name.
       observation_features: features of one step's observations, by name.
       files: paths of the shards, in order.
-      lengths: number of episodes each shard has to hold.
-      statistics: of the steps, as of the metadata; empty where they have none.
+      lengths: number of episodes that each shard must hold.
+      statistics: statistics of the steps in the metadata; empty if they have none.
     """
 
     def __init__(
@@ -101,17 +101,18 @@ class Records:
         """Reads the metadata alone.
 
         Args:
-          directory: of the data set.
-          required: what its steps must have.
+          directory: directory of the data set.
+          required: names of features that its steps must have.
 
         Raises:
-          ValueError: no directory, no data set, empty, not RLDS, or no TFRecord files.
+          ValueError: there is no directory or no data set, or it is empty, not RLDS, or
+            not of TFRecord files.
         """
         path = self.directory = pathlib.Path(directory)
         files.check_dataset(path)
         try:
             info = tfds.builder_from_directory(str(path)).info
-        except Exception as e:  # TFDS raises whatever its parsers do.
+        except Exception as e:  # TFDS passes on any exception of its parsers.
             raise ValueError(
                 f"data set {path} cannot be read: {errors.one_line(e)}"
             ) from e
@@ -137,16 +138,16 @@ class Records:
 
     @property
     def num_episodes(self) -> int:
-        """As many as `dataset_info.json` says."""
+        """The number of episodes according to `dataset_info.json`."""
         return sum(self.lengths)
 
     def episodes(self, report: Report, first: int = 0) -> Iterator[Episode]:
         """Yields every episode that can be read and reports the others.
 
         Args:
-          report: called with each file that lacks, is cut off or corrupt, or holds
+          report: called with each file that is missing, cut off, corrupt, or holds
             another number of episodes, and each record that does not fit the features.
-          first: position in the data set of the first episode that is read.
+          first: position in the data set of the first episode to read.
         """
         parse = writer.Parser(self.features)
         begin = 0  # position of the file's first episode
@@ -168,7 +169,7 @@ class Records:
     def _records(
         self, path: pathlib.Path, first: int, length: int, report: Report
     ) -> Iterator[tuple[int, tf.Tensor]]:
-        """Yields a file's records and their numbers, as far as it is whole."""
+        """Yields a file's records and their numbers, up to any damage."""
         if not path.exists():
             report(Problem(Place(path.name), f"missing, with {length} episodes"))
             return

@@ -1,6 +1,6 @@
-"""The paper's two data sets by name: which tasks, and on which objects.
+"""The paper's two data sets by name: their tasks and object sets.
 
-Where there are several, a policy is told which: see `context`.
+Where there are several, a policy observes the current ones: see `context`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy as np
 
 from environments import objects, observations, tasks
 
-Combination = tuple[str, objects.ObjectSet]  # a task and an object set
+Combination = tuple[str, objects.ObjectSet]  # task and object set
 
-# The paper's. A set with a later number changes neither its data sets nor what high
-# levels of several tasks have been trained to read.
+# The paper's sets. A set added later changes neither its data sets nor the context that
+# high levels of several tasks were trained on.
 _OBJECT_SETS = range(1, 6)
 CONTEXT_SIZE = 2 * len(observations.COLORS) + len(_OBJECT_SETS)
 
@@ -27,15 +27,15 @@ RECIPES: Mapping[str, tuple[Combination, ...]] = {
         )
     ),
 }
-EPISODES = 2000  # unless told otherwise; the paper does not say how many it has
+EPISODES = 2000  # default number; the paper does not give its own
 
 
 def context(combination: Combination) -> np.ndarray:
-    """Returns what tells a policy its task and objects, float32 [CONTEXT_SIZE].
+    """Returns the encoding of task and object set for a policy, float32 [CONTEXT_SIZE].
 
-    The one-hot vectors of the top object's colour, the bottom object's and the object
-    set one after another; the last is zero for random objects ("random", or 0 as
-    episodes store it) and for sets that the paper does not have.
+    It concatenates one-hot vectors of the top object's colour, the bottom object's
+    colour and the object set. The last is zero for random objects ("random", or 0 as
+    episodes store it) and for sets that the paper lacks.
 
     Raises:
       ValueError: the task is no stack of two.

@@ -1,4 +1,4 @@
-"""Statistics of numbers that come in batches, in constant memory.
+"""Statistics of numbers that arrive in batches, in constant memory.
 
 N is a batch's size, D the number of dimensions.
 """
@@ -11,21 +11,20 @@ import numpy as np
 class RunningStatistics:
     """Count, mean, standard deviation and range of each of D dimensions.
 
-    Batches are merged as of Chan, Golub and LeVeque, "Updating formulae and a pairwise
-    algorithm for computing sample variances", 1979. Numbers that are not finite are
-    left out.
+    Batches are merged as in Chan, Golub and LeVeque, "Updating formulae and a pairwise
+    algorithm for computing sample variances", 1979. Non-finite numbers are left out.
 
     Attributes:
       count, mean, min, max: [D]; mean 0, min inf and max -inf where count is 0.
     """
 
     def __init__(self, size: int) -> None:
-        """Starts with nothing seen; `size` is D."""
+        """Starts without values; `size` is D."""
         self.count = np.zeros(size, np.int64)
         self.mean = np.zeros(size)
         self.min = np.full(size, np.inf)
         self.max = np.full(size, -np.inf)
-        self._squares = np.zeros(size)  # sum of squared distances to the mean
+        self._squares = np.zeros(size)  # sum of squared distances from the mean
 
     def update(self, values: np.ndarray) -> None:
         """Adds a batch [N, D]."""
@@ -49,7 +48,7 @@ class RunningStatistics:
 
     @property
     def std(self) -> np.ndarray:
-        """[D], of the population; 0 where count is 0."""
+        """The population's standard deviation [D]; 0 where count is 0."""
         return np.sqrt(self._squares / np.maximum(self.count, 1))
 
 
@@ -59,12 +58,12 @@ class Magnitudes:
     _LOW, _HIGH, _BINS_A_DECADE = -9, 12, 48
 
     def __init__(self) -> None:
-        """Starts with nothing seen."""
+        """Starts without values."""
         size = (self._HIGH - self._LOW) * self._BINS_A_DECADE + 1
         self._counts = np.zeros(size, np.int64)
 
     def update(self, values: np.ndarray) -> None:
-        """Adds values of any shape; those that are not finite are left out."""
+        """Adds values of any shape; leaves out non-finite ones."""
         values = np.abs(values[np.isfinite(values)]).astype(np.float64)
         decades = np.log10(np.maximum(values, 10.0**self._LOW)) - self._LOW
         bins = np.ceil(decades * self._BINS_A_DECADE).astype(int)
@@ -72,7 +71,7 @@ class Magnitudes:
         self._counts += np.bincount(bins, minlength=len(self._counts))
 
     def quantile(self, share: float) -> float:
-        """Returns what at least this share of the values does not exceed; 0 of none."""
+        """Returns the quantile of this share of the values; 0 if there are none."""
         cumulative = np.cumsum(self._counts)
         if cumulative[-1] == 0:
             return 0.0

@@ -1,7 +1,7 @@
-"""What a data set looks like: names, features, and what decides its content.
+"""Schema of a data set: names, features, and the settings that decide its content.
 
-The format is RLDS as TFDS stores it. Step t holds o_t, the action a_t taken there
-and the one intended, and the reward and discount got after it; the last step holds the
+The format is RLDS as TFDS stores it. Step t holds o_t, the executed action a_t and the
+intended one, and the reward and discount received after it; the last step holds the
 final observation, with zero actions, reward and discount. https://github.com/google-research/rlds
 """
 
@@ -23,11 +23,11 @@ SPLIT = "train"
 FILE_FORMAT = "tfrecord"
 
 ACTION_SIZE = 5
-# The action that the expert intended, before its exploration noise: DART's label
-# (Laskey et al. 2017) beside the executed "action".
+# The action that the expert intended, before exploration noise: DART's label (Laskey et
+# al. 2017) beside the executed "action".
 EXPERT_ACTION = "expert_action"
 KEEP = ("all", "successes")
-UNKNOWN_PHASE = -1  # Of a step whose expert has no phases, and of every last step.
+UNKNOWN_PHASE = -1  # Phase of steps whose expert has none, and of every last step.
 
 DESCRIPTION = (
     "Episodes of a Sawyer arm that stacks RGB objects, in the RLDS format. A step's "
@@ -40,7 +40,7 @@ DESCRIPTION = (
 
 
 def shard_name(shard: int, num_shards: int) -> str:
-    """Returns the file name that TFDS looks for."""
+    """Returns the file name that TFDS expects."""
     return f"{DATASET_NAME}-{SPLIT}.{FILE_FORMAT}-{shard:05d}-of-{num_shards:05d}"
 
 
@@ -50,15 +50,15 @@ _NO_COMBINATION = {"task": None, "object_set": None}
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """All that decides the content of a collected data set, and its files' names.
+    """Settings that decide the content of a collected data set and its files' names.
 
     Attributes:
-      environment: of the episodes; where `dataset` has tasks and object sets, those of
-        its first combination.
-      expert: one of `experts.FORMS`, or what the caller calls its own.
-      episodes: how many are kept, over all shards.
-      seed: every episode's seed derives from this and its index.
-      episodes_per_shard: of every file but the last.
+      environment: environment of the episodes; where `dataset` is given, with the task
+        and object set of its first combination.
+      expert: one of `experts.FORMS`, or a name of the caller's own expert.
+      episodes: number of episodes kept, over all shards.
+      seed: seed from which, with its index, every episode's seed derives.
+      episodes_per_shard: episodes in every file but the last.
       dataset: name of a recipe, whose combinations episodes take in turns, or None.
       keep: one of `KEEP`; successes are the first `episodes` that succeed.
     """
@@ -72,7 +72,7 @@ class Settings:
     keep: str = "all"
 
     def __post_init__(self) -> None:
-        """Raises ValueError for values that are not valid, or contradict each other."""
+        """Raises ValueError for values that are invalid or contradict each other."""
         scene.one_of("keep", self.keep, KEEP)
         if self.dataset is not None:
             scene.one_of("dataset", self.dataset, recipes.RECIPES)
@@ -91,9 +91,9 @@ class Settings:
                 raise ValueError(f"{name} is {value}; valid: whole numbers from {low}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the settings as the manifest has them, the environment's beside.
+        """Returns the settings as in the manifest, the environment's among them.
 
-        Task and object set are None where `dataset` has them.
+        Task and object set are None where `dataset` is given.
         """
         own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         found = {**own.pop("environment").to_dict(), **own}
@@ -101,10 +101,10 @@ class Settings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Settings:
-        """Returns the settings that `to_dict` wrote; absent ones have their defaults.
+        """Returns the settings that `to_dict` wrote; absent ones take their defaults.
 
         Raises:
-          ValueError: one is unknown, lacks or is not valid.
+          ValueError: a setting is unknown, missing or invalid.
         """
         own = {f.name for f in dataclasses.fields(cls)}
         environment = {k: v for k, v in values.items() if k not in own}
@@ -121,31 +121,31 @@ class Settings:
 
     @property
     def combinations(self) -> tuple[recipes.Combination, ...]:
-        """Tasks and object sets, of which the episodes take one after another."""
+        """The tasks and object sets that episodes take in turns."""
         if self.dataset is not None:
             return recipes.RECIPES[self.dataset]
         return ((self.environment.task, self.environment.object_set),)
 
     def combination(self, index: int) -> recipes.Combination:
-        """Task and object set of an episode."""
+        """Returns the task and object set of an episode."""
         return self.combinations[index % len(self.combinations)]
 
     @property
     def num_shards(self) -> int:
-        """Number of files."""
+        """The number of files."""
         return -(-self.episodes // self.episodes_per_shard)
 
     def shard_episodes(self, shard: int) -> range:
-        """Places of one file's episodes among those that are kept."""
+        """Returns the positions of a file's episodes among those that are kept."""
         first = shard * self.episodes_per_shard
         return range(first, min(first + self.episodes_per_shard, self.episodes))
 
     def episode_seed(self, index: int) -> int:
-        """Seed of an episode, in [0, 2^63): a function of `seed` and `index` alone."""
+        """Derives an episode's seed, in [0, 2^63), from `seed` and `index` alone."""
         return self._word(index, 0)
 
     def expert_seed(self, index: int) -> int:
-        """Seed of the expert: another, so that its noise is not the environment's."""
+        """Derives the expert's seed, which differs from the environment's."""
         return self._word(index, 1)
 
     def _word(self, index: int, which: int) -> int:
@@ -155,11 +155,11 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class EpisodeSummary:
-    """What the manifest and the progress bar need of an episode.
+    """Summary of an episode, for the manifest and the progress bar.
 
     Attributes:
-      index: from 0, over all that were tried.
-      seed: of the environment.
+      index: index from 0, over all episodes that were tried.
+      seed: seed of the environment.
       success: whether the task was solved at the episode's end.
       steps: control steps, one less than the RLDS steps.
       episode_return: sum of rewards.
@@ -188,7 +188,7 @@ def features(
     observation_spec: Mapping[str, specs.Array], action_spec: specs.Array
 ) -> Any:
     """Returns the `tfds.features.FeaturesDict` of an episode."""
-    import tensorflow_datasets as tfds  # Takes seconds; checks of flags do without.
+    import tensorflow_datasets as tfds  # Takes seconds; flags do not need it.
 
     f = tfds.features
 
@@ -225,7 +225,7 @@ def features(
                     "action_delay": f.Scalar(np.int32),
                     "expert": f.Text(),
                     "expert_phases": f.Text(),  # JSON list of names
-                    "randomization": f.Text(),  # JSON object of what was drawn
+                    "randomization": f.Text(),  # JSON object of the values drawn
                     "invalid": f.Scalar(np.bool_),  # the simulation diverged
                 }
             ),
@@ -234,10 +234,10 @@ def features(
 
 
 def object_set_number(object_set: objects.ObjectSet) -> int:
-    """As stored with each episode: 1 to 5, or 0 for random or chosen objects."""
+    """Returns the number stored with an episode: 1 to 5; 0 if random or chosen."""
     return object_set if isinstance(object_set, int) else 0
 
 
 def is_image(spec: Any) -> bool:
-    """Whether an array spec is stored as PNG: uint8 [H, W, 3]."""
+    """Returns whether arrays of a spec are stored as PNG: uint8 [H, W, 3]."""
     return spec.dtype == np.uint8 and len(spec.shape) == 3 and spec.shape[-1] == 3

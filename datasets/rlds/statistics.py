@@ -1,4 +1,4 @@
-"""Statistics of a data set's steps, per dimension: the ones its metadata hold.
+"""Statistics of a data set's steps per dimension, which its metadata hold.
 
 T is the number of control steps of an episode.
 """
@@ -17,13 +17,13 @@ from datasets.rlds import running_statistics, schema
 class StepStatistics:
     """Mean, standard deviation and range of every dimension of the steps.
 
-    Observations count with all T+1 steps of an episode, actions and rewards with the T
-    that have one: the last step's are only there to fill the arrays. Images are left
-    out, and so are numbers that are not finite.
+    Observations count at all T+1 steps of an episode, actions and rewards at the first
+    T: those of the last step only fill the arrays. Images and non-finite numbers are
+    left out.
     """
 
     def __init__(self) -> None:
-        """Starts with nothing seen."""
+        """Starts without steps."""
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._moments: dict[str, running_statistics.RunningStatistics] = {}
 
@@ -35,7 +35,7 @@ class StepStatistics:
             and `reward`, and `expert_action` if there is one, [T+1, ...].
         """
         for name in ("action", schema.EXPERT_ACTION, "reward"):
-            if name in steps:  # Other people's data sets have no expert_action.
+            if name in steps:  # Data sets made elsewhere have no expert_action.
                 self._add(name, steps[name][:-1])
         for name, values in steps["observation"].items():
             if not is_image(values):
@@ -51,14 +51,14 @@ class StepStatistics:
         moments.update(values.reshape(len(values), len(moments.mean)))
 
     def ranges(self) -> dict[str, running_statistics.RunningStatistics]:
-        """Returns the moments of each array, its dimensions in one row."""
+        """Returns the statistics of each array, with its dimensions flattened."""
         return dict(self._moments)
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
-        """Returns what JSON can hold, by array (`action`, `observation/NAME`).
+        """Returns statistics for JSON by array (`action`, `observation/NAME`).
 
-        Each is `mean`, `std` (of the population), `min` and `max` as lists in the shape
-        of one step's value, and `count`, the number of steps.
+        Each has `mean`, `std` (of the population), `min` and `max` as lists in the
+        shape of one step's value, and `count`, the number of steps.
         """
         return {
             name: {
@@ -74,5 +74,5 @@ class StepStatistics:
 
 
 def is_image(values: np.ndarray) -> bool:
-    """Whether [T+1, ...] are images: encoded ones, or uint8 [T+1, H, W, 3]."""
+    """Returns whether [T+1, ...] are images: encoded, or uint8 [T+1, H, W, 3]."""
     return values.dtype == object or (values.dtype == np.uint8 and values.ndim == 4)

@@ -1,7 +1,8 @@
-"""The files of a data set: shards and metadata, written aside and then renamed.
+"""Writes the files of a data set, shards and metadata, and reads shards back.
 
-The names are those TFDS gives its own, so that `tfds.builder_from_directory` reads the
-directory. `dataset_info.json` is written last: where it exists, the data set is whole.
+Files are written aside and then renamed. Their names are those of TFDS, so that
+`tfds.builder_from_directory` reads the directory. `dataset_info.json` is written last:
+where it exists, the data set is complete.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from datasets.rlds import schema
 
 
 class Serializer:
-    """Turns examples of `rollout.run_episode` into serialised `tf.train.Example`s."""
+    """Serialiser of examples of `rollout.run_episode` to `tf.train.Example`s."""
 
     def __init__(self, features: tfds.features.FeaturesDict) -> None:
         """Takes the features of `schema.features`."""
@@ -42,13 +43,13 @@ class Serializer:
         self._serializer = example_serializer.ExampleSerializer(info)
 
     def __call__(self, example: Mapping[str, Any]) -> bytes:
-        """Serialises one episode; arrays that do not fit the features raise."""
+        """Serialises an episode; raises if arrays do not fit the features."""
         if self._images:
             encoded = self._features.encode_example(example)
             proto = self._serializer.get_tf_example(encoded)
         else:
-            # TFDS would go through the steps one by one, at forty times the cost of
-            # writing whole arrays: the same bytes (builder_test).
+            # TFDS would write the steps one by one, at forty times the cost of whole
+            # arrays, which give the same bytes (builder_test).
             metadata = self._features["episode_metadata"]
             proto = self._serializer.get_tf_example(
                 {
@@ -82,7 +83,7 @@ class Serializer:
 
 
 def flattened(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Names joined by slashes, as TFDS stores them."""
+    """Flattens nested values to names joined by slashes, as TFDS stores them."""
     flat: dict[str, Any] = {}
     for name, value in nested.items():
         if isinstance(value, Mapping):
@@ -93,7 +94,7 @@ def flattened(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _packed(values: np.ndarray) -> bytes:
-    """A serialised `tf.train.FloatList`: its one field packs the numbers as they are.
+    """Serialises a `tf.train.FloatList`, whose single field packs the raw numbers.
 
     https://protobuf.dev/programming-guides/encoding/#packed
     """
@@ -115,7 +116,7 @@ def _template(directory: pathlib.Path) -> naming.ShardedFileTemplate:
 
 
 def write_shard(path: pathlib.Path, records: Iterable[bytes]) -> None:
-    """Writes a shard aside, flushes it to disk, then gives it its name."""
+    """Writes a shard aside, flushes it to disk, then renames it."""
     with (
         rlds_files.aside(path, durable=True) as aside,
         tf.io.TFRecordWriter(str(aside)) as writer,
@@ -125,11 +126,11 @@ def write_shard(path: pathlib.Path, records: Iterable[bytes]) -> None:
 
 
 class Parser:
-    """Turns serialised examples of these features into arrays."""
+    """Parser of serialised examples of these features into arrays."""
 
     def __init__(self, features: tfds.features.FeaturesDict) -> None:
-        """Takes the features of a whole example, of `schema.features` or others."""
-        # Undecoded, `steps` are whole arrays and not a data set of single steps.
+        """Takes the features of a whole example, from `schema.features` or others."""
+        # Without decoding, `steps` are whole arrays, not a data set of single steps.
         skip = {"steps": tfds.decode.SkipDecoding()}
 
         @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
@@ -142,7 +143,7 @@ class Parser:
         """Returns the example, the steps as arrays [T+1, ...], images as bytes.
 
         Raises:
-          tf.errors.OpError, ValueError: a record that does not fit the features.
+          tf.errors.OpError, ValueError: a record does not fit the features.
         """
         return tf.nest.map_structure(lambda x: x.numpy(), self._parse(record))
 
@@ -153,7 +154,7 @@ def read_shard(
     """Yields the summary, the steps and the size in bytes of each episode of a shard.
 
     Raises:
-      ValueError: for a shard that is damaged.
+      ValueError: the shard is damaged.
     """
     try:
         for record in tf.data.TFRecordDataset(str(path)):
@@ -175,12 +176,12 @@ def write_metadata(
     """Writes all that TFDS needs to read the shards, `dataset_info.json` last.
 
     Args:
-      directory: of the data set.
-      features: of `schema.features`.
-      shard_lengths: episodes of each shard, in order.
-      num_bytes: of all episodes.
-      manifest: becomes `manifest.json`.
-      statistics: of `statistics.StepStatistics`; TFDS's readers show them as
+      directory: directory of the data set.
+      features: features from `schema.features`.
+      shard_lengths: number of episodes in each shard, in order.
+      num_bytes: size of all episodes.
+      manifest: content of `manifest.json`.
+      statistics: result of `statistics.StepStatistics`; TFDS's readers show it as
         `builder.info.metadata["statistics"]`.
     """
     identity = dataset_info.DatasetIdentity(

@@ -1,1 +1,1 @@
-"""Checks of a data set's episodes and of what it says of itself."""
+"""Checks of a data set's episodes and of its metadata."""

@@ -1,8 +1,8 @@
-"""What may be wrong with one episode's arrays, a line each.
+"""Checks of one episode's arrays, which yield a line for each problem.
 
 T is the number of control steps; arrays have T+1 entries, the last with the final
-observation. Bounds are physical ones, with room for the noise of sensors: values beyond
-them cannot be, however rare those within them are.
+observation. Bounds are physical, with room for the noise of sensors: values beyond them
+are impossible, however rare those within them are.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from datasets.rlds import schema
 from environments import observations, scene
 from environments.sensors import FULL_TICS, INWARD_GRASP, NO_GRASP, OUTWARD_GRASP
 
-_TOLERANCE = 1e-6  # of float32 at the bounds
+_TOLERANCE = 1e-6  # for float32 at the bounds
 _ACTIONS = ("action", schema.EXPERT_ACTION)
 _BOUNDS = dict.fromkeys(_ACTIONS, (-1.0, 1.0)) | dict.fromkeys(
     ("reward", "discount"), (0.0, 1.0)
 )
 _ANGLE_ROOM = 0.02  # rad; twenty times the noise of joint angles
-_UNIT_ROOM = 0.01  # of a quaternion's norm
+_UNIT_ROOM = 0.01  # deviation of a quaternion's norm from 1
 _DIFFERENCE_ROOM = 1e-4  # between to_pinch and the difference of two poses
 _REACH = 0.5  # m around the basket's centre, along x and y
 _HEIGHTS = (-0.05, 1.0)  # m; the ground is at 0
@@ -39,10 +39,10 @@ _POSES = ("sawyer/pinch/pose", "sawyer/tcp/pose", *_OBJECT_POSES)
 def check_features(
     features: Mapping[str, Any], steps: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yields what differs from this project's observations and actions, a line each.
+    """Yields a line for each difference from this project's observations and actions.
 
     Args:
-      features: of one step's observations, by name; each with `shape`.
+      features: features of a step's observations, by name; each with `shape`.
       steps: features of a step, by name; each action with `shape`.
     """
     for name in _ACTIONS:
@@ -62,7 +62,7 @@ def check_features(
 def check_steps(
     steps: Mapping[str, np.ndarray], observation: Mapping[str, np.ndarray]
 ) -> Iterator[str]:
-    """Yields what is wrong with an episode's arrays, a line for each kind and array.
+    """Yields a line for each kind of problem of each of an episode's arrays.
 
     Args:
       steps: arrays [T+1, ...] by name.
@@ -81,7 +81,7 @@ def check_steps(
             if not good.all():
                 yield f"{name} is not finite at {_where(~good)}"
     for name, (low, high) in _BOUNDS.items():
-        # Of the last step nothing is meant but the observation.
+        # Of the last step, only the observation has a meaning.
         values = steps.get(name, np.zeros(1))[:-1]
         yield from _outside(name, values, low - _TOLERANCE, high + _TOLERANCE)
     if same_length and length:
@@ -109,7 +109,7 @@ def _check_flags(steps: Mapping[str, np.ndarray], length: int) -> Iterator[str]:
 
 
 def check_observations(observation: Mapping[str, np.ndarray]) -> Iterator[str]:
-    """Yields what cannot be of this project's observations; others are left alone.
+    """Yields a line for each impossible value of this project's observations.
 
     Args:
       observation: arrays [T+1, ...] by name.
@@ -159,7 +159,7 @@ def _check_differences(newest: Mapping[str, np.ndarray]) -> Iterator[str]:
         if pinch is None or pose is None or difference is None:
             continue
         if len({len(pinch), len(pose), len(difference)}) == 1:
-            # False where a number is not finite, which is another problem.
+            # False for non-finite numbers, which are reported as another problem.
             wrong = np.abs(pose - pinch - difference) > _DIFFERENCE_ROOM
             if wrong.any():
                 at = _where(wrong.any(axis=1))
@@ -170,7 +170,7 @@ def _check_differences(newest: Mapping[str, np.ndarray]) -> Iterator[str]:
 
 
 def _check_stack(name: str, values: np.ndarray) -> Iterator[str]:
-    """A stack holds the newest frame first, and after it what came the steps before."""
+    """Checks that a stack holds the newest frame first, then earlier steps' frames."""
     older, newer = values[1:, 1:], values[:-1, :-1]
     wrong = flat((older != newer) & np.isfinite(older) & np.isfinite(newer))
     if wrong.any():
@@ -182,23 +182,23 @@ def _check_stack(name: str, values: np.ndarray) -> Iterator[str]:
 
 
 def is_known(name: str, values: np.ndarray) -> bool:
-    """Whether [T+1, ...] are an observation of this project."""
+    """Returns whether [T+1, ...] are an observation of this project."""
     known = name in observations.FRAME_SIZES or name == observations.PREVIOUS_ACTION
     return known and values.shape[1:] == observations.shape(name)
 
 
 def newest_frames(name: str, values: np.ndarray) -> np.ndarray:
-    """Returns [T+1, D]: the stack's newest frame, where the observation is stacked."""
+    """Returns [T+1, D], the newest frame of each stack if observations are stacked."""
     return flat(values[:, 0] if is_known(name, values) else values)
 
 
 def flat(values: np.ndarray) -> np.ndarray:
-    """Returns [N, D]; N may be 0."""
+    """Flattens values to [N, D]; N may be 0."""
     return values.reshape(len(values), math.prod(values.shape[1:]))
 
 
 def _outside(name: str, values: np.ndarray, low: Any, high: Any) -> Iterator[str]:
-    """Where values [T] or [T, D] leave their bounds; what is not finite does not."""
+    """Yields where finite values [T] or [T, D] leave their bounds."""
     low, high = np.broadcast_to(low, values.shape), np.broadcast_to(high, values.shape)
     beyond = np.maximum(low - values, values - high)
     beyond = np.where(np.isfinite(values), beyond, 0.0)
@@ -207,7 +207,7 @@ def _outside(name: str, values: np.ndarray, low: Any, high: Any) -> Iterator[str
     worst = np.unravel_index(np.argmax(beyond), values.shape)
     at = _where((flat(beyond) > 0).any(axis=1))
     number = f"[{worst[1]}]" if values.ndim > 1 and values.shape[1] > 1 else ""
-    low, high = (round(float(x[worst]), 3) + 0.0 for x in (low, high))  # no -0
+    low, high = (round(float(x[worst]), 3) + 0.0 for x in (low, high))  # avoids -0
     yield f"{name}{number} is {values[worst]:.4g}, outside [{low:g}, {high:g}], at {at}"
 
 

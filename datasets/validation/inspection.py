@@ -1,7 +1,7 @@
-"""Checks and counts the episodes of a data set, one at a time.
+"""Inspection of a data set, which checks and counts one episode at a time.
 
-What is kept of an episode is one row and a hash, so that memory stays small. T is the
-number of control steps; arrays have T+1 entries, the last with the final observation.
+It keeps a row and a hash per episode, so memory stays small. T is the number of control
+steps; arrays have T+1 entries, the last with the final observation.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from datasets.rlds import files, reader, running_statistics, schema, statistics
 from datasets.validation import checks, manifest
 
 ACTION_BINS = 40
-# Readings of these above so many times the 99th percentile deserve a look.
+# Readings of these sensors above the 99th percentile times the factor are reported.
 OUTLIER_KEYS = ("wrist/force", "wrist/torque")
 OUTLIER_FACTOR = 20.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What is kept of one episode.
+    """Row of an inspection: its record of one episode.
 
     Attributes:
       place: file and episode.
-      index, seed: as of its metadata; None where it has none.
-      task, object_set: as of its metadata; "unknown" where it has none.
+      index, seed: from the metadata; None where they have none.
+      task, object_set: from the metadata; "unknown" where they have none.
       steps: T.
       episode_return: sum of rewards.
-      success, action_delay: None where the metadata has none.
+      success, action_delay: from the metadata; None where they have none.
       invalid: whether the simulation diverged.
     """
 
@@ -55,13 +55,13 @@ class Row:
 
 
 def content_hash(episode: reader.Episode) -> bytes:
-    """Returns a hash of the observations, actions and rewards, not of the metadata."""
+    """Hashes the observations, actions and rewards, without the metadata."""
     digest = hashlib.blake2b(digest_size=16)
     arrays = {k: episode.steps[k] for k in ("action", "reward")} | episode.observation
     for name in sorted(arrays):
         digest.update(name.encode())
         values = arrays[name]
-        encoded = values.dtype == object  # Images, as bytes.
+        encoded = values.dtype == object  # Images are bytes.
         digest.update(b"".join(values) if encoded else values.tobytes())
     return digest.digest()
 
@@ -72,28 +72,29 @@ def phase_names(episode: reader.Episode) -> list[str] | None:
 
 
 def drawn(episode: reader.Episode) -> dict[str, Any] | None:
-    """Returns what was drawn for the episode; None if that cannot be read."""
+    """Returns the values drawn for the episode; None if they cannot be read."""
     return _json(episode, "randomization", dict)
 
 
 class Inspection:
-    """Adds up episodes and what is wrong with them.
+    """Inspection of a data set, to which episodes are added.
 
     Attributes:
-      problems: what was found, warnings included, in order.
-      rows: one an episode.
-      statistics: of every dimension of the steps.
+      problems: problems, warnings included, in the order of their discovery.
+      rows: a row per episode.
+      statistics: statistics of every dimension of the steps.
       images: names of observations that are images.
-      action_counts: [D, ACTION_BINS], over [-1, 1].
+      action_counts: [D, ACTION_BINS] counts of actions over [-1, 1].
       phase_steps, phase_episodes: control steps and episodes by the expert's phase.
-      randomization: moments of each number drawn; `NAME_0` to `NAME_6` are one, `NAME`.
-      drawn_names: for each text that was drawn, how often.
-      num_bytes: of all files.
-      manifest: of the data set; empty where there is none.
+      randomization: statistics of each number drawn; `NAME_0` to `NAME_6` are one,
+        `NAME`.
+      drawn_names: number of draws of each text.
+      num_bytes: size of all files.
+      manifest: manifest of the data set; empty where there is none.
     """
 
     def __init__(self, source: reader.Records) -> None:
-        """Checks what needs no episode: features, manifest, and files too many."""
+        """Checks what needs no episode: features, manifest and surplus files."""
         self.problems: list[reader.Problem] = []
         self.rows: list[Row] = []
         features = source.observation_features
@@ -121,7 +122,7 @@ class Inspection:
         self.problems.extend(manifest.check_directory(source, self.manifest))
 
     def report(self, problem: reader.Problem) -> None:
-        """Adds a problem found elsewhere."""
+        """Adds a problem that the reader reports."""
         self.problems.append(problem)
 
     def add(self, episode: reader.Episode) -> None:
@@ -138,7 +139,7 @@ class Inspection:
         self._add_randomization(episode)
 
     def finish(self) -> None:
-        """Reports what only the whole data set shows."""
+        """Adds the problems that only the whole data set shows."""
         complete = len(self.rows) == self._source.num_episodes
         self.problems.extend(
             manifest.check_episodes(self.manifest, self.rows, complete)
@@ -160,7 +161,7 @@ class Inspection:
     def _read_manifest(self, directory: pathlib.Path) -> None:
         try:
             self.manifest = files.read_manifest(directory)
-        except FileNotFoundError:  # Other people's data sets have none.
+        except FileNotFoundError:  # Data sets made elsewhere have none.
             pass
         except ValueError as e:
             place = reader.Place(files.MANIFEST)
@@ -261,7 +262,7 @@ def _integer(value: Any) -> int | None:
 
 
 def _json(episode: reader.Episode, name: str, kind: type) -> Any:
-    """Returns what a text of the metadata holds, or None if that is no `kind`."""
+    """Parses a JSON text of the metadata; returns None if it holds no `kind`."""
     try:
         content = json.loads(episode.metadata.get(name) or json.dumps(kind()))
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a data set says of itself, against what its episodes are."""
+"""Checks of a data set's manifest and statistics against its episodes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STATISTICS_TOLERANCE = 1e-4  # relative to the standard deviation
 def check_directory(
     source: reader.Records, manifest: Mapping[str, Any]
 ) -> Iterator[reader.Problem]:
-    """Yields what needs no episode to be read.
+    """Yields the problems that can be seen without reading an episode.
 
     Args:
       source: the data set.
@@ -43,10 +43,10 @@ def check_directory(
 def check_episodes(
     manifest: Mapping[str, Any], rows: Sequence[Any], complete: bool
 ) -> Iterator[reader.Problem]:
-    """Yields where the manifest says otherwise than the episodes.
+    """Yields the contradictions between the manifest and the episodes.
 
     Args:
-      manifest: of `collect`; empty where there is none.
+      manifest: manifest of `collect`; empty where there is none.
       rows: `inspection.Row`s.
       complete: whether every episode could be read.
     """
@@ -90,11 +90,11 @@ def check_episodes(
 def check_statistics(
     said: Mapping[str, Any], computed: statistics.StepStatistics
 ) -> Iterator[reader.Problem]:
-    """Yields where the metadata's statistics are not those of the episodes.
+    """Yields the differences between the metadata's statistics and the episodes'.
 
     Args:
-      said: of the metadata; empty where there are none.
-      computed: of all episodes.
+      said: statistics in the metadata; empty where there are none.
+      computed: statistics of all episodes.
     """
     if not said:
         return

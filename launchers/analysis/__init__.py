@@ -1,1 +1,1 @@
-"""What learned skills do and how they explore: the paper's analyses of a bundle."""
+"""The paper's analyses of a skill bundle: behaviour, latent space, exploration."""

@@ -1,6 +1,6 @@
-"""What skills do, in numbers and words, and whether they differ.
+"""Measures, descriptions and a test of difference of the behaviour of skills.
 
-Shape letters: K skills, R initial states (a rollout of each skill from each), F
+Shape letters: K skills, R initial states (each skill has one rollout from each), F
 features of an end state.
 """
 
@@ -14,22 +14,22 @@ import numpy as np
 from environments.observations import COLORS
 from launchers.analysis.rollouts import Rollout
 
-# Where a rollout ends: what tells skills apart.
+# The features of an end state, by which skills are compared.
 END_STATE = ("height_end", "closing_end", *(f"distance_{c}_end" for c in COLORS))
 
-# The rules of `words`, on means over rollouts.
-_MOVED = 0.02  # m; less is no difference
-_THERE = 0.15  # m from an object
+# Thresholds of `words`, on means over rollouts.
+_MOVED = 0.02  # m; a smaller movement does not count
+_THERE = 0.15  # m, the largest distance at which the tool is at an object
 _GRASPED = 0.25  # share of the steps
-_OPEN, _CLOSED = 1 / 3, 2 / 3  # of the fingers' way from open to closed
+_OPEN, _CLOSED = 1 / 3, 2 / 3  # share of the fingers' travel from open to closed
 
 
 def measure(rollout: Rollout) -> dict[str, float]:
-    """Numbers of one rollout by name; metres, and shares from 0 to 1.
+    """Returns measures of one rollout by name: metres, and shares from 0 to 1.
 
     `closing` is 0 for open and 1 for closed fingers, `grasp_share` the share of steps
-    with the grasp flag, `lift` the most that an object was above its start, `slide`
-    how far it was moved horizontally at the end.
+    with the grasp flag, `lift` the greatest height of an object above its start,
+    `slide` its horizontal distance from its start at the end.
     """
     distances = np.linalg.norm(rollout.objects - rollout.pinch[:, None], axis=-1)
     moved = rollout.objects - rollout.objects[0]
@@ -49,7 +49,7 @@ def measure(rollout: Rollout) -> dict[str, float]:
 
 
 def by_skill(rollouts: Sequence[Rollout]) -> list[dict[str, np.ndarray]]:
-    """name -> [R] of each skill; the initial states are in the same order for all."""
+    """Returns name -> [R] for each skill, initial states in the same order for all."""
     rows = sorted(rollouts, key=lambda r: (r.skill, r.seed))
     groups: dict[int, list[dict[str, float]]] = {}
     for rollout in rows:
@@ -61,12 +61,12 @@ def by_skill(rollouts: Sequence[Rollout]) -> list[dict[str, np.ndarray]]:
 
 
 def words(means: Mapping[str, float]) -> str:
-    """One line by rule from a skill's mean numbers, as "descends to red, fingers open".
+    """Describes a skill's mean measures by rules, as "descends to red, fingers open".
 
-    The tool's height (2 cm or more) gives the verb. It goes to the object that it ends
-    nearest to if that is within 15 cm and nearer than at the start; to "the objects"
-    if another one is as near (within 2 cm). Then come a grasp (a quarter of the steps),
-    lifts and pushes (2 cm or more), and the fingers.
+    The tool's change of height (2 cm or more) gives the verb. The goal is the object
+    that the tool ends nearest to, if that is within 15 cm and nearer than at the start,
+    or "the objects" if another one is as near (within 2 cm). Then follow a grasp (a
+    quarter of the steps), lifts and pushes (2 cm or more), and the fingers.
     """
     rise = means["height_end"] - means["height_start"]
     ends = {color: means[f"distance_{color}_end"] for color in COLORS}
@@ -84,7 +84,7 @@ def words(means: Mapping[str, float]) -> str:
         parts.append("grasps")
     for verb, name in (("lifts", "lift"), ("pushes", "slide")):
         moved = [c for c in COLORS if means[f"{name}_{c}"] >= _MOVED]
-        if verb == "pushes":  # what is lifted is carried, not pushed
+        if verb == "pushes":  # a lifted object is carried, not pushed
             moved = [c for c in moved if means[f"lift_{c}"] < _MOVED]
         if moved:
             parts.append(f"{verb} {' and '.join(moved)}")
@@ -95,13 +95,13 @@ def words(means: Mapping[str, float]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Separation:
-    """Whether skills end in different states.
+    """A test of whether skills end in different states.
 
     Attributes:
-      statistic: variance of the end state between skills over that within a skill (an
-        F statistic over all features); 1 is expected of skills that do not differ.
+      statistic: ratio of the end state's variance between skills to that within a skill
+        (an F statistic over all features); 1 is expected of skills that do not differ.
       p_value: share of the permutations with a statistic at least as large.
-      explained: [F] share of each feature's variance that the skill explains.
+      explained: [F] share of each feature's variance explained by the skill.
       distances: [K, K] between mean end states, in standard deviations within a skill.
     """
 
@@ -114,19 +114,19 @@ class Separation:
 def separation(
     ends: np.ndarray, seed: int, permutations: int = 999
 ) -> Separation | None:
-    """Compares variances between and within skills; no classifier is trained.
+    """Tests whether end states vary more between skills than within a skill.
 
-    All skills start from the same states, so the mean over skills is first taken out
-    of each start: what a state does to all skills alike is no difference between them.
+    All skills start from the same states, so the mean over skills is first subtracted
+    for each start: an effect of a state on all skills alike is no difference of skills.
     With features in units of their deviations, the statistic is the between-skill mean
     square over the residual one (a repeated-measures analysis of variance, summed over
     the features); exchanging the skills' names within each start gives its
-    distribution under no difference (a permutation test).
+    distribution under no difference (a permutation test). No classifier is trained.
 
     Args:
       ends: [K, R, F] end states.
-      seed: of the permutations.
-      permutations: how many.
+      seed: seed of the permutations.
+      permutations: number of permutations.
 
     Returns:
       None for fewer than two skills or two starts, or where nothing varies.
@@ -148,7 +148,7 @@ def separation(
     def ratio(grouped: np.ndarray) -> float:
         observed = between(grouped).sum()
         rest = max(total.sum() - observed, 1e-12)
-        return float(observed * (num_starts - 1) / rest)  # (K - 1) is in both means
+        return float(observed * (num_starts - 1) / rest)  # (K - 1) cancels
 
     statistic = ratio(values)
     rng = np.random.default_rng(seed)

@@ -1,7 +1,7 @@
-"""The ceiling of a HeLMS bundle: success of its distilled high level.
+"""Ceiling of a HeLMS bundle: the success rate of its distilled high level.
 
-What RL over frozen skills can reach at once where it uses them as the data do; the
-number by which settings of the offline model are chosen.
+RL over frozen skills reaches this at once where it uses the skills as the data do.
+Settings of the offline model are chosen by it.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from launchers.skills import record
 
 _TABLE = "ceiling"
 _CHOICES = ("greedy", "sampled")
-# Of a row, in the order of a combination; what stands before a name in tables.
+# Groups of a row, in the order of a combination -> prefix of their names in tables.
 _GROUPS = {"by_task": "", "by_object_set": "set "}
 
 
 @dataclasses.dataclass(frozen=True)
 class CeilingConfig:
-    """How the ceiling is measured.
+    """Configuration of a measurement of the ceiling.
 
     Attributes:
-      setting: the environment of all episodes, and their seed.
-      episodes: of each way to act.
-      skill_steps: control steps that skills are held, a way to act each.
-      sample_latent: whether z is drawn from the mid level, or its mean.
-      distillation: of the high level.
+      setting: environment and seed of all episodes.
+      episodes: number of episodes per agent.
+      skill_steps: control steps for which a skill is held; one agent for each number.
+      sample_latent: whether z is drawn from the mid level instead of its mean.
+      distillation: settings of the high level's distillation.
     """
 
     setting: Setting
@@ -63,13 +63,14 @@ class CeilingConfig:
 
 
 def combinations(dataset: str) -> tuple[recipes.Combination, ...] | None:
-    """The tasks and object sets of a data set, which the high level is to be told.
+    """Returns the tasks and object sets of a data set that the high level must observe.
 
     Returns:
-      Each once, in the order of the episodes; None where all have one.
+      Each combination once, in the order of the episodes; None where there is only one.
 
     Raises:
-      ValueError: the data set cannot be used, or a task of several is no stack.
+      ValueError: the data set cannot be used, or has several tasks and one of them is
+        not a stacking task.
     """
     distinct = tuple(dict.fromkeys(loader.load(dataset).combinations))
     if len(distinct) == 1:
@@ -81,7 +82,7 @@ def combinations(dataset: str) -> tuple[recipes.Combination, ...] | None:
 
 
 def in_turns(setting: Setting, dataset: str) -> Setting:
-    """The setting, with the data set's tasks and object sets where it has several."""
+    """Adds the data set's tasks and object sets to the setting if it has several."""
     pairs = combinations(dataset)
     if pairs is None:
         return setting
@@ -94,13 +95,13 @@ def distil(
     config: DistillationConfig,
     show_progress: bool = True,
 ) -> dict[str, Any]:
-    """Distils the high level into the bundle, unless it has that of these settings.
+    """Distils a high level into the bundle, unless it holds one of the same settings.
 
-    Where the data set has several tasks or object sets, the high level reads which.
+    Where the data set has several tasks or object sets, the high level observes them.
 
     Returns:
-      What the bundle says of it: the settings, and on held-out windows `agreement`,
-      `cross_entropy` and `posterior_entropy`.
+      The bundle's record of it: the settings, and `agreement`, `cross_entropy` and
+      `posterior_entropy` on held-out windows.
 
     Raises:
       ValueError: the data set cannot be used.
@@ -158,7 +159,7 @@ def check(out: pathlib.Path, setting: Setting) -> None:
 
 
 def agents(bundle: str, config: CeilingConfig) -> list[Agent]:
-    """Every way to act, in the order of the table."""
+    """Returns the agents to measure, in the order of the table."""
     suffix = "_drawn" if config.sample_latent else ""
     return [
         Agent(f"distilled_{choice}{suffix}", bundle, steps)
@@ -174,21 +175,21 @@ def measure(
     config: CeilingConfig,
     run_jobs: Callable[[Iterable[Job]], Iterable[dict]],
 ) -> list[dict[str, Any]]:
-    """Runs the episodes that `out` does not hold yet; keeps the rows in the bundle too.
+    """Runs the episodes missing in `out`; writes the rows into the bundle too.
 
     Args:
       out: directory of the episodes and of `ceiling.csv`.
       bundle: directory of the skills, with a distilled high level.
-      skills: of that bundle.
+      skills: the skills loaded from that bundle.
       config: see `CeilingConfig`.
-      run_jobs: `exploration.run` of many jobs, in any order.
+      run_jobs: maps `exploration.run` over jobs, in any order.
 
     Returns:
-      A row for each way to act: `high_level` (greedy or sampled), `skill_steps`,
+      A row for each agent: `high_level` (greedy or sampled), `skill_steps`,
       `episodes`, `success` with its 95 % Wilson interval `low`, `high`, and the
       staged-sparse `return` with its bootstrap interval `return_low`, `return_high`.
-      Where the setting has combinations, also `by_task` and `by_object_set`: of each
-      the `episodes`, `success`, `low` and `high`.
+      Where the setting has combinations, also `by_task` and `by_object_set`, each with
+      `episodes`, `success`, `low` and `high`.
 
     Raises:
       ValueError: `out` holds episodes of another setting or high level.
@@ -214,7 +215,7 @@ def measure(
 
 
 def make_row(agent: Agent, metrics: dict, setting: Setting) -> dict[str, Any]:
-    """The row of one way to act from metric -> [episodes]; see `measure`."""
+    """Makes the row of one agent from metric -> [episodes]; see `measure`."""
     successes = metrics["success"]
     returns = intervals.bootstrap_mean(metrics["staged_sparse"], setting.seed)
     whole = {
@@ -238,7 +239,7 @@ def make_row(agent: Agent, metrics: dict, setting: Setting) -> dict[str, Any]:
 
 
 def _success(successes: np.ndarray) -> dict[str, Any]:
-    """Of [N] flags: `episodes`, `success`, and `low`, `high` of its Wilson interval."""
+    """Returns `episodes`, `success`, and its Wilson `low`, `high`, from flags [N]."""
     low, high = intervals.wilson(int(successes.sum()), len(successes))
     return {
         "episodes": len(successes),
@@ -249,9 +250,9 @@ def _success(successes: np.ndarray) -> dict[str, Any]:
 
 
 def tables(rows: Sequence[dict[str, Any]]) -> list[list[list[str]]]:
-    """The rows as cells, their heading first; then of each group, where there are any.
+    """Returns tables of cells, headings first: all rows, then one table per group.
 
-    Groups are the tasks, and the object sets.
+    Groups are the tasks and the object sets, where the setting has combinations.
     """
     ways = [[r["high_level"], str(r["skill_steps"])] for r in rows]
     heading = ["high level", "steps a skill is held"]
@@ -275,7 +276,7 @@ def _cell(success: dict[str, Any]) -> str:
 
 
 def agreement_line(said: dict[str, Any]) -> str:
-    """How near the distilled high level is to the posterior, in one sentence."""
+    """Describes in one sentence how well the high level agrees with the posterior."""
     return (
         f"On held-out windows the distilled high level agrees with the posterior at "
         f"{100 * said['agreement']:.0f} % of the steps; its cross-entropy is "
@@ -286,7 +287,7 @@ def agreement_line(said: dict[str, Any]) -> str:
 def show(
     said: dict[str, Any], rows: Sequence[dict[str, Any]], config: CeilingConfig
 ) -> Result:
-    """The section of the report."""
+    """Makes the ceiling's section of the report."""
     result = Result(Section("The ceiling of the skills"))
     setting, latent = config.setting, "a draw" if config.sample_latent else "the mean"
     where = None

@@ -1,4 +1,4 @@
-"""What an analysis is asked for."""
+"""Configuration of an analysis."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ LATENTS = ("sampled", "mean")
 
 @dataclasses.dataclass(frozen=True)
 class AnalysisConfig:
-    """Everything that decides what an analysis shows.
+    """Configuration of an analysis.
 
     Attributes:
-      skills: directory of the bundle that is analysed.
+      skills: directory of the bundle to analyse.
       out: directory of the results.
       bundles: directories of bundles of other models.
-      dataset: directory of a data set whose held-out episodes are looked at, or None.
-      dataset_episodes: held-out episodes at most.
-      episodes: rollouts a skill.
+      dataset: directory of a data set whose held-out episodes are analysed, or None.
+      dataset_episodes: maximum number of held-out episodes.
+      episodes: rollouts per skill.
       steps: control steps of a rollout.
-      latent: whether a rollout's z is drawn from the mid level, or its mean.
-      environment: of table 1 and the ceiling; rollouts have its object set alone.
-      table1_episodes: episodes an agent; 0 for no table.
-      ceiling_episodes: episodes a row of the ceiling; 0 for none. Needs a data set;
-        where that has several tasks or object sets, the episodes have those in turns.
-      skill_steps: control steps that skills are held, a row each of the ceiling and
-        of table 1's HeLMS with a fresh high level.
-      processes: that run episodes.
-      seed: of every draw.
+      latent: z of a rollout: drawn from the mid level, or its mean.
+      environment: environment of table 1 and the ceiling; rollouts use its object set.
+      table1_episodes: episodes per agent; 0 for no table.
+      ceiling_episodes: episodes per row of the ceiling; 0 for none. Needs a data set;
+        where it has several tasks or object sets, the episodes take them in turns.
+      skill_steps: control steps for which a skill is held; one row for each number, in
+        the ceiling and for table 1's HeLMS with a fresh high level.
+      processes: number of processes that run episodes.
+      seed: seed of every draw.
     """
 
     skills: str
@@ -53,7 +53,7 @@ class AnalysisConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raises ValueError, in one line, for the first value that is not valid."""
+        """Raises ValueError, in one line, for the first invalid value."""
         scene.one_of("latent", self.latent, LATENTS)
         if not 1 <= self.steps <= stacking.EPISODE_STEPS:
             raise ValueError(
@@ -89,7 +89,7 @@ def check_skill_steps(skill_steps: Sequence[int]) -> None:
 
 
 def describe(environment: EnvironmentConfig, where: str | None = None) -> str:
-    """The environment in words; `where` stands for its task and object set."""
+    """Describes the environment; `where` replaces its task and object set."""
     randomized = "with" if environment.domain_randomization else "without"
     where = where or f"{environment.task}, object set {environment.object_set}"
     return (

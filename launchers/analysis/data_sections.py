@@ -1,4 +1,4 @@
-"""What models make of episodes: skills against the expert's phases, and latents.
+"""Report sections on held-out episodes: skills, the expert's phases, latents.
 
 Shape letters: T control steps, K skills, Z latent.
 """
@@ -24,7 +24,7 @@ _TRACES = 4
 
 @dataclasses.dataclass(frozen=True)
 class SkillSequences:
-    """The likeliest skills along episodes.
+    """The most likely skills along episodes.
 
     Attributes:
       data: the episodes.
@@ -38,17 +38,17 @@ class SkillSequences:
 
     @property
     def num_skills(self) -> int:
-        """K."""
+        """The number of skills, K."""
         return len(self.use)
 
     @property
     def transitions(self) -> np.ndarray:
-        """[K, K] shares; NaN for a skill that never comes."""
+        """Transition shares [K, K]; NaN for a skill that never occurs."""
         return sequences.transition_shares(self.skills, self.num_skills)
 
 
 def infer(skills: Skills, data: held_out_episodes.HeldOutEpisodes) -> SkillSequences:
-    """The likeliest skills of episodes."""
+    """Infers the most likely skills along episodes."""
     posteriors = held_out_episodes.skill_posteriors(skills, data.episodes)
     return SkillSequences(
         data,
@@ -60,7 +60,7 @@ def infer(skills: Skills, data: held_out_episodes.HeldOutEpisodes) -> SkillSeque
 def show_sequences(
     skill_sequences: SkillSequences, prior: np.ndarray, out: pathlib.Path
 ) -> Result:
-    """Dwell times, timelines, and what skills and the expert's phases share."""
+    """Shows dwell times, timelines, and how skills match the expert's phases."""
     result = Result(Section("Skills along episodes"))
     episodes = skill_sequences.data.episodes
     result.section.text(
@@ -131,7 +131,7 @@ def _contingency(
     num_phases: int,
     num_skills: int,
 ) -> np.ndarray:
-    """Counts [phases, K] over the steps that both have, with a known phase."""
+    """Counts [phases, K] over the steps that have a known phase and a skill."""
     total = np.zeros((num_phases, num_skills), np.int64)
     for phase, skill in zip(phases, skills, strict=True):
         length = min(len(phase), len(skill))
@@ -173,15 +173,15 @@ def show_latents(
     path: pathlib.Path,
     seed: int,
 ) -> Result:
-    """Principal components of z, and what each dimension tells.
+    """Shows principal components of z, and how informative each dimension is.
 
     Args:
-      title: of the section.
+      title: title of the section.
       samples: drawn latents with their distributions.
-      kl: [Z] nats to the model's prior; None for latents without variance.
-      source: what the samples are of.
-      path: of the figure.
-      seed: which samples are drawn in it.
+      kl: [Z] KL to the model's prior, nats; None for latents without variance.
+      source: where the samples come from.
+      path: path of the figure.
+      seed: seed of the choice of samples in the figure.
     """
     result = Result(Section(title))
     variances = latent_space.mean_variance(samples.means)
@@ -225,7 +225,7 @@ def show_latents(
 def skill_samples(
     skills: Skills, skill_sequences: SkillSequences, seed: int
 ) -> latent_space.Samples:
-    """z of the likeliest skill at every step."""
+    """Draws z of the most likely skill at every step."""
     episodes = skill_sequences.data.episodes
     moments = []
     for latents, chosen in zip(
@@ -240,7 +240,7 @@ def skill_samples(
 
 
 def rollout_samples(skill_rollouts: Sequence[Rollout]) -> latent_space.Samples:
-    """z at every step of rollouts, where there is no data set."""
+    """Returns z at every step of rollouts, used where there is no data set."""
     return latent_space.Samples(
         latents=np.concatenate([r.latents for r in skill_rollouts]),
         means=np.concatenate([r.latent_means for r in skill_rollouts]),
@@ -257,7 +257,7 @@ def show_npmp(
     out: pathlib.Path,
     seed: int,
 ) -> Result:
-    """The latent of NPMP along episodes, and its space."""
+    """Shows the latent of NPMP along episodes, and its space."""
     encoded = held_out_episodes.encoded_latents(skills, data.episodes)
     kl = np.mean(
         [
@@ -299,7 +299,7 @@ def _samples(
     data: held_out_episodes.HeldOutEpisodes,
     skills: np.ndarray | None = None,
 ) -> latent_space.Samples:
-    """Draws z of means and deviations [T, 2, Z]."""
+    """Draws z from means and standard deviations [T, 2, Z]."""
     means, stddevs = np.moveaxis(np.concatenate(moments), 1, 0)
     noise = np.random.default_rng(seed).standard_normal(means.shape)
     phases = np.concatenate([episode.phases for episode in data.episodes])
@@ -314,7 +314,7 @@ def _samples(
 
 
 def _spread(count: int, most: int) -> list[int]:
-    """At most `most` indices spread over 0 .. count - 1."""
+    """Returns at most `most` indices, spread evenly over 0 to count - 1."""
     places = np.linspace(0, count - 1, min(most, count)).round().astype(int)
     return np.unique(places).tolist()
 

@@ -1,8 +1,8 @@
-"""Table 1 of the paper: what agents reach and cover before RL has taught them anything.
+"""Episodes of table 1 of the paper: what agents reach and cover before any RL.
 
-Every finished episode is a line of a CSV file, so that an interrupted table goes on
-where it stopped. Each episode draws from its own seeds alone: all agents have the same
-ones, and the table is the same however it was interrupted.
+Every finished episode is a line of a CSV file, so an interrupted table resumes where
+it stopped. Each episode has its own seed, the same for all agents, so the table is the
+same however it was interrupted.
 
 Shape letters: T control steps, V values of a part of the state.
 """
@@ -50,13 +50,13 @@ _KEYS = ("agent", "episode", "seed", "steps")
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """The environment of all episodes, and the seed of all draws; picklable.
+    """Environment and seed of all episodes; picklable.
 
     Attributes:
-      environment: of the episodes, where there are no combinations.
-      seed: of all draws.
-      combinations: tasks and object sets that the episodes have in turns, of which
-        agents are told (`recipes.context`); None: all have one, and they are not.
+      environment: environment of the episodes, where there are no combinations.
+      seed: seed of all draws.
+      combinations: tasks and object sets that episodes take in turns and agents observe
+        (`recipes.context`); None: all episodes have one, and agents do not observe it.
     """
 
     environment: EnvironmentConfig
@@ -64,13 +64,13 @@ class Setting:
     combinations: tuple[recipes.Combination, ...] | None = None
 
     def combination(self, episode: int) -> recipes.Combination:
-        """Task and object set of an episode."""
+        """Returns the task and object set of an episode."""
         if self.combinations is None:
             return self.environment.task, self.environment.object_set
         return self.combinations[episode % len(self.combinations)]
 
     def to_json(self) -> dict[str, Any]:
-        """The attributes as JSON gives them back, the environment's beside the rest."""
+        """Returns the attributes in JSON's types, the environment's included."""
         found = {
             **self.environment.to_dict(),
             "seed": self.seed,
@@ -87,9 +87,9 @@ class Agent:
 
     Attributes:
       model: one of `zero_shot_agents.TITLES` or `zero_shot_agents.DISTILLED`.
-      bundle: directory of the frozen model (for a fresh policy: that its observations
-        are normalised by).
-      skill_steps: control steps that a skill is held.
+      bundle: directory of the frozen model (for a fresh policy: the model whose
+        statistics normalise its observations).
+      skill_steps: control steps for which a skill is held.
     """
 
     model: str
@@ -98,7 +98,7 @@ class Agent:
 
     @property
     def name(self) -> str:
-        """In files."""
+        """The agent's name in files."""
         return zero_shot_agents.name(self.model, self.skill_steps)
 
 
@@ -112,15 +112,15 @@ class Job:
 
 
 def run(job: Job) -> dict[str, float | int | str]:
-    """Runs an episode; the process keeps the environment and the compiled agents.
+    """Runs an episode; caches the environment and compiled agents in the process.
 
     Returns:
       A row: `agent`, `episode`, `seed`, `steps` and `METRICS`. Rewards are sums over
-      the episode, `success` and what ends in `_share` are shares, the others variances
-      over the episode, means over the values of each part of the state: joints [rad^2],
-      their velocities [rad^2/s^2], the grasp flag, whether it comes with an object that
-      touches the hand (fingers that close on nothing set it too), objects (positions
-      [m] and unit quaternions), and their positions alone [m^2].
+      the episode; `success` and names that end in `_share` are shares. The others are
+      variances over the episode, averaged over the values of a part of the state:
+      joints [rad^2], their velocities [rad^2/s^2], the grasp flag, the grasp flag with
+      an object in contact (fingers that close on nothing set the flag too), objects
+      (positions [m] and unit quaternions), and their positions alone [m^2].
     """
     environment = _environment(job.setting)
     actor = _actor(job.agent)
@@ -161,14 +161,14 @@ def run(job: Job) -> dict[str, float | int | str]:
 
 
 def variance(values: np.ndarray) -> float:
-    """Variance over time of [T, ...], the mean over the values of a step."""
+    """Returns the variance of [T, ...] over time, averaged over a step's values."""
     return float(np.var(values, axis=0).mean())
 
 
 def continuous_poses(poses: np.ndarray) -> np.ndarray:
-    """Poses [T, n, 7] with the signs of the quaternions such that none jumps.
+    """Flips the signs of quaternions in poses [T, n, 7] so that none jumps.
 
-    q and -q are one rotation; a change of the sign is no motion.
+    q and -q are the same rotation; a change of sign is no motion.
     """
     quaternions = poses[..., 3:]
     against = (quaternions[1:] * quaternions[:-1]).sum(axis=-1) < 0  # [T-1, n]
@@ -185,24 +185,24 @@ def collect(
     run_jobs: Callable[[Iterable[Job]], Iterable[dict]],
     table: str = TABLE1,
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Runs the episodes that `out` does not hold yet.
+    """Runs the episodes missing in `out`.
 
     Args:
       out: directory of the results.
-      setting: of all episodes.
-      agents: in the order of the table.
-      episodes: of each agent.
-      run_jobs: `run` of many jobs, in any order.
-      table: that begins the names of the files.
+      setting: setting of all episodes.
+      agents: agents in the order of the table.
+      episodes: number of episodes per agent.
+      run_jobs: maps `run` over jobs, in any order.
+      table: prefix of the files' names.
 
     Returns:
-      agent's name -> metric -> [episodes].
+      name of an agent -> metric -> [episodes].
     """
     path = out / f"{table}_episodes.csv"
     done = _repaired(path)
     missing = [
         Job(setting, agent, episode)
-        for episode in range(episodes)  # agents advance together
+        for episode in range(episodes)  # episodes outermost: agents advance together
         for agent in agents
         if (agent.name, episode) not in done
     ]
@@ -231,7 +231,7 @@ def check(
     if not path.exists():
         return
     record = atomic_files.read_json(path)
-    # A setting that came later had its default before it came.
+    # A setting added after the record was written had its default.
     before = {**EnvironmentConfig().to_dict(), **record.get("setting", {})}
     for name, now in setting.to_json().items():
         was = before.get(name)
@@ -254,7 +254,7 @@ def record(
     checksums: dict[str, str],
     table: str = TABLE1,
 ) -> None:
-    """Notes whose episodes `out` holds, for `check`."""
+    """Records the setting and the agents of the episodes in `out`, for `check`."""
     path = _run_file(out, table)
     before = atomic_files.read_json(path).get("agents", {}) if path.exists() else {}
     atomic_files.write_json(
@@ -279,7 +279,7 @@ def _actor(agent: Agent) -> zero_shot_agents.Actor:
 
 
 def _covered(environment: RgbStacking) -> dict[str, np.ndarray]:
-    """The parts of the state as they are, without noise or delay."""
+    """Returns the parts of the state, without noise or delay."""
     _, data = environment.physics
     scene = environment.scene
     poses = scene.object_qpos[:, None] + np.arange(7)
@@ -297,7 +297,7 @@ def _covered(environment: RgbStacking) -> dict[str, np.ndarray]:
 
 
 def _repaired(path: pathlib.Path) -> dict[tuple[str, int], dict[str, str]]:
-    """The episodes in the file; an unfinished last line is cut off."""
+    """Reads the episodes in the file after it cuts off an unfinished last line."""
     if not path.exists():
         return {}
     text = path.read_text()
@@ -311,7 +311,7 @@ def _repaired(path: pathlib.Path) -> dict[tuple[str, int], dict[str, str]]:
 
 
 def _append(path: pathlib.Path, row: dict[str, float | int | str]) -> None:
-    """Adds a line in one write."""
+    """Appends a line in one write."""
     text = io.StringIO()
     writer = csv.DictWriter(text, (*_KEYS, *METRICS), lineterminator="\n")
     if not path.exists() or path.stat().st_size == 0:

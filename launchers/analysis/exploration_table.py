@@ -1,4 +1,4 @@
-"""Table 1 from its episodes: means, intervals, ratios to a fresh policy, as text."""
+"""Table 1 of the paper: means, intervals and ratios to a fresh policy, as text."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class Table:
     """Estimates of each agent (row) and metric.
 
     Attributes:
-      episodes: of each agent.
+      episodes: number of episodes per agent.
       means: model -> metric -> estimate.
       ratios: model -> metric -> estimate of the ratio to the fresh policy; None where
-        that has 0.
+        the fresh policy has 0.
     """
 
     episodes: int
@@ -53,7 +53,7 @@ class Table:
     ratios: dict[str, dict[str, intervals.Estimate | None]]
 
     def to_json(self) -> dict[str, Any]:
-        """Lists [value, low, high]; None for what is not a number."""
+        """Returns estimates as lists [value, low, high], with None for NaN."""
 
         def plain(estimate: intervals.Estimate | None) -> list[float | None] | None:
             if estimate is None:
@@ -74,7 +74,7 @@ class Table:
         }
 
     def to_csv(self) -> str:
-        """A line an agent and metric."""
+        """Returns CSV with a line per agent and metric."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         edges = ("mean", "low", "high", "ratio", "ratio_low", "ratio_high")
@@ -86,7 +86,7 @@ class Table:
         return text.getvalue()
 
     def rows(self, ratios: bool = False, between: str = " ") -> list[list[str]]:
-        """The table as cells, its heading first; `between` a value and its interval."""
+        """Returns cells, heading first; `between` stands before an interval."""
         source = self.ratios if ratios else self.means
         cells = [["agent", *_COLUMNS.values()]]
         for model, row in source.items():
@@ -96,7 +96,7 @@ class Table:
         return cells
 
     def to_markdown(self) -> str:
-        """Both tables with their note."""
+        """Returns both tables with their note."""
         parts = [
             f"# Table 1: zero-shot exploration, {self.episodes} episodes an agent",
             NOTE,
@@ -109,7 +109,7 @@ class Table:
 
 
 def make(results: Mapping[str, Mapping[str, np.ndarray]], seed: int) -> Table:
-    """Estimates from model -> metric -> [episodes]; `seed` is the bootstrap's."""
+    """Estimates from model -> metric -> [episodes]; `seed` is that of the bootstrap."""
     fresh = results[zero_shot_agents.FRESH]
     return Table(
         episodes=len(fresh[METRICS[0]]),

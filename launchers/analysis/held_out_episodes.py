@@ -1,6 +1,6 @@
-"""Held-out episodes with the expert's phases, and what models say of them.
+"""Held-out episodes with the expert's phases, and posteriors of models along them.
 
-The phases are a label for analysis; no model sees them. Shape letters: T control steps,
+The phases are labels for analysis; no model sees them. Shape letters: T control steps,
 L look-ahead, P proprioception, O objects, K skills, Z latent.
 """
 
@@ -23,12 +23,12 @@ from environments import observations
 
 @dataclasses.dataclass(frozen=True)
 class Episode:
-    """One episode.
+    """A held-out episode.
 
     Attributes:
-      index: in the data set.
-      task: "" where the data set does not say.
-      success: None where it does not say.
+      index: index in the data set.
+      task: "" where the data set does not record it.
+      success: None where the data set does not record it.
       proprio: [T+1, P] raw; objects: [T+1, O].
       phases: int [T] into `HeldOutEpisodes.phase_names`; -1 where there is none.
     """
@@ -42,11 +42,11 @@ class Episode:
 
     @property
     def num_steps(self) -> int:
-        """T."""
+        """The number of control steps, T."""
         return len(self.phases)
 
     def observation(self) -> dict[str, tf.Tensor]:
-        """What models see at each control step: [T, P] and [T, O]."""
+        """Returns the models' observations at each control step: [T, P] and [T, O]."""
         steps = self.num_steps
         return {
             "proprio": tf.constant(self.proprio[:steps]),
@@ -54,7 +54,7 @@ class Episode:
         }
 
     def window(self, look_ahead: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """The whole episode as a window [1, T+L, P], [1, T+L, O]; the end repeats."""
+        """Returns the episode as a window [1, T+L, P], [1, T+L, O]; repeats its end."""
         frames = np.arange(self.num_steps + look_ahead)
         frames = np.minimum(frames, len(self.proprio) - 1)
         return (
@@ -65,7 +65,7 @@ class Episode:
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutEpisodes:
-    """Episodes, and the names of their phases (none where nothing is labelled)."""
+    """Episodes and the names of their phases (none where no episode is labelled)."""
 
     episodes: tuple[Episode, ...]
     phase_names: tuple[str, ...]
@@ -75,8 +75,8 @@ def held_out(directory: str | os.PathLike[str], most: int) -> HeldOutEpisodes:
     """Reads the last tenth of a data set, which training does not see.
 
     Args:
-      directory: of the data set.
-      most: episodes; where there are more, those spread evenly over them are kept.
+      directory: directory of the data set.
+      most: maximum number of episodes, taken evenly spread where there are more.
 
     Raises:
       ValueError: in one line, for a data set that cannot be used.
@@ -117,7 +117,7 @@ def _episode(record: reader.Episode, names: dict[str, int]) -> Episode | None:
     phases = np.full(num_steps, schema.UNKNOWN_PHASE, np.int64)
     own = json.loads(metadata["expert_phases"]) if "expert_phases" in metadata else []
     if own and "expert_phase" in steps:
-        # Experts may name their phases in another order.
+        # Experts may order the names of their phases differently.
         numbers = np.array([names.setdefault(name, len(names)) for name in own])
         numbered = np.asarray(steps["expert_phase"][:-1])
         known = (numbered >= 0) & (numbered < len(own))
@@ -133,7 +133,7 @@ def _episode(record: reader.Episode, names: dict[str, int]) -> Episode | None:
 
 
 def skill_posteriors(skills: Skills, episodes: Sequence[Episode]) -> list[np.ndarray]:
-    """q(y_t | x_{1:t}) of whole episodes: [T, K]."""
+    """Computes q(y_t | x_{1:t}) along whole episodes: [T, K] each."""
     return [
         skills.posterior(*episode.window(skills.look_ahead))[0].numpy()
         for episode in episodes
@@ -141,7 +141,7 @@ def skill_posteriors(skills: Skills, episodes: Sequence[Episode]) -> list[np.nda
 
 
 def skill_latents(skills: Skills, episodes: Sequence[Episode]) -> list[np.ndarray]:
-    """q(z | y, x) of every skill: mean and deviation, each [T, 2, K, Z]."""
+    """Computes mean and stddev of q(z | y, x) for every skill: [T, 2, K, Z] each."""
     return [
         np.stack([p.numpy() for p in skills.mid_level(episode.observation())], axis=1)
         for episode in episodes
@@ -151,7 +151,7 @@ def skill_latents(skills: Skills, episodes: Sequence[Episode]) -> list[np.ndarra
 def encoded_latents(
     skills: NpmpSkills, episodes: Sequence[Episode]
 ) -> list[np.ndarray]:
-    """q(z_t | x) of whole episodes: mean and deviation, [T, 2, Z]."""
+    """Computes mean and stddev of q(z_t | x) along whole episodes: [T, 2, Z] each."""
     return [
         np.stack(
             [p[0].numpy() for p in skills.encode(*episode.window(skills.look_ahead))],

@@ -1,4 +1,4 @@
-"""The latent space: principal components, and how much each dimension says.
+"""Measures of the latent space: principal components and the use of each dimension.
 
 Pure functions. Shape letters: N samples, Z latent, C components.
 """
@@ -10,18 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-ACTIVE_VARIANCE = 0.01  # of the posterior means, of a dimension in use (Burda, 2016)
+ACTIVE_VARIANCE = 0.01  # least variance of means in a used dimension (Burda, 2016)
 
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """Latents of states, drawn, with their distributions.
+    """Drawn latents of states, with their distributions.
 
     Attributes:
       latents, means, stddevs: [N, Z].
       skills: int [N]; None for a model that has none.
       phases: int [N], -1 where unknown; None where nothing is labelled.
-      phase_names: of the phases.
+      phase_names: names of the phases, in the order of their numbers.
     """
 
     latents: np.ndarray
@@ -33,19 +33,19 @@ class Samples:
 
 
 class Components(NamedTuple):
-    """Of a principal component analysis."""
+    """Components of a principal component analysis."""
 
     mean: np.ndarray  # [Z]
     axes: np.ndarray  # [C, Z], orthonormal; the largest entry of each is positive
     explained: np.ndarray  # [C] share of the variance
 
     def project(self, values: np.ndarray) -> np.ndarray:
-        """[N, Z] to [N, C]."""
+        """Projects [N, Z] to [N, C]."""
         return (values - self.mean) @ self.axes.T
 
 
 def principal_components(values: np.ndarray, count: int = 2) -> Components:
-    """The `count` directions in which [N, Z] vary most (all, if there are fewer)."""
+    """Finds the `count` directions in which [N, Z] varies most (all, if fewer)."""
     mean = values.mean(axis=0)
     _, scales, axes = np.linalg.svd(values - mean, full_matrices=False)
     total = max(float(np.square(scales).sum()), 1e-12)
@@ -56,7 +56,7 @@ def principal_components(values: np.ndarray, count: int = 2) -> Components:
 
 
 def kl_to_standard(means: np.ndarray, stddevs: np.ndarray) -> np.ndarray:
-    """Mean over [N, Z] of KL(N(mean, stddev^2) || N(0, 1)) of each dimension, nats."""
+    """Returns the mean [Z] over [N, Z] of KL(N(mean, stddev^2) || N(0, 1)), in nats."""
     variances = np.square(stddevs)
     kl = 0.5 * (variances + np.square(means) - 1.0 - np.log(variances))
     return kl.mean(axis=0)
@@ -65,25 +65,25 @@ def kl_to_standard(means: np.ndarray, stddevs: np.ndarray) -> np.ndarray:
 def kl_to_autoregressive(
     means: np.ndarray, stddevs: np.ndarray, coefficient: float, prior_stddev: float
 ) -> np.ndarray:
-    """As `kl_to_standard`, to N(c z_{t-1}, prior_stddev^2) along a sequence [N, Z].
+    """Returns the KL to N(c z_{t-1}, prior_stddev^2) along a sequence [N, Z], in nats.
 
-    z_{t-1} is the mean of the step before, as it is for the encoder that gave the
-    means; the first step's prior is N(0, 1).
+    z_{t-1} is the mean of the previous step, as it is for the encoder that gave the
+    means; the first step's prior is N(0, 1). The mean over steps, as `kl_to_standard`.
     """
     first = kl_to_standard(means[:1], stddevs[:1])
-    # KL is the same of variables that are shifted and scaled alike.
+    # Shifting and scaling both distributions alike leaves the KL unchanged.
     off = (means[1:] - coefficient * means[:-1]) / prior_stddev
     rest = kl_to_standard(off, stddevs[1:] / prior_stddev) if len(off) else 0.0
     return (first + (len(means) - 1) * rest) / len(means)
 
 
 def mean_variance(means: np.ndarray) -> np.ndarray:
-    """Variance [Z] of the posterior means [N, Z]: what each says of the state."""
+    """Returns the variance [Z] of posterior means [N, Z]: what z tells of the state."""
     return means.var(axis=0)
 
 
 def explained_by(labels: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Share [Z] of the variance of [N, Z] that lies between the labels' means."""
+    """Returns the share [Z] of the variance of [N, Z] between the labels' means."""
     total = np.square(values - values.mean(axis=0)).sum(axis=0)
     within = np.zeros(values.shape[1])
     for label in np.unique(labels):

@@ -1,4 +1,4 @@
-"""Frozen models by their bundles, checked against what the environment gives."""
+"""Loads frozen models and checks that they fit the environment's observations."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from environments import controller, observations
 
 @functools.cache
 def load(directory: str) -> Any:
-    """Reads a bundle of any model; one object a directory.
+    """Loads a bundle of any model, once per directory.
 
     Raises:
-      ValueError: in one line, why this is not a bundle that can be used here.
+      ValueError: in one line, why the directory holds no bundle that fits.
     """
     return registry.load_bundle(
         directory,
@@ -25,5 +25,5 @@ def load(directory: str) -> Any:
 
 
 def name(bundle: Any) -> str:
-    """The name of a bundle's model."""
+    """Returns the name of a bundle's model."""
     return str(bundle.description["model"])

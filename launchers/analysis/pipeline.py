@@ -1,4 +1,4 @@
-"""The whole analysis: from frozen bundles to one report."""
+"""The whole analysis, from frozen bundles to one report."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _SUMMARY_FILE = "summary.json"
 
 
 class Analysis:
-    """One analysis: everything that can be wrong with its input shows at construction.
+    """An analysis, whose input is checked at construction.
 
-    `Analysis(config).run()` writes the results into `config.out`: `report.html`, the
-    figures, videos and tables in it as files of their own, and `summary.json`.
+    `Analysis(config).run()` writes the results into `config.out`: `report.html`, its
+    figures, videos and tables as separate files, and `summary.json`.
     """
 
     def __init__(self, config: AnalysisConfig):
@@ -89,7 +89,7 @@ class Analysis:
             ceiling.check(self._out, self._ceiling_setting)
 
     def run(self) -> str:
-        """Does everything and returns lines for a terminal."""
+        """Runs the analysis and returns lines for a terminal."""
         self._out.mkdir(parents=True, exist_ok=True)
         parts: list[tuple[str, Result]] = []
         with Workers(self._config.processes) as workers:
@@ -118,7 +118,7 @@ class Analysis:
         return "\n".join(line for _, part in parts for line in part.lines)
 
     def _skills(self, workers: Workers) -> list[tuple[str, Result]]:
-        """All of HeLMS but table 1."""
+        """Makes all sections on HeLMS except table 1."""
         config, out = self._config, self._out
         directory, skills = self._bundles["helms"]
         rollouts = skill_sections.run_rollouts(
@@ -142,7 +142,7 @@ class Analysis:
             samples = data_sections.skill_samples(skills, skill_sequences, config.seed)
             source = "the likeliest skills on the held-out episodes"
         kl = None
-        if samples.stddevs.all():  # those of discrete skills are 0
+        if samples.stddevs.all():  # discrete skills have standard deviations of 0
             kl = latent_space.kl_to_standard(samples.means, samples.stddevs)
         shown = data_sections.show_latents(
             "Latent space", samples, kl, source, out / "latents.png", config.seed
@@ -201,12 +201,12 @@ class Analysis:
         return result
 
     def _provenance(self) -> Result:
-        """Where everything comes from."""
+        """Makes the section on settings, versions and checksums."""
         section = report.Section("How this was made")
         settings = {
             key: value
             for key, value in vars(self._config).items()
-            if key != "processes"  # that changes nothing
+            if key != "processes"  # changes no result
         }
         section.text(
             f"python -m launchers.analyse_skills, code version "

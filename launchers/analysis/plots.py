@@ -1,4 +1,4 @@
-"""Figures of the analyses; they need no display."""
+"""Figures of the analyses; drawn without a display."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from launchers.common import figures
 from launchers.skills import figures as skill_figures
 
 _DPI = 110
-_COLUMNS = 6  # of the contact sheet
-_POINTS = 4000  # of a scatter plot
+_COLUMNS = 6  # images in a row of the contact sheet
+_POINTS = 4000  # most points in a scatter plot
 _UNKNOWN = "#dddddd"
 
 
 def skill_colors(count: int) -> list:
-    """A colour a skill."""
+    """Returns a colour for each skill."""
     if count <= 10:
         return [matplotlib.colormaps["tab10"](i)[:3] for i in range(count)]
     return list(matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, count)))
 
 
 def phase_colors(count: int) -> list:
-    """A colour a phase, from early to late."""
+    """Returns a colour for each phase, from early to late."""
     return list(matplotlib.colormaps["viridis"](np.linspace(0.0, 1.0, count)))
 
 
 def write_contact_sheet(path: pathlib.Path, rollouts: Sequence[Rollout]) -> None:
-    """One row a rollout, time to the right."""
+    """Draws one row of images per rollout, time to the right."""
     figure = figures.make(1.7 * _COLUMNS + 0.4, 1.32 * len(rollouts) + 0.4)
     panels = figure.subplots(len(rollouts), _COLUMNS, squeeze=False)
     for number, (row, rollout) in enumerate(zip(panels, rollouts, strict=True)):
@@ -53,7 +53,7 @@ def write_contact_sheet(path: pathlib.Path, rollouts: Sequence[Rollout]) -> None
 
 
 def write_separation(path: pathlib.Path, distances: np.ndarray) -> None:
-    """Distances [K, K] between the skills' mean end states."""
+    """Draws the distances [K, K] between the skills' mean end states."""
     figure = figures.make(4.4, 3.6)
     axes = figure.subplots()
     image = axes.imshow(distances, cmap="Purples", vmin=0)
@@ -73,7 +73,7 @@ def write_separation(path: pathlib.Path, distances: np.ndarray) -> None:
 def write_contingency(
     path: pathlib.Path, table: np.ndarray, phase_names: Sequence[str]
 ) -> None:
-    """Counts [phases, K]: the skills in each phase, and the phases in each skill."""
+    """Draws counts [phases, K]: skills in each phase, and phases in each skill."""
     figure = figures.make(9.5, 0.36 * len(phase_names) + 1.5)
     left, right = figure.subplots(1, 2, sharey=True)
     titles = ("share of a phase's steps", "share of a skill's steps")
@@ -95,7 +95,7 @@ def write_timelines(
     phase_names: Sequence[str],
     num_skills: int,
 ) -> None:
-    """For each episode a band of phases (where they are known) above one of skills."""
+    """Draws for each episode a band of phases (where known) above a band of skills."""
     figure = figures.make(10, 0.75 * len(titles) + 1.3)
     panels = figure.subplots(len(titles), 1, squeeze=False)[:, 0]
     colors = skill_colors(num_skills)
@@ -132,14 +132,14 @@ def write_latents(
     variances: np.ndarray,
     seed: int,
 ) -> None:
-    """Two principal components, coloured by skill and phase, and each dimension's use.
+    """Draws two principal components, by skill and phase, and each dimension's use.
 
     Args:
-      path: of the picture.
-      samples: at most 4,000 of them are drawn.
-      kl: [Z] nats to the prior; None for latents that have no variance.
-      variances: [Z] of the posterior means.
-      seed: which samples are drawn.
+      path: path of the figure.
+      samples: latents; at most 4,000 of them are drawn.
+      kl: [Z] KL to the prior, nats; None for latents without variance.
+      variances: [Z] variance of the posterior means.
+      seed: seed of the choice of samples.
     """
     views = []
     if samples.skills is not None:
@@ -192,7 +192,7 @@ def write_traces(
     phases: Sequence[np.ndarray],
     phase_names: Sequence[str],
 ) -> None:
-    """For each episode the latent's mean [T, Z] over time, above a band of phases."""
+    """Draws for each episode the latent's mean [T, Z] over time, above its phases."""
     figure = figures.make(10, 1.7 * len(titles) + 0.8)
     panels = figure.subplots(len(titles), 1, squeeze=False)[:, 0]
     colors = phase_colors(len(phase_names))
@@ -221,7 +221,7 @@ def write_traces(
 def _band(
     axes: Axes, labels: np.ndarray, colors: Sequence, bottom: float, height: float = 0.9
 ) -> None:
-    """Labels [T] as colours along time; -1 is grey."""
+    """Draws labels [T] as colours along time; -1 is grey."""
     axes.imshow(
         np.where(labels < 0, len(colors), labels)[None],
         cmap=ListedColormap([*colors, _UNKNOWN]),

@@ -1,4 +1,4 @@
-"""The report: one HTML file with everything in it, that opens with no network."""
+"""Report of an analysis: one HTML file that holds everything and opens offline."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import imageio.v2 as imageio
 from launchers.common import atomic_files
 
 _TEMPLATE = pathlib.Path(__file__).with_name("report.html")
-# Of all videos in a report; what is beyond that is named and not embedded.
+# Most bytes of videos in a report; further videos are named, not embedded.
 VIDEO_BYTES = 12_000_000
 
 
 @dataclasses.dataclass
 class Section:
-    """A heading and what comes under it, in order."""
+    """A heading and the blocks under it, in order."""
 
     title: str
     blocks: list[str] = dataclasses.field(default_factory=list)
@@ -33,11 +33,11 @@ class Section:
         self.blocks.append(f"<p>{html.escape(text)}</p>")
 
     def note(self, text: str) -> None:
-        """Adds a paragraph of lesser weight."""
+        """Adds a paragraph in small print."""
         self.blocks.append(f'<p class="note">{html.escape(text)}</p>')
 
     def table(self, rows: Sequence[Sequence[str]], words: Sequence[int] = ()) -> None:
-        """Adds a table, its heading first; `words` are columns that hold text."""
+        """Adds a table, heading first; `words` are the columns that hold text."""
 
         def line(tag: str, row: Sequence[str]) -> str:
             cells = (
@@ -54,7 +54,7 @@ class Section:
         )
 
     def picture(self, path: pathlib.Path, caption: str) -> None:
-        """Adds a PNG file's picture."""
+        """Adds the picture of a PNG file."""
         source = _data_uri(path, "image/png")
         text = html.escape(caption)
         self.blocks.append(
@@ -63,7 +63,7 @@ class Section:
         )
 
     def videos(self, paths: Mapping[str, pathlib.Path]) -> None:
-        """Adds MP4 files by their captions, as far as there is room."""
+        """Adds MP4 files by their captions, up to `VIDEO_BYTES`."""
         shown = []
         for caption, path in paths.items():
             text, size = html.escape(caption), path.stat().st_size
@@ -79,7 +79,7 @@ class Section:
         self.blocks.append(f'<div class="videos">{"".join(shown)}</div>')
 
     def details(self, title: str, content: Any) -> None:
-        """Adds JSON that is folded up."""
+        """Adds JSON, folded."""
         text = html.escape(json.dumps(content, indent=1, default=str))
         self.blocks.append(
             f"<details><summary>{html.escape(title)}</summary>"
@@ -113,7 +113,7 @@ def _data_uri(path: pathlib.Path, kind: str) -> str:
 
 
 def _poster(video: pathlib.Path) -> str:
-    """The first frame: browsers show nothing before they are asked to play."""
+    """Encodes the first frame, as browsers show nothing before a video plays."""
     with imageio.get_reader(video) as reader:
         frame = imageio.imwrite("<bytes>", reader.get_data(0), format="jpeg")
     return _encoded(frame, "image/jpeg")

@@ -1,4 +1,4 @@
-"""What a part of an analysis leaves."""
+"""Results of the parts of an analysis."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from launchers.analysis.report import Section
 
 @dataclasses.dataclass
 class Result:
-    """A part's section of the report, its numbers and its lines for a terminal."""
+    """A part's section of the report, its numbers, and its lines for a terminal."""
 
     section: Section
     numbers: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -21,7 +21,7 @@ class Result:
 
 
 def finite(values: np.ndarray) -> list:
-    """Nested lists for JSON, which has no NaN and no infinity: None in their place."""
+    """Returns nested lists for JSON, with None for NaN and infinity."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Rollouts with one skill held for a whole episode, as figure 3a of the paper.
+"""Rollouts that hold one skill for a whole episode, as in figure 3a of the paper.
 
 Shape letters: T control steps, Z latent, F frames, H height, W width.
 """
@@ -19,22 +19,22 @@ from environments.rendering import RenderingUnavailable
 from environments.stacking import RgbStacking
 from launchers.analysis import models
 
-FRAME_EVERY = 2  # control steps
+FRAME_EVERY = 2  # control steps per frame
 FRAMES_PER_SECOND = round(1 / (FRAME_EVERY * scene.CONTROL_TIMESTEP))
 _HEIGHT, _WIDTH = 240, 320
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One rollout; picklable.
+    """Settings of one rollout; picklable.
 
     Attributes:
       bundle: directory of the skills.
-      object_set: as of `environments.make`.
-      skill: that is held.
-      seed: of the initial state and of the draws of z.
-      steps: control steps.
-      sample: whether z is drawn from the mid level, or its mean.
+      object_set: as in `environments.make`.
+      skill: number of the skill to hold.
+      seed: seed of the initial state and of the draws of z.
+      steps: number of control steps.
+      sample: whether z is drawn from the mid level instead of its mean.
       film: whether to keep images.
     """
 
@@ -49,17 +49,18 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Rollout:
-    """What one skill did from one initial state.
+    """A rollout of one skill from one initial state.
 
     Attributes:
-      skill, seed: of the job.
-      pinch: [T+1, 3] m, the tool.
+      skill, seed: those of the job.
+      pinch: [T+1, 3] m, position of the tool.
       objects: [T+1, 3, 3] m, positions of red, green, blue.
       fingers: [T+1] from 0 (open) to 1 (closed).
       grasps: bool [T+1], the hand's grasp flag while the fingers close.
-      latents: [T, Z] z; latent_means, latent_stddevs: of its distribution.
+      latents: [T, Z] z.
+      latent_means, latent_stddevs: [T, Z], the parameters of its distribution.
       frames: uint8 [F, H, W, 3]; every second step, none where nothing was filmed.
-      no_frames: why there are none although they were asked for; "" else.
+      no_frames: why rendering failed, if frames were asked for; "" otherwise.
     """
 
     skill: int
@@ -76,7 +77,7 @@ class Rollout:
 
 
 def run(job: Job) -> Rollout:
-    """Runs a job; the process keeps the environment and the compiled skills."""
+    """Runs a job; caches the environment and compiled skills in the process."""
     environment, decide = _runner(job.bundle, job.object_set)
     environment.seed_episode(job.seed)
     timestep = environment.reset()
@@ -134,7 +135,7 @@ def _runner(
 
 
 class _Camera:
-    """Keeps every second image, as far as rendering works."""
+    """Recorder of every second image, while rendering works."""
 
     def __init__(self, environment: RgbStacking, film: bool) -> None:
         self._environment = environment

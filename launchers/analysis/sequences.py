@@ -1,6 +1,6 @@
-"""Sequences of labels: how much two share, how long they stay, where they go.
+"""Statistics of label sequences: mutual information, dwell times, transitions.
 
-Pure functions. Shape letters: T time, A and B numbers of labels of two kinds, K skills.
+Pure functions. Shape letters: T steps, A and B labels of two kinds, K skills.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ import numpy as np
 def contingency(
     first: np.ndarray, second: np.ndarray, num_first: int, num_second: int
 ) -> np.ndarray:
-    """Counts [A, B] of steps with each pair of labels; both int [T] from 0."""
+    """Counts [A, B] the steps with each pair of labels; both are int [T] from 0."""
     table = np.zeros((num_first, num_second), np.int64)
     np.add.at(table, (first, second), 1)
     return table
 
 
 def entropy(counts: np.ndarray) -> float:
-    """Of the distribution that counts of any shape give, in nats."""
+    """Returns the entropy, in nats, of the distribution of counts of any shape."""
     share = counts[counts > 0] / counts.sum()
     return float(-(share * np.log(share)).sum())
 
 
 def mutual_information(table: np.ndarray) -> float:
-    """Of the labels that `table` [A, B] counts, in nats."""
+    """Returns the mutual information, in nats, of labels with counts [A, B]."""
     both = entropy(table)
     return max(0.0, entropy(table.sum(axis=1)) + entropy(table.sum(axis=0)) - both)
 
 
 def normalized_mutual_information(table: np.ndarray) -> float:
-    """2 I / (H + H) of counts [A, B]: from 0, independent, to 1, one tells the other.
+    """Returns 2 I / (H + H) of counts [A, B]: 0 if independent, 1 if one gives another.
 
-    The arithmetic mean normalises, scikit-learn's default; as there, two kinds of one
-    label each have 1.
+    The arithmetic mean normalises, as in scikit-learn's default; as there, the result
+    is 1 where both kinds have only one label.
     """
     entropies = entropy(table.sum(axis=1)) + entropy(table.sum(axis=0))
     if entropies == 0.0:
@@ -44,15 +44,15 @@ def normalized_mutual_information(table: np.ndarray) -> float:
 
 
 def runs(sequence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and lengths of the stretches of one label in int [T]."""
+    """Returns labels and lengths of the runs of equal labels in int [T]."""
     starts = np.concatenate([[0], np.flatnonzero(np.diff(sequence)) + 1])
     return sequence[starts], np.diff(np.concatenate([starts, [len(sequence)]]))
 
 
 def mean_dwell_times(sequences: Sequence[np.ndarray], num_labels: int) -> np.ndarray:
-    """Mean length [K], in steps, of a label's stretches; NaN where it never comes.
+    """Returns the mean length [K], in steps, of a label's runs; NaN if it never occurs.
 
-    The ends of sequences cut stretches short, and those count as they are.
+    Runs cut short by the end of a sequence count with the length that they have.
     """
     steps, count = np.zeros(num_labels), np.zeros(num_labels)
     for sequence in sequences:
@@ -63,13 +63,13 @@ def mean_dwell_times(sequences: Sequence[np.ndarray], num_labels: int) -> np.nda
 
 
 def implied_dwell_times(transitions: np.ndarray) -> np.ndarray:
-    """Mean length [K] of stretches in a Markov chain [K, K]: 1 / (1 - p(stay))."""
+    """Returns the mean run length [K] of a Markov chain [K, K]: 1 / (1 - p(stay))."""
     leave = 1.0 - np.diag(transitions)
     return np.divide(1.0, leave, out=np.full(len(leave), np.inf), where=leave > 0)
 
 
 def transition_shares(sequences: Sequence[np.ndarray], num_labels: int) -> np.ndarray:
-    """Share [K, K] of the steps from a label (row) that lead to each; NaN if none."""
+    """Returns the shares [K, K] of steps from a label (row) to each; NaN if none."""
     counts = np.zeros((num_labels, num_labels))
     for sequence in sequences:
         counts += contingency(sequence[:-1], sequence[1:], num_labels, num_labels)

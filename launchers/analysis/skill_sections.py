@@ -1,4 +1,4 @@
-"""What each skill does, and how skills follow each other in the prior."""
+"""Report sections on each skill's behaviour and on transitions in the prior."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from launchers.common.workers import Workers
 from launchers.experiments.config import derive_seed
 from launchers.skills import figures
 
-_HUNDREDTHS = 100.0  # cm in a metre, per cent in a whole
+_HUNDREDTHS = 100.0  # from metres to cm, and from shares to per cent
 
 
 def run_rollouts(
     config: AnalysisConfig, bundle: str, num_skills: int, workers: Workers
 ) -> list[rollouts.Rollout]:
-    """Every skill from the same initial states; the first one of each is filmed."""
+    """Runs every skill from the same initial states; films the first run of each."""
     jobs = [
         rollouts.Job(
             bundle=bundle,
@@ -50,7 +50,7 @@ def show_rollouts(
     skill_rollouts: Sequence[rollouts.Rollout],
     out: pathlib.Path,
 ) -> Result:
-    """The table, the pictures and videos, and whether the skills differ."""
+    """Shows the table, pictures and videos, and whether the skills differ."""
     result = Result(Section("What each skill does"))
     section = result.section
     seconds = config.steps * scene.CONTROL_TIMESTEP
@@ -188,13 +188,13 @@ def show_transitions(
     use: np.ndarray | None = None,
     seen: np.ndarray | None = None,
 ) -> Result:
-    """The transition prior and each skill's use.
+    """Shows the transition prior and the use of each skill.
 
     Args:
-      skills: the bundle.
+      skills: the frozen skills.
       out: directory of the results.
-      use: [K] shares of the mass in a data set; None takes the training's.
-      seen: [K, K] transitions in it.
+      use: [K] shares of the skills in a data set; None takes those of the training.
+      seen: [K, K] shares of transitions in that data set.
     """
     result = Result(Section("Transitions and use of the skills"))
     prior = skills.transition_matrix().numpy()

@@ -1,8 +1,8 @@
-"""How each agent acts at the start of RL, before it has learned anything there.
+"""Agents as they act at the start of RL, before they learn.
 
-Agents act as RL begins: a low level that stays frozen by its mean, a policy over
-actions (BC's, a fresh one) with the noise that RL gives it. Networks that RL would
-start from scratch are drawn anew for each episode.
+A frozen low level acts by its mean; a policy over actions (BC's or a fresh one) acts
+with the noise that RL gives it. Networks that RL would train from scratch are drawn
+anew for each episode.
 
 Shape letters: D action, K skills, Z latent.
 """
@@ -34,8 +34,8 @@ Observation = Mapping[str, tf.Tensor]
 _SPEC = wrappers.environment_spec()
 
 FRESH = "mpo"
-PRIOR = "helms_prior"  # acts through the bundle of helms too
-# In the order of the table.
+PRIOR = "helms_prior"  # uses the bundle of helms too
+# Titles of the agents, in the order of the table.
 TITLES: Mapping[str, str] = {
     "helms": "HeLMS, fresh high level",
     PRIOR: "HeLMS, its transition prior",
@@ -44,8 +44,8 @@ TITLES: Mapping[str, str] = {
     "hierarchical_bc": "Hierarchical BC",
     FRESH: "MPO, fresh",
 }
-# HeLMS with its high level distilled from the posterior: the likeliest skill or a draw,
-# and z's mean or a draw.
+# HeLMS with its high level distilled from the posterior: the most likely or a drawn
+# skill, and the mean or a drawn z.
 DISTILLED: Mapping[str, str] = {
     "distilled_greedy": "likeliest skill, z's mean",
     "distilled_sampled": "drawn skill, z's mean",
@@ -76,10 +76,10 @@ class ZeroShotAgent:
     Pure but for variables; seeds are int32 [2].
 
     Attributes:
-      begin: of an episode's seed: draws what is fresh; returns the latent before the
-        first [1, ...], a skill or z.
-      choose: of an observation, the last latent and a seed: the next latent.
-      act: of an observation, the latent and a seed: the action [1, D], to be clipped.
+      begin: maps an episode's seed to the initial latent [1, ...], a skill or z; draws
+        the fresh networks.
+      choose: maps an observation, the last latent and a seed to the next latent.
+      act: maps an observation, the latent and a seed to the unclipped action [1, D].
     """
 
     begin: Callable[[int], tf.Tensor]
@@ -88,10 +88,10 @@ class ZeroShotAgent:
 
 
 class Actor:
-    """Runs an agent in an environment; holds its latent for some steps."""
+    """Runner of an agent in an environment, which holds each latent for some steps."""
 
     def __init__(self, agent: ZeroShotAgent, skill_steps: int = 1) -> None:
-        """`skill_steps` are the control steps between two choices of a latent."""
+        """Sets `skill_steps`, the control steps between two choices of a latent."""
         self._begin = agent.begin
         self._choose = tf.function(agent.choose)
         self._act = tf.function(agent.act)
@@ -100,12 +100,12 @@ class Actor:
         self._seed, self._step = 0, 0
 
     def begin(self, seed: int) -> None:
-        """Starts an episode, whose every draw comes from `seed`."""
+        """Starts an episode; every draw in it comes from `seed`."""
         self._latent = self._begin(seed)
         self._seed, self._step = seed, 0
 
     def act(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The action [D] in [-1, 1] for an `Observation` without its 1."""
+        """Returns the action [D] in [-1, 1] for an `Observation` without batch axis."""
         batch = {key: tf.constant(value[None]) for key, value in observation.items()}
         seeds = tf.random.experimental.stateless_split([self._seed, self._step], 2)
         if self._step % self._skill_steps == 0:
@@ -116,11 +116,12 @@ class Actor:
 
 
 def make(model: str, bundle: Any) -> ZeroShotAgent:
-    """The agent of a model.
+    """Makes the agent of a model.
 
     Args:
       model: one of `TITLES` or `DISTILLED`.
-      bundle: the frozen model; for `FRESH` any, for its observation statistics.
+      bundle: the frozen model; for `FRESH` any, of which only the observation
+        statistics are used.
     """
     makers = {
         "helms": _helms,
@@ -137,7 +138,7 @@ def make(model: str, bundle: Any) -> ZeroShotAgent:
 
 
 def _distilled(skills: Skills, greedy: bool, sample_latent: bool) -> ZeroShotAgent:
-    """The distilled high level of the bundle."""
+    """Makes an agent of the bundle's distilled high level."""
     high_level = distillation.load(skills)
 
     def choose(
@@ -156,8 +157,8 @@ def _distilled(skills: Skills, greedy: bool, sample_latent: bool) -> ZeroShotAge
 
 
 def _helms(skills: Skills) -> ZeroShotAgent:
-    """HeLMS-cat's new high level, the mid level's z."""
-    # The smallest critic: it is not used, and the policy's weights are drawn before it.
+    """Makes HeLMS-cat's agent: a fresh high level, and z of the mid level."""
+    # The critic is unused, so it is tiny; its weights are drawn after the policy's.
     config = HelmsCatConfig(critic_hidden_sizes=(1,), critic_rnn_size=0)
     builder = HelmsCatBuilder(config, skills)
 
@@ -183,10 +184,10 @@ def _helms(skills: Skills) -> ZeroShotAgent:
 
 
 def _helms_prior(skills: Skills) -> ZeroShotAgent:
-    """Skills follow p(y_t | y_{t-1}), as NPMP's z follows its prior; p(y_0) uniform.
+    """Makes an agent whose skills follow p(y_t | y_{t-1}), with a uniform p(y_0).
 
-    The fresh high level changes the skill at nearly every step. Beside it, this shows
-    what the skills do where they last as long as in the data.
+    NPMP's z follows its prior likewise. The fresh high level changes the skill at
+    nearly every step; this agent shows skills that last as long as in the data.
     """
 
     def begin(seed: int) -> tf.Tensor:
@@ -208,10 +209,10 @@ def _helms_prior(skills: Skills) -> ZeroShotAgent:
 
 
 def _npmp(skills: NpmpSkills) -> ZeroShotAgent:
-    """z from the prior; RL's new policy is near N(0, I), where this one wanders."""
+    """Makes an agent whose z follows the prior; RL's new policy stays near N(0, I)."""
 
     def begin(seed: int) -> tf.Tensor:
-        # The stationary distribution; step -1 of the episode's draws.
+        # Draws from the stationary distribution, as step -1 of the episode.
         return tf.random.stateless_normal([1, skills.latent_dim], [seed, -1])
 
     def choose(
@@ -228,7 +229,7 @@ def _npmp(skills: NpmpSkills) -> ZeroShotAgent:
 
 
 def _clone(policy: FrozenPolicy) -> ZeroShotAgent:
-    """A behaviour clone with its noise; of hierarchical BC, z's mean."""
+    """Makes an agent of a clone with its noise; hierarchical BC uses z's mean."""
 
     def act(observation: Observation, latent: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         del latent
@@ -238,7 +239,7 @@ def _clone(policy: FrozenPolicy) -> ZeroShotAgent:
 
 
 def _fresh_mpo(bundle: FrozenModel) -> ZeroShotAgent:
-    """The policy that MPO from scratch starts with."""
+    """Makes an agent of the policy that MPO from scratch starts with."""
     config = GaussianMPOConfig(critic_hidden_sizes=(1,), critic_rnn_size=0)
     builder = GaussianMPOBuilder(config, bundle.observation_statistics())
 
@@ -259,17 +260,17 @@ def _fresh_mpo(bundle: FrozenModel) -> ZeroShotAgent:
 
 
 def _no_skill(seed: int) -> tf.Tensor:
-    """What comes before the first skill, which does not depend on it."""
+    """Returns a placeholder: the first skill depends on no earlier one."""
     del seed
     return tf.zeros([1], tf.int32)
 
 
 def _keep(observation: Observation, latent: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """The choice of agents that have no latent."""
+    """Keeps the latent, for agents that choose none."""
     del observation, seed
     return latent
 
 
 def _draw(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Draws int32 [1] of logits [1, K]."""
+    """Draws int32 [1] from logits [1, K]."""
     return tf.random.stateless_categorical(logits, 1, seed, tf.int32)[:, 0]

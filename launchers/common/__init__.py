@@ -1,1 +1,1 @@
-"""What all commands share: flags, files, figures, signals and logs."""
+"""Helpers of all commands: flags, files, figures, signals and logs."""

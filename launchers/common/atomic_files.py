@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written aside, then renamed."""
+"""Atomic writes: files and directories are written aside, then renamed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-# Data sets need these too, and import nothing of launchers.
+# Defined in datasets, which needs them too and imports nothing of launchers.
 from datasets.rlds.files import aside, read_json, write_json
 
 __all__ = (
@@ -25,9 +25,9 @@ __all__ = (
 
 @contextlib.contextmanager
 def new_directory(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A directory to fill; becomes `path` unless the block raises, then it is removed.
+    """Yields a directory to fill, renamed to `path`, or removed if the block raises.
 
-    Where another process has made `path` meanwhile, that one stays.
+    If another process makes `path` meanwhile, that one stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     filled = pathlib.Path(tempfile.mkdtemp(prefix=".tmp.", dir=path.parent))
@@ -43,7 +43,7 @@ def new_directory(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a text file."""
+    """Writes a text file atomically."""
     with aside(path) as temporary:
         temporary.write_text(text)
 
@@ -51,7 +51,7 @@ def write_text(path: pathlib.Path, text: str) -> None:
 def write_csv(
     path: pathlib.Path, names: Sequence[str], rows: Iterable[Iterable[Any]]
 ) -> None:
-    """Writes rows under a header of these names."""
+    """Writes rows under a header of these names, atomically."""
     with aside(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(names)

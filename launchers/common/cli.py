@@ -1,8 +1,8 @@
-"""What every command shares: one line for bad input, and exit code 2.
+"""Entry point of commands: bad input gets one line and exit code 2.
 
-A command is `cli.run(main)` under its `__main__` guard. Set-up that reads what
-the user gave (flags, directories) stands in `with cli.bad_input():`, so that a
-mistake prints one line; a fault of ours later on still prints its traceback.
+A command calls `cli.run(main)` under its `__main__` guard. Set-up that reads the
+user's input (flags, directories) stands in `with cli.bad_input():`, so that a mistake
+prints one line; a bug later on still prints its traceback.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from launchers.common import settings
 
 EXIT_BAD_INPUT = 2
 
-flags.disclaim_key_flags()  # A flag defined for a command is shown by its --help.
+# A flag that a function here defines counts as the command's, so its --help shows it.
+flags.disclaim_key_flags()
 
 
 def fail(message: object) -> None:
@@ -40,7 +41,7 @@ def bad_input() -> Iterator[None]:
 
 
 def define_skill_steps() -> flags.FlagHolder[list[str]]:
-    """Defines `--skill_steps` of analyses, for `skill_steps`."""
+    """Defines `--skill_steps` of analyses, which `skill_steps` reads."""
     return flags.DEFINE_list(
         "skill_steps",
         ["1", "5", "10"],
@@ -49,7 +50,7 @@ def define_skill_steps() -> flags.FlagHolder[list[str]]:
 
 
 def skill_steps(holder: flags.FlagHolder[list[str]]) -> tuple[int, ...]:
-    """The numbers of `--skill_steps`; raises ValueError for what is none."""
+    """Returns the numbers of `--skill_steps`; raises ValueError for any other text."""
     try:
         return tuple(int(text) for text in holder.value)
     except ValueError:
@@ -100,13 +101,13 @@ def _show_help() -> None:
 
 
 def run(main: Callable[[list[str]], None], arguments: int = 0) -> None:
-    """Runs `main(argv)`; flags that do not parse give one line and exit code 2.
+    """Runs `main(argv)`; exits with one line and code 2 if flags do not parse.
 
-    Libraries log errors only, unless --verbosity says otherwise.
+    Libraries log errors only, unless --verbosity is given.
 
     Args:
-      main: of the command; takes argv without the flags.
-      arguments: how many there may be that are no flags.
+      main: the command's main function; takes argv without the flags.
+      arguments: most positional arguments that the command takes.
     """
 
     def quiet(argv: list[str]) -> None:

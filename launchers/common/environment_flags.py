@@ -1,4 +1,4 @@
-"""Flags of an environment, made from the fields of `EnvironmentConfig`."""
+"""Flags of an environment, made from fields of `EnvironmentConfig`."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def define(defaults: EnvironmentConfig, *names: str) -> Callable[[], Environment
 
     Args:
       defaults: values of flags that are not given, and of fields without a flag.
-      *names: fields of `EnvironmentConfig`.
+      *names: names of fields of `EnvironmentConfig`.
 
     Returns:
-      What makes the configuration from the flags; it raises ValueError, in one line,
-      for a value that is not valid.
+      A function that makes the configuration from the flags; it raises ValueError, in
+      one line, for an invalid value.
     """
     texts = settings.texts(EnvironmentConfig)
     holders = {}

@@ -1,4 +1,4 @@
-"""Figures that need no display, written whole or not at all."""
+"""Figures drawn without a display and written atomically."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from launchers.common import atomic_files
 
 
 def make(width: float, height: float) -> Figure:
-    """Returns an empty figure of this size, in inches."""
+    """Makes an empty figure of this size, in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

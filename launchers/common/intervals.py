@@ -21,7 +21,7 @@ class Estimate(NamedTuple):
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """The Wilson interval of a proportion; (0, 1) of no trials."""
+    """Returns the Wilson interval of a proportion; (0, 1) for no trials."""
     if trials == 0:
         return 0.0, 1.0
     test = stats.binomtest(successes, trials)
@@ -30,14 +30,14 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 
 
 def normal_half_width(values: Sequence[float]) -> float:
-    """Half the width of the normal interval of the mean of [N]; 0 for one value."""
+    """Returns the half-width of the mean's normal interval for [N]; 0 for one value."""
     return float(stats.norm.ppf((1.0 + LEVEL) / 2.0)) * _standard_error(values)
 
 
 def student_half_width(values: Sequence[float]) -> float:
-    """Half the width of Student's interval of the mean of [N]; 0 for one value.
+    """Returns the half-width of the mean's Student interval for [N]; 0 for one value.
 
-    For few values: the normal one of three would be less than half as wide.
+    Suits few values: the normal interval of three is less than half as wide.
     """
     if len(values) < 2:
         return 0.0
@@ -50,10 +50,10 @@ def _standard_error(values: Sequence[float]) -> float:
 
 
 def bootstrap_mean(values: np.ndarray, seed: int, level: float = LEVEL) -> Estimate:
-    """Mean of [N] values and its percentile bootstrap interval.
+    """Estimates the mean of [N] values with a percentile bootstrap interval.
 
     Raises:
-      ValueError: there is no value.
+      ValueError: there are no values.
     """
     return _bootstrap((values,), lambda x, axis: x.mean(axis=axis), seed, level)
 
@@ -61,16 +61,13 @@ def bootstrap_mean(values: np.ndarray, seed: int, level: float = LEVEL) -> Estim
 def bootstrap_ratio(
     numerators: np.ndarray, denominators: np.ndarray, seed: int, level: float = LEVEL
 ) -> Estimate | None:
-    """Ratio of the means of [N] and [N] values, and its percentile bootstrap interval.
+    """Estimates the ratio of two means of [N] with a percentile bootstrap interval.
 
-    The two belong together (episodes of one seed each) and are drawn together. Where
-    the drawn denominators are all 0 the ratio is infinite, so `high` may be.
+    The values are pairs (of episodes with the same seed) and are drawn as pairs. Where
+    all drawn denominators are 0 the ratio is infinite, so `high` may be infinite.
 
     Returns:
-      None if the denominators' mean is 0.
-
-    Raises:
-      ValueError: there is no value.
+      The estimate; None if the denominators' mean is 0.
     """
 
     def ratio(above: np.ndarray, below: np.ndarray, axis: int) -> np.ndarray:
@@ -95,7 +92,7 @@ def _bootstrap(
     value = float(statistic(*samples, axis=-1))
     if len(samples[0]) == 1:
         return Estimate(value, value, value)
-    with np.errstate(invalid="ignore"):  # SciPy's own interval, of infinite ratios
+    with np.errstate(invalid="ignore"):  # from SciPy's interval of infinite ratios
         result = stats.bootstrap(
             samples,
             statistic,
@@ -105,7 +102,7 @@ def _bootstrap(
             method="percentile",
             random_state=np.random.default_rng(seed),
         )
-    # A resample and not a value between two: infinite ones would make NaN of that.
+    # Takes a resample: interpolation between two infinite ones would give NaN.
     tails = [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
     low, high = np.quantile(result.bootstrap_distribution, tails, method="nearest")
     return Estimate(value, float(low), float(high))

@@ -1,7 +1,7 @@
 """Logs of a run: a CSV and TensorBoard events for each node, one line for a terminal.
 
 Every node writes `WORKDIR/logs/NODE/logs.csv`. The terminal's line is made from these
-files, so it is the same whether the nodes are threads, processes or one loop.
+files, so it does not depend on whether nodes are threads, processes or one loop.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from acme.utils.loggers import aggregators, base, filters, tf_summary
 from launchers.common import atomic_files
 
 _FILE = "logs.csv"
-_TAIL_BYTES = 8192  # of a file's end: more than ten rows of an actor
+_TAIL_BYTES = 8192  # read from a file's end; holds over ten rows of an actor
 _LINE_EPISODES = 10
 
 
 class CsvLogger(base.Logger):
-    """Appends rows to a file across restarts; a new column widens the whole file.
+    """Logger that appends rows to a CSV file across restarts; new columns widen it.
 
-    (Acme's keeps the columns of its first row, whatever comes later.)
+    Acme's CSV logger keeps the columns of its first row.
     """
 
     def __init__(self, path: pathlib.Path):
@@ -46,7 +46,7 @@ class CsvLogger(base.Logger):
             csv.DictWriter(f, self._fields, restval="").writerow(data)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Does nothing: no file is held open."""
 
     def _widen(self, fields: list[str]) -> None:
         _write_rows(self._path, fields, _read(self._path)[1])
@@ -56,13 +56,13 @@ class CsvLogger(base.Logger):
 def make_logger(
     workdir: str, node: str, steps_key: str, time_delta: float = 0.0
 ) -> base.Logger:
-    """A logger of one node.
+    """Makes the logger of a node.
 
     Args:
-      workdir: of the run.
-      node: learner, actor_0, evaluator...
-      steps_key: which value is TensorBoard's step.
-      time_delta: least seconds between rows; what comes sooner is dropped.
+      workdir: work directory of the run.
+      node: name of the node, as learner, actor_0 or evaluator.
+      steps_key: name of the value that is TensorBoard's step.
+      time_delta: least seconds between rows; rows that come sooner are dropped.
     """
     directory = pathlib.Path(workdir) / "logs" / node
     logger = aggregators.Dispatcher(
@@ -78,7 +78,7 @@ def make_logger(
 
 
 class _Timestamped(base.Logger):
-    """Adds the wall-clock time [s] to each row."""
+    """Logger that adds the wall-clock time [s] to each row."""
 
     def __init__(self, to: base.Logger):
         self._to = to
@@ -88,12 +88,12 @@ class _Timestamped(base.Logger):
         self._to.write({**data, "time": round(time.time(), 3)})
 
     def close(self) -> None:
-        """Closes the logger."""
+        """Closes the wrapped logger."""
         self._to.close()
 
 
 def rewind(workdir: str, node: str, steps_key: str, step: int) -> None:
-    """Drops a node's rows after a step: a resumed run writes them once more."""
+    """Drops a node's rows after a step, which a resumed run writes again."""
     path = pathlib.Path(workdir) / "logs" / node / _FILE
     if not path.exists():
         return
@@ -155,7 +155,7 @@ def read_rows(workdir: str, node: str) -> list[dict[str, float]]:
 
 
 def last_rows(workdir: str, node: str) -> list[dict[str, float]]:
-    """The last few rows that a node has written, by time; reads the file's end."""
+    """Reads the last few rows of a node, by time; reads only the file's end."""
     path = pathlib.Path(workdir) / "logs" / node / _FILE
     if not path.exists():
         return []
@@ -165,7 +165,7 @@ def last_rows(workdir: str, node: str) -> list[dict[str, float]]:
         f.seek(max(begin, path.stat().st_size - _TAIL_BYTES))
         whole = f.tell() == begin
         text = f.read().decode(errors="replace")
-    lines = text[: text.rfind("\n") + 1].splitlines()  # the last is being written
+    lines = text[: text.rfind("\n") + 1].splitlines()  # a last line may be unfinished
     rows = csv.reader(lines if whole else lines[1:])
     return [
         {k: float(v) for k, v in zip(fields, values, strict=True) if v}
@@ -175,12 +175,12 @@ def last_rows(workdir: str, node: str) -> list[dict[str, float]]:
 
 
 def last_row(workdir: str, node: str) -> dict[str, float]:
-    """The last row that a node has written; empty if there is none."""
+    """Reads the last row of a node; empty if there is none."""
     return (last_rows(workdir, node) or [{}])[-1]
 
 
 def next_evaluation(workdir: str, actor_steps: int, every: int) -> int:
-    """Actor steps at which the next evaluation is due: multiples, one at the start."""
+    """Returns the actor steps of the next evaluation, a multiple of `every`, or 0."""
     evaluated = read_rows(workdir, "evaluator")
     if evaluated:
         return every * (1 + int(evaluated[-1]["actor_steps"]) // every)
@@ -188,20 +188,20 @@ def next_evaluation(workdir: str, actor_steps: int, every: int) -> int:
 
 
 def actors(workdir: str) -> list[str]:
-    """The actors that have logs."""
+    """Lists the actors that have logs."""
     return sorted(p.name for p in (pathlib.Path(workdir) / "logs").glob("actor*"))
 
 
 def actor_rows(workdir: str) -> list[dict[str, float]]:
-    """The episodes of all actors, by time."""
+    """Reads the episodes of all actors, by time."""
     rows = [row for actor in actors(workdir) for row in read_rows(workdir, actor)]
     return sorted(rows, key=lambda row: row["time"])
 
 
 def rate(rows: list[dict[str, float]], key: str, since: float) -> float:
-    """Increase of `key` a second over the rows written after `since` [s].
+    """Returns the increase of `key` per second over rows written after `since` [s].
 
-    One row alone gives its `steps_per_second`, none gives 0.
+    A single row gives its `steps_per_second`, no row gives 0.
     """
     rows = [row for row in rows if row["time"] >= since]
     points = [(row["time"], row[key]) for row in rows]
@@ -212,7 +212,7 @@ def rate(rows: list[dict[str, float]], key: str, since: float) -> float:
 
 
 class Progress:
-    """Makes the terminal's line; rates are those since the line before."""
+    """Maker of the terminal's line of progress, with rates since the previous line."""
 
     def __init__(self, workdir: str):
         self._workdir = workdir
@@ -225,12 +225,12 @@ class Progress:
         return actor, learner
 
     def _episodes(self) -> list[dict[str, float]]:
-        """The newest of all actors, at least the last ten, by time."""
+        """Reads the newest episodes of all actors, at least the last ten, by time."""
         rows = [r for a in actors(self._workdir) for r in last_rows(self._workdir, a)]
         return sorted(rows, key=lambda row: row["time"])
 
     def line(self) -> str:
-        """Steps, rates, return of the last ten episodes and of the last evaluation."""
+        """Formats steps, rates, and returns of ten episodes and the last evaluation."""
         rows = self._episodes()
         now, (actor, learner) = time.time(), self._steps(rows)
         then, actor_then, learner_then = self._last

@@ -1,6 +1,6 @@
-"""Flags that are made from the fields of configurations.
+"""Flags made from the fields of configurations.
 
-The `Attributes` of a configuration's docstring are the help of its flags.
+The `Attributes` of a configuration's docstring are the help texts of its flags.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 import docstring_parser
 from absl import flags
 
-flags.disclaim_key_flags()  # A flag defined for a command is shown by its --help.
+# A flag that a function here defines counts as the command's, so its --help shows it.
+flags.disclaim_key_flags()
 
 _DEFINE = {
     bool: flags.DEFINE_bool,
@@ -59,12 +60,12 @@ def define(
     """Defines the flag of a field.
 
     Args:
-      config_type: whose field it is.
-      name: of the field and the flag.
-      default: of the flag.
-      text: its help.
-      group: heading under which --help shows it.
-      parser: of its values; None: by the field's type.
+      config_type: class of the field.
+      name: name of the field and the flag.
+      default: default of the flag.
+      text: help text of the flag.
+      group: heading under which --help shows the flag.
+      parser: parser of its values; None takes one that fits the field's type.
     """
     if group not in GROUPS:
         GROUPS.append(group)
@@ -80,7 +81,7 @@ def define(
 
 
 def fill(values: Mapping[str, Any]) -> None:
-    """Sets those of these flags that the command line did not give."""
+    """Sets the flags among these that the command line did not give."""
     for name, value in values.items():
         flag = flags.FLAGS[name]
         if not flag.present:
@@ -90,8 +91,8 @@ def fill(values: Mapping[str, Any]) -> None:
 class Settings:
     """Flags of settings that several configurations share, each with its own default.
 
-    A flag has no default of its own: where it is not given, the configuration that is
-    chosen keeps its own. A setting that the chosen one does not have is an error.
+    The flags have no defaults: where one is not given, the chosen configuration keeps
+    its own value. A setting that the chosen configuration lacks is an error.
     """
 
     def __init__(
@@ -100,10 +101,10 @@ class Settings:
         """Defines a flag for each setting.
 
         Args:
-          kind: what is chosen among, as "model": for messages, and the heading of the
-            flags in --help.
-          configs: the choices' default configurations, dataclasses, by name.
-          without: fields that get no flag.
+          kind: kind of the choices, as "model"; used in messages and as the heading of
+            the flags in --help.
+          configs: default configurations of the choices, dataclasses, by name.
+          without: names of fields that get no flag.
         """
         self._kind = kind
         self._configs = dict(configs)
@@ -130,10 +131,10 @@ class Settings:
             )
 
     def given(self, name: str) -> dict[str, Any]:
-        """The settings that flags gave, for the choice `name`.
+        """Returns the settings given by flags, for the choice `name`.
 
         Raises:
-          ValueError: one that it does not have, or a list whose values do not fit.
+          ValueError: the choice lacks a setting, or a list's values do not fit.
         """
         config = self._configs[name]
         fields = {f.name for f in dataclasses.fields(config)}
@@ -154,7 +155,7 @@ class Settings:
 
 
 def _tuple(setting: str, values: list[str], default: tuple) -> tuple:
-    """The values of a list flag, of the type of the default's."""
+    """Converts the values of a list flag to the type of the default's values."""
     element = type(default[0])
     try:
         return tuple(element(value) for value in values)

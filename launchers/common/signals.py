@@ -1,4 +1,4 @@
-"""How launchers are stopped: signals, and the reason that the coordinator leaves."""
+"""Signals that stop a launcher, and the file in which the reason of a stop is kept."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-STOPPED = ".stopped_by"  # in the work directory: why the program was ended
+STOPPED = ".stopped_by"  # file in the work directory: why the program ended
 
 
 @contextlib.contextmanager
 def handled(handle: Callable[[int], None]) -> Iterator[Mapping[int, Any]]:
     """Calls `handle` with every SIGINT and SIGTERM while the block runs.
 
-    Signals reach the main thread only; in another one nothing is handled.
+    Signals reach the main thread only; in any other thread nothing is handled.
 
     Yields:
-      The handlers of before, by signal.
+      The previous handlers, by signal.
     """
     previous: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
@@ -35,12 +35,12 @@ def handled(handle: Callable[[int], None]) -> Iterator[Mapping[int, Any]]:
 
 
 def forget_reason(workdir: str) -> None:
-    """Removes what an earlier program left."""
+    """Removes the reason left by an earlier program."""
     (pathlib.Path(workdir) / STOPPED).unlink(missing_ok=True)
 
 
 def take_reason(workdir: str) -> str:
-    """Why the program has ended: max_actor_steps, run_seconds, or else signal."""
+    """Reads why the program ended: max_actor_steps, run_seconds, or else signal."""
     path = pathlib.Path(workdir) / STOPPED
     reason = path.read_text() if path.exists() else "signal"
     path.unlink(missing_ok=True)

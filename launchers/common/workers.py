@@ -1,8 +1,8 @@
-"""Processes that do jobs, as running an episode: each has one thread and no GPU.
+"""A pool of processes for jobs such as episodes; each has one thread and no GPU.
 
-A job is a function at the top of a module and a picklable argument; what is costly to
-make (an environment, a compiled policy) the function keeps in a cache of its own. The
-results of an episode thus do not depend on how many processes there are.
+A job is a top-level function of a module and a picklable argument. The function caches
+what is costly to make (an environment, a compiled policy), so an episode's results do
+not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _Result = TypeVar("_Result")
 
 
 class WorkerError(RuntimeError):
-    """A process ended in the midst of its work."""
+    """Raised when a process ends before its work is done."""
 
 
 class Workers:
-    """The processes, from their start to their end: a context manager."""
+    """Pool of processes; a context manager, at whose end they end."""
 
     def __init__(self, processes: int, show_progress: bool = True) -> None:
-        """Prepares them; they start with the first job."""
+        """Prepares the processes, which start with the first job."""
         self._show_progress = show_progress
         self._executor = concurrent.futures.ProcessPoolExecutor(
             processes, multiprocessing.get_context("spawn"), _prepare
@@ -56,13 +56,13 @@ class Workers:
         title: str,
         unit: str = "episode",
     ) -> Iterator[_Result]:
-        """Yields `function(job)` of every job as they end, in any order.
+        """Yields `function(job)` for every job as jobs end, in any order.
 
         Args:
-          function: at the top of a module.
-          jobs: arguments of it, which can be pickled.
-          title: of the progress bar and of errors.
-          unit: what a job is, for the progress bar.
+          function: a top-level function of a module.
+          jobs: arguments of the function; picklable.
+          title: title of the progress bar, used in errors too.
+          unit: name of one job, for the progress bar.
 
         Raises:
           WorkerError: a process was killed.
@@ -90,7 +90,7 @@ class Workers:
 
 
 def _prepare() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # main handles it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process handles it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     worker_pool.end_with_parent()

@@ -1,1 +1,1 @@
-"""An experiment as a Launchpad program of many processes, a kind of node a module."""
+"""An experiment as a Launchpad program of many processes: a module per kind of node."""

@@ -1,4 +1,4 @@
-"""Actors of the distributed program: the threads of one process."""
+"""Actor node of the distributed program: one process, a thread per actor."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from launchers.experiments.config import Experiment, derive_seed
 
 
 class ActorNode:
-    """Acts and fills replay, by actors in threads that share the policy's calls."""
+    """Node that acts and fills replay, by actors in threads that batch policy calls."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class ActorNode:
 
 
 class _Actor:
-    """Runs one actor in an environment of its own."""
+    """One actor in its own environment."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class _Actor:
         except Stopped:
             pass
         except Exception:
-            # While the program stops, others are gone before us.
+            # While the program stops, other nodes may be gone before this one.
             if not self._stop.is_set():
                 raise
         finally:

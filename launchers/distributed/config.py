@@ -1,4 +1,4 @@
-"""How a distributed program is laid out over processes."""
+"""Configuration of a distributed program's processes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Which processes there are, beside how many actors."""
+    """Layout of a program over processes, given the number of actors."""
 
-    actors_per_process: int = 1  # threads that share the policy's calls
+    actors_per_process: int = 1  # threads, which batch policy calls
     num_replay_shards: int = 1  # Reverb servers; actors are spread over them
-    num_cachers: int = 0  # between learner and actors; 0: actors ask the learner
+    num_cachers: int = 0  # between learner and actors; with 0, actors ask the learner
 
     def __post_init__(self) -> None:
-        """Raises ValueError, naming the field, for values that cannot be."""
+        """Raises ValueError, naming the field, for invalid values."""
         for name, least in (
             ("actors_per_process", 1),
             ("num_replay_shards", 1),

@@ -1,4 +1,4 @@
-"""The coordinator of the distributed program."""
+"""Coordinator node of the distributed program."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _LOG_SECONDS = 10.0
 
 
 def forget_earlier_program(workdir: str) -> None:
-    """Removes what an earlier program's coordinator left; launchers call it."""
+    """Removes files of an earlier program's coordinator; launchers call this."""
     signals.forget_reason(workdir)
     status.forget(workdir)
 
 
 class CoordinatorNode:
-    """Counts for all nodes, collects their heartbeats, and ends the program."""
+    """Node that keeps the counts, collects heartbeats, and ends the program."""
 
     def __init__(self, experiment: Experiment, replays: Sequence[reverb.Client]):
         self._stop = enter_node()
@@ -38,8 +38,8 @@ class CoordinatorNode:
         self._counter = loop_hooks.PersistentCounter(experiment.workdir)
         self._replays = replays
         self._register = Register()
-        # One that was killed resumes from its last status; the launcher has removed
-        # what is older.
+        # A coordinator that was killed resumes from its last status; the launcher has
+        # removed any older status.
         earlier = status.read(experiment.workdir) or {}
         self._begin = time.monotonic() - earlier.get("seconds", 0.0)
 
@@ -52,11 +52,11 @@ class CoordinatorNode:
         return self._counter.get_counts()
 
     def beat(self, name: str, state: dict[str, Any]) -> None:
-        """Records what a node waits on."""
+        """Records a node's heartbeat."""
         self._register.beat(name, state)
 
     def run(self) -> None:
-        """Keeps the counts and stops the program when its budget is spent."""
+        """Persists the counts, and stops the program when its budget is spent."""
         threading.Thread(target=self._report, daemon=True).start()
         budget, asked, persisted = self._budget, False, time.monotonic()
         while not self._stop.wait(POLL_SECONDS):
@@ -78,7 +78,7 @@ class CoordinatorNode:
                     "max_actor_steps" if enough else "run_seconds"
                 )
                 lp.stop()
-        # The others report their last counts while they stop.
+        # The other nodes report their last counts while they stop.
         time.sleep(2 * POLL_SECONDS)
         self._counter.persist()
 

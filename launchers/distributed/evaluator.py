@@ -1,4 +1,4 @@
-"""The evaluator of the distributed program."""
+"""Evaluator node of the distributed program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from launchers.experiments.config import Experiment, derive_seed
 
 
 class EvaluatorNode:
-    """Evaluates at the start and then every so many actor steps."""
+    """Node that evaluates at the start and then at an interval of actor steps."""
 
     def __init__(self, experiment: Experiment, learner: Any, coordinator: Any):
         self._stop = stop = enter_node()
@@ -53,7 +53,7 @@ class EvaluatorNode:
             if actor_steps < due:
                 self._stop.wait(POLL_SECONDS)
                 continue
-            # Made anew, which waits for the learner's variables of now.
+            # A new actor waits for the learner's current variables.
             actor = builder.make_actor(
                 builder.make_policy(networks, evaluation=True),
                 derive_seed(experiment.seed, "evaluator", actor_steps),

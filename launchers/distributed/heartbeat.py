@@ -1,4 +1,4 @@
-"""Reports what each node waits on to the coordinator, so that no stall is silent."""
+"""Heartbeats: nodes report what they wait on to the coordinator."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from typing import Any
 import courier
 
 BEAT_SECONDS = 2.0
-LATE_SECONDS = 15.0  # a node that was not heard of for so long is reported
-LONG_SECONDS = 30.0  # a wait that is reported
+LATE_SECONDS = 15.0  # a node silent for this long is reported
+LONG_SECONDS = 30.0  # a wait of this length is reported
 
 
 class Heartbeat:
-    """Sends the coordinator what the threads of one node wait on."""
+    """Sender of one node's heartbeats, which tell what its threads wait on."""
 
     def __init__(self, name: str, coordinator: Any, stop: threading.Event):
-        """Starts to beat, if there is a coordinator (a Courier client)."""
+        """Starts the heartbeats, if `coordinator`, a Courier client, is not None."""
         self._name = name
         self._stop = stop
-        self._waits: dict[int, tuple[str, float]] = {}  # by thread: on what, since
+        # Thread -> (what it waits on, since when).
+        self._waits: dict[int, tuple[str, float]] = {}
         if coordinator is not None:
             client = courier.Client(
                 coordinator.address, call_timeout=10.0, wait_for_ready=False
@@ -33,7 +34,7 @@ class Heartbeat:
 
     @contextlib.contextmanager
     def waiting(self, on: str) -> Iterator[None]:
-        """While the block runs, this thread waits on that."""
+        """Records that this thread waits on `on` while the block runs."""
         key = threading.get_ident()
         outer = self._waits.get(key)
         self._waits[key] = on, time.monotonic()
@@ -46,20 +47,20 @@ class Heartbeat:
                 self._waits[key] = outer
 
     def state(self) -> dict[str, Any]:
-        """Host, process, and (on what, seconds) of all that wait."""
+        """Returns host, process, and (what on, seconds) of each thread that waits."""
         now = time.monotonic()
         waits = [(on, round(now - since, 1)) for on, since in [*self._waits.values()]]
         return {"host": socket.gethostname(), "pid": os.getpid(), "waits": waits}
 
     def _beat(self, client: courier.Client) -> None:
         while not self._stop.wait(BEAT_SECONDS):
-            # The coordinator may be away; the next beat tells it as much.
+            # An unreachable coordinator learns the same from the next heartbeat.
             with contextlib.suppress(Exception):
                 client.beat(self._name, self.state())
 
 
 class Register:
-    """Keeps the last heartbeat of each node, for the coordinator."""
+    """The coordinator's record of each node's last heartbeat."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -71,7 +72,7 @@ class Register:
             self._nodes[name] = time.monotonic(), state
 
     def nodes(self) -> dict[str, dict[str, Any]]:
-        """State of each node by name, with the `age` of what was heard, seconds."""
+        """Returns the state of each node by name, with the heartbeat's `age` [s]."""
         now = time.monotonic()
         with self._lock:
             return {
@@ -81,7 +82,7 @@ class Register:
 
 
 def complaints(nodes: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """A line for each node that is silent, or waits for long."""
+    """Returns a line for each node that is silent or waits for long."""
     lines = []
     for name, state in nodes.items():
         if state["age"] > LATE_SECONDS:

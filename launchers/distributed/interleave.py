@@ -1,4 +1,4 @@
-"""Interleaves the batches of several replay shards."""
+"""Interleaved batches of several replay shards."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 
 class InterleavedIterator:
-    """Takes turns among iterators and skips one that has nothing now.
+    """Iterator over several iterators in turns; skips those without an item ready.
 
-    Each is read in a thread of its own, one item ahead, so that a shard that is away
-    does not hold up the others.
+    Each iterator is read in its own thread, one item ahead, so an unreachable shard
+    does not block the others.
     """
 
     def __init__(self, iterators: Sequence[Iterator[Any]]):
-        """Starts to read."""
+        """Starts the threads that read."""
         self._queues: list[queue.Queue[Any]] = [
             queue.Queue(maxsize=1) for _ in iterators
         ]
@@ -42,7 +42,7 @@ class InterleavedIterator:
         return self
 
     def __next__(self) -> Any:
-        """The next item; raises what an iterator raised, when it is its turn."""
+        """Returns the next item; raises an iterator's exception when its turn comes."""
         self._ready.acquire()
         count = len(self._queues)
         for i in range(count):

@@ -1,4 +1,4 @@
-"""The learner of the distributed program."""
+"""Learner node of the distributed program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from launchers.experiments.config import Experiment
 
 
 class LearnerNode:
-    """Learns, hands out variables, and saves a checkpoint when the program stops."""
+    """Node that learns, serves variables, and saves a checkpoint when it stops."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class LearnerNode:
                 experiment.workdir, "learner", "learner_steps", time_delta=1.0
             ),
         )
-        # A count that was kept before the last checkpoint, or after it, is corrected.
+        # Corrects a count kept before or after the last checkpoint.
         counted = counter.get_counts().get("learner_steps", 0)
         counter.increment(learner_steps=self._learner.num_steps - counted)
         self._checkpoint_seconds = 60.0 * experiment.budget.checkpoint_minutes
@@ -66,9 +66,9 @@ class LearnerNode:
         """Learns until the program stops.
 
         Raises:
-          Exception: what ended the learner's thread.
+          Exception: the exception that ended the learner's thread.
         """
-        # In a thread of its own, because waiting for data cannot be interrupted.
+        # In its own thread, because a wait for data cannot be interrupted.
         thread = threading.Thread(target=self._learn, daemon=True)
         thread.start()
         while thread.is_alive() and not self._stop.is_set():
@@ -79,7 +79,7 @@ class LearnerNode:
 
     def _learn(self) -> None:
         try:
-            saved = -math.inf  # the first step shows that saving works
+            saved = -math.inf  # saves after the first step, as an early check
             while not self._stop.is_set():
                 self._learner.step()
                 if time.monotonic() - saved >= self._checkpoint_seconds:

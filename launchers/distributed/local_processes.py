@@ -1,8 +1,8 @@
-"""A Launchpad program as processes of this machine; those that die are started again.
+"""Runs a Launchpad program as processes of this machine and restarts those that die.
 
-Launchpad's own launcher (`local_mp`) ends the program with the first process that is
-gone. Here a process that was killed comes back, within limits (`restart_policy`); one
-that raised ends the program, unless that may be the result of another's death.
+Launchpad's own launcher (`local_mp`) ends the program when the first process ends. Here
+a process that was killed is restarted, within limits (`restart_policy`); one that
+raised ends the program, unless that may be the result of another's death.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from launchers.common import signals
 from launchers.distributed import launchpad_internals, process_env
 from launchers.distributed.restart_policy import Failed, Loss, RestartPolicy, Restarts
 
-GRACE_SECONDS = 10.0  # between being asked to stop and being killed
+GRACE_SECONDS = 10.0  # between the request to stop and the kill
 
 _POLL_SECONDS = 0.1
 
 
 class Node:
-    """One process, and how to start it."""
+    """A node's process, and how to start it."""
 
     def __init__(
         self, name: str, command: list[str], env: Mapping[str, str], out: pathlib.Path
@@ -40,11 +40,11 @@ class Node:
         self._env = {**os.environ, **env, process_env.LAUNCHER: str(os.getpid())}
         self._out = out
         self._process: subprocess.Popen | None = None
-        self.due: float | None = 0.0  # when it is to be started; None: it runs or ended
+        self.due: float | None = 0.0  # time of the next start; None: runs or has ended
         self.began = 0.0
 
     def start(self, now: float) -> None:
-        """Starts it; what it prints is added to its file."""
+        """Starts the process; appends its output to its file."""
         self._out.parent.mkdir(parents=True, exist_ok=True)
         with self._out.open("a") as out:
             self._process = subprocess.Popen(
@@ -53,7 +53,7 @@ class Node:
         self.due, self.began = None, now
 
     def ended(self) -> int | None:
-        """Exit code of a process that has ended; None else, and once it was told."""
+        """Returns the exit code of an ended process, once; None otherwise."""
         if self._process is None or self._process.poll() is None:
             return None
         code, self._process = self._process.returncode, None
@@ -61,24 +61,24 @@ class Node:
 
     @property
     def alive(self) -> bool:
-        """Whether there is a process."""
+        """Whether the process runs, as of the last call of `ended`."""
         return self._process is not None
 
     def send(self, number: signal.Signals) -> None:
-        """A signal to the process, if there is one."""
+        """Sends a signal to the process, if there is one."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
     def last_exception(self) -> str | None:
-        """The last line of what it printed that names an exception."""
+        """Returns the last line of its output that names an exception."""
         with contextlib.suppress(OSError):
             return last_exception(self._out.read_text(errors="replace"))
         return None
 
 
 def last_exception(text: str) -> str | None:
-    """The line of the last exception in an output; None if it has none."""
+    """Returns the line of the last exception in an output; None if there is none."""
     lines = text.strip().splitlines()
     starts = [i for i, line in enumerate(lines) if line.startswith("Traceback")]
     if not starts:
@@ -88,7 +88,7 @@ def last_exception(text: str) -> str | None:
 
 
 class Processes:
-    """The running program."""
+    """The processes of a running program."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Processes:
         self._failure: str | None = None
 
     def wait(self) -> None:
-        """Returns when the program has stopped; SIGTERM and SIGINT stop it.
+        """Waits until the program has stopped; SIGTERM and SIGINT stop it.
 
         Raises:
           RuntimeError: a node failed; the others have been stopped.
@@ -172,7 +172,7 @@ class Processes:
                 node.send(signal.SIGKILL)
 
     def _on_signal(self, number: int) -> None:
-        """SIGTERM (a node's `lp.stop`, too) and SIGINT stop; a second SIGINT kills."""
+        """Stops on SIGTERM (also of `lp.stop`) and SIGINT; kills on a second SIGINT."""
         if number == signal.SIGINT and self._stop.is_set():
             self._kill.set()
         self._stop.set()
@@ -186,15 +186,15 @@ def launch(
     report: Callable[[str], None] = print,
     policy: RestartPolicy | None = None,
 ) -> Processes:
-    """Prepares the processes of a program; `wait` runs them.
+    """Prepares the processes of a program; `Processes.wait` runs them.
 
     Args:
-      program: to run.
-      resources: of each group.
-      output: directory of what each node prints, `GROUP/INDEX`.
-      dispensable: of a group: whether one failure of its nodes does not matter.
-      report: receives a line when a node is started again.
-      policy: limits of that.
+      program: program to run.
+      resources: resources by group.
+      output: directory of the nodes' output, in files `GROUP/INDEX`.
+      dispensable: tells of a group whether a single failure of its nodes is harmless.
+      report: receives a line when a node is restarted.
+      policy: limits of restarts.
     """
     for label, nodes in program.groups.items():
         for node in nodes:

@@ -1,10 +1,10 @@
-"""What the processes of a group of nodes are like, however they are launched."""
+"""Environment of the processes of each group of nodes, however they are launched."""
 
 from __future__ import annotations
 
 from launchers.common import onednn
 
-LAUNCHER = "HELMS_LAUNCHER"  # variable: pid of the launcher of processes
+LAUNCHER = "HELMS_LAUNCHER"  # environment variable: pid of the launcher
 
 # TensorFlow and BLAS read these before they start threads.
 _ONE_THREAD = {
@@ -18,9 +18,9 @@ _ACTING = ("actor", "evaluator")
 
 
 def variables(group: str, gpu: bool = False) -> dict[str, str]:
-    """Environment variables: no GPU unless `gpu`, one thread for those that act.
+    """Returns a group's variables: no GPU unless `gpu`, one thread for nodes that act.
 
-    Whether they compute with oneDNN, `onednn` says.
+    `onednn` chooses whether they use oneDNN.
     """
     return {
         **onednn.variables(group in _ACTING),
@@ -30,5 +30,5 @@ def variables(group: str, gpu: bool = False) -> dict[str, str]:
 
 
 def dispensable(group: str) -> bool:
-    """Whether the rest goes on for a while without a node of this group."""
+    """Returns whether the program can run for a while without a node of this group."""
     return group in _ACTING

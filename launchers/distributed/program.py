@@ -1,12 +1,12 @@
-"""The one Launchpad program: replay, learner, cachers, evaluator, actors, coordinator.
+"""The Launchpad program: replay, learner, cachers, evaluator, actors, coordinator.
 
-The same experiment as in one process, and the same builder: as threads (`local_mt`,
+It runs the same experiment and builder as one process does, as threads (`local_mt`,
 `test_mt`) or processes (`local_mp`). Courier sends pickles over open ports, so a
 program belongs on a trusted network.
 
-In processes, only the learner sees a GPU, actors and the evaluator run TensorFlow on
-one thread, what a node prints goes to `WORKDIR/logs/output`, a node that is killed is
-started again, one that raises ends the program, and one whose launcher dies ends too.
+As processes, only the learner sees a GPU, actors and the evaluator run TensorFlow on
+one thread, a node's output goes to `WORKDIR/logs/output`, a node that is killed is
+restarted, one that raises ends the program, and one whose launcher dies ends too.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from launchers.experiments.config import Experiment
 def make_program(
     experiment: Experiment, num_actors: int, layout: Layout | None = None
 ) -> lp.Program:
-    """The program of an experiment.
+    """Makes the program of an experiment.
 
     Args:
-      experiment: what its nodes run.
-      num_actors: in all.
-      layout: how they are spread; None: as `Layout` has it.
+      experiment: experiment that the nodes run.
+      num_actors: number of actors in all.
+      layout: layout over processes; None takes the default `Layout`.
 
     Raises:
-      ValueError: no actor.
+      ValueError: `num_actors` is less than 1.
     """
     if num_actors < 1:
         raise ValueError(f"num_actors must be at least 1, got {num_actors}")
@@ -101,14 +101,14 @@ def run(
     """Launches the program and waits until it has stopped.
 
     Args:
-      experiment: to run, or to go on with.
-      num_actors: how many.
+      experiment: experiment to run or resume.
+      num_actors: number of actors.
       launch: local_mt, test_mt or local_mp.
-      report: receives a line of progress now and then.
+      report: receives a line of progress at intervals.
       layout: see `make_program`.
 
     Returns:
-      What ended it: max_actor_steps, run_seconds or signal.
+      The reason of its end: max_actor_steps, run_seconds or signal.
 
     Raises:
       RuntimeError: a node failed.
@@ -138,7 +138,7 @@ def run(
 def _run_threads(program: lp.Program, launch: str) -> None:
     if launch == "local_mt":
         return lp.launch(program, launch_type=launch).wait()
-    case = absltest.TestCase()  # what Launchpad leaves its clean-up with
+    case = absltest.TestCase()  # Launchpad registers its clean-up with a test case
     try:
         lp.launch(program, launch_type=launch, test_case=case).wait()
     finally:

@@ -1,4 +1,4 @@
-"""Replay of the distributed program: shards, and the node that checkpoints them."""
+"""Replay nodes of the distributed program: shards, and their checkpointer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from launchers.experiments.config import Experiment
 
 
 class ReplayShard:
-    """Makes what a replay node serves. Launchpad asks for the tables first."""
+    """Maker of a shard's tables and checkpointer; Launchpad calls `tables` first."""
 
     def __init__(self, experiment: Experiment, index: int):
         self._experiment = experiment
@@ -51,7 +51,7 @@ class ReplayShard:
 
 
 class ReplayCheckpointer:
-    """Has the replay shards write checkpoints, from which a new process resumes."""
+    """Node that has replay shards save checkpoints, from which new processes resume."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class ReplayCheckpointer:
         self._heartbeat = Heartbeat("replay_keeper", coordinator, self._stop)
 
     def run(self) -> None:
-        """Saves at intervals until the program stops, and once more then."""
+        """Saves at intervals until the program stops, and once more at the end."""
         while not self._stop.wait(self._seconds):
             self._save()
         self._save()
@@ -75,5 +75,5 @@ class ReplayCheckpointer:
             with self._heartbeat.waiting(f"a checkpoint of replay/{i}"):
                 try:
                     replay.checkpoint()
-                except Exception as e:  # a shard that is away is saved the next time
+                except Exception as e:  # an unreachable shard is saved the next time
                     logging.warning("no checkpoint of replay/%d: %s", i, e)

@@ -1,4 +1,4 @@
-"""When a node is started again, and when that ends the program."""
+"""Rules for when a lost node is restarted and when its loss ends the program."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from launchers.common import backoff
 
 
 class Failed(RuntimeError):
-    """A node failed for good; the message is one line that names it."""
+    """Raised when a node fails for good; the message is one line that names it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RestartPolicy:
-    """The limits; all in seconds but the first."""
+    """Limits of restarts; all in seconds but the first."""
 
     limit: int = 10  # restarts of one node within the window
     window: float = 600.0
     first_delay: float = 1.0  # doubles with every restart in the window
     longest_delay: float = 30.0
-    settled: float = 20.0  # a node that has worked so long is not broken from the start
-    aftermath: float = 60.0  # an exception so soon after a loss is taken for its result
+    settled: float = 20.0  # a node that has run this long is not broken from the start
+    aftermath: float = 60.0  # an exception this soon after a loss counts as its result
 
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """A node that is gone, and what there was of it."""
+    """Record of a lost node."""
 
     name: str
     reason: str  # how it died, or its exception's line
-    worked: float  # seconds from its start until then
+    worked: float  # seconds from its start to its end
     dispensable: bool  # whether the program can go on for a while without the node
-    peers: Mapping[str, float]  # others of its group that run: seconds since they began
+    peers: Mapping[str, float]  # other running nodes of its group -> seconds of running
 
 
 class Restarts:
-    """Decides for each node that is gone; remembers the last losses.
+    """Decisions on restarts of lost nodes, from their last losses.
 
-    - A process that died (killed, out of memory) is started again, within the limit;
-      of one that had worked for a while the count begins anew.
-    - An exception ends the program, because a restart would repeat it. Unless another
-      node was lost shortly before, whose clients may fail; or the node is of a group
-      where one failure does not matter and it had worked for a while.
-    - Nothing that happens to a node of such a group ends the program while another node
-      of it has worked for a while and is within the limit itself.
-    - A host that is lost counts for none of its nodes; they wait for a host.
+    - A process that died (killed, out of memory) is restarted, within the limit; for
+      one that had run for `settled` seconds the count starts anew.
+    - An exception ends the program, because a restart would repeat it, with two
+      exceptions: another node was lost shortly before, whose clients may fail; or the
+      node is of a dispensable group and had run for `settled` seconds.
+    - No loss of a node of a dispensable group ends the program while another node of
+      the group has run for `settled` seconds and is within the limit itself.
+    - The loss of a host counts for none of its nodes; they wait for a host.
     """
 
     def __init__(self, policy: RestartPolicy | None = None):
@@ -54,13 +54,13 @@ class Restarts:
         self._times: dict[str, collections.deque[float]] = collections.defaultdict(
             collections.deque
         )
-        self._losses: dict[str, float] = {}  # the last of each node
+        self._losses: dict[str, float] = {}  # node -> time of its last loss
 
     def after_death(self, loss: Loss, now: float) -> float:
-        """Seconds to wait before the node is started again; `now` is any clock, s.
+        """Returns the seconds to wait before a restart; `now` is any clock's time [s].
 
         Raises:
-          Failed: too many restarts.
+          Failed: the node was restarted too often.
         """
         if loss.worked >= self._policy.settled:
             self._times[loss.name].clear()
@@ -91,7 +91,7 @@ class Restarts:
         return backoff.seconds(len(times), policy.first_delay, policy.longest_delay)
 
     def after_exception(self, loss: Loss, now: float) -> float:
-        """Seconds to wait before the node is started again; `now` is any clock, s.
+        """Returns the seconds to wait before a restart; `now` is any clock's time [s].
 
         Raises:
           Failed: the exception ends the program.
@@ -105,11 +105,11 @@ class Restarts:
         if not (aftermath or sound or self._spared(loss, now)):
             raise Failed(f"{loss.name}: {loss.reason}")
         delay = self._count(loss, now)
-        # Exceptions are results here: they excuse no others.
+        # This exception results from a loss, so it excuses no further one.
         del self._losses[loss.name]
         return delay
 
     def after_host_lost(self, name: str, now: float) -> float:
-        """Seconds to wait before a place for the node is asked for."""
+        """Returns the seconds to wait before a new place for the node is requested."""
         self._losses[name] = now
         return self._policy.first_delay

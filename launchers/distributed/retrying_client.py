@@ -1,8 +1,8 @@
-"""Retries calls to unreachable nodes and logs each node that is away.
+"""Client that retries calls to unreachable nodes and logs each unreachable node.
 
-A Courier client that waits for its server does so as gRPC likes, up to two minutes
-between attempts, and raises where the server dies within a call. Here each attempt
-fails soon and is made anew, by a new client, until the program stops.
+A Courier client that waits for its server follows gRPC's back-off, up to two minutes
+between attempts, and raises if the server dies during a call. Here each attempt fails
+soon and is repeated by a new client until the program stops.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from agents.builder import Stopped
 from launchers.common import backoff
 from launchers.distributed import launchpad_internals
 
-_CALL_SECONDS = 60.0  # of one attempt
-_BACKOFF_SECONDS = (0.2, 3.0)  # after the first failure, and at most
+_CALL_SECONDS = 60.0  # limit of one attempt
+_BACKOFF_SECONDS = (0.2, 3.0)  # wait after the first failure, and longest wait
 
 Waiting = Callable[[str], contextlib.AbstractContextManager[Any]]
 
 
 class RetryingClient:
-    """Has a node's methods; a call returns when the node has answered.
+    """Client with a node's methods; a call returns when the node has answered.
 
-    A call during which the node died is repeated, so it may take effect twice.
+    A call during which the node dies is repeated, so it may take effect twice.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class RetryingClient:
         stop: threading.Event,
         waiting: Waiting = contextlib.nullcontext,
     ):
-        """Makes its own clients of the same address.
+        """Prepares its own clients of the same address.
 
         Args:
-          client: of the node.
-          name: of the node, for messages.
-          stop: set when the program stops, which ends the wait with `Stopped`.
-          waiting: entered with a text while the node is away; see `Heartbeat`.
+          client: a client of the node.
+          name: name of the node, for messages.
+          stop: set when the program stops, which ends a wait with `Stopped`.
+          waiting: entered with a text while the node is unreachable; see `Heartbeat`.
         """
         self._address = client.address
         self._name = name
@@ -77,7 +77,7 @@ class RetryingClient:
         try:
             return getattr(client, method)(*args, **kwargs)
         except launchpad_internals.CourierError:
-            self._client = None  # gRPC's own back-off would go on in the old one
+            self._client = None  # gRPC's back-off would continue in the old one
             raise
 
     def _until_answered(self, method: str, *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`WORKDIR/status.json`: how a running program is, written by its coordinator."""
+"""Status of a running program: `WORKDIR/status.json`, written by its coordinator."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from launchers.common import atomic_files
 from launchers.distributed import heartbeat
 
 WRITE_SECONDS = 2.0
-OLD_SECONDS = 10.0  # of a status: then the program does not run
+OLD_SECONDS = 10.0  # a status of this age means that the program does not run
 
 _FILE = "status.json"
-_INFO_SECONDS = 5  # Reverb takes whole ones
+_INFO_SECONDS = 5  # Reverb takes whole seconds
 
 
 def of_replay(client: reverb.Client) -> dict[str, Any] | None:
-    """Fill and limiter of a shard's table; None if it does not answer.
+    """Returns fill and rate limiter of a shard's table; None if it does not answer.
 
     Returns:
       `size` and `max_size` [items], `inserts` and `samples` so far, what the rate
@@ -55,7 +55,7 @@ def complaints(
     nodes: Mapping[str, Mapping[str, Any]],
     shards: Sequence[Mapping[str, Any] | None],
 ) -> list[str]:
-    """A line for whatever is silent or waits for long, with the limiter that blocks."""
+    """Returns a line per silent or long-waiting node, with the limiter that blocks."""
     lines = heartbeat.complaints(nodes)
     if not lines:
         return []
@@ -92,14 +92,14 @@ def write(
     nodes: Mapping[str, Mapping[str, Any]],
     shards: Sequence[Mapping[str, Any] | None],
 ) -> dict[str, Any]:
-    """Writes it, with the time and the complaints; returns what was written.
+    """Writes the status with the time and the complaints; returns what was written.
 
     Args:
-      workdir: of the run.
-      seconds: that the program has run for.
+      workdir: work directory of the run.
+      seconds: time for which the program has run.
       counts: steps and episodes.
-      nodes: as `heartbeat.Register` has them.
-      shards: `of_replay` of each.
+      nodes: `heartbeat.Register.nodes`.
+      shards: `of_replay` of each shard.
     """
     content = {
         "time": time.time(),
@@ -114,7 +114,7 @@ def write(
 
 
 def scalars(content: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a status that are worth a curve."""
+    """Returns the numbers of a status that are logged as curves."""
     nodes = content["nodes"].values()
     shards = [shard for shard in content["replay"] if shard is not None]
     fills = [shard["size"] / shard["max_size"] for shard in shards]
@@ -135,19 +135,19 @@ def scalars(content: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _finite(shard: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Without the bounds that are none, which JSON does not know."""
+    """Removes infinite bounds, which JSON lacks."""
     if shard is None:
         return None
     return {k: v for k, v in shard.items() if abs(v) < 1e300}
 
 
 def forget(workdir: str) -> None:
-    """Removes what an earlier program left."""
+    """Removes the status of an earlier program."""
     (pathlib.Path(workdir) / _FILE).unlink(missing_ok=True)
 
 
 def warnings(workdir: str) -> list[str]:
-    """A line for each complaint of the program that runs."""
+    """Returns a line for each complaint of the running program."""
     content = read(workdir)
     if content is None or time.time() - content["time"] > OLD_SECONDS:
         return []
@@ -155,7 +155,7 @@ def warnings(workdir: str) -> list[str]:
 
 
 def read(workdir: str) -> dict[str, Any] | None:
-    """What was written last; None if nothing was, or it is not readable."""
+    """Reads the last status; None if there is none or it is unreadable."""
     try:
         return atomic_files.read_json(pathlib.Path(workdir) / _FILE)
     except ValueError:

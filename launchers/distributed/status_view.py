@@ -1,4 +1,4 @@
-"""How a running program is, as text for a terminal."""
+"""Status of a running program as text for a terminal."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def view(
     rows: int = 20,
     now: float | None = None,
 ) -> tuple[str, dict[str, Any] | None]:
-    """The text for a terminal, and the status it was made from.
+    """Returns the text for a terminal and the status from which it is made.
 
     Args:
-      workdir: of the run.
-      before: an earlier status, for rates; None: rates are left out.
-      rows: nodes that are listed.
-      now: time.time().
+      workdir: work directory of the run.
+      before: an earlier status, for rates; None leaves out rates.
+      rows: most nodes listed.
+      now: current time [s], as of `time.time`; None reads the clock.
     """
     content = status.read(workdir)
     if content is None:
@@ -88,7 +88,7 @@ def _replay(shard: Mapping[str, Any] | None) -> str:
 
 
 def _nodes(nodes: Mapping[str, Mapping[str, Any]], rows: int) -> list[str]:
-    """Counts by group, then the nodes: silent ones first, then by their waits."""
+    """Lists counts by group, then nodes: silent ones first, then by their waits."""
 
     def trouble(name: str) -> tuple[bool, float]:
         state = nodes[name]

@@ -1,23 +1,23 @@
-"""A cache of a learner's variables, which answers many actors in its place.
+"""Cache of a learner's variables, which answers many actors in the learner's place.
 
 Launchpad's releases have no cacher. Hundreds of actors that fetch from the learner
-itself take its interpreter lock while they are answered; here the learner answers one
-caller every `update_seconds`, and actors ask the cacher as they would ask the learner.
-A cacher may poll another cacher.
+itself hold its interpreter lock while they are answered. With a cacher the learner
+answers one caller every `update_seconds`, and actors call the cacher as they would call
+the learner. A cacher may poll another cacher.
 
-What Courier does sets the design:
+The design follows from Courier's behaviour:
 
 - Its server (`courier/platform/default/server.cc`) ignores `thread_pool_size`: every
-  call in progress has a thread, so those that wait for the first variables keep nobody
-  out.
-- It writes every reply from Python objects anew, holding the interpreter lock. Arrays
+  call in progress has a thread, so calls that wait for the first variables block no
+  others.
+- It serialises every reply from Python objects anew, under the interpreter lock. Arrays
   are copied twice, bytes once. So variables are pickled once, when they arrive, and a
   reply is those bytes, which the caller's Courier unpickles: actors get arrays. A reply
-  of 24 arrays, 3.7 MB, takes 3.3 ms of the server's CPU so, and 5.6 ms as arrays
-  (medians in turn, on a busy machine).
-- A client that waits for its server, the default, reconnects when gRPC wants to, after
-  up to two minutes, and never gives up on a machine that is lost. The cacher's own
-  client fails at once and is made anew.
+  of 24 arrays, 3.7 MB, takes 3.3 ms of the server's CPU this way, and 5.6 ms as arrays
+  (medians, measured in turns on a busy machine).
+- A client that waits for its server, the default, reconnects by gRPC's back-off, after
+  up to two minutes, and never gives up on a lost machine. The cacher's own client fails
+  at once and is replaced.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from acme import core
 from agents.builder import Stopped
 from launchers.common import backoff
 
-NAMES = ("policy",)  # what actors fetch
+NAMES = ("policy",)  # variables that actors fetch
 
 _FETCH_SECONDS = 30.0  # limit of one fetch
-_BACKOFF_SECONDS = (0.5, 5.0)  # after the first failure, and at most
-_SLICE_SECONDS = 0.5  # between looks at the stop of a caller that waits
+_BACKOFF_SECONDS = (0.5, 5.0)  # wait after the first failure, and longest wait
+_SLICE_SECONDS = 0.5  # between checks for a stop by a caller that waits
 
 
 class PrePickled:
-    """What arrives at a Courier client as the object that was packed.
+    """Pickled object, which arrives at a Courier client as the object itself.
 
-    Courier sends an object as what its `__reduce_ex__` says, and calls that over there.
+    Courier sends the function and arguments of `__reduce_ex__`; the client calls it.
     """
 
     def __init__(self, content: Any):
@@ -58,19 +58,19 @@ class PrePickled:
         return pickle.loads, (self._bytes,)
 
     def unpack(self) -> Any:
-        """A copy of what was packed."""
+        """Returns a copy of the packed object."""
         return pickle.loads(self._bytes)
 
 
 class Snapshot(NamedTuple):
-    """What one fetch brought. Never changed, so whoever holds it sees one fetch."""
+    """Variables of one fetch; never changed, so that a reader sees a single fetch."""
 
-    variables: dict[str, PrePickled]  # by name
+    variables: dict[str, PrePickled]  # name -> variable
     fetched_at: float  # time.monotonic
 
 
 class VariableCache:
-    """Variables of the last fetch, in memory."""
+    """Cache, in memory, of the variables of the last fetch."""
 
     def __init__(
         self,
@@ -79,16 +79,16 @@ class VariableCache:
         update_seconds: float = 1.0,
         stopped: Callable[[], bool] = lambda: False,
     ):
-        """Fetches nothing yet; `poll` does.
+        """Prepares; `poll` fetches.
 
         Args:
           source: the learner, or another cacher.
-          names: of the variables that are kept.
-          update_seconds: from the end of a fetch to the next.
-          stopped: whether the program is stopping, which ends a caller's wait.
+          names: names of the variables to keep.
+          update_seconds: time from the end of a fetch to the next.
+          stopped: tells whether the program is stopping, which ends a caller's wait.
 
         Raises:
-          ValueError: no name, or a period that is not positive.
+          ValueError: `names` is empty, or `update_seconds` is not positive.
         """
         if not names:
             raise ValueError("a cacher needs names of variables, got none")
@@ -104,16 +104,16 @@ class VariableCache:
         self._failures = 0
 
     def get_variables(self, names: Sequence[str]) -> list[Any]:
-        """See `reply`, for a caller in this process."""
+        """Returns the variables as `reply` does, for a caller in this process."""
         return [packed.unpack() for packed in self.reply(names)]
 
     def reply(self, names: Sequence[str]) -> list[PrePickled]:
-        """The variables of one fetch, as the learner gave them, for Courier to send.
+        """Returns the learner's variables, all of one fetch, for Courier to send.
 
         Waits for the first fetch: a cacher has no variables of its own.
 
         Raises:
-          ValueError: a name that is not kept.
+          ValueError: a name is not kept.
           Stopped: the program is stopping.
         """
         unknown = sorted(set(names) - set(self._names))
@@ -122,16 +122,16 @@ class VariableCache:
         while not self._arrived.wait(_SLICE_SECONDS):
             if self._stopped():
                 raise Stopped("variables were being waited for")
-        snapshot = self._snapshot  # one read: all of the same fetch
+        snapshot = self._snapshot  # read once, so that all are of the same fetch
         assert snapshot is not None, "it has arrived"
         return [snapshot.variables[name] for name in names]
 
     def statistics(self) -> dict[str, float]:
-        """What happened so far.
+        """Returns statistics.
 
         Returns:
-          `fetches` and `failures` of them so far; once there are variables, their
-          `age_seconds`.
+          The numbers of `fetches` and of `failures` so far; once there are variables,
+          their `age_seconds`.
         """
         statistics: dict[str, float] = {
             "fetches": self._fetches,
@@ -143,16 +143,16 @@ class VariableCache:
         return statistics
 
     def poll(self, stop: threading.Event) -> None:
-        """Fetches until `stop`, whatever the source does meanwhile."""
+        """Fetches until `stop` is set, even if the source fails meanwhile."""
         source, failures = None, 0
         pause = 0.0
         while not stop.wait(pause):
             try:
-                # A new client a failure: gRPC's own back-off would go on in the old.
+                # A new client: after a failure, gRPC's back-off goes on in the old.
                 source = source or self._connect()
                 self._fetch(source)
                 pause, failures = self._update_seconds, 0
-            except Exception as e:  # Courier passes on any that the source raises.
+            except Exception as e:  # Courier passes on any exception of the source.
                 if stop.is_set():
                     return
                 if not failures:
@@ -174,7 +174,7 @@ class VariableCache:
 
 
 def _connector(source: Any) -> Callable[[], core.VariableSource]:
-    """Makes sources that fail soon; one that is no Courier client stays as it is."""
+    """Returns a maker of sources that fail soon; keeps what is no Courier client."""
     if not isinstance(source, courier.Client):
         return lambda: source
     address = source.address

@@ -1,6 +1,6 @@
-"""The variable cacher of the distributed program, between learner and actors.
+"""Variable cacher node of the distributed program, between learner and actors.
 
-Why there is one, and what Courier does to it: `variable_cache`.
+`variable_cache` explains its purpose and design.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from launchers.distributed.variable_cache import NAMES, VariableCache
 
 
 class CacherNode:
-    """Fetches the learner's variables and serves them to actors."""
+    """Node that fetches the learner's variables and serves them to actors."""
 
     def __init__(
         self,
@@ -27,17 +27,17 @@ class CacherNode:
         update_seconds: float = 1.0,
         name: str = "cacher",
     ):
-        """See `VariableCache`; the coordinator hears of `name`."""
+        """Makes a `VariableCache`; sends heartbeats of `name` to the coordinator."""
         self._stop = enter_node()
         Heartbeat(name, coordinator, self._stop)
         self._cache = VariableCache(source, names, update_seconds, self._stop.is_set)
 
     def get_variables(self, names: Sequence[str]) -> list[Any]:
-        """Returns the learner's variables, as last fetched."""
+        """Returns the learner's variables of the last fetch."""
         return self._cache.reply(names)
 
     def statistics(self) -> dict[str, float]:
-        """See `VariableCache.statistics`."""
+        """Returns `VariableCache.statistics`."""
         return self._cache.statistics()
 
     def run(self) -> None:
@@ -46,10 +46,10 @@ class CacherNode:
 
 
 class CacherServer:
-    """Serves a cache that polls, without a Launchpad program: a context manager."""
+    """Server of a cache that polls, without a Launchpad program; a context manager."""
 
     def __init__(self, cache: VariableCache, port: int | None = None):
-        """Prepares the server; `port` None takes a free one."""
+        """Prepares the server; None for `port` takes a free one."""
         self._cache = cache
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -61,7 +61,7 @@ class CacherServer:
 
     @property
     def port(self) -> int:
-        """Where the server listens."""
+        """The port on which the server listens."""
         return self._server.port
 
     def __enter__(self) -> CacherServer:

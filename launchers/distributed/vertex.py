@@ -1,9 +1,9 @@
-"""Hands the program to Launchpad's own launcher for Vertex AI.
+"""Launches the program by Launchpad's own launcher for Vertex AI.
 
-Launchpad builds a container for each kind of machine, through XManager and Docker, and
-submits one job of Vertex AI; it returns once the job is there. All we add is which
-group needs which machine. Nodes share a work directory on Cloud Storage, which Vertex
-AI mounts under /gcs. See docs/guides/cluster.md; it has never been run by us.
+Launchpad builds a container for each kind of machine, through XManager and Docker,
+submits one job of Vertex AI, and returns once the job is submitted. This module adds
+the machine that each group needs. Nodes share a work directory on Cloud Storage, which
+Vertex AI mounts under /gcs. See docs/guides/cluster.md; this launch has not been run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ACTOR = (1, 4, 0)
 
 
 def machines(groups: Iterable[str]) -> dict[str, tuple[int, int, int]]:
-    """What each group of the program runs on: CPUs, GiB of memory, GPUs."""
+    """Returns each group's machine: CPUs, GiB of memory, GPUs."""
     known = {"learner": _LEARNER, "actor": _ACTOR, "evaluator": _ACTOR}
     return {group: known.get(group, _SERVICE) for group in groups}
 
@@ -61,10 +61,10 @@ def check(workdir: str, skills: str | None) -> None:
 
 
 def launch(experiment: Experiment, num_actors: int, layout: Layout) -> None:
-    """Submits the program; it runs on when this process has ended.
+    """Submits the program, which continues to run when this process has ended.
 
     Raises:
-      ValueError: in one line, what is missing here.
+      ValueError: in one line, what is missing on this machine.
     """
     check(experiment.workdir, None)
     import launchpad as lp
@@ -87,7 +87,7 @@ def _resources(groups: Iterable[str]) -> dict[str, Any]:
 
     code = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, code, ignore_errors=True)
-    # Launchpad copies all of the directory into each container.
+    # Launchpad copies the whole directory into each container.
     shutil.copytree(_ROOT, code, ignore=_NOT_CODE, dirs_exist_ok=True)
 
     def config(cpus: int, gibibytes: int, gpus: int) -> Any:

@@ -1,1 +1,1 @@
-"""RL experiments: their configuration and record, and how they run in one process."""
+"""RL experiments: configuration, record, evaluation, and runs in one process."""

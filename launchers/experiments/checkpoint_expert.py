@@ -1,7 +1,8 @@
-"""This project's own trained agents as experts for collecting: `checkpoint:DIR`.
+"""Expert from a trained agent of this project: `checkpoint:DIR`.
 
-A run may go on while its episodes are collected. So a data set is of one checkpoint:
-the newest when it was begun, which its settings name by learner steps, as DIR@STEPS.
+A run may continue while its episodes are collected. A data set therefore uses a single
+checkpoint, the newest at its start, which its settings name by learner steps, as
+DIR@STEPS.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from launchers.experiments import config as experiment_config
 
 
 class CheckpointExpert:
-    """Acts as a run's actors do; see `datasets.experts.base.Expert`."""
+    """Expert that acts as a run's actors do; see `datasets.experts.base.Expert`."""
 
     PHASES: ClassVar[tuple[str, ...]] = ()
 
@@ -29,11 +30,11 @@ class CheckpointExpert:
         """Loads the newest checkpoint.
 
         Args:
-          workdir: of `launchers.train_agent`.
-          environment: one with named observations.
+          workdir: work directory of `launchers.train_agent`.
+          environment: an environment with named observations.
 
         Raises:
-          ValueError: in one line, why there is no agent for this environment.
+          ValueError: in one line, why no agent for this environment can be loaded.
         """
         config = experiment_config.load_config(workdir)
         builder = experiment_config.make_builder(config)
@@ -47,7 +48,7 @@ class CheckpointExpert:
         self.reset(0)
 
     def reset(self, seed: int) -> None:
-        """Begins an episode."""
+        """Starts an episode."""
         self._actor.restart(experiment_config.derive_seed(seed, "expert"))
 
     def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
@@ -61,7 +62,7 @@ def pin(workdir: str) -> str:
     """Returns WORKDIR@STEPS for the newest checkpoint.
 
     Raises:
-      ValueError: in one line, why there is no agent.
+      ValueError: in one line, why no agent can be loaded.
     """
     environment = environments.make()
     expert = CheckpointExpert(workdir, environment)
@@ -70,7 +71,7 @@ def pin(workdir: str) -> str:
 
 
 def factory(pinned: str) -> Callable[[dm_env.Environment], CheckpointExpert]:
-    """Returns the picklable function from an environment to what `pin` named."""
+    """Returns a picklable function from an environment to the expert `pin` named."""
     workdir, _, steps = pinned.rpartition("@")
     return functools.partial(_load, workdir, int(steps))
 

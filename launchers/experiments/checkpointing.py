@@ -1,12 +1,12 @@
 """Snapshots of a run in one process: learner, replay and counts of the same moment.
 
 The learner's checkpoint commits a snapshot: counts and replay are written before it,
-under the learner's number of steps, so a run that is killed at any time goes on from
-the last snapshot that is whole. What is newer is dropped.
+under the learner's number of steps, so a run that is killed at any time resumes from
+the last complete snapshot. Anything newer is dropped.
 
-    WORKDIR/checkpoints/learner     the learner's
-    WORKDIR/checkpoints/replay      Reverb's, one directory a snapshot
-    WORKDIR/checkpoints/snapshots   STEPS.json: counts, and which replay
+    WORKDIR/checkpoints/learner     checkpoints of the learner
+    WORKDIR/checkpoints/replay      checkpoints of Reverb, one directory per snapshot
+    WORKDIR/checkpoints/snapshots   STEPS.json: counts, and the name of the replay
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from launchers.common import atomic_files
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """What a snapshot holds beside the learner.
+    """Content of a snapshot besides the learner.
 
     Attributes:
-      counts: of the run's counter.
+      counts: counts of the run's counter.
       replay_steps: environment steps whose sequences replay has received, as
         `AgentBuilder.steps_stored` counts them; 0 where replay is not kept.
-      learner_steps_paid: learner steps that these had paid for.
-      learner_credit: learner steps that were due beside these.
+      learner_steps_paid: learner steps that were due for the replay steps.
+      learner_credit: learner steps that were due besides these.
       replay: directory of its checkpoint under `checkpoints/replay`, or None.
       tables: `settings` of the replay's tables.
     """
@@ -47,9 +47,10 @@ class Snapshot:
 
 
 def settings(tables: Sequence[reverb.Table]) -> dict[str, list[Any]]:
-    """Limits and shapes of tables, by name: a checkpoint brings its own with its items.
+    """Returns limits and shapes of tables by name.
 
-    So one that was written under other settings must not be read.
+    A checkpoint restores its own with its items, so one that was written under other
+    settings must not be read.
     """
     settings_of = {}
     for table in tables:
@@ -66,13 +67,13 @@ def settings(tables: Sequence[reverb.Table]) -> dict[str, list[Any]]:
 
 
 class Snapshots:
-    """The snapshots in a work directory."""
+    """Store of the snapshots in a work directory."""
 
     def __init__(self, workdir: str):
         root = pathlib.Path(workdir) / "checkpoints"
         self._replay, self._records = root / "replay", root / "snapshots"
         # Reverb removes its last checkpoint before the new one is committed, so each
-        # is moved out of its sight.
+        # checkpoint is moved to where Reverb does not find it.
         self._written = root / "replay_written"
 
     def load(
@@ -90,10 +91,10 @@ class Snapshots:
           report: receives a line if the replay is left out.
 
         Returns:
-          None where there is none: a new run, or one that was made by another launch.
+          The snapshot; None for a new run, or one made by another launch.
 
         Raises:
-          ValueError: in one line, if its file is not readable.
+          ValueError: in one line, if the snapshot's file is unreadable.
         """
         path = self._path(learner_steps)
         if learner_steps is None or not path.exists():
@@ -128,7 +129,7 @@ class Snapshots:
     def checkpointer(
         self, snapshot: Snapshot | None
     ) -> checkpointers_lib.CheckpointerBase:
-        """For the Reverb server, which then starts with the replay of the snapshot."""
+        """Returns the Reverb server's checkpointer, which loads a snapshot's replay."""
         shutil.rmtree(self._written, ignore_errors=True)
         stored = None
         if snapshot is not None and snapshot.replay is not None:
@@ -147,9 +148,9 @@ class Snapshots:
         """Writes a snapshot.
 
         Args:
-          snapshot: without `replay`.
-          learner_steps: of the checkpoint that `commit` writes.
-          client: of the replay to keep, None to keep none.
+          snapshot: the snapshot, without `replay`.
+          learner_steps: learner steps of the checkpoint that `commit` writes.
+          client: client of the replay to keep; None keeps none.
           commit: saves the learner.
         """
         if client is not None:
@@ -168,7 +169,7 @@ class Snapshots:
         return self._records / f"{learner_steps}.json"
 
     def _keep(self, path: pathlib.Path, snapshot: Snapshot | None) -> None:
-        """Removes every other snapshot."""
+        """Removes all other snapshots."""
         for other in self._records.glob("*.json"):
             if snapshot is None or other != path:
                 other.unlink()

@@ -1,10 +1,10 @@
-"""What an RL experiment is: which agent, environment and budget; its record on disk.
+"""Configuration of an RL experiment: agent, environment, budget; its record on disk.
 
-`RunConfig` is what a user asks for. `Experiment` is what the launchers run, in one
-process or many: it holds only what can be pickled, and every process makes its own
-builder, environment and networks from it.
+`RunConfig` holds a user's settings. `Experiment` is what the launchers run, in one
+process or many: it is picklable, and every process makes its own builder, environment
+and networks from it.
 
-The work directory gets `config.json` (what is being run), `checkpoints/`, `counts.json`
+The work directory gets `config.json` (the settings), `checkpoints/`, `counts.json`
 (steps so far), `logs/NODE/logs.csv` beside TensorBoard events, and `summary.json`.
 """
 
@@ -51,10 +51,10 @@ LAUNCHES = (
 )
 
 _CONFIG = "config.json"
-_BUNDLE = "skills"  # the bundle's name in an exported run
+_BUNDLE = "skills"  # name of the bundle's directory in an exported run
 _FORMAT = {"format": "helms-agent", "version": 1}
-# A checkpoint of a run that differs in one of these is of another model or task; the
-# agent's with what they are where a run's record has none.
+# A run that differs in one of these trains another model or task, so its checkpoint
+# does not fit. The agent's come with the values of records that lack them.
 _ENVIRONMENT_IDENTITY = ("task", "reward", "object_set", "observations", "preset")
 _AGENT_IDENTITY = {
     "policy_hidden_sizes": None,
@@ -65,13 +65,13 @@ _AGENT_IDENTITY = {
     "critic_keys": None,
     "components": None,
     "skill_steps": 1,
-    "high_level": "new",  # read at the start alone: a resumed run cannot change it
+    "high_level": "new",  # used at the start only: a resumed run cannot change it
     "skill_prior": "uniform",
-    "finger": "gaussian",  # None of a clone: its bundle's, whose checksum is compared
+    "finger": "gaussian",  # None, of clones: the bundle's, whose checksum is compared
 }
 
 BuilderFactory = Callable[[], AgentBuilder]
-EnvironmentFactory = Callable[[int], dm_env.Environment]  # of a seed
+EnvironmentFactory = Callable[[int], dm_env.Environment]  # takes a seed
 
 
 class SetupError(ValueError):
@@ -80,19 +80,19 @@ class SetupError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """When a run ends, how it is evaluated, how often it reports and is saved."""
+    """Configuration of a run's end, evaluations, reports and checkpoints."""
 
     max_actor_steps: int | None = 100_000  # counted from the first start
     run_seconds: float | None = None  # counted from this start
     eval_every: int = 20_000  # actor steps between evaluations
-    eval_episodes: int = 10  # an evaluation; 0 for none
-    eval_video: bool = True  # of each evaluation's first episode, if rendering works
+    eval_episodes: int = 10  # per evaluation; 0 for none
+    eval_video: bool = True  # films each evaluation's first episode, if rendering works
     log_seconds: float = 10.0  # between lines in the terminal
-    checkpoint_minutes: float = 5.0  # least time between two
-    checkpoint_replay: bool = True  # whether a checkpoint has the replay too
+    checkpoint_minutes: float = 5.0  # least time between two checkpoints
+    checkpoint_replay: bool = True  # whether a checkpoint includes the replay
 
     def __post_init__(self) -> None:
-        """Raises ValueError for budgets that never end or cannot be."""
+        """Raises ValueError for a budget that never ends or is invalid."""
         if self.max_actor_steps is None and self.run_seconds is None:
             raise ValueError(
                 "give max_actor_steps or run_seconds, or the run never ends"
@@ -115,21 +115,21 @@ class Budget:
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """What a user asks for; the defaults are the paper's where it says."""
+    """A user's settings; defaults are the paper's where it gives them."""
 
     skills: str | None  # directory of the bundle; None for an agent that needs none
     workdir: str
     agent: str = "helms_cat"
     environment: EnvironmentConfig = EnvironmentConfig.paper()
     seed: int = 0
-    # Directory of a data set, of which each batch has `demonstration_share`.
+    # Directory of a data set, which makes up `demonstration_share` of each batch.
     demonstrations: str | None = None
-    # None: the agent's defaults for these, which __post_init__ puts here.
+    # None takes the agent's defaults, which __post_init__ fills in.
     agent_config: MPOConfig = None  # type: ignore[assignment]
     budget: Budget = dataclasses.field(default_factory=Budget)
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an agent that there is not, or settings not its own."""
+        """Raises ValueError for an unknown agent or settings of another agent."""
         check_agent(self.agent)
         agent = AGENTS[self.agent]
         config_type = agent.config_type
@@ -151,7 +151,7 @@ class RunConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What the launchers run. Can be pickled."""
+    """Experiment as the launchers run it; picklable."""
 
     workdir: str
     builder_factory: BuilderFactory
@@ -162,18 +162,18 @@ class Experiment:
 
 
 def image_keys(cameras: Sequence[str]) -> tuple[str, ...]:
-    """The names of the cameras' images among the observations."""
+    """Returns the names of the cameras' images among the observations."""
     return tuple(f"{camera}/pixels" for camera in cameras)
 
 
 def check_agent(agent: str) -> None:
-    """Raises ValueError unless there is such an agent."""
+    """Raises ValueError unless the agent is known."""
     if agent not in AGENTS:
         raise ValueError(f"unknown agent {agent!r}; valid: {', '.join(AGENTS)}")
 
 
 def check_skill_steps(steps: int) -> None:
-    """Raises ValueError unless a decision may last so many control steps."""
+    """Raises ValueError unless a decision may last this many control steps."""
     if not 1 <= steps < EPISODE_STEPS:
         raise ValueError(
             f"skill_steps must be from 1 to {EPISODE_STEPS - 1}, fewer than an "
@@ -188,14 +188,14 @@ def check_launch(launch: str) -> None:
 
 
 def make_environment(config: RunConfig, seed: int) -> dm_env.Environment:
-    """The environment as agents see it: grouped observations, and images."""
+    """Makes the environment as agents see it: grouped observations, and images."""
     return environments.build(
         dataclasses.replace(config.environment, grouped=True), seed
     )
 
 
 def make_builder(config: RunConfig) -> AgentBuilder:
-    """The builder of the agent over its frozen model."""
+    """Makes the builder of the agent over its frozen model."""
     check_agent(config.agent)
     frozen = load_frozen(config)
     options: dict[str, Any] = {}
@@ -217,10 +217,10 @@ def _load_demonstrations(config: RunConfig) -> list[Episode]:
 
 
 def load_frozen(config: RunConfig) -> FrozenModel | None:
-    """The bundle that the agent builds on; None for one that was given none.
+    """Loads the bundle that the agent builds on; None if no bundle is given.
 
     Raises:
-      ValueError: in one line, if it cannot be read, or is of another model.
+      ValueError: in one line, if it cannot be read or holds another model.
     """
     model = AGENTS[config.agent].model
     if config.skills is None:
@@ -257,19 +257,19 @@ def make_experiment(config: RunConfig) -> Experiment:
 
 
 def derive_seed(seed: int, role: str, *numbers: int) -> int:
-    """A seed of its own for each part of a run, from the run's seed; 31 bits."""
+    """Derives the seed of a part of a run from the run's seed; 31 bits."""
     entropy = [seed, int.from_bytes(role.encode(), "little"), *numbers]
     return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
 
 
 def record(config: RunConfig) -> bool:
-    """Writes `config.json`, or checks that the one there is of the same model.
+    """Writes `config.json`, or checks that the existing one is of the same model.
 
     Returns:
       Whether this resumes a run.
 
     Raises:
-      ValueError: in one line, if the work directory holds something else.
+      ValueError: in one line, if the work directory holds another run.
     """
     root = pathlib.Path(config.workdir)
     new = _describe(config)
@@ -298,14 +298,14 @@ def record(config: RunConfig) -> bool:
 
 
 def load_config(workdir: str, skills: str | None = None) -> RunConfig:
-    """Reads back what `record` wrote, to evaluate it: without demonstrations.
+    """Reads the record of a run for its evaluation, without demonstrations.
 
     Args:
-      workdir: of a run.
-      skills: where the skill bundle is now; None for where it was.
+      workdir: work directory of a run.
+      skills: current directory of the skill bundle; None takes the recorded one.
 
     Raises:
-      ValueError: in one line, why this is no run, or that the skills are others.
+      ValueError: in one line, why this is no run, or that the skills differ.
     """
     path = pathlib.Path(workdir) / _CONFIG
     if not path.is_file():
@@ -342,14 +342,14 @@ def recorded_settings(path: pathlib.Path) -> dict[str, Any]:
     """Reads a run's settings by the names of train_agent's flags.
 
     Args:
-      path: of a `config.json`.
+      path: path of a `config.json`.
 
     Returns:
-      The environment's, the agent's and the budget's settings beside agent, skills,
-      seed and demonstrations.
+      The settings of environment, agent and budget, and agent, skills, seed and
+      demonstrations.
 
     Raises:
-      ValueError: in one line, why it is no record of a run.
+      ValueError: in one line, why this is no record of a run.
     """
     if not path.is_file():
         raise ValueError(f"{path} is not a file; valid: the config.json of a run")
@@ -371,17 +371,17 @@ def recorded_settings(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _found_skills(workdir: pathlib.Path, path: str | None) -> str | None:
-    """A bundle's directory; a relative path in a record counts from its directory."""
+    """Resolves a bundle's path, which may be relative to the record's directory."""
     return path and os.path.normpath(workdir / path)
 
 
 def export(config: RunConfig, out: pathlib.Path, copy_skills: bool) -> int:
-    """Writes what it takes to evaluate an agent: its settings, policy and bundle.
+    """Writes all that an evaluation of an agent needs: settings, policy and bundle.
 
     Args:
-      config: of the run (`load_config`).
+      config: configuration of the run (`load_config`).
       out: directory to make; `load_config` and `evaluate` take it as a run's.
-      copy_skills: whether the bundle of skills is copied into `out`, which otherwise
+      copy_skills: whether to copy the bundle of skills into `out`, which otherwise
         refers to it by a relative path.
 
     Returns:
@@ -429,7 +429,7 @@ def _describe(config: RunConfig) -> dict[str, Any]:
 def _differences(
     old: dict[str, Any], new: dict[str, Any]
 ) -> Iterator[tuple[str, Any, Any]]:
-    """(name, old value, new value) of what makes two runs different models."""
+    """Yields (name, old value, new value) of settings that make two models differ."""
     new = json.loads(json.dumps(new))  # tuples become lists, as on disk
     if old.get("agent") != new["agent"]:
         yield "agent", old.get("agent"), new["agent"]
@@ -448,7 +448,7 @@ def _differences(
 
 
 def _environment(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The environment's settings in a record, which once stood beside the others."""
+    """Returns the environment's settings, which old records mix with the others."""
     if "environment" in record:
         return record["environment"]
     names = {field.name for field in dataclasses.fields(EnvironmentConfig)}
@@ -459,6 +459,6 @@ def _environment(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _skills_checksum(config: RunConfig) -> str | None:
-    """The checksum in a bundle's description; the bundle checks its weights by it."""
+    """Reads the checksum of the bundle's weights from its description."""
     frozen = load_frozen(config)
     return None if frozen is None else str(frozen.description["checksum"])

@@ -1,4 +1,4 @@
-"""Demonstrations for RL: the episodes of a data set of the run's own task."""
+"""Demonstrations for RL: episodes of a data set of the run's task."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from environments import EnvironmentConfig
 
 
 def load(directory: str, environment: EnvironmentConfig) -> list[Episode]:
-    """Reads all episodes; a second call for the same data set costs little.
+    """Reads all episodes; a second call for the same data set is cheap.
 
     Args:
-      directory: of the data set.
-      environment: of the run; task, reward and object set must be the data set's.
+      directory: directory of the data set.
+      environment: environment of the run, whose task, reward and object set must be
+        the data set's.
 
     Raises:
-      ValueError: in one line, if it cannot be read or is of something else.
+      ValueError: in one line, if the data set cannot be read or does not fit.
     """
     _check(directory, environment)
     data = loader.load(directory)
     if data.reward is None or data.discount is None:
         raise ValueError(f"data set {directory} lacks rewards or discounts")
-    # The executed action is what led to the reward, and what RL would have stored.
+    # The executed action led to the reward, and is the one that RL stores.
     transition = ("executed_action", "reward", "discount")
     values = {
         key: getattr(data, key).numpy() for key in ("proprio", "objects", *transition)
@@ -44,7 +45,7 @@ def load(directory: str, environment: EnvironmentConfig) -> list[Episode]:
 
 
 def _check(directory: str, environment: EnvironmentConfig) -> None:
-    """Raises ValueError unless the manifest says what the run does."""
+    """Raises ValueError unless the manifest matches the run's environment."""
     settings = loader.manifest(directory).get("settings")
     if settings is None:
         raise ValueError(

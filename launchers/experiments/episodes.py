@@ -1,4 +1,4 @@
-"""Episodes of a policy without learning, and their statistics."""
+"""Episodes of a policy that does not learn, and their statistics."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from launchers.experiments.config import derive_seed
 class Evaluation:
     """Undiscounted return and success of each episode.
 
-    `stages` are the rewards of the task's stages, means over all steps, in order; none
-    where the environment does not tell.
+    `stages` are the rewards of the task's stages, averaged over all steps, in order;
+    empty where the environment does not report them.
     """
 
     returns: tuple[float, ...]
@@ -29,7 +29,7 @@ class Evaluation:
     stages: tuple[float, ...] = ()
 
     def scalars(self) -> dict[str, float]:
-        """Means and 95 % intervals: normal for the return, Wilson for success."""
+        """Returns means and 95 % intervals: normal for returns, Wilson for success."""
         returns = np.asarray(self.returns)
         low, high = intervals.wilson(sum(self.successes), len(self.successes))
         return {
@@ -54,14 +54,15 @@ def run_episodes(
     stopped: Callable[[], bool] = lambda: False,
     on_step: Callable[[dm_env.Environment, dm_env.TimeStep], None] | None = None,
 ) -> Evaluation | None:
-    """Runs episodes and says how they went.
+    """Runs episodes and collects their statistics.
 
     Args:
-      environment: success is its `success()` at the end of an episode, if it has one.
-      actor: told the beginning of episodes, and asked for actions.
-      episodes: how many, 1 or more.
-      seed: episode i is drawn from (seed, i) where the environment can be told so.
-      stopped: asked after every step; True ends the evaluation.
+      environment: environment to act in; its `success()`, if it has one, is read at the
+        end of an episode.
+      actor: actor that observes first time steps and selects actions.
+      episodes: number of episodes, at least 1.
+      seed: episode i is drawn from (seed, i) where the environment takes a seed.
+      stopped: called after every step; True ends the evaluation.
       on_step: called with the environment and its time step after every reset and
         step.
 
@@ -101,6 +102,6 @@ def run_episodes(
 
 
 def episode_success(environment: dm_env.Environment) -> bool:
-    """Whether the task is done now; False where the environment cannot tell."""
+    """Returns whether the task is solved now; False if the environment cannot tell."""
     success = getattr(environment, "success", None)
     return bool(success()) if success is not None else False

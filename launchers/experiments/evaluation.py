@@ -1,4 +1,4 @@
-"""Evaluation of a run's checkpoint, or of an untrained agent; optionally on video."""
+"""Evaluation of a run's checkpoint or of an untrained agent, with optional video."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def evaluate(
     """Runs episodes of a run's newest checkpoint.
 
     Args:
-      config: of the run (`config.load_config`).
-      episodes: how many.
-      seed: of the episodes and of the policy's draws.
+      config: configuration of the run (`config.load_config`).
+      episodes: number of episodes.
+      seed: seed of the episodes and of the policy's draws.
       untrained: evaluate a new high level over the skills, and no checkpoint.
-      video: file of the first episode (.mp4, .gif, or .png of eight images).
+      video: file for the first episode (.mp4, .gif, or .png of eight images).
 
     Returns:
       The scalars of `episodes.Evaluation`, `learner_steps` of the checkpoint and, if
-      a video was asked for, `video`: the file, or None with `video_error`.
+      `video` is given, `video`: the file, or None with `video_error`.
 
     Raises:
       ValueError: in one line, what does not fit.
@@ -68,7 +68,7 @@ def evaluate_experiment(
     untrained: bool = False,
     recorder: experiments_video.Recorder | None = None,
 ) -> tuple[dict[str, float], int]:
-    """`evaluate` of an experiment that is already made, without video.
+    """Evaluates as `evaluate` does, for an experiment that is already made.
 
     Returns:
       The scalars, and the learner steps of the checkpoint.
@@ -88,7 +88,7 @@ def evaluate_experiment(
         )
     finally:
         environment.close()
-    assert result is not None  # nothing stops it
+    assert result is not None  # `stopped` is never True
     return result.scalars(), learner_steps
 
 
@@ -99,14 +99,14 @@ def evaluate_in_run(
     actor_steps: int,
     stopped: Callable[[], bool],
 ) -> evaluation_episodes.Evaluation | None:
-    """An evaluation that a run's budget asks for, with its video.
+    """Runs an evaluation within a run, as its budget asks, with its video.
 
     Args:
-      experiment: the run.
-      environment: to act in.
-      actor: that is evaluated.
-      actor_steps: of the run so far, which name the video.
-      stopped: asked after every step; True ends the evaluation.
+      experiment: the run's experiment.
+      environment: environment to act in.
+      actor: actor to evaluate.
+      actor_steps: actor steps of the run so far, by which the video is named.
+      stopped: called after every step; True ends the evaluation.
 
     Returns:
       The statistics, or None if `stopped` ended it.

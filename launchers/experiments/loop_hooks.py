@@ -1,4 +1,4 @@
-"""What every launcher shares around acting: counts kept on disk, stops, observers."""
+"""Hooks of the acting loop in every launch: persistent counts, stops, observers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COUNTS = "counts.json"
 
 
 class PersistentCounter(counting.Counter):
-    """A root counter that starts from, and is kept in, `WORKDIR/counts.json`."""
+    """Root counter that starts from, and is saved in, `WORKDIR/counts.json`."""
 
     def __init__(self, workdir: str, read: bool = True):
         """Reads the file, unless told otherwise.
@@ -33,18 +33,18 @@ class PersistentCounter(counting.Counter):
             self._counts = dict(atomic_files.read_json(self._path))
 
     def reset(self, counts: Mapping[str, float]) -> None:
-        """Counts on from these."""
+        """Continues from these counts."""
         self._counts = dict(counts)
 
     def persist(self) -> None:
-        """Writes the counts as they are now."""
+        """Writes the current counts."""
         atomic_files.write_json(self._path, dict(self.get_counts()))
 
 
 class Hooked(core.Actor):
-    """An actor that calls `hook` after every step, in place of the actor's update.
+    """Actor that calls `hook` after every step, in place of the wrapped actor's update.
 
-    The hook may raise `Stopped`, which ends the episode where it is.
+    The hook may raise `Stopped`, which ends the episode at once.
     """
 
     def __init__(self, actor: core.Actor, hook: Callable[[], None]):
@@ -52,15 +52,15 @@ class Hooked(core.Actor):
         self._hook = hook
 
     def select_action(self, observation: Any) -> Any:
-        """The actor's."""
+        """Returns the wrapped actor's action."""
         return self._actor.select_action(observation)
 
     def observe_first(self, timestep: dm_env.TimeStep) -> None:
-        """The actor's."""
+        """Passes the first time step to the wrapped actor."""
         self._actor.observe_first(timestep)
 
     def observe(self, action: Any, next_timestep: dm_env.TimeStep) -> None:
-        """The actor's."""
+        """Passes a step to the wrapped actor."""
         self._actor.observe(action, next_timestep)
 
     def update(self, wait: bool = False) -> None:
@@ -69,24 +69,24 @@ class Hooked(core.Actor):
 
 
 class SuccessObserver(observers.EnvLoopObserver):
-    """Adds to an episode's log whether it ended in success."""
+    """Observer that adds to an episode's log whether it ended in success."""
 
     def __init__(self) -> None:
         self._success = False
 
     def observe_first(self, env: dm_env.Environment, timestep: dm_env.TimeStep) -> None:
-        """Forgets the episode before."""
+        """Clears the result of the previous episode."""
         self._success = False
 
     def observe(
         self, env: dm_env.Environment, timestep: dm_env.TimeStep, action: Any
     ) -> None:
-        """Asks at the end."""
+        """Asks the environment for success at the end of an episode."""
         if timestep.last():
             self._success = episode_success(env)
 
     def get_metrics(self) -> Mapping[str, float]:
-        """1 or 0."""
+        """Returns `success`: 1 or 0."""
         return {"success": float(self._success)}
 
 
@@ -97,10 +97,10 @@ def raise_if(stopped: Callable[[], bool]) -> None:
 
 
 def run_together(loops: Sequence[Callable[[], None]]) -> None:
-    """Calls all, each in a thread of its own if there are several; waits for all.
+    """Calls all loops, each in its own thread if there are several; waits for all.
 
     Raises:
-      Exception: the first that was raised, when all have ended.
+      Exception: the first that was raised, once all loops have ended.
     """
     if len(loops) == 1:
         return loops[0]()

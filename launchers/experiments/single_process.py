@@ -1,9 +1,8 @@
-"""Runs an experiment in one process: one environment, then the learner's share.
+"""Runs an experiment in one process: each environment step, then learner steps due.
 
 The parts are the builder's, as in a distributed program; replay is a real Reverb
 server. The learner steps when enough has been inserted (`learner_steps_due`), so
-nothing waits for anything and the table needs no limiter. The actor's policy *is* the
-learner's.
+neither side waits and the table needs no limiter. Actor and learner share one policy.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from launchers.experiments.config import Experiment, SetupError, derive_seed
 
 
 def run(experiment: Experiment, report: Callable[[str], None] = print) -> str:
-    """Runs until the budget is spent, or SIGINT or SIGTERM; saves a checkpoint at last.
+    """Runs until the budget is spent, or SIGINT or SIGTERM; then saves a checkpoint.
 
     Args:
-      experiment: to run, or to go on with.
-      report: receives a line of progress now and then.
+      experiment: experiment to run or resume.
+      report: receives a line of progress at intervals.
 
     Returns:
-      What ended it: max_actor_steps, run_seconds or signal.
+      The reason of its end: max_actor_steps, run_seconds or signal.
 
     Raises:
       SetupError: in one line, what of an earlier run cannot be read.
@@ -91,8 +90,8 @@ class _Run:
         # Steps that replay's episodes count for, and those of the episode that runs.
         self._replay_steps = snapshot.replay_steps if snapshot is not None else 0
         self._episode_steps = 0
-        # What the learner had done beyond what this replay paid for, under the settings
-        # of then: with other ones it neither rests nor catches up, it goes on.
+        # Learner steps done beyond those due for this replay, under the settings of the
+        # snapshot: under other settings the learner neither pauses nor catches up.
         paid = self._builder.learner_steps_due(self._replay_steps)
         if snapshot is not None and snapshot.replay is not None:
             self._credit = snapshot.learner_credit + snapshot.learner_steps_paid - paid
@@ -127,14 +126,14 @@ class _Run:
         self._next_snapshot = self._begin
 
     def _rewind_logs(self, actor_steps: int, learner_steps: int) -> None:
-        """Drops what was logged after the snapshot: it happens once more."""
+        """Drops log rows after the snapshot, which the resumed run writes again."""
         workdir = self._experiment.workdir
         for node in ("actor_0", "evaluator"):
             loggers.rewind(workdir, node, "actor_steps", actor_steps)
         loggers.rewind(workdir, "learner", "learner_steps", learner_steps)
 
     def run(self) -> str:
-        """Episodes and evaluations until the budget is spent."""
+        """Runs episodes and evaluations until the budget is spent."""
         every = self._budget.eval_every
         actor_steps = int(self._counter.get_counts().get("actor_steps", 0))
         next_evaluation = loggers.next_evaluation(
@@ -156,11 +155,11 @@ class _Run:
         except Stopped:
             reason = self._spent(0) or "signal"
         finally:
-            # Whatever happened, the variables are those of a whole and finite step.
+            # In all cases the variables are those of a complete and finite step.
             self._save()
         self._report(self._progress.line())
         self._environment.close()
-        # Or writer and data set wait 10 s, when deleted, for a server that is gone.
+        # Otherwise writer and data set, when deleted, wait 10 s for a lost server.
         with contextlib.suppress(Stopped):
             self._adder.reset()
         del self._learner
@@ -168,7 +167,7 @@ class _Run:
         return reason
 
     def _save(self) -> None:
-        """A snapshot of now; an episode that was cut off does not count."""
+        """Saves a snapshot, in which an interrupted episode does not count."""
         budget = self._budget
         self._snapshots.save(
             checkpointing.Snapshot(
@@ -206,7 +205,7 @@ class _Run:
         return self._signalled.is_set() or self._out_of_time()
 
     def _after_step(self) -> None:
-        """The learner's share of one step of acting."""
+        """Does the learner steps that are due after one step of acting."""
         self._episode_steps += 1
         steps = self._replay_steps + self._episode_steps
         due = self._credit + self._builder.learner_steps_due(steps)
@@ -231,7 +230,7 @@ class _Run:
         )
         if result is None:
             raise Stopped("during an evaluation")
-        self._begin += time.monotonic() - begin  # run_seconds is for learning
+        self._begin += time.monotonic() - begin  # run_seconds excludes evaluations
         counts = {"actor_steps": 0, "learner_steps": 0, **self._counts()}
         self._evaluation_logger.write({**counts, **result.scalars()})
 
@@ -263,7 +262,7 @@ def _counter(
 
 @contextlib.contextmanager
 def _stop_signal() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; a second SIGINT interrupts as usual."""
+    """Yields an event set by SIGINT or SIGTERM; a second SIGINT interrupts as usual."""
     event = threading.Event()
 
     def handle(number: int) -> None:

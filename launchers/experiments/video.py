@@ -1,4 +1,4 @@
-"""Video, or pictures, of an evaluation's first episode."""
+"""Video or still images of an evaluation's first episode."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 from launchers.common import atomic_files
 
 _FRAME_EVERY = 2  # control steps of 0.05 s
-_FRAMES_PER_SECOND = 10  # so that a video takes as long as the episode
+_FRAMES_PER_SECOND = 10  # plays a video in real time
 _HEIGHT, _WIDTH = 240, 320
-_ROWS, _COLUMNS = 2, 4  # of the pictures in a .png
+_ROWS, _COLUMNS = 2, 4  # images in a .png
 
 
 def path(workdir: str, actor_steps: int) -> pathlib.Path:
-    """The video of a run's evaluation after so many actor steps."""
+    """Returns the path of the video of an evaluation after this many actor steps."""
     return pathlib.Path(workdir) / "videos" / f"{actor_steps:09d}.mp4"
 
 
 class Recorder:
-    """Keeps every second image of the first episode, as far as rendering works."""
+    """Recorder of every second image of the first episode, while rendering works."""
 
     def __init__(self) -> None:
         self._frames: list[np.ndarray] = []
@@ -33,19 +33,19 @@ class Recorder:
     def __call__(
         self, environment: dm_env.Environment, timestep: dm_env.TimeStep
     ) -> None:
-        """After every reset and step; see `evaluation.run_episodes`."""
+        """Records after every reset and step; see `episodes.run_episodes`."""
         if self._over or self._error:
             return
         self._over = timestep.last()
         if self._steps % _FRAME_EVERY == 0:
             try:
                 self._frames.append(environment.render(height=_HEIGHT, width=_WIDTH))
-            except Exception as e:  # whatever a missing GL library makes of it
+            except Exception as e:  # a missing GL library may raise anything
                 self._error = f"rendering does not work here: {e}"
         self._steps += 1
 
     def write(self, path: pathlib.Path) -> dict[str, str | None]:
-        """Writes the file aside, then renames it: a video, or .png of some images."""
+        """Writes the file atomically: a video, or a .png of some images."""
         if self._error or not self._frames:
             return {"video": None, "video_error": self._error or "no images"}
         with atomic_files.aside(path) as aside:
@@ -57,7 +57,7 @@ class Recorder:
 
 
 def _sheet(frames: list[np.ndarray]) -> np.ndarray:
-    """Images from the first to the last, row by row on one."""
+    """Arranges images from the first to the last in one, row by row."""
     chosen = np.linspace(0, len(frames) - 1, _ROWS * _COLUMNS).round().astype(int)
     images = np.stack([frames[i] for i in chosen])
     height, width, channels = images.shape[1:]

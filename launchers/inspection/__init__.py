@@ -1,1 +1,1 @@
-"""What a data set shows: figures, text and episodes seen again."""
+"""Views of a data set: figures, text and rendered episodes."""

@@ -1,7 +1,7 @@
-"""Recorded episodes seen again: the environment is put into what was observed.
+"""Renders recorded episodes by setting the environment to the observed states.
 
-Nothing is simulated: joint angles, fingers and objects are set as the observations have
-them, so that any data set of this format can be drawn, whatever made it.
+Nothing is simulated: joint angles, fingers and objects are set to the observations, so
+any data set of this format can be drawn, whatever made it.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from environments.rendering import mujoco
 from environments.sensors import FULL_TICS
 from launchers.common import atomic_files
 
-VIDEO_EVERY = 2  # control steps a picture
+VIDEO_EVERY = 2  # control steps per image
 _FINGERS = "gripper/joints/angle"
 _JOINTS = "sawyer/joints/angle"
 _OBJECTS = tuple(f"rgb30_{color}/abs_pose" for color in observations.COLORS)
-_CLOSING_STEPS = 40  # control steps in which the fingers close, with some to spare
+_CLOSING_STEPS = 40  # control steps, more than the fingers take to close
 
 
 class EpisodeViews:
-    """Draws one episode after another."""
+    """Renderer of episodes, one after another."""
 
     def __init__(self, height: int = 240, width: int = 320) -> None:
-        """Builds the environment; asks for no OpenGL yet."""
+        """Builds the environment; needs no OpenGL yet."""
         self._size = height, width
         self._environment = environments.make(seed=0)
         self._tics, self._hands = self._closing()
@@ -39,11 +39,11 @@ class EpisodeViews:
     def images(
         self, episode: reader.Episode, steps: Sequence[int]
     ) -> Iterator[np.ndarray]:
-        """Yields the view of each of these steps, uint8 [H, W, 3].
+        """Yields a view of each of these steps, uint8 [H, W, 3].
 
         Raises:
-          ValueError: the episode lacks what the view needs; says what.
-          RenderingUnavailable: where no OpenGL library can be loaded.
+          ValueError: the episode lacks observations that the view needs.
+          RenderingUnavailable: no OpenGL library can be loaded.
         """
         observed = {}
         for name in (_JOINTS, _FINGERS, *_OBJECTS):
@@ -55,7 +55,7 @@ class EpisodeViews:
                 raise ValueError(f"its {name} is not finite")
         environment = self._environment
         environment.set_objects(_objects(episode))
-        environment.reset()  # Only so that the objects change.
+        environment.reset()  # Needed only to change the objects.
         model, data = environment.physics
         addresses = environment.scene
         for step in steps:
@@ -72,12 +72,12 @@ class EpisodeViews:
 
     @property
     def _hand(self) -> slice:
-        """Positions of the hand's joints: between the arm's and the objects'."""
+        """Returns the slice of the hand's joint positions, between arm and objects."""
         at = self._environment.scene
         return slice(at.arm_qpos.stop, int(at.object_qpos[0]))
 
     def _closing(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lets the fingers close on nothing, to know the linkage's joints.
+        """Closes the fingers on nothing, to learn the linkage's joint positions.
 
         Returns:
           Openings [N] in tics, rising, and the hand's joint positions [N, J].
@@ -86,7 +86,7 @@ class EpisodeViews:
         environment.reset()
         _, data = environment.physics
         close = np.zeros(controller.ACTION_SIZE)
-        close[2] = close[4] = 1.0  # away from the objects
+        close[2] = close[4] = 1.0  # fingers close away from the objects
         hands = {0.0: data.qpos[self._hand].copy()}
         for _ in range(_CLOSING_STEPS):
             environment.step(close)
@@ -109,7 +109,7 @@ def write_video(
     """Writes an .mp4 of the whole episode, in real time.
 
     Raises:
-      As of `EpisodeViews.images`.
+      ValueError, RenderingUnavailable: see `EpisodeViews.images`.
     """
     steps = range(0, len(episode.observation[_JOINTS]), VIDEO_EVERY)
     fps = round(1 / (scene.CONTROL_TIMESTEP * VIDEO_EVERY))
@@ -123,7 +123,7 @@ def write_video(
 
 
 def _objects(episode: reader.Episode) -> int | tuple[str, ...]:
-    """The objects' ids, or the set's number where the metadata have no ids."""
+    """Returns the objects' ids, or the set's number where the metadata lack ids."""
     drawn = inspection.drawn(episode) or {}
     ids = tuple(str(drawn.get(f"object_{color}", "")) for color in observations.COLORS)
     if all(ids):

@@ -1,4 +1,4 @@
-"""Pictures of a data set; needs no display."""
+"""Figures of a data set; drawn without a display."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _TOOL = "sawyer/pinch/pose"
 _OPENING = "gripper/joints/angle"
 _COLORS = {"red": "#d1292b", "green": "#2b9348", "blue": "#2660c9"}
 _DPI = 110
-_COLUMNS, _ROWS = 6, 3  # of a contact sheet
+_COLUMNS, _ROWS = 6, 3  # images in a contact sheet
 _NEEDED = (_TOOL, _OPENING, *(f"rgb30_{c}/abs_pose" for c in _COLORS))
 
 
 def write_histograms(path: pathlib.Path, inspected: inspection.Inspection) -> None:
-    """Draws the share of each action's values, and the returns by success."""
+    """Draws histograms of each action's values, and of returns by success."""
     counts = inspected.action_counts
     if counts is None:
         return
@@ -65,7 +65,7 @@ def write_episode(path: pathlib.Path, episode: reader.Episode) -> bool:
     """Draws one episode: paths from above, heights, gripper and reward over the steps.
 
     Returns:
-      Whether it was drawn: not where the observations are others than this project's.
+      Whether it was drawn, which it is not without this project's observations.
     """
     newest = {
         name: checks.newest_frames(name, episode.observation[name])
@@ -111,7 +111,7 @@ def write_episode(path: pathlib.Path, episode: reader.Episode) -> bool:
 
 
 def sheet_steps(length: int) -> list[int]:
-    """The steps of a contact sheet, first and last among them."""
+    """Returns the steps of a contact sheet, the first and last among them."""
     count = min(length, _COLUMNS * _ROWS)
     return np.linspace(0, length - 1, count).round().astype(int).tolist()
 
@@ -122,7 +122,7 @@ def write_contact_sheet(
     camera: str,
     images: Iterable[np.ndarray],
 ) -> None:
-    """Draws views of the steps of `sheet_steps` side by side, uint8 [H, W, 3] each."""
+    """Draws the views of `sheet_steps` side by side, uint8 [H, W, 3] each."""
     steps = sheet_steps(len(episode.steps["is_first"]))
     images = list(images)
     height, width = images[0].shape[:2]
@@ -140,7 +140,7 @@ def write_contact_sheet(
 
 
 def decoded(episode: reader.Episode, camera: str) -> list[np.ndarray] | None:
-    """An episode's own images at `sheet_steps`; None if they cannot be decoded."""
+    """Decodes an episode's own images at `sheet_steps`; None if that fails."""
     encoded = episode.observation[camera]
     try:
         return [
@@ -152,7 +152,7 @@ def decoded(episode: reader.Episode, camera: str) -> list[np.ndarray] | None:
 
 
 def _shade_phases(panels: Sequence[Axes], episode: reader.Episode) -> None:
-    """Alternating shades for the expert's phases, with names above the first panel."""
+    """Shades the expert's phases alternately, with names above the first panel."""
     phases = episode.steps.get("expert_phase", np.zeros(0))[:-1]
     if not len(phases):
         return
@@ -162,7 +162,7 @@ def _shade_phases(panels: Sequence[Axes], episode: reader.Episode) -> None:
         if i % 2:
             for panel in panels:
                 panel.axvspan(start, stop, color="#f0ede4", zorder=0)
-        if stop - start >= len(phases) / 50:  # Else there is no room.
+        if stop - start >= len(phases) / 50:  # leaves out names that have no room
             known = 0 <= phases[start] < len(names)
             panels[0].text(
                 (start + stop) / 2,

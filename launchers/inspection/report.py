@@ -1,4 +1,4 @@
-"""What was found in a data set, as text."""
+"""Report of an inspected data set, as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from environments import observations
 
 
 def lines(inspected: inspection.Inspection, source: reader.Records) -> Iterator[str]:
-    """Yields the lines of the whole report but the problems."""
+    """Yields the lines of the report, without the problems."""
     rows = inspected.rows
     steps = sum(row.steps for row in rows)
     yield (
@@ -148,7 +148,7 @@ def _ranges(ranges: dict[str, running_statistics.RunningStatistics]) -> Iterator
 
 
 def _newest(name: str, size: int) -> int:
-    """How many of an array's numbers are its newest frame: the first ones."""
+    """Returns the length of an array's newest frame, which stands first."""
     if name == observations.PREVIOUS_ACTION or name in observations.FRAME_SIZES:
         shape = observations.shape(name)
         return size // shape[0] if size == math.prod(shape) else size

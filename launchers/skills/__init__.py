@@ -1,1 +1,1 @@
-"""Offline training of skills and of behaviour clones."""
+"""Offline training of skills and behaviour clones."""

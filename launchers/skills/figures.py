@@ -1,4 +1,4 @@
-"""Pictures of a skill model; needs no display."""
+"""Figures of a skill model; drawn without a display."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def write_figure(
     skill_use: Iterable[float],
     seen: np.ndarray | None = None,
 ) -> None:
-    """Figure 3b and 3c: the learned transition prior and the skills' use.
+    """Draws figures 3b and 3c: the learned transition prior and the skills' use.
 
     Args:
-      path: of the picture.
+      path: path of the figure.
       prior: [K, K], a row for each y_{t-1}.
       skill_use: [K] shares.
-      seen: [K, K] transitions in data, drawn beside the prior; NaN where none is known.
+      seen: [K, K] transitions in data, drawn beside the prior; NaN where unknown.
     """
     use = list(skill_use)
     ticks = range(len(prior))
@@ -46,7 +46,7 @@ def write_figure(
 
 
 def draw_shares(axes: Axes, matrix: np.ndarray) -> None:
-    """A matrix of shares in [0, 1] as colours and numbers; NaN stays empty."""
+    """Draws a matrix of shares in [0, 1] as colours and numbers; NaN stays empty."""
     axes.imshow(matrix, vmin=0, vmax=1, cmap="Blues", aspect="auto")
     size = 9 if matrix.shape[1] <= 6 else 7
     for (row, column), value in np.ndenumerate(matrix):

@@ -1,4 +1,4 @@
-"""`run.json`: what a work directory trains, so that no other training goes on in it."""
+"""Record of a training in `run.json`, which bars others from its work directory."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def start(
     defaults: Mapping[str, Any],
     manifest: Mapping[str, Any],
 ) -> None:
-    """Writes the record of a new training, or checks that the one there is of this.
+    """Writes the record of a new training, or checks that the existing one matches.
 
     Args:
       root: the work directory.
-      model: its name.
+      model: name of the model.
       config: all settings, as JSON gives them back.
-      defaults: of all settings.
-      manifest: of the data set.
+      defaults: defaults of all settings.
+      manifest: manifest of the data set.
 
     Raises:
-      ValueError: in one line, what else the work directory holds.
+      ValueError: in one line, which other training the work directory holds.
     """
     run = {"model": model, "config": config, "data": fingerprint(manifest)}
     workdir_lock.hold(root)
@@ -49,7 +49,7 @@ def start(
             f"{root} holds a checkpoint of model {earlier.get('model')!r}, not "
             f"{model!r}; take another workdir"
         )
-    # A record that is older than a setting was of what is now the setting's default.
+    # A setting that an old record lacks had its present default.
     recorded = {**defaults, **earlier["config"]}
     for name in sorted(set(recorded) | set(config)):
         mine, theirs = config.get(name), recorded.get(name)
@@ -65,6 +65,6 @@ def start(
 
 
 def fingerprint(manifest: Mapping[str, Any]) -> str:
-    """What two data sets with the same manifest have in common."""
+    """Hashes a manifest, so that equal data sets have equal fingerprints."""
     text = json.dumps(manifest, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

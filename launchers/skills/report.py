@@ -1,11 +1,11 @@
-"""What a terminal shows of an offline training, whatever the model has to show."""
+"""Report of an offline training for a terminal, whatever metrics the model has."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-# Metric, its name for people, its format. A model has some of them.
+# Metric, displayed name, format. A model has some of the metrics.
 _METRICS = (
     ("elbo", "ELBO", ".3f"),
     ("log_likelihood", "log-likelihood", ".3f"),
@@ -22,7 +22,7 @@ _METRICS = (
 def line(
     steps: int, held_out: Mapping[str, Any], train: Mapping[str, Any], is_best: bool
 ) -> str:
-    """One line an evaluation: held-out metrics, and the bound on training data."""
+    """Formats an evaluation as a line: held-out metrics, bound on training data."""
     parts = [
         f"{title} {held_out[key]:{form}}"
         for key, title, form in _METRICS
@@ -38,7 +38,7 @@ def line(
 
 
 def describe(summary: Mapping[str, Any]) -> str:
-    """A few lines: each metric before training and of the bundle, each skill's use."""
+    """Formats each metric before training and of the bundle, and each skill's use."""
     before, after = summary["before"], summary["after"]
     lines = [
         f"model {summary['model']}: {summary['steps']} steps in "

@@ -1,10 +1,10 @@
 """Offline training of any model from a data set to a frozen bundle, without flags.
 
-The work directory gets `run.json` (what is being trained, on what), `checkpoints/`,
-`logs/` (CSV and TensorBoard: `train`, the steps; `evaluation`, on held-out episodes;
-`train_evaluation`, the same on training episodes), and at the end `skills/` (the bundle
-of the best held-out evaluation), `summary.json` and, for HeLMS, `skills.png`. The same
-call on the same directory goes on where it stopped.
+The work directory gets `run.json` (settings and data set), `checkpoints/`, `logs/` (CSV
+and TensorBoard: `train`, the steps; `evaluation`, on held-out episodes;
+`train_evaluation`, on training episodes), and at the end `skills/` (the bundle of the
+best held-out evaluation), `summary.json` and, for HeLMS, `skills.png`. The same call on
+the same directory resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _STEPS_KEY = "learner_steps"
 
 
 class Data(Protocol):
-    """What training needs of `datasets.loader`."""
+    """Interface of `datasets.loader` that training uses."""
 
     def load(self, directory: str) -> object:
         """Raises ValueError unless the directory holds a data set that fits."""
@@ -54,26 +54,26 @@ class Data(Protocol):
         seed: int,
         skip: int,
     ) -> Iterable[Batch]:
-        """Batches: endless for "train", one pass for "held_out"."""
+        """Yields batches: endless for "train", one pass for "held_out"."""
 
     def statistics(self, directory: str) -> Statistics:
-        """Mean and deviation of each group's features."""
+        """Returns mean and standard deviation of each group's features."""
 
     def manifest(self, directory: str) -> dict[str, Any]:
-        """How the data set came about."""
+        """Returns the record of how the data set was made."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions:
-    """How a training runs; none of it changes what a step computes."""
+    """Options of a training that do not change what a step computes."""
 
     steps: int = 2000  # where training ends, counted from the first start
     evaluate_every: int = 500  # steps between evaluations
-    evaluation_batches: int = 16  # an evaluation takes at most so many
-    patience: int = 0  # ends after so many evaluations without a better one; 0: never
+    evaluation_batches: int = 16  # most batches per evaluation
+    patience: int = 0  # evaluations without a better one that end it; 0: no limit
     checkpoint_minutes: float = 2.0  # least time between two; one more at the end
-    jit_compile: bool = False  # XLA
-    show_progress: bool = True  # a bar on standard error
+    jit_compile: bool = False  # whether to compile steps with XLA
+    show_progress: bool = True  # whether to show a bar on standard error
 
     def __post_init__(self) -> None:
         lows = {"steps": 1, "evaluate_every": 1, "evaluation_batches": 1, "patience": 0}
@@ -89,7 +89,7 @@ class TrainingOptions:
 
 
 class SkillTraining:
-    """One training: everything that can be wrong with its input shows at construction.
+    """An offline training, whose input is checked at construction.
 
     `SkillTraining(...).run()` trains, freezes the result and returns `summary.json`.
     """
@@ -107,17 +107,16 @@ class SkillTraining:
         """Reads the data set and, where the work directory holds one, the checkpoint.
 
         Args:
-          model: its name in `agents.registry`.
-          config: of the model and its training.
-          options: of this run.
+          model: name of the model in `agents.registry`.
+          config: configuration of the model and its training.
+          options: options of this run.
           data: `datasets.loader`.
           dataset: directory of the data set.
-          workdir: see the module's docstring.
+          workdir: work directory; see the module's docstring.
           observation_names: names that make up "proprio" and "objects", for the bundle.
 
         Raises:
-          ValueError: in one line, what of the data set or the work directory does not
-            fit.
+          ValueError: in one line, why the data set or the work directory does not fit.
         """
         self._config, self._options = config, options
         self._data, self._dataset = data, dataset
@@ -177,12 +176,11 @@ class SkillTraining:
         """Trains to the end and writes the results; returns the summary.
 
         Raises:
-          FloatingPointError: training met values that are not finite; nothing of them
-            is saved.
+          FloatingPointError: values became non-finite; these are not saved.
         """
         try:
             self._train()
-        finally:  # also on an interruption: the weights are always those of whole steps
+        finally:  # also on an interruption: weights are those of complete steps
             self._checkpointer.save(force=True)
         seconds = self._counter.get_counts().get("learner_walltime", 0.0)
         steps = self._learner.num_steps
@@ -246,7 +244,7 @@ class SkillTraining:
                 bar.update()
 
     def _evaluate(self, bar: tqdm.tqdm) -> None:
-        """Evaluates, unless a resumed run has the evaluation of this step."""
+        """Evaluates, unless a resumed run already has the evaluation of this step."""
         steps = self._learner.num_steps
         if self._selection.last_step == steps:
             return
@@ -275,7 +273,7 @@ class SkillTraining:
         )
 
     def _few(self, split: str) -> Iterable[Batch]:
-        """What evaluations are made on: the same every time."""
+        """Returns the batches of evaluations, the same every time."""
         return itertools.islice(self._batches(split), self._options.evaluation_batches)
 
     def _logger(self, node: str, time_delta: float = 0.0) -> Any:
@@ -289,21 +287,22 @@ def train(
     config: OfflineConfig | None = None,
     options: TrainingOptions | None = None,
 ) -> dict[str, Any]:
-    """Learns a model from a data set of ours; continues an earlier call.
+    """Learns a model from a data set of this project; resumes an earlier call.
 
     Args:
-      model: its name in `agents.registry.MODELS`.
+      model: name of the model in `agents.registry.MODELS`.
       dataset: directory of the data set (`datasets.collection.collect`).
-      workdir: see the module's docstring; the bundle is WORKDIR/skills.
-      config: of the model and its training; None: the paper's.
-      options: of this run; None: the default ones.
+      workdir: work directory, see the module's docstring; the bundle is
+        WORKDIR/skills.
+      config: configuration of the model and its training; None takes the paper's.
+      options: options of this run; None takes the defaults.
 
     Returns:
-      What `summary.json` holds.
+      The content of `summary.json`.
 
     Raises:
       ValueError: in one line, what does not fit; nothing was run.
-      FloatingPointError: as of `SkillTraining.run`.
+      FloatingPointError: see `SkillTraining.run`.
     """
     if model not in MODELS:
         raise ValueError(f"unknown model {model!r}; valid: {', '.join(MODELS)}")

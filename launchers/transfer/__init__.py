@@ -1,1 +1,1 @@
-"""Transfer of skills by RL, however it is launched."""
+"""Transfer of skills by RL, for every kind of launch."""

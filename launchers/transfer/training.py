@@ -1,4 +1,4 @@
-"""RL from a configuration to a summary, without flags."""
+"""RL training from a configuration to a summary, without flags."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ def train(
     layout: Layout | None = None,
     ray_address: str | None = None,
 ) -> dict[str, Any]:
-    """Trains until the budget is spent; goes on where an earlier call stopped.
+    """Trains until the budget is spent; resumes where an earlier call stopped.
 
-    A fresh run is evaluated before it learns ("zero shot"): a new high level over the
-    skills. Every run is evaluated when it ends.
+    A fresh run is evaluated before it learns ("zero shot"), with a new high level over
+    the skills. Every run is evaluated when it ends.
 
     Args:
-      config: what to run.
+      config: configuration of the run.
       launch: single_process, local_mt, local_mp or ray.
-      num_actors: how many, in one process always 1.
+      num_actors: number of actors; always 1 in one process.
       report: receives lines of progress.
-      layout: of a distributed program.
-      ray_address: of the cluster, with ray; None for a Ray of our own.
+      layout: layout of a distributed program.
+      ray_address: address of the cluster, with ray; None for a private one.
 
     Returns:
-      The summary, see `run`.
+      The summary; see `run`.
 
     Raises:
       ValueError: in one line, what does not fit; nothing was run.
       RuntimeError: a node of a distributed program failed.
-      FloatingPointError: something was not finite; the last good checkpoint is kept.
+      FloatingPointError: a value was not finite; the last good checkpoint is kept.
     """
     experiment, resumed = prepare(config, launch, num_actors, ray_address)
     return run(experiment, launch, num_actors, resumed, report, layout, ray_address)
@@ -50,10 +50,10 @@ def train(
 def prepare(
     config: RunConfig, launch: str, num_actors: int, ray_address: str | None = None
 ) -> tuple[experiment_config.Experiment, bool]:
-    """Checks everything that can be checked before a run, and records it.
+    """Checks all that can be checked before a run, and records the run.
 
     Returns:
-      The experiment, and whether it goes on with an earlier run.
+      The experiment, and whether it resumes an earlier run.
 
     Raises:
       ValueError: in one line, what does not fit.
@@ -87,15 +87,15 @@ def run(
     layout: Layout | None = None,
     ray_address: str | None = None,
 ) -> dict[str, Any]:
-    """Runs an experiment that is made and recorded; on all launches but vertex_ai.
+    """Runs an experiment that `prepare` made, by any launch but vertex_ai.
 
     Returns:
       The summary, which is also in `WORKDIR/summary.json`: `zero_shot_return`,
       `zero_shot_success`, `return`, `success` (of the final evaluation; None where it
       was left out), `actor_steps`, `learner_steps` (in all), `seconds`,
       `actor_steps_per_second`, `learner_steps_per_second` (of this call, from the first
-      row logged to the last), `resumed`,
-      `stopped_by` (max_actor_steps, run_seconds or signal).
+      row logged to the last), `resumed`, `stopped_by` (max_actor_steps, run_seconds or
+      signal).
     """
     begin = time.time()
     if launch == "single_process":
@@ -110,7 +110,7 @@ def run(
         )
     else:
         from launchers.distributed import (
-            program,  # Launchpad is not needed in one process
+            program,  # one process needs no Launchpad
         )
 
         program.hide_gpu()
@@ -155,7 +155,7 @@ def _counts(workdir: str) -> dict[str, int]:
 
 
 def describe(summary: dict[str, Any]) -> str:
-    """A few lines for a terminal."""
+    """Formats a summary in a few lines for a terminal."""
 
     def of(result: float | None, success: float | None) -> str:
         if result is None or success is None:

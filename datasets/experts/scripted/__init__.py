@@ -1,1 +1,1 @@
-"""A scripted expert that stacks."""
+"""Scripted expert that stacks."""

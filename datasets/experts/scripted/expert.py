@@ -1,9 +1,9 @@
-"""A scripted expert that stacks, and whose every decision follows from the state.
+"""Scripted expert that stacks, and whose decisions depend on the state alone.
 
 It has no memory: no counters, no pauses, no plans. A policy that sees the state can
-therefore imitate it, which it could not a state machine. What serves as memory is in
-the world: fingers that have begun to close, an object that hangs in the hand, a tool
-that is low beside an object. Commands are velocity fields with few edges.
+therefore imitate it, unlike a state machine. The world serves as memory: fingers that
+have started to close, an object held in the hand, a tool that is low beside an object.
+Commands are velocity fields with few discontinuities.
 """
 
 from __future__ import annotations
@@ -49,41 +49,41 @@ PHASES = (
 
 _OPEN, _CLOSE = -1.0, 1.0
 _GAIN = 4.5  # 1/s, of position and yaw errors
-_RISE = 0.02  # m under its height at which the tool stops moving sideways
+_RISE = 0.02  # m below its target height at which the tool stops moving sideways
 
 # Fingers, in tics.
-_CLOSING = 8.0  # they have begun to close
-_READY = 60.0  # they are open enough to go down around an object
-_SHUT = 200.0  # they can push
-_EMPTY = 225.0  # they have closed on nothing
-_STILL = 40.0  # a second: they have come to rest
+_CLOSING = 8.0  # above: they have started to close
+_READY = 60.0  # below: they are open enough to go down around an object
+_SHUT = 200.0  # above: they can push
+_EMPTY = 225.0  # above: they have closed on nothing
+_STILL = 40.0  # tics per second, below: they rest
 
 # Grasping.
 _APPROACH_HEIGHT = 0.055  # m above the grasp
 _SLOPE = 4.0  # of the funnel: height per distance
-_RELATIVE_TURN = 0.1  # m of distance that a radian of yaw error counts as
-_ALIGNED = 0.15  # rad
-_TURN_COST = (0.3, 5.3)  # of another side to grasp: high above the object, beside it
+_RELATIVE_TURN = 0.1  # m of distance equivalent to a radian of yaw error
+_ALIGNED = 0.15  # rad, largest yaw error of an aligned tool
+_TURN_COST = (0.3, 5.3)  # of a change of side: high above the object, beside it
 
 # Stacking.
 _LIFT_HEIGHT = 0.04  # m of the object above its target, on the way
-_CENTRED = 0.011  # m from the goal, where it may be let go
-_ASKEW = 0.01  # m over its support at most where it rests, askew in the hand
-_STALLED = 0.006  # m/s
-_RESTING = 0.025  # m from the goal, where it counts as stacked
+_CENTRED = 0.011  # m from the goal, within which the object may be released
+_ASKEW = 0.01  # m above its support, within which a tilted object may rest on it
+_STALLED = 0.006  # m/s, below which an object no longer sinks
+_RESTING = 0.025  # m from the goal, within which an object counts as stacked
 _RETREAT_HEIGHT = 0.1  # m of the tool above the stacked object
 
 # Preparing the bottom object.
-_NEAR_SPOT = 0.03  # m from where it would be put down
+_NEAR_SPOT = 0.03  # m from its spot on the floor, within which it is left there
 _PUSH_BELOW = 0.008  # m of the tool below the object's top
-_PUSH_SPEED = 0.8  # of the largest
+_PUSH_SPEED = 0.8  # share of the largest speed
 
 # Velocity [3] in m/s, turn in rad/s, fingers, phase.
 _Command = tuple[np.ndarray, float, float, int]
 
 
 def pair(task: tasks.Task) -> tuple[str, str]:
-    """The task's top and bottom object; ValueError where it is no stack of two."""
+    """Returns a task's top and bottom object; ValueError if it is no stack of two."""
     if task.pair is None:
         valid = ", ".join(name for name, t in tasks.TASKS.items() if t.pair)
         raise ValueError(f"the scripted expert only stacks; valid tasks: {valid}")
@@ -91,7 +91,7 @@ def pair(task: tasks.Task) -> tuple[str, str]:
 
 
 class ScriptedExpert:
-    """Actions for an `RgbStacking` environment, whose privileged state it reads.
+    """Expert for an `RgbStacking` environment, whose privileged state it reads.
 
     Attributes:
       PHASES: names of the phases.
@@ -105,7 +105,7 @@ class ScriptedExpert:
         """Reads geometry and state from `environment` (unwrapped).
 
         Raises:
-          ValueError: a task that is no stack of two; the message names the valid ones.
+          ValueError: the task is no stack of two; the message names the valid ones.
         """
         self._environment = environment
         self._view = PrivilegedState(environment)
@@ -122,39 +122,39 @@ class ScriptedExpert:
         self._noise = ExplorationNoise(seed)
 
     def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
-        """Returns the action, float32 [5] in [-1, 1]; `timestep` itself is not read."""
+        """Returns the action, float32 [5] in [-1, 1]; does not read `timestep`."""
         del timestep
         self._view.look()
         velocity, turn, finger, self.phase = self._decide()
         linear = velocity / controller.MAX_LINEAR_VELOCITY
-        linear /= max(1.0, float(np.abs(linear).max()))  # the path stays straight
+        linear /= max(1.0, float(np.abs(linear).max()))  # keeps the path straight
         turn = np.clip(turn / controller.MAX_ANGULAR_VELOCITY, -1.0, 1.0)
         self.intended = np.array([*linear, turn, finger], np.float32)
         return self._noise(self.intended)
 
-    # What it sees.
+    # Reading of the state.
 
     def _held(self, index: int) -> bool:
-        """The object is between the fingers, which press on it and rest."""
+        """Returns whether the object is between fingers that press on it and rest."""
         view = self._view
         near = np.linalg.norm(view.placed[index].position - view.pinch) < 0.05
         still = abs(view.closing_speed) < _STILL
         return bool(view.grasp == INWARD_GRASP and near and still)
 
     def _is_stacked(self) -> bool:
-        """The top object rests on the bottom one, as far as their places tell."""
+        """Returns whether the top object rests on the bottom one, by their places."""
         placed = self._view.placed
         top, bottom = placed[self._top], placed[self._bottom]
         away = np.linalg.norm(top.position[:2] - self._stacking().goal(placed))
         above = top.position[2] - bottom.position[2] > 0.03
-        # An object that is being let go may still cling to a finger.
+        # An object that is being released may still cling to a finger.
         gap = 0.012 if self._view.grasp == OUTWARD_GRASP else 0.006
         return bool(away < _RESTING and above and top.bottom - bottom.top < gap)
 
     def _stacking(self) -> placing.PlacementGoal:
         return placing.onto(self._top, self._bottom, _LIFT_HEIGHT)
 
-    # What it decides.
+    # Decisions.
 
     def _decide(self) -> _Command:
         if self._held(self._top):
@@ -175,7 +175,7 @@ class ScriptedExpert:
         grasp = grasping.choose(
             subject, others, view.closing, view.wrist, height, _between(_TURN_COST, low)
         )
-        # Beside a wide object there is little room for the fingers.
+        # A wide object leaves the fingers little room.
         tolerance = np.clip((grasping.OPENING - grasp.width) / 2, 0.004, 0.012)
         aligned = distance < tolerance + 0.006 and abs(grasp.turn) < _ALIGNED
         closing = _CLOSING < view.finger < _EMPTY and distance < 0.025
@@ -186,9 +186,9 @@ class ScriptedExpert:
         error += _RELATIVE_TURN * max(0.0, abs(grasp.turn) - 0.06)
         error += max(0.0, view.finger - _READY) / 1000.0
         wanted = min(_APPROACH_HEIGHT, _SLOPE * error)
-        if distance > 0.04:  # over what stands around
+        if distance > 0.04:  # clears the objects around
             wanted = max(wanted, placing.highest(others) + 0.04 - height)
-        if wanted < 0.01:  # lower than it has to get: a proportional law ends slowly
+        if wanted < 0.01:  # below the goal, because proportional control ends slowly
             wanted = max(-0.01, placing.FLOOR + 0.01 - height)
         level = self._level(wanted - above)
         velocity = _GAIN * np.append(level * away, wanted - above)
@@ -196,25 +196,25 @@ class ScriptedExpert:
         return velocity, _GAIN * level * grasp.turn, _OPEN, phase
 
     def _carry(self, move: placing.PlacementGoal) -> _Command:
-        """Brings what it holds over the goal, lowers it and lets go."""
+        """Carries the held object over the goal, lowers it and releases it."""
         placed = self._view.placed
         carried, support = move.carried(placed), move.support(placed)
         away = move.goal(placed) - carried.position[:2]
         distance = float(np.linalg.norm(away))
         gap = carried.bottom - support
-        # Or it hangs askew, rests on something and sinks no further.
+        # A tilted object may rest on something and sink no further.
         stalled = gap < _ASKEW and abs(self._view.climbing[move.subject]) < _STALLED
         if distance < _CENTRED and (gap < move.drop or stalled):
             return np.zeros(3), 0.0, _OPEN, _RELEASE
         half = carried.position[2] - carried.bottom
-        # Over the goal it may be low, farther off it has to clear what stands around.
+        # It may be low over the goal; farther away it must clear other objects.
         far = float(np.clip((distance - 0.006) / 0.02, 0.0, 1.0))
         clear = move.height(placed) - half - support
         if distance < 0.04:
             clear = min(clear, move.lift)
         wanted = _between((-0.004, clear), far)
         climb = _GAIN * (wanted - gap)
-        if gap < 0.035:  # slowly onto the last centimetres
+        if gap < 0.035:  # slow over the last centimetres
             climb = max(climb, -_GAIN * 0.012)
         level = self._level(wanted - gap)
         lifting = level < 0.5 or carried.bottom - placing.FLOOR < 0.01
@@ -222,7 +222,7 @@ class ScriptedExpert:
         return np.append(level * _GAIN * away, climb), 0.0, _CLOSE, phase
 
     def _leave(self) -> _Command:
-        """Opens the fingers around the stacked object, rises and stays above it."""
+        """Opens the fingers around the stacked object, rises, and stays above it."""
         view = self._view
         top = view.placed[self._top]
         offset = view.pinch - top.position
@@ -234,17 +234,18 @@ class ScriptedExpert:
             return np.zeros(3), 0.0, _OPEN, _RELEASE
         rise = _RETREAT_HEIGHT - offset[2]
         phase = _RETREAT if rise > 0.012 else _DONE
-        level = self._level(rise)  # straight up, and then over the object
+        level = self._level(rise)  # straight up, then over the object
         return _GAIN * np.append(-level * offset[:2], rise), 0.0, _OPEN, phase
 
     def _prepare(self) -> _Command | None:
-        """Sees to a bottom object that could not carry; None where it can, or has to.
+        """Prepares a bottom object that cannot carry another; returns None if no need.
 
-        The tool that is about to grasp the top object goes on, or it would be torn
-        between the two: it may move the bottom one as it does.
+        A bottom object that leans on the basket's slope is brought to the floor; one
+        that lies on a face without a level one opposite is toppled onto another face.
 
-        One that leans on the basket's slope is brought to the floor; one that lies on a
-        face with no level one opposite is toppled onto another.
+        A tool about to grasp the top object continues, also if that may move the bottom
+        one: otherwise it would alternate between the two. None is returned, too, where
+        there is no room to topple the object or it is already at its spot.
         """
         placed = self._view.placed
         bottom = placed[self._bottom]
@@ -280,10 +281,11 @@ class ScriptedExpert:
         return velocity, 0.0, _CLOSE, _GO_BEHIND
 
     def _push_direction(self, bottom: Placed) -> np.ndarray | None:
-        """Unit [2] for closed fingers low beside the object, as `_go_behind` ends.
+        """Returns the direction, unit [2], of a push by a tool placed by `_go_behind`.
 
-        Away from the tool; once the object tilts, the way it tilts. None where the
-        tool is not there, or on the side to which the object falls by itself.
+        It points away from the tool, and along the tilt once the object tilts. None
+        where the closed fingers are not low beside the object, or are on the side to
+        which the object falls by itself.
         """
         view = self._view
         away = direction = (bottom.position - view.pinch)[:2]
@@ -291,7 +293,7 @@ class ScriptedExpert:
         if bottom.flat_on() is None:
             normals = bottom.normals()
             direction = -normals[normals[:, 2].argmin(), :2]
-            low = bottom.top + 0.015  # it sinks under the tool
+            low = bottom.top + 0.015  # the object sinks below the tool
         at_work = view.finger > _SHUT and view.pinch[2] < low
         if not at_work or np.linalg.norm(away) > 0.11:
             return None
@@ -308,10 +310,10 @@ class ScriptedExpert:
 
     @staticmethod
     def _level(climb: float) -> float:
-        """Share of the speed sideways for a tool that has `climb` [m] to rise."""
+        """Returns the share of sideways speed of a tool that must climb `climb` [m]."""
         return float(np.clip(1.0 - (climb - _RISE / 2) / _RISE, 0.0, 1.0))
 
 
 def _between(ends: tuple[float, float], share: float) -> float:
-    """From the first of the ends at 0 to the second at 1."""
+    """Interpolates from the first end, at a share of 0, to the second, at 1."""
     return ends[0] + (ends[1] - ends[0]) * share

@@ -1,15 +1,15 @@
-"""Noise on a scripted expert's executed actions, none of it in what it intends.
+"""Noise on a scripted expert's executed actions, not on the intended ones.
 
-The states that it leads to are labelled with the way back from them, which is what a
-clone needs where its own errors lead (DART, https://arxiv.org/abs/1703.09327).
+The noise leads to states whose labels, the intended actions, recover from them. A clone
+needs such labels where its own errors lead (DART, https://arxiv.org/abs/1703.09327).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-_REVERSION = 0.15  # of the walk, a control step
-_SCALE = (0.05, 0.3)  # of the walk's standard deviation, drawn for each episode
+_REVERSION = 0.15  # share of the walk lost per control step
+_SCALE = (0.05, 0.3)  # range of the walk's standard deviation, drawn for each episode
 _PUSH_RATE = 0.006  # per control step
 _PUSH_STEPS = (4, 12)
 _FLIP_RATE = 0.003  # per control step
@@ -17,10 +17,10 @@ _FLIP_STEPS = (1, 8)
 
 
 class ExplorationNoise:
-    """An Ornstein-Uhlenbeck walk, constant pushes, and fingers that do the opposite."""
+    """Noise of an Ornstein-Uhlenbeck walk, constant pushes, and reversed fingers."""
 
     def __init__(self, seed: int) -> None:
-        """Draws everything from `seed`."""
+        """Prepares the noise of an episode, all drawn from `seed`."""
         self._rng = np.random.default_rng(seed)
         self._scale = self._rng.uniform(*_SCALE)
         self._walk = np.zeros(4)
@@ -30,7 +30,7 @@ class ExplorationNoise:
     def __call__(self, intended: np.ndarray) -> np.ndarray:
         """Returns the action to execute, float32 [5] in [-1, 1]."""
         rng = self._rng
-        # The innovation keeps the walk's stationary deviation at the scale.
+        # Keeps the walk's stationary standard deviation at `_scale`.
         innovation = np.sqrt(1.0 - (1.0 - _REVERSION) ** 2)
         self._walk += -_REVERSION * self._walk
         self._walk += innovation * rng.normal(0.0, self._scale, 4)

@@ -1,4 +1,4 @@
-"""Shapes of the objects: faces of a convex mesh, in its own frame and in the world.
+"""Shapes of objects: faces of a convex mesh, in its own frame and in the world.
 
 Shape letters: V vertices, F faces, E edges of an outline.
 """
@@ -10,9 +10,9 @@ from scipy import spatial
 
 from environments.rendering import mujoco
 
-LEVEL = 0.085  # rad between the vertical and the normal of a face that counts as level
+LEVEL = 0.085  # rad, largest angle between the vertical and the normal of a level face
 
-_SAME_FACE = np.cos(0.03)  # of the angle between normals of one flat face
+_SAME_FACE = np.cos(0.03)  # least cosine between normals of one flat face
 _MIN_AREA = 2e-4  # m2; smaller faces neither carry nor support anything
 
 
@@ -21,13 +21,14 @@ class Solid:
 
     Attributes:
       vertices: [V, 3] m, of the hull.
-      normals: [F, 3] outward, unit; offsets: [F] m, a point x is inside where
-        normals @ x <= offsets.
-      areas: [F] m2; centroids: [F, 3] m.
+      normals: [F, 3] outward, unit.
+      offsets: [F] m; a point x is inside where normals @ x <= offsets.
+      areas: [F] m2.
+      centroids: [F, 3] m.
     """
 
     def __init__(self, vertices: np.ndarray) -> None:
-        """Takes the vertices of a mesh, [V, 3] m; triangles of one plane are merged."""
+        """Takes the vertices of a mesh, [V, 3] m; merges triangles of one plane."""
         hull = spatial.ConvexHull(vertices)
         self.vertices = vertices[hull.vertices]
         corners = vertices[hull.simplices]  # [T, 3, 3]
@@ -48,26 +49,26 @@ class Solid:
             / np.maximum(self.areas, 1e-12)[:, None]
         )
         self.offsets = (self.centroids * self.normals).sum(axis=1)
-        # Faces with a level one opposite: on these the object stands and can carry.
+        # Faces with a level one opposite: an object can lie on these and carry another.
         broad = self.areas > _MIN_AREA
         opposite = -(self.normals @ self.normals.T) > np.cos(LEVEL)
         self.carries = broad & (opposite & broad).any(axis=1)
 
 
 def read_solid(model: mujoco.MjModel, geom: int) -> Solid:
-    """The solid of a mesh geom, in the geom's frame."""
+    """Reads the solid of a mesh geom, in the geom's frame."""
     mesh = model.geom_dataid[geom]
     start = model.mesh_vertadr[mesh]
     return Solid(model.mesh_vert[start : start + model.mesh_vertnum[mesh]].copy())
 
 
 class Placed:
-    """A solid where it is now: all in world coordinates.
+    """A solid at its current place, in world coordinates.
 
     Attributes:
       solid: the solid.
-      position: [3] m, of the object's own origin.
-      rotation: [3, 3], from the solid's frame.
+      position: [3] m, the object's own origin.
+      rotation: [3, 3], from the solid's frame to the world.
       cloud: [V, 3] m, the vertices.
     """
 
@@ -78,7 +79,7 @@ class Placed:
         origin: np.ndarray,
         rotation: np.ndarray,
     ) -> None:
-        """`origin` [3] is that of the solid's frame."""
+        """Places the solid; `origin` [3] m is that of its frame."""
         self.solid = solid
         self.position = position
         self.rotation = rotation
@@ -87,20 +88,20 @@ class Placed:
 
     @property
     def top(self) -> float:
-        """Height [m] of the highest point."""
+        """The height [m] of the highest point."""
         return float(self.cloud[:, 2].max())
 
     @property
     def bottom(self) -> float:
-        """Height [m] of the lowest point."""
+        """The height [m] of the lowest point."""
         return float(self.cloud[:, 2].min())
 
     def normals(self) -> np.ndarray:
-        """Outward normals of the faces, [F, 3]."""
+        """Returns the outward normals of the faces, [F, 3]."""
         return self.solid.normals @ self.rotation.T
 
     def level_top(self) -> np.ndarray | None:
-        """Centre [2] m of the level face on top; None where there is none."""
+        """Returns the centre [2] m of the level face on top; None if there is none."""
         up = np.where(self.solid.areas > _MIN_AREA, self.normals()[:, 2], -1.0)
         face = int(up.argmax())
         if up[face] < np.cos(LEVEL):
@@ -108,25 +109,25 @@ class Placed:
         return (self.rotation @ self.solid.centroids[face] + self._origin)[:2]
 
     def flat_on(self) -> int | None:
-        """The face that it lies on, level; None where it leans."""
+        """Returns the index of the level face that it lies on; None if it leans."""
         down = -self.normals()[:, 2]
         face = int(down.argmax())
         return face if down[face] > np.cos(LEVEL) else None
 
     def outline(self) -> np.ndarray:
-        """Corners [E, 2] m of its outline from above, anticlockwise."""
+        """Returns the corners [E, 2] m of its outline from above, anticlockwise."""
         points = self.cloud[:, :2]
         return points[spatial.ConvexHull(points).vertices]
 
     def alignment(self, directions: np.ndarray, height: float) -> np.ndarray:
-        """How squarely fingers that close along a direction meet the surface.
+        """Measures how squarely fingers that close along a direction meet the surface.
 
         Args:
           directions: [N, 2], horizontal, unit.
-          height: of the fingertips, m.
+          height: height of the fingertips, m.
 
         Returns:
-          [N], the cosine between the direction and the surface's normal on the worse
+          [N], the cosine between the direction and the surface's normal, on the worse
           of the two sides.
         """
         start = np.append(self.position[:2], height) - self._origin

@@ -1,4 +1,4 @@
-"""How to take an object between two fingers from above, and how to topple one."""
+"""Choice of a grasp from above by two fingers, and of a push that topples an object."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ from datasets.experts.scripted.geometry import Placed
 from environments import controller
 from environments import scene as scene_lib
 
-OPENING = 0.084  # m between the fingertips, fully open
+OPENING = 0.084  # m between the fully open fingertips
 _FINGER_THICKNESS = 0.022  # m along the closing axis
-_FINGER_HALF_WIDTH = 0.014  # m across it
+_FINGER_HALF_WIDTH = 0.014  # m across the closing axis
 _WRIST_MARGIN = 0.08  # rad kept from the wrist's limits
-_MIN_EDGE = 0.008  # m, of an outline's edges that count as sides
-_REACH = 0.04  # m between the tool that pushes and what it pushes or passes by
-_MAX_TURN = 1.65  # rad; more is not to be had by one push
-_FALL = 0.05  # m from where an object stands to where it falls
-_FALL_ROOM = 0.025  # m around there
+_MIN_EDGE = 0.008  # m, least length of an edge that counts as a side
+_REACH = 0.04  # m between a pushing tool and the objects that it pushes or passes
+_MAX_TURN = 1.65  # rad, largest turn by one push
+_FALL = 0.05  # m from an object's position to where it falls
+_FALL_ROOM = 0.025  # m of free space around where it falls
 _PUSH_BELOW = 0.008  # m below the top, where the fingertips push
 
 
 @dataclasses.dataclass(frozen=True)
 class Grasp:
-    """Attributes: turn [rad] about z to make, width [m] of the object there."""
+    """A grasp.
+
+    Attributes:
+      turn: rad, turn about z to make.
+      width: m, width of the object between the fingers.
+    """
 
     turn: float
     width: float
@@ -39,19 +44,19 @@ def choose(
     height: float,
     turn_cost: float,
 ) -> Grasp:
-    """The best side to grasp an object.
+    """Chooses the best side to grasp an object.
 
-    Sides are the edges of the object's outline from above. One is better whose faces
-    the fingers meet squarely, that is narrow, has room for the fingers beside it and
-    needs little turning.
+    Sides are the edges of the object's outline from above. A side is better if the
+    fingers meet its faces squarely, if the object is narrow there, if the fingers have
+    room beside it, and if it needs little turning.
 
     Args:
-      subject: what to grasp.
-      others: what may be in the way.
-      closing: [2], the fingers' closing direction now, horizontal.
+      subject: object to grasp.
+      others: objects that may be in the way.
+      closing: [2], the current closing direction of the fingers, horizontal, unit.
       wrist: angle of the last arm joint, rad.
-      height: of the fingertips at the grasp, m.
-      turn_cost: of a radian that is to be turned.
+      height: height of the fingertips at the grasp, m.
+      turn_cost: cost of a turn by one radian.
     """
     outline = subject.outline()
     edges = np.roll(outline, -1, axis=0) - outline
@@ -73,7 +78,7 @@ def choose(
         for flip in (0.0, np.pi):
             turn = np.arctan2(normal[1], normal[0]) + flip - now
             turn = (turn + np.pi) % (2 * np.pi) - np.pi
-            # Turning the tool by an angle turns the wrist by minus that.
+            # A turn of the tool by an angle turns the wrist by the negative angle.
             angle = wrist - turn
             excess = max(low + _WRIST_MARGIN - angle, angle - high + _WRIST_MARGIN)
             total = side + turn_cost * abs(turn) + 100.0 * max(0.0, excess)
@@ -83,7 +88,7 @@ def choose(
 
 
 def _blocked(relative: np.ndarray, normal: np.ndarray, width: float) -> float:
-    """How deep points [N, 2] reach [cm] into where the fingers will stand."""
+    """Returns the depth [cm] to which points [N, 2] reach into the fingers' places."""
     along = np.abs(relative @ normal)
     across = np.abs(relative @ np.array([-normal[1], normal[0]]))
     outer = OPENING / 2 + _FINGER_THICKNESS
@@ -100,10 +105,10 @@ class Topple:
     """A push that turns an object onto another face.
 
     Attributes:
-      face: which it is to lie on.
+      face: index of the face on which it will lie.
       start: [2] m, where the tool comes down.
-      direction: [2], unit.
-      height: of the tool, m.
+      direction: [2], unit, of the push.
+      height: height of the tool, m.
     """
 
     face: int
@@ -113,16 +118,17 @@ class Topple:
 
 
 def topple(subject: Placed, others: Sequence[Placed]) -> Topple | None:
-    """How to turn an object that lies flat onto a face on which it can carry.
+    """Plans a push of an object that lies flat onto a face on which it can carry.
 
-    Returns None where it leans, or there is no room for the tool behind it or for it to
-    fall.
+    Returns:
+      None if the object leans, or if there is no room for the tool behind it or for its
+      fall.
     """
     face = subject.flat_on()
     if face is None:
         return None
     solid, normals = subject.solid, subject.normals()
-    # The least turn first: from face down to the new face down.
+    # Tries faces by their turn, the least first.
     turns = np.arccos(np.clip(solid.normals @ solid.normals[face], -1.0, 1.0))
     cloud = np.concatenate([other.cloud[:, :2] for other in others])
     half = scene_lib.WORKSPACE_SIZE[:2] / 2
@@ -135,7 +141,7 @@ def topple(subject: Placed, others: Sequence[Placed]) -> Topple | None:
         start = subject.position[:2] - direction * (behind.max() + _REACH)
         inside = np.abs(start - scene_lib.WORKSPACE_CENTRE[:2]) < half
         room = np.linalg.norm(cloud - start, axis=1).min()
-        # Where it comes to lie, there must be nothing.
+        # The place where it will lie must be empty.
         ahead = subject.position[:2] + direction * _FALL
         clear = np.linalg.norm(cloud - ahead, axis=1).min() > _FALL_ROOM
         if inside.all() and room > _REACH and clear:

@@ -1,4 +1,4 @@
-"""What the scripted expert moves, and to where: onto an object, or to the floor."""
+"""Goals of the scripted expert's placements: onto an object, or to the floor."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import numpy as np
 from datasets.experts.scripted.geometry import Placed
 from environments import scene as scene_lib
 
-FLOOR = 0.0485  # m, the basket's
+FLOOR = 0.0485  # m, height of the basket's floor
 
-_FLOOR_HALF = 0.05  # m around the basket's centre, where objects are put down
-_ROOM = 0.075  # m between the centres of an object put down and of the others
-_FLOOR_LIFT = 0.02  # m above the floor, on the way there
-_FLOOR_DROP = 0.012  # m above the floor, where it is let go
-_STACK_DROP = 0.002  # m above the bottom object
-_OFF_CENTRE = 0.02  # m at most between a bottom object's origin and where it carries
-_TOP_MARGIN = 0.02  # m below the workspace's end
+_FLOOR_HALF = 0.05  # m, half the side of the square in which objects are put down
+_ROOM = 0.075  # m wanted between the centres of an object put down and of others
+_FLOOR_LIFT = 0.02  # m of clearance above the floor, on the way
+_FLOOR_DROP = 0.012  # m above the floor at the release
+_STACK_DROP = 0.002  # m above the bottom object at the release
+_OFF_CENTRE = 0.02  # m, most that a target may be off a bottom object's origin
+_TOP_MARGIN = 0.02  # m below the workspace's upper end
 
 
 @dataclasses.dataclass(frozen=True)
 class PlacementGoal:
-    """One object's way to its place; all methods take where the objects are now.
+    """Goal of an object's placement; methods take all objects at their current places.
 
     Attributes:
       subject: index of the object.
-      bottom: index of the object it is put on; None for the floor.
+      bottom: index of the object on which it is put; None for the floor.
       place: [2] m, on the floor; None where there is a bottom object.
-      lift: m of clearance on the way.
-      drop: m of the gap at which it is let go.
+      lift: clearance on the way, m.
+      drop: gap below the object at its release, m.
     """
 
     subject: int
@@ -40,21 +40,21 @@ class PlacementGoal:
     drop: float
 
     def carried(self, placed: Sequence[Placed]) -> Placed:
-        """The object."""
+        """Returns the object to place."""
         return placed[self.subject]
 
     def others(self, placed: Sequence[Placed]) -> list[Placed]:
-        """All but the object."""
+        """Returns all objects but the one to place."""
         return [p for i, p in enumerate(placed) if i != self.subject]
 
     def support(self, placed: Sequence[Placed]) -> float:
-        """Height [m] of what it is put on."""
+        """Returns the height [m] of the surface on which the object is put."""
         return FLOOR if self.bottom is None else placed[self.bottom].top
 
     def goal(self, placed: Sequence[Placed]) -> np.ndarray:
-        """Where its centre is to be, [2] m."""
+        """Returns the target [2] m of the object's centre."""
         if self.bottom is None:
-            assert self.place is not None  # of the floor
+            assert self.place is not None  # set for the floor
             return self.place
         centre, face = placed[self.bottom].position[:2], placed[self.bottom].level_top()
         offset = np.zeros(2) if face is None else face - centre
@@ -62,7 +62,7 @@ class PlacementGoal:
         return centre + offset
 
     def height(self, placed: Sequence[Placed]) -> float:
-        """Height [m] of its centre on the way."""
+        """Returns the height [m] of the object's centre on the way."""
         carried, around = self.carried(placed), self.support(placed)
         if self.bottom is not None:
             around = max(around, highest(self.others(placed)))
@@ -72,12 +72,12 @@ class PlacementGoal:
 
 
 def onto(subject: int, bottom: int, lift: float) -> PlacementGoal:
-    """Stacks one object on another."""
+    """Makes the goal of stacking one object on another."""
     return PlacementGoal(subject, bottom, None, lift, _STACK_DROP)
 
 
 def to_floor(subject: int, placed: Sequence[Placed]) -> PlacementGoal:
-    """Puts an object down on the level floor: near, and with room around it."""
+    """Makes the goal of putting an object on the level floor, near and with room."""
     grid = np.linspace(-_FLOOR_HALF, _FLOOR_HALF, 9)
     spots = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
     spots += scene_lib.BASKET_CENTRE
@@ -91,5 +91,5 @@ def to_floor(subject: int, placed: Sequence[Placed]) -> PlacementGoal:
 
 
 def highest(placed: Sequence[Placed]) -> float:
-    """Height [m] of the highest point of all these."""
+    """Returns the height [m] of the highest point of all these objects."""
     return max(p.top for p in placed)

@@ -1,4 +1,4 @@
-"""What the scripted expert sees of the simulation: privileged state, without noise."""
+"""Privileged state of the simulation, without noise, for the scripted expert."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _WRIST_JOINT = 6
 
 
 class PrivilegedState:
-    """The state of an `RgbStacking` environment (unwrapped), at each `look`.
+    """State of an `RgbStacking` environment (unwrapped), as of the last `look`.
 
     Attributes:
       pinch: [3] m, the tool's centre point.
       closing: [2] unit, the horizontal direction along which the fingers close.
       wrist: rad, the last arm joint.
       finger: 0 (open) to 255 (closed) tics.
-      closing_speed: of the fingers, tics a second; negative while they open.
+      closing_speed: speed of the fingers, tics per second; negative while they open.
       grasp: the grasp flag.
-      placed: red, green and blue.
-      climbing: [3] m/s, upward, of each of them.
+      placed: the red, green and blue objects.
+      climbing: [3] m/s, upward speed of each object.
     """
 
     def __init__(self, environment: stacking.RgbStacking) -> None:
@@ -40,7 +40,7 @@ class PrivilegedState:
         self._solids = [read_solid(self._model, g) for g in self._scene.object_geom]
 
     def look(self) -> None:
-        """Reads the state."""
+        """Reads the current state."""
         data, scene = self._data, self._scene
         self.pinch = data.site_xpos[scene.pinch_site].copy()
         y_axis = data.site_xmat[scene.pinch_site].reshape(3, 3)[:2, 1]

@@ -1,7 +1,7 @@
 """Addresses of nodes on the hosts that Ray chose.
 
-A node's process reports its host's IP and free ports; only then are Launchpad's
-addresses bound. Courier and Reverb listen on all interfaces, so any host may connect.
+A node's process reports its host's IP and free ports; then Launchpad's addresses are
+bound. Courier and Reverb listen on all interfaces, so any host may connect.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from launchpad.nodes import base
 
 from launchers.distributed import launchpad_internals
 
-# Above the ports of Ray's workers (10002 to 19999), below those that systems hand out
-# to clients: a node that is started again finds its port still free.
+# Above the ports of Ray's workers (10002 to 19999), below those that systems assign to
+# clients, so that a restarted node finds its port free.
 PORTS = range(20_000, 30_000)
 
 
 class HostAddressBuilder(lp_address.AbstractAddressBuilder):
-    """A port of a host that other hosts reach."""
+    """Builder of the address of a port on a host that other hosts can reach."""
 
     def __init__(self, ip: str, port: int):
         self._address = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
     def build(self) -> str:
-        """IP:PORT."""
+        """Returns IP:PORT."""
         return self._address
 
 
 class Ports:
-    """Free ports, held from the choice until the node binds them itself."""
+    """Free ports, held from the choice until the node binds them."""
 
     def __init__(self, count: int, wanted: Sequence[int] = ()):
         """Finds free ports.
 
         Args:
-          count: how many.
-          wanted: take these, of an earlier life of the node, and hold none.
+          count: number of ports.
+          wanted: ports of the node's previous process, which are taken and not held.
 
         Raises:
           OSError: none of `PORTS` is free.
@@ -60,16 +60,16 @@ class Ports:
             self.numbers.append(held.getsockname()[1])
 
     def release(self) -> None:
-        """Lets the node have them."""
+        """Releases the ports for the node."""
         while self._sockets:
             self._sockets.pop().close()
 
 
 def serving(nodes: Iterable[base.Node]) -> set[int]:
-    """The `id` of each node that some node of the program has a handle of.
+    """Returns the `id` of each node of which another node of the program has a handle.
 
-    They must come back at their address when they are started again; the others may
-    come back anywhere.
+    These must keep their addresses when they are restarted; the others may restart
+    anywhere.
     """
     nodes = list(nodes)
     used = {id(handle) for node in nodes for handle in node.input_handles}

@@ -1,4 +1,4 @@
-"""Joins a Ray cluster, or starts one of our own on this host."""
+"""Connection to a Ray cluster, or to a private one on this host."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from datasets.rlds import errors
 from launchers.distributed.ray.resources import HostResources
 
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
-# Of the repository, what no node needs; what git ignores is left out by Ray.
+# Paths of the repository that no node needs; Ray leaves out what git ignores.
 _EXCLUDES = ["/.git", "/.venv", "/runs", "/docs", "/benchmarks/results"]
 _CONNECT_SECONDS = 5.0
-_OBJECT_STORE_BYTES = 128 * 2**20  # nodes talk past Ray; it carries code and logs
+_OBJECT_STORE_BYTES = 128 * 2**20  # for code and logs; nodes bypass Ray
 
 
 def join(address: str | None) -> None:
-    """Joins a cluster, if one is named, before there is a program to run on it.
+    """Joins the cluster at `address`, if one is given, before a program is made.
 
     Raises:
-      ValueError: in one line, that Ray is not installed, or why there is no cluster.
+      ValueError: in one line, that Ray is not installed, or why the cluster cannot be
+        joined.
     """
     _check_installed()
     if address is not None:
@@ -39,16 +40,16 @@ def _check_installed() -> None:
 
 
 def connect(address: str | None, num_cpus: float | None = None) -> None:
-    """Connects this process to a cluster; nothing where it is connected already.
+    """Connects this process to a cluster, unless it is connected.
 
     Args:
       address: HOST:PORT of a cluster's head, "auto" for the one that this host is part
-        of, None for a Ray of our own, which ends with this process.
-      num_cpus: that our own Ray says it has, where the program needs more than there
-        are: on one host, nodes share CPUs as processes do.
+        of, None for a private one, which ends with this process.
+      num_cpus: CPUs that a private cluster declares, which may exceed those that exist:
+        on one host, nodes share CPUs as processes do.
 
     Raises:
-      ValueError: in one line, why there is no such cluster.
+      ValueError: in one line, why the cluster cannot be joined.
     """
     _check_installed()
     import ray
@@ -68,7 +69,7 @@ def connect(address: str | None, num_cpus: float | None = None) -> None:
             **common,
             num_cpus=cpus,
             object_store_memory=_OBJECT_STORE_BYTES,
-            _node_ip_address="127.0.0.1",  # nobody else's business
+            _node_ip_address="127.0.0.1",  # private to this host
             _system_config={"prestart_worker_first_driver": False},
         )
         return
@@ -78,7 +79,7 @@ def connect(address: str | None, num_cpus: float | None = None) -> None:
     try:
         ray.init(address=address, **common)
     except (ConnectionError, RuntimeError, ValueError) as e:
-        # Also where this host is not part of the cluster, or the versions differ.
+        # Raised too if this host is not part of the cluster or versions differ.
         raise ValueError(f"no Ray cluster at {address}: {errors.one_line(e)}") from e
 
 
@@ -93,7 +94,7 @@ def _check_reachable(address: str) -> None:
 
 
 def hosts() -> list[HostResources]:
-    """The hosts that are alive."""
+    """Returns the hosts that are alive."""
     import ray
 
     return [
@@ -108,14 +109,14 @@ def hosts() -> list[HostResources]:
 
 
 def lost(host_id: str) -> bool:
-    """Whether Ray has given up a host, by its id."""
+    """Returns whether Ray counts the host of this id as lost."""
     import ray
 
     return host_id not in {n["NodeID"] for n in ray.nodes() if n["Alive"]}
 
 
 def describe() -> str:
-    """What the cluster has."""
+    """Describes the cluster's resources."""
     import ray
 
     resources = ray.cluster_resources()
@@ -123,7 +124,7 @@ def describe() -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What matters of an exception of Ray's, which may be a page, in one line."""
+    """Summarises an exception of Ray, which may fill a page, in one line."""
     text = " ".join(str(error).split()) or type(error).__name__
     match = re.search(r"(The actor (?:is dead|died) because.*|Worker exit.*)", text)
     text = match.group(1) if match else text
@@ -131,7 +132,7 @@ def reason(error: BaseException) -> str:
 
 
 def disconnect() -> None:
-    """Leaves the cluster; ends our own."""
+    """Leaves the cluster; ends a private one."""
     import ray
 
     ray.shutdown()

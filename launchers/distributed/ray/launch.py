@@ -1,4 +1,4 @@
-"""Runs an experiment's program on Ray; asks for another number of actors."""
+"""Runs an experiment's program on Ray, and resizes it on request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from launchers.distributed.ray.manager import Manager
 from launchers.distributed.ray.resources import RayResources
 from launchers.experiments.config import Experiment, RunConfig
 
-# Checkpoints, counts and the reason of the stop are read by the launcher afterwards.
+# The launcher reads their checkpoints, counts and reason of the stop afterwards.
 _SAME_DISK = ("learner", "coordinator")
 
 
@@ -37,21 +37,22 @@ def run(
     """Launches the program on Ray and waits until it has stopped.
 
     Args:
-      experiment: to run, or to go on with.
-      num_actors: how many, until `launchers.resize` asks for another number.
-      address: as `cluster.connect` takes it; a process that is connected stays so.
-      report: receives a line of progress now and then.
-      needs: resources by group; None for those of `resources.for_experiment`.
-      layout: of the program.
+      experiment: experiment to run or resume.
+      num_actors: number of actors, until `launchers.resize` asks for another.
+      address: as in `cluster.connect`; a process that is connected stays connected.
+      report: receives a line of progress at intervals.
+      needs: resources by group; None takes those of `resources.for_experiment`.
+      layout: layout of the program over processes.
 
     Returns:
-      What ended it: max_actor_steps, run_seconds or signal.
+      The reason of its end: max_actor_steps, run_seconds or signal.
 
     Raises:
-      ValueError: in one line, no such cluster or no actor; nothing was run.
+      ValueError: in one line, why the cluster cannot be joined, or that `num_actors` is
+        less than 1; nothing was run.
       RuntimeError: in one line, which node failed and how.
     """
-    # On other hosts too, paths are those of the launcher's host.
+    # Other hosts use the paths of the launcher's host.
     workdir = os.path.abspath(experiment.workdir)
     experiment = dataclasses.replace(experiment, workdir=workdir)
     if not flags.FLAGS.is_parsed():
@@ -61,7 +62,7 @@ def run(
         return program.make_program(experiment, actors, layout)
 
     first = make_program(num_actors)
-    # A Ray of our own counts CPUs that are not there rather than leave actors out.
+    # A private cluster declares CPUs beyond those that exist, so that all actors fit.
     cluster.connect(address, num_cpus=num_actors + 2)
     forget_earlier_program(workdir)
     resize_request.clear(workdir)
@@ -85,13 +86,13 @@ def run(
 
 
 def _inputs(experiment: Experiment) -> list[str]:
-    """The skills that the nodes read."""
+    """Returns the directories of skills that the nodes read."""
     arguments = getattr(experiment.builder_factory, "args", ())
     return [a.skills for a in arguments if isinstance(a, RunConfig) and a.skills]
 
 
 class _Every:
-    """What the launcher does beside keeping the nodes running."""
+    """The launcher's periodic work: progress, requests to resize, signals."""
 
     def __init__(
         self,
@@ -110,7 +111,7 @@ class _Every:
         self._told = time.monotonic()
 
     def __call__(self) -> None:
-        """The first signal asks the nodes to stop, the next one kills them."""
+        """Reports and resizes; stops nodes on the first signal, kills on the next."""
         if len(self._signals) > 1:
             self._manager.kill()
         elif self._signals:

@@ -1,4 +1,4 @@
-"""Asks the hosts for their logs, one process on each, and adds them to ours."""
+"""Collects the logs of other hosts, from one process on each."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import ray
 from launchers.distributed.ray import cluster, log_sync
 
 _EVERY_SECONDS = 2.0
-_LAST_SECONDS = 10.0  # for what a node wrote before its end
+_LAST_SECONDS = 10.0  # to read what a node wrote before its end
 
 
 class LogCollector:
-    """The logs of the hosts that do not see the launcher's work directory."""
+    """Collector of the logs of hosts that do not see the launcher's work directory."""
 
     def __init__(self, workdir: str, report: Callable[[str], None]):
-        """Raises ValueError if what an earlier launcher left is not readable."""
+        """Raises ValueError if an earlier launcher's positions are unreadable."""
         self._sync = log_sync.LogSync(workdir)
         self._report = report
-        self._calls: dict[str, Any] = {}  # by host: what was asked and not answered
-        self._asked: dict[str, float] = {}  # by host: when
+        self._calls: dict[str, Any] = {}  # host -> call without an answer yet
+        self._asked: dict[str, float] = {}  # host -> time of its last call
 
     def begin(self, ip: str, positions: log_sync.Positions) -> None:
-        """Leaves out what was on a host before its first node."""
+        """Skips the logs that were on a host before its first node."""
         self._sync.begin(ip, positions)
 
     def step(self, processes: Mapping[str, Any]) -> None:
-        """Takes the answers that are here, and asks again where it is time to.
+        """Adds the answers that have arrived, and asks again where that is due.
 
         Args:
-          processes: one Ray handle of a `NodeProcess` for each host's IP.
+          processes: IP of each host -> Ray handle of a `NodeProcess` there.
         """
         now = time.monotonic()
         ready: list[Any] = []
@@ -50,8 +50,8 @@ class LogCollector:
                 self._calls[ip] = process.read_logs.remote(self._sync.positions(ip))
 
     def finish(self, ip: str, process: Any) -> None:
-        """Takes all that a host has now, before `process` ends."""
-        # An answer on its way would be added twice.
+        """Adds all logs that a host has now, before `process` ends."""
+        # An answer under way would be added twice.
         self._calls.pop(ip, None)
         while self._take(
             ip, process.read_logs.remote(self._sync.positions(ip)), _LAST_SECONDS
@@ -59,12 +59,12 @@ class LogCollector:
             pass
 
     def _take(self, ip: str, call: Any, timeout: float | None) -> bool:
-        """Whether there was something new."""
+        """Adds a call's answer; returns whether it held anything new."""
         try:
             changes = ray.get(call, timeout=timeout)
         except ray.exceptions.RayError as e:
             if timeout is not None:
                 self._report(f"not all logs of {ip} are here: {cluster.reason(e)}")
-            return False  # the next process on the host is asked for the same
+            return False  # the next process on the host is asked for the same logs
         self._sync.apply(ip, changes)
         return bool(changes)

@@ -1,9 +1,10 @@
-"""Brings what nodes write under WORKDIR/logs on other hosts to the launcher's.
+"""Copies what nodes write under WORKDIR/logs on other hosts to the launcher's.
 
-A host holds no state: the launcher says how far it has got, and gets what came after.
-Rows of a CSV file are counted, because a new column rewrites the file; other files only
-grow, so their bytes are. The counts are kept beside the logs, so a launcher that is
-started again goes on. Hosts that see the launcher's own work directory are left alone.
+A host holds no state: the launcher sends its positions and gets what came after. The
+position in a CSV file is a count of rows, because a new column rewrites the file; in
+other files, which only grow, it is a count of bytes. Positions are kept beside the
+logs, so a restarted launcher resumes. Hosts that see the launcher's own work directory
+are left out.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from launchers.common import atomic_files, loggers
 
 _STATE = ".mirror.json"
 _LOGS = "logs"
-_LIMIT_BYTES = 4 * 2**20  # of an answer, about
+_LIMIT_BYTES = 4 * 2**20  # approximate limit of an answer
 
 
 @dataclasses.dataclass(frozen=True)
 class Position:
-    """How far a file of a host has been brought over."""
+    """Position up to which a file of a host has been copied."""
 
     inode: int = 0
     offset: int = 0  # bytes
@@ -33,7 +34,7 @@ class Position:
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """What came after a position; `rows` of a CSV file, `data` of another."""
+    """Content after a position: `rows` of a CSV file, `data` of another."""
 
     to: Position
     rows: tuple[dict[str, str], ...] = ()
@@ -44,7 +45,7 @@ Positions = Mapping[str, Position]  # by path under logs
 
 
 def read(workdir: str, since: Positions) -> dict[str, Change]:
-    """What is new under a work directory of this host; not all of it if it is much."""
+    """Reads new logs under a work directory of this host, up to a limit per call."""
     root = pathlib.Path(workdir) / _LOGS
     changes: dict[str, Change] = {}
     size = 0
@@ -56,7 +57,7 @@ def read(workdir: str, since: Positions) -> dict[str, Change]:
             position = since.get(key, Position())
             try:
                 change = _read(path, position)
-            except FileNotFoundError:  # renamed in between
+            except FileNotFoundError:  # renamed meanwhile
                 continue
             if change.to != position:
                 changes[key] = change
@@ -67,7 +68,7 @@ def read(workdir: str, since: Positions) -> dict[str, Change]:
 
 
 def ends(workdir: str) -> dict[str, Position]:
-    """Where the files are now, which an earlier run may have left on this host."""
+    """Returns the ends of this host's log files, which an earlier run may have left."""
     positions: dict[str, Position] = {}
     while changes := read(workdir, positions):
         positions |= {key: change.to for key, change in changes.items()}
@@ -94,7 +95,7 @@ def _read_rows(f: BinaryIO, inode: int, position: Position, same: bool) -> Chang
         f.seek(position.offset)
     start, skipped = f.tell(), 0 if same else position.rows
     body = f.read()
-    body = body[: body.rfind(b"\n") + 1]  # whole lines
+    body = body[: body.rfind(b"\n") + 1]  # complete lines only
     if not header.endswith(b"\n"):
         return Change(position)
     lines = (header + body).decode().splitlines()
@@ -105,10 +106,10 @@ def _read_rows(f: BinaryIO, inode: int, position: Position, same: bool) -> Chang
 
 
 class LogSync:
-    """The launcher's side."""
+    """The launcher's side of the copy."""
 
     def __init__(self, workdir: str):
-        """Raises ValueError if what an earlier launcher left is not readable."""
+        """Raises ValueError if an earlier launcher's positions are unreadable."""
         self._root = pathlib.Path(workdir) / _LOGS
         self._positions: dict[str, dict[str, Position]] = {}
         if (self._root / _STATE).exists():
@@ -118,20 +119,20 @@ class LogSync:
             }
 
     def begin(self, ip: str, positions: Positions) -> None:
-        """Leaves out what was on a host before it was first seen."""
+        """Skips the logs that were on a host before it was first seen."""
         self._positions.setdefault(ip, dict(positions))
 
     def positions(self, ip: str) -> Positions:
-        """How far the host's files have been brought over."""
+        """Returns the positions up to which the host's files have been copied."""
         return dict(self._positions.get(ip, {}))
 
     def apply(self, ip: str, changes: Mapping[str, Change]) -> None:
-        """Adds a host's changes to the files here."""
+        """Adds a host's changes to the launcher's files."""
         for key, change in changes.items():
             path = self._root / key
             path.parent.mkdir(parents=True, exist_ok=True)
             if change.rows:
-                # Made anew: a node that came to this host may have widened the file.
+                # A new logger, because a node on this host may have widened the file.
                 logger = loggers.CsvLogger(path)
                 for row in change.rows:
                     logger.write({k: v for k, v in row.items() if v})

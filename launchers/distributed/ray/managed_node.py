@@ -1,4 +1,4 @@
-"""A node of a Launchpad program as the manager knows it."""
+"""The manager's record of a node of a Launchpad program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from launchers.distributed.ray.resources import RayResources
 
 @dataclasses.dataclass(eq=False)
 class ManagedNode:
-    """A node and the process that it has, if any."""
+    """A node and its process, if it has one."""
 
     group: str
     index: int
@@ -22,11 +22,11 @@ class ManagedNode:
     serves: bool
     needs: RayResources
     phase: str = "waiting"  # then placing, placed, running; ended
-    start_at: float = 0.0  # when waiting
-    since: float = 0.0  # in this phase
-    stop_by: float | None = None  # asked to stop, and killed then
+    start_at: float = 0.0  # time of the next start, of a node that waits
+    since: float = 0.0  # time at which the phase began
+    stop_by: float | None = None  # time of the kill, of a node that was asked to stop
     process: Any = None  # Ray's handle
-    placed: node_process.Placed | None = None  # also of the life before
+    placed: node_process.Placed | None = None  # of this or the previous process
 
     @property
     def name(self) -> str:
@@ -35,17 +35,17 @@ class ManagedNode:
 
     @property
     def logs_elsewhere(self) -> str | None:
-        """The IP of its host, if that does not see the launcher's work directory."""
+        """The IP of its host, or None if that sees the launcher's work directory."""
         if self.placed is None or self.placed.shares:
             return None
         return self.placed.ip
 
     def enter(self, phase: str) -> None:
-        """Changes the phase."""
+        """Changes the phase and notes the time."""
         self.phase, self.since = phase, time.monotonic()
 
     def bind(self, node: base.Node) -> None:
-        """Gives a node, this one or its equal, the addresses of this one's process."""
+        """Binds a node, this one or its equal, to the addresses of this process."""
         assert self.placed is not None, f"{self.name} has no process"
         for address, port in zip(node.addresses, self.placed.ports, strict=True):
             address.bind(addresses.HostAddressBuilder(self.placed.ip, port))

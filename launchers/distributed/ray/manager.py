@@ -1,12 +1,12 @@
-"""Keeps the nodes of a Launchpad program running on Ray.
+"""Manager that keeps the nodes of a Launchpad program running on Ray.
 
     manager = Manager(workdir, resources)
     manager.reconcile(program)
     manager.wait()
 
-Everything happens in `step`, in the caller's thread: placing, binding addresses,
-starting, restarts, logs. The nodes that others hold handles of are placed first, for
-their addresses are part of every node; the rest start as there is room for them.
+All work happens in `step`, in the caller's thread: placement, addresses, starts,
+restarts, logs. Nodes of which others hold handles are placed first, because their
+addresses are part of every node; the rest start as room becomes free.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from launchers.distributed.ray.managed_node import ManagedNode
 from launchers.distributed.ray.resources import RayResources
 from launchers.distributed.restart_policy import Failed, Loss, RestartPolicy, Restarts
 
-_GRACE_SECONDS = 12.0  # between a stop and a kill
-_PLACE_SECONDS = 120.0  # for a host to join that has room for what all others need
-_TELL_SECONDS = 15.0  # until we say what is still waiting for room
-_CALLS = 5  # at a time: run, wait_for_stop_request, read_logs, stop, and one to spare
+_GRACE_SECONDS = 12.0  # between the request to stop and the kill
+_PLACE_SECONDS = 120.0  # for a host to join with room for nodes that others use
+_TELL_SECONDS = 15.0  # until nodes that wait for room are reported
+_CALLS = 5  # at once: run, wait_for_stop_request, read_logs, stop, and one spare
 
 
 class Manager:
-    """A running program; see the module."""
+    """Manager of a running program; see the module's docstring."""
 
     def __init__(
         self,
@@ -48,14 +48,14 @@ class Manager:
         same_disk: Collection[str] = (),
         inputs: Sequence[str] = (),
     ):
-        """Starts nothing yet.
+        """Prepares; `reconcile` starts the nodes.
 
         Args:
-          workdir: of the run; nodes' output goes under its logs/output.
-          needs: resources by group, "" for groups that are not named.
-          report: receives a line where something happens that a user should know.
-          policy: of restarts.
-          same_disk: groups that need the launcher's work directory itself.
+          workdir: work directory of the run; nodes' output goes under its logs/output.
+          needs: resources by group; "" holds those of groups that are not named.
+          report: receives a line for each event that a user should know.
+          policy: limits of restarts.
+          same_disk: groups that need the launcher's own work directory.
           inputs: directories that nodes read, sent to hosts where they are missing.
         """
         self._workdir = os.path.abspath(workdir)
@@ -86,14 +86,14 @@ class Manager:
         )
 
     def reconcile(self, program: lp.Program) -> None:
-        """Makes what runs the same as a program: the first one, or one grown or shrunk.
+        """Starts and stops nodes so that those of `program` run, also after a resize.
 
-        Nodes that are running stay as they are; those that are new are started with
-        the addresses of the running ones, those that are gone are asked to stop.
+        Nodes that are running stay as they are; new nodes are started with the
+        addresses of the running ones, and nodes that `program` lacks are asked to stop.
 
         Raises:
-          ValueError: nodes that others use would be added or dropped; or it is too
-            late, the program is stopping.
+          ValueError: nodes that others use would be added or dropped, or the program
+            is stopping.
         """
         if self._stopping:
             raise ValueError("the program is stopping")
@@ -128,19 +128,19 @@ class Manager:
 
     @property
     def started(self) -> bool:
-        """Whether all nodes that others use have begun to run."""
+        """Whether all nodes that others use have started to run."""
         return self._bound
 
     @property
     def ended(self) -> bool:
-        """Whether no node runs any more, nor will."""
+        """Whether no node runs or will run."""
         return all(node.phase == "ended" for node in self._all())
 
     def wait(self, every: Callable[[], None] = lambda: None) -> None:
-        """Waits until the program has ended, and clears up.
+        """Waits until the program has ended, and cleans up.
 
         Args:
-          every: called now and then; may stop the program.
+          every: called at intervals; may stop the program.
 
         Raises:
           RuntimeError: in one line, which node failed and how.
@@ -155,25 +155,25 @@ class Manager:
             raise self._failure
 
     def stop(self) -> None:
-        """Asks all nodes to end; `step` kills those that have not after a while."""
+        """Asks all nodes to stop; `step` kills those that still run 12 s later."""
         self._stopping = True
         for node in self._all():
             self._stop(node)
 
     def kill(self) -> None:
-        """Ends all nodes at once."""
+        """Kills all nodes at once."""
         for node in self._all():
             self._kill(node)
 
     def close(self) -> None:
-        """Ends what is left, after its last logs are here."""
+        """Kills the processes that are left, after their last logs are collected."""
         for ip, process in self._hosts_with_logs().items():
             self._collector.finish(ip, process)
         self.kill()
         (pathlib.Path(self._workdir) / node_process.TOKEN).unlink(missing_ok=True)
 
     def step(self, seconds: float = 0.5) -> None:
-        """Does what there is to do; waits at most so long for something to happen."""
+        """Handles what is due; waits at most `seconds` for an event."""
         try:
             self._start_waiting()
             self._start_placed()
@@ -230,7 +230,7 @@ class Manager:
         ready, _ = ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)
         for call in ready:
             node, method = self._calls.pop(call, (None, ""))
-            if node is None:  # of a process that was given up meanwhile
+            if node is None:  # call of a process that was killed meanwhile
                 continue
             try:
                 answer = ray.get(call)
@@ -306,7 +306,7 @@ class Manager:
             self._kill(node)
 
     def _kill(self, node: ManagedNode) -> None:
-        """Gives up a node's process, if it has one; what it still says is not heard."""
+        """Kills a node's process, if it has one, and drops its pending calls."""
         node.enter("ended")
         self._calls = {c: v for c, v in self._calls.items() if v[0] is not node}
         if node.process is not None:
@@ -314,7 +314,7 @@ class Manager:
             node.process = None
 
     def _hosts_with_logs(self) -> dict[str, Any]:
-        """A process on each host that does not see the launcher's work directory."""
+        """Returns a process of each host that lacks the launcher's work directory."""
         return {
             node.logs_elsewhere: node.process
             for node in self._all()

@@ -1,9 +1,9 @@
-"""What a Ray worker process is: one node, its output and its stop.
+"""Ray actor that runs one node in its own process, with its output and stop.
 
-Made by Ray in a process of its own. The node runs in a thread that Launchpad's worker
-manager owns, so `lp.stop_event` and `lp.wait_for_stop` are those of any other launch;
-`lp.stop` is reported to the launcher, which stops the program. Ray ends the process
-when its launcher or its host's daemon is gone, so no node is left behind.
+The node runs in a thread that Launchpad's worker manager owns, so `lp.stop_event` and
+`lp.wait_for_stop` work as in any other launch; `lp.stop` is reported to the launcher,
+which stops the program. Ray ends the process when its launcher or its host's daemon is
+gone, so no node is left behind.
 """
 
 from __future__ import annotations
@@ -35,40 +35,40 @@ OUTPUT = "logs/output"  # in the work directory: GROUP/INDEX
 
 @dataclasses.dataclass(frozen=True)
 class Launcher:
-    """What a worker needs to know of its launcher."""
+    """A worker's information on its launcher."""
 
     workdir: str  # absolute; the same path on every host
-    token: str  # in `TOKEN`, if the host sees the launcher's work directory
-    directory: str  # the current one, which relative paths start from
+    token: str  # content of `TOKEN` on hosts that see the launcher's work directory
+    directory: str  # current directory, from which relative paths start
     arguments: tuple[str, ...]  # flags as on the command line, with the program's name
-    # Directories by path, to be unpacked where they are missing: references to `pack`.
+    # Path -> reference to the result of `pack`, unpacked where the path is missing.
     inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class Placed:
-    """Where a node's process is."""
+    """Location of a node's process."""
 
     ip: str
-    host_id: str  # Ray's; another one after the host joined again
+    host_id: str  # Ray's id, which changes when the host joins again
     pid: int
     ports: tuple[int, ...]
-    shares: bool  # whether it sees the launcher's work directory
-    found: log_sync.Positions  # logs that were there already
+    shares: bool  # whether the host sees the launcher's work directory
+    found: log_sync.Positions  # ends of logs from before the process
 
 
 class NodeProcess:
-    """The process of one node. Ray calls each method in a thread of its own."""
+    """Process of one node. Ray calls each method in a separate thread."""
 
     def __init__(self, name: str, launcher: Launcher):
-        """Prepares the process as the launcher's is.
+        """Gives the process the launcher's directory and flags.
 
         Args:
           name: GROUP/INDEX.
-          launcher: of the program.
+          launcher: the program's launcher.
 
         Raises:
-          OSError: this host cannot have the launcher's directories.
+          OSError: the launcher's directories cannot be made on this host.
         """
         import ray
         from launchpad.launch import worker_manager
@@ -86,17 +86,17 @@ class NodeProcess:
                 unpack(path, ray.get(packed))
 
         flags.FLAGS(launcher.arguments, known_only=True)
-        # Here, in the process's main thread: the first one installs signal handlers.
+        # In the process's main thread, because the first one installs signal handlers.
         self._manager = worker_manager.WorkerManager(
             kill_main_thread=False, register_signals=False
         )
 
     def place(self, num_ports: int, wanted: Sequence[int] = ()) -> Placed:
-        """Says where this is, and finds ports.
+        """Finds ports, and returns the location of the process.
 
         Args:
-          num_ports: one for each of the node's addresses.
-          wanted: the ports that an earlier life of the node had.
+          num_ports: number of the node's addresses, each of which takes a port.
+          wanted: ports of the node's previous process.
         """
         import ray
 
@@ -133,9 +133,9 @@ class NodeProcess:
 
         try:
             node = pickle.loads(packed)
-            # Their modules may have brought flags.
+            # Modules loaded for the node may have defined flags.
             flags.FLAGS(self._launcher.arguments, known_only=True)
-            # As in Launchpad's tests, another one watches over this process.
+            # As in Launchpad's tests, another launcher supervises this process.
             node.launch_context.initialize(
                 context.LaunchType.TEST_MULTI_PROCESSING,
                 launch_config=None,
@@ -149,7 +149,7 @@ class NodeProcess:
             if isinstance(e, SystemExit) and not e.code:
                 return None
             if self._manager.stop_event().is_set():
-                # The others are gone before us, as likely as not.
+                # Other nodes may be gone before this one.
                 print(f"while it stopped: {e!r}")
                 return None
             traceback.print_exc()
@@ -163,23 +163,23 @@ class NodeProcess:
         self._stop_requested.set()
 
     def wait_for_stop_request(self) -> None:
-        """Returns when the node has called `lp.stop`."""
+        """Waits until the node has called `lp.stop`."""
         self._stop_requested.wait()
 
     def stop(self) -> None:
-        """Asks the node to end."""
+        """Asks the node to stop."""
         from launchers.distributed import launchpad_internals
 
         self._manager.stop_event().set()
         launchpad_internals.call_stop_handlers()
 
     def read_logs(self, since: log_sync.Positions) -> dict[str, log_sync.Change]:
-        """What is new in this host's logs."""
+        """Reads the new logs of this host."""
         return log_sync.read(self._launcher.workdir, since)
 
 
 def given_flags() -> tuple[str, ...]:
-    """This process's flags that were given, as they would be on a command line."""
+    """Returns the flags that were given to this process, as on a command line."""
     known = (flags.FLAGS[name] for name in flags.FLAGS)
     given = {flag for flag in known if flag.present and flag.value is not None}
     lines = {line for flag in given for line in flag.serialize().splitlines()}
@@ -187,7 +187,7 @@ def given_flags() -> tuple[str, ...]:
 
 
 def _redirect_output(path: pathlib.Path) -> None:
-    """Sends what this process and its libraries print to the end of a file."""
+    """Appends the output of this process and its libraries to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as f:
         for stream in (sys.stdout, sys.stderr):
@@ -199,7 +199,7 @@ def _redirect_output(path: pathlib.Path) -> None:
 
 
 def pack(path: str) -> bytes:
-    """A directory as a tar file."""
+    """Packs a directory into a tar file."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         tar.add(path, arcname=".")
@@ -207,11 +207,11 @@ def pack(path: str) -> bytes:
 
 
 def unpack(path: str, packed: bytes) -> None:
-    """Makes a directory from what `pack` returned, unless there is one."""
+    """Makes a directory from the result of `pack`, unless it exists."""
     target = pathlib.Path(path)
     if target.exists():
         return
-    # Another node of this host may be quicker.
+    # Another node of this host may unpack it first.
     with (
         atomic_files.new_directory(target) as directory,
         tarfile.open(fileobj=io.BytesIO(packed)) as tar,

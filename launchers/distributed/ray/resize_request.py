@@ -1,4 +1,4 @@
-"""Asks a running launcher for another number of actors, by a file in its directory."""
+"""Requests to a running launcher, by a file, for another number of actors."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ _POLL_SECONDS = 0.2
 
 
 def ask(workdir: str, num_actors: int, timeout: float = 30.0) -> None:
-    """Asks, and waits until the launcher has taken it.
+    """Writes a request, and waits until the launcher has taken it.
 
     Args:
-      workdir: of a run on Ray.
-      num_actors: that it shall have.
+      workdir: work directory of a run on Ray.
+      num_actors: number of actors to request.
       timeout: seconds to wait.
 
     Raises:
-      ValueError: in one line, no such run, no actor, or nobody took it.
+      ValueError: in one line: there is no such run, `num_actors` is less than 1, or no
+        launcher took the request.
     """
     if num_actors < 1:
         raise ValueError(f"num_actors must be at least 1, got {num_actors}")
@@ -40,10 +41,10 @@ def ask(workdir: str, num_actors: int, timeout: float = 30.0) -> None:
 
 
 def take(workdir: str) -> int | None:
-    """The number asked for since the last call, if any.
+    """Takes the number requested since the last call; None if there is no request.
 
     Raises:
-      ValueError: in one line, what the file holds is no such number.
+      ValueError: in one line, that the file holds no valid number.
     """
     path = pathlib.Path(workdir) / _REQUEST
     if not path.exists():
@@ -58,5 +59,5 @@ def take(workdir: str) -> int | None:
 
 
 def clear(workdir: str) -> None:
-    """Forgets what was asked."""
+    """Removes the request."""
     (pathlib.Path(workdir) / _REQUEST).unlink(missing_ok=True)

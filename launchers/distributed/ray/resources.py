@@ -1,4 +1,4 @@
-"""What the nodes of a group need of a host, and where they go."""
+"""Resources that the nodes of each group need, and their placement on hosts."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from launchers.distributed import process_env
 SPREAD = "spread"
 PACK = "pack"
 
-# Of the resource that every Ray host has under its IP: enough for 10,000 nodes.
+# Share of the resource that every Ray host has under its IP, for up to 10,000 nodes.
 _HOST_SHARE = 0.0001
 
 
 @dataclasses.dataclass(frozen=True)
 class RayResources:
-    """Of each node of a group.
+    """Resources of each node of a group.
 
-    Ray counts CPUs, and starts no more nodes than fit; it binds nothing to a core.
+    Ray counts CPUs and starts no more nodes than fit; it binds no process to a core.
     """
 
     num_cpus: float = 0.0
     num_gpus: float = 0.0
     memory_bytes: int = 0  # 0: not counted
-    placement: str = PACK  # or spread; Ray's own hybrid policy packs
-    host: str | None = None  # an IP: there and nowhere else
+    placement: str = PACK  # or spread; Ray's hybrid policy packs
+    host: str | None = None  # IP of the only host allowed
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    dispensable: bool = False  # an exception, later on, restarts the node
+    dispensable: bool = False  # an exception after a while restarts the node
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what no host can have."""
+        """Raises ValueError for invalid values."""
         if self.placement not in (SPREAD, PACK):
             raise ValueError(
                 f"placement must be {SPREAD} or {PACK}, got {self.placement!r}"
@@ -43,7 +43,7 @@ class RayResources:
                 )
 
     def options(self) -> dict[str, Any]:
-        """As Ray takes them for an actor."""
+        """Returns Ray's options of an actor."""
         options: dict[str, Any] = {
             "num_cpus": self.num_cpus,
             "num_gpus": self.num_gpus,
@@ -52,14 +52,14 @@ class RayResources:
         if self.memory_bytes:
             options["memory"] = self.memory_bytes
         if self.host is not None:
-            # By IP and not by Ray's id: a host that joins again has a new id.
+            # By IP, because a host that joins again has a new id.
             options["resources"] = {f"node:{self.host}": _HOST_SHARE}
         if self.env:
             options["runtime_env"] = {"env_vars": dict(self.env)}
         return options
 
     def fit(self, host: HostResources) -> bool:
-        """Whether a host that runs nothing else could take the node."""
+        """Returns whether the node fits on a host that runs nothing else."""
         return (
             self.host in (None, host.ip)
             and self.num_cpus <= host.num_cpus
@@ -73,13 +73,13 @@ class RayResources:
         return ", ".join(parts) + (f" on {self.host}" if self.host else "")
 
     def at(self, host: str) -> RayResources:
-        """The same on one host."""
+        """Returns the same resources, bound to one host."""
         return dataclasses.replace(self, host=host)
 
 
 @dataclasses.dataclass(frozen=True)
 class HostResources:
-    """A host of the cluster as Ray counts it."""
+    """Resources of a host of the cluster, as counted by Ray."""
 
     ip: str
     num_cpus: float
@@ -89,19 +89,19 @@ class HostResources:
 def for_experiment(
     hosts: Sequence[HostResources], launcher: str
 ) -> dict[str, RayResources]:
-    """The groups of our program on these hosts.
+    """Assigns the groups of an experiment's program to hosts.
 
-    Learner, replay and evaluator are on one host: the launcher's, or the first with a
-    GPU where the launcher's has none. The coordinator is the launcher's neighbour, for
-    it writes into its work directory. Actors take a CPU each,
-    wherever there is one; the rest is small or shares.
+    Learner, replay and evaluator go to one host: the launcher's, or the first with a
+    GPU where the launcher's has none. The coordinator runs on the launcher's host,
+    because it writes into its work directory. Each actor takes a CPU on any host; the
+    others need little or share CPUs.
 
     Args:
-      hosts: of the cluster.
-      launcher: IP of the launcher's.
+      hosts: hosts of the cluster.
+      launcher: IP of the launcher's host.
 
     Returns:
-      Resources by group; "" is any other group's.
+      Resources by group; "" holds those of any other group.
     """
     gpus = sorted(
         (h.ip for h in hosts if h.num_gpus >= 1), key=lambda ip: ip != launcher
@@ -125,5 +125,5 @@ def for_experiment(
 
 
 def of_group(resources: Mapping[str, RayResources], group: str) -> RayResources:
-    """A group's; what stands under "" for one that is not named."""
+    """Returns the resources of a group; those under "" if it is not named."""
     return resources.get(group) or resources.get("") or RayResources()
