@@ -78,7 +78,8 @@ def test_transfer(tmp_path):
     assert "return at the start: " in out
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["actor_steps"] == 400
-    assert json.loads((tmp_path / "config.json").read_text())["object_set"] == 1
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["environment"]["object_set"] == 1
     again = commands.run("examples.transfer", "--object_set=2", *flags)
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr.count("\n") == 1

@@ -138,8 +138,8 @@ def test_killed_and_continued_equals_one_in_one_go_bit_for_bit(
     "flags, message",
     [
         (["--model=dance"], "unknown model 'dance'; valid: helms, npmp, bc, hierar"),
-        (["--model=bc", "--num_skills=3"], "model bc has no num_skills; it has window"),
-        (["--model=npmp", "--beta_y=1"], "model npmp has no beta_y; it has latent_dim"),
+        (["--model=bc", "--num_skills=3"], "model bc has no num_skills; it has hidden"),
+        (["--model=npmp", "--beta_y=1"], "model npmp has no beta_y; it has look_ahe"),
         (["--variant=continuous", "--num_skills=3"], "num_skills must be 1, got 3"),
         (["--variant=other"], "unknown variant 'other'; valid: full, discrete, conti"),
         (["--hidden_sizes=a,b"], "hidden_sizes must be integers, got a,b"),

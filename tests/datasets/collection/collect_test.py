@@ -8,6 +8,7 @@ import pytest
 
 from datasets.collection import collect, shard_assignment, worker_pool
 from datasets.rlds import files, schema
+from environments import EnvironmentConfig
 from tests.helpers.fake_collections import (
     ALL_PAIRS,
     FILES,
@@ -34,7 +35,10 @@ def test_round_trip_by_tfds(whole):
     ("change", "message"),
     [
         ({"expert": "me"}, "unknown expert 'me'; valid: scripted"),
-        ({"expert": "scripted", "task": "pyramid"}, "only stacks; valid tasks"),
+        (
+            {"expert": "scripted", "environment": EnvironmentConfig(task="pyramid")},
+            "only stacks; valid tasks",
+        ),
     ],
 )
 def test_the_settings_expert_is_checked_first(tmp_path, change, message):
@@ -163,8 +167,14 @@ def test_a_complete_data_set_is_left_alone(whole):
     [
         ({"seed": 8}, "seed 7, not 8"),
         ({"episodes": 15}, "episodes 14, not 15"),
-        ({"task": "stack_blue_red"}, "task 'stack_red_blue', not 'stack_blue_red'"),
-        ({"domain_randomization": False}, "domain_randomization True, not False"),
+        (
+            {"environment": EnvironmentConfig.paper(task="stack_blue_red")},
+            "task 'stack_red_blue', not 'stack_blue_red'",
+        ),
+        (
+            {"environment": EnvironmentConfig.paper(domain_randomization=False)},
+            "domain_randomization True, not False",
+        ),
     ],
 )
 def test_other_settings_in_the_same_directory_are_refused(whole, change, message):
