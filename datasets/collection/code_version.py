@@ -28,7 +28,8 @@ def hash_sources(root: pathlib.Path) -> str:
     """Returns a hash, 12 hex digits, of Python files of datasets and environments."""
     digest = hashlib.sha256()
     for package in ("datasets", "environments"):
-        for path in sorted((root / package).glob("*.py")):
+        for path in sorted((root / package).rglob("*.py")):
             content = path.read_bytes()
-            digest.update(f"{package}/{path.name} {len(content)} ".encode() + content)
+            name = path.relative_to(root).as_posix()
+            digest.update(f"{name} {len(content)} ".encode() + content)
     return digest.hexdigest()[:12]

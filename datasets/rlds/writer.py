@@ -49,7 +49,7 @@ class Serializer:
             proto = self._serializer.get_tf_example(encoded)
         else:
             # TFDS would write the steps one by one, at forty times the cost of whole
-            # arrays, which give the same bytes (builder_test).
+            # arrays, which give the same bytes (writer_test).
             metadata = self._features["episode_metadata"]
             proto = self._serializer.get_tf_example(
                 {

@@ -27,3 +27,9 @@ def test_the_hash_is_of_names_and_contents(tmp_path):
     file.rename(tmp_path / "datasets" / "b.py")
     hashes.add(code_version.hash_sources(tmp_path))
     assert len(hashes) == 3
+    below = tmp_path / "datasets" / "room"
+    below.mkdir()
+    for content in ("x = 3\n", "x = 4\n"):
+        (below / "c.py").write_text(content)
+        hashes.add(code_version.hash_sources(tmp_path))
+    assert len(hashes) == 5
