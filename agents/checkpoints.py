@@ -63,10 +63,10 @@ def newest(directory: pathlib.Path) -> str | None:
     path = pathlib.Path(state.model_checkpoint_path)
     if not path.is_relative_to(directory):  # the directory has moved since
         path = directory / path.name
-    for suffix in (".index", ".data-00000-of-00001"):
-        if not path.with_name(path.name + suffix).is_file():
+    for suffix in (".index", ".data-"):  # the data may be in several files
+        if not any(f.name.startswith(path.name + suffix) for f in directory.iterdir()):
             raise ValueError(
-                f"{path}{suffix} of the newest checkpoint is missing{_hint(path)}; "
+                f"{path}{suffix}* of the newest checkpoint is missing{_hint(path)}; "
                 "nothing was changed"
             )
     return str(pathlib.Path(plain(directory), path.name))

@@ -155,12 +155,23 @@ def test_an_interrupted_training_goes_on_and_equals_one_in_one_go(finished, tmp_
 
 def test_rows_of_steps_that_are_taken_again_are_dropped(finished, tmp_path):
     directory, _ = finished
-    shutil.copytree(
-        directory / "logs", tmp_path / "logs"
-    )  # of a run without checkpoint
+    _training(tmp_path, options=dataclasses.replace(OPTIONS, steps=2)).run()
+    # As a kill after more steps than the checkpoint has would leave them.
+    shutil.copytree(directory / "logs", tmp_path / "logs", dirs_exist_ok=True)
     _training(tmp_path).run()
     steps = [float(row["learner_steps"]) for row in _rows(tmp_path, "evaluation")]
     assert steps == [0, 2, 4]
+
+
+def test_a_training_whose_checkpoint_is_gone_does_not_begin_anew(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy" / "checkpoints")
+    with pytest.raises(ValueError, match="has logged steps, and its checkpoint is"):
+        _training(tmp_path / "copy")
+    (tmp_path / "copy" / "checkpoints" / "skills").mkdir(parents=True)
+    (tmp_path / "copy" / "checkpoints" / "skills" / "checkpoint").write_text("x")
+    with pytest.raises(ValueError, match="missing or damaged; nothing was changed"):
+        _training(tmp_path / "copy")
 
 
 def test_a_finished_training_can_be_asked_for_more(finished, tmp_path):
