@@ -222,50 +222,49 @@ def test_flags_win_over_the_scale():
     assert done.stdout.split() == ["3", "64", "3.0"], done.stderr
 
 
-def _settings_of(*flags):
-    """The configuration that flags of train_agent give, as JSON."""
+def _settings_of(*calls):
+    """The configurations that flags of train_agent give, as JSON; one process."""
     code = f"""if True:
-        import dataclasses, json
+        import dataclasses, json, os
         from absl import flags
         from launchers import train_agent
-        flags.FLAGS(["train_agent", *{flags!r}])
-        config = train_agent._config()
-        print(json.dumps(dataclasses.asdict(config)))
+        for call in {calls!r}:
+            if not os.fork():
+                flags.FLAGS(["train_agent", *call])
+                config = dataclasses.asdict(train_agent._config())
+                print(json.dumps(config), flush=True)
+                os._exit(0)
+            os.wait()
     """
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    assert len(done.stdout.splitlines()) == len(calls), done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_a_runs_own_record_gives_the_settings_that_no_flag_gives(bundle, tmp_path):
-    workdir = f"--workdir={tmp_path / 'run'}"
-    first = _settings_of(
-        f"--skills={bundle}",
-        workdir,
-        *("--agent=helms_mix", "--scale=laptop", "--eta_z=0.3", "--max_actor_steps=0"),
-        *("--run_seconds=5", "--object_set=random", "--critic_hidden_sizes=8,9"),
-        *("--nodomain_randomization", "--reward=dense", "--seed=4"),
-    )
-    agent: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in first["agent_config"].items()
-    }
-    config = experiment_config.RunConfig(
-        **{
-            **first,
-            "environment": EnvironmentConfig.from_dict(first["environment"]),
-            "agent_config": HelmsMixConfig(**agent),
-            "budget": experiment_config.Budget(**first["budget"]),
-        }
+    config = _config(
+        bundle,
+        tmp_path / "run",
+        agent="helms_mix",
+        environment=EnvironmentConfig.paper(
+            object_set="random", reward="dense", domain_randomization=False
+        ),
+        agent_config=HelmsMixConfig(eta_z=0.3, critic_hidden_sizes=(8, 9)),
+        budget=Budget(max_actor_steps=None, run_seconds=5.0),
+        seed=4,
     )
     experiment_config.record(config)
+    expected = json.loads(json.dumps(dataclasses.asdict(config)))
     record = f"--config={tmp_path / 'run' / 'config.json'}"
-    assert _settings_of(record, workdir) == first
-    other = _settings_of(record, workdir, "--seed=5", "--eta_z=0.2")
+    workdir = f"--workdir={tmp_path / 'run'}"
+    same, other = _settings_of(
+        (record, workdir), (record, workdir, "--seed=5", "--eta_z=0.2")
+    )
+    assert same == expected
     assert (other["seed"], other["agent_config"]["eta_z"]) == (5, 0.2)
-    assert other["environment"] == first["environment"]
+    assert other["environment"] == expected["environment"]
 
 
 def test_evaluate_refuses_what_is_no_run(tmp_path):

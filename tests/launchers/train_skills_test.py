@@ -58,7 +58,10 @@ def _evaluated_steps(workdir):
         return [float(row["learner_steps"]) for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "model",
+    ["helms", *(pytest.param(m, marks=pytest.mark.slow) for m in [*MODELS][1:])],
+)
 def test_every_model_trains_and_its_bundle_acts(dataset, tmp_path, model):
     finger = "bernoulli" if model in ("helms", "bc") else "gaussian"
     code, out, errors = _run(
