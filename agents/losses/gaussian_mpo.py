@@ -110,7 +110,7 @@ def gaussian_mpo(
 
     Raises:
       ValueError: shapes do not fit, a bound is not positive, a weight is negative, or
-      a penalty or prior is given only in part.
+        a penalty or prior is given only in part.
     """
     policies = (online_mean, online_stddev, target_mean, target_stddev, *(prior or ()))
     for parameters in policies:

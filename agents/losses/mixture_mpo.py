@@ -136,7 +136,7 @@ def mixture_mpo(
 
     Raises:
       ValueError: shapes do not fit, a bound is not positive, a weight is negative, or
-      is positive without a prior.
+        is positive without a prior.
     """
     _check_shapes(online, target, prior, actions, q_values)
     sampled.check_scalars(
