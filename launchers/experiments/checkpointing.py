@@ -109,9 +109,10 @@ class Snapshots:
         if snapshot.replay is None:
             return snapshot
         replay = self._replay / snapshot.replay
-        fault = _replay_fault(replay)
-        if fault is None and snapshot.tables != tables:
-            fault = "it is of other replay settings"
+        if snapshot.tables != tables:
+            fault: str | None = "it is of other replay settings"
+        else:
+            fault = _replay_fault(replay)  # reads all of it
         if fault is not None:
             report(f"leaves out the replay at {replay}: {fault}")
             snapshot = dataclasses.replace(snapshot, replay=None, replay_steps=0)
