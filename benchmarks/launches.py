@@ -72,7 +72,6 @@ def _train(experiment: config.Experiment, launch: str, num_actors: int) -> None:
         experiment,
         launch,
         num_actors,
-        resumed=False,
         report=lambda line: tqdm.tqdm.write(f"{name}: {line}"),
     )
 

@@ -35,10 +35,9 @@ def main(argv: Sequence[str]) -> None:
     with cli.bad_input():
         if not _WORKDIR.value:
             raise ValueError("--workdir is required")
-        from launchers.experiments import config as experiment_config
-        from launchers.experiments import evaluation
+        from launchers.experiments import evaluation, record
 
-        config = experiment_config.load_config(_WORKDIR.value, _SKILLS.value)
+        config = record.load_config(_WORKDIR.value, _SKILLS.value)
         result = evaluation.evaluate(
             config, _EPISODES.value, _SEED.value, _UNTRAINED.value, _VIDEO.value
         )

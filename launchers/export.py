@@ -28,12 +28,12 @@ _SKILLS = flags.DEFINE_string(
 def main(argv: Sequence[str]) -> None:
     """Exports the agent and prints a summary."""
     del argv
-    from launchers.experiments import config as experiment_config
+    from launchers.experiments import record
 
     out = pathlib.Path(_OUT.value)
     with cli.bad_input():
-        config = experiment_config.load_config(_WORKDIR.value, _SKILLS.value)
-        steps = experiment_config.export(config, out, copy_skills=not _SKILLS.value)
+        config = record.load_config(_WORKDIR.value, _SKILLS.value)
+        steps = record.export(config, out, copy_skills=not _SKILLS.value)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     print(f"{config.agent} of {steps} learner steps: {out}, {size / 1e6:.1f} MB")
 

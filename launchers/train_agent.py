@@ -175,9 +175,9 @@ def _agent_config(environment: EnvironmentConfig) -> MPOConfig:
 
 def _fill_from(path: str) -> None:
     """Sets flags that are not given to the values in a run's record."""
-    from launchers.experiments import config as experiment_config
+    from launchers.experiments import record
 
-    found = experiment_config.recorded_settings(pathlib.Path(path).expanduser())
+    found = record.recorded_settings(pathlib.Path(path).expanduser())
     if flags.FLAGS["agent"].present and _AGENT.value != found["agent"]:
         raise ValueError(
             f"--config={path} is of agent {found['agent']}, not {_AGENT.value}"
@@ -242,11 +242,11 @@ def main(argv: Sequence[str]) -> None:
             num_replay_shards=_NUM_REPLAY_SHARDS.value,
             num_cachers=_NUM_CACHERS.value,
         )
-        experiment, resumed = training.prepare(
+        experiment, record = training.prepare(
             config, _LAUNCH.value, _NUM_ACTORS.value, _RAY_ADDRESS.value
         )
-    if resumed:
-        print(f"goes on with the run in {config.workdir}", flush=True)
+    if record.resumes:
+        print(f"resumes the run in {config.workdir}", flush=True)
     if _LAUNCH.value == "vertex_ai":
         from launchers.distributed import vertex
 
@@ -257,7 +257,7 @@ def main(argv: Sequence[str]) -> None:
             experiment,
             _LAUNCH.value,
             _NUM_ACTORS.value,
-            resumed,
+            record,
             report=lambda line: print(line, flush=True),
             layout=layout,
             ray_address=_RAY_ADDRESS.value,
@@ -270,7 +270,7 @@ def main(argv: Sequence[str]) -> None:
     print(training.describe(summary))
     if summary["stopped_by"] == "signal":
         print(
-            f"stopped; the same command goes on (see {config.workdir})", file=sys.stderr
+            f"stopped; the same command resumes (see {config.workdir})", file=sys.stderr
         )
         raise SystemExit(130)
 

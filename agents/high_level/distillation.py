@@ -34,7 +34,6 @@ from agents.offline import bundle
 from agents.offline.model import Batch
 from agents.offline.schedule import CosineAdam
 
-DIRECTORY = "high_level"  # in the bundle's directory
 DESCRIPTION = "high_level.json"
 WEIGHTS = "weights.npz"
 CONTEXT = "context"  # observation that a high level of several tasks reads
@@ -361,7 +360,7 @@ def _write(
 def _directory(skills: Skills) -> pathlib.Path:
     if skills.directory is None:
         raise ValueError("a distilled high level belongs to skills of a bundle")
-    return pathlib.Path(skills.directory) / DIRECTORY
+    return pathlib.Path(skills.directory) / bundle.HIGH_LEVEL
 
 
 def _named(high_level: snt.Module) -> dict[str, np.ndarray]:

@@ -29,6 +29,7 @@ FORMAT = "helms-skills"
 VERSION = 2
 DESCRIPTION = "skills.json"
 WEIGHTS = "weights.npz"
+HIGH_LEVEL = "high_level"  # directory of a distilled high level
 # Entries that, besides the weights, decide how the model acts: the checksum covers
 # them.
 _IDENTITY = ("model", "dims", "config", "observation_names")
@@ -100,6 +101,16 @@ def replaced(directory: pathlib.Path) -> Iterator[pathlib.Path]:
             aside.rename(directory)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def copy(source: str | os.PathLike[str], target: pathlib.Path) -> None:
+    """Copies a bundle, and nothing else in its directory; replaces an older copy."""
+    with replaced(target) as aside:
+        for name in (DESCRIPTION, WEIGHTS):
+            shutil.copyfile(pathlib.Path(source) / name, aside / name)
+        high_level = pathlib.Path(source) / HIGH_LEVEL
+        if high_level.is_dir():
+            shutil.copytree(high_level, aside / HIGH_LEVEL)
 
 
 def read_description(directory: str | os.PathLike[str]) -> dict[str, Any]:

@@ -6,9 +6,15 @@ import hashlib
 import pathlib
 import subprocess
 
+_PACKAGES = ("datasets", "environments")  # what decides a data set
 
-def describe() -> str:
-    """Returns the git commit, or else a hash of the sources that decide the data."""
+
+def describe(*packages: str) -> str:
+    """Returns the git commit, or else a hash of the sources that decide the data.
+
+    Args:
+      *packages: names of further packages whose sources the hash includes.
+    """
     root = pathlib.Path(__file__).resolve().parents[2]
     try:
         described = subprocess.run(
@@ -20,14 +26,14 @@ def describe() -> str:
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return f"sources-{hash_sources(root)}"
+        return f"sources-{hash_sources(root, *packages)}"
     return described.stdout.strip()
 
 
-def hash_sources(root: pathlib.Path) -> str:
-    """Returns a hash, 12 hex digits, of Python files of datasets and environments."""
+def hash_sources(root: pathlib.Path, *packages: str) -> str:
+    """Returns a hash, 12 hex digits, of Python files; see `describe`."""
     digest = hashlib.sha256()
-    for package in ("datasets", "environments"):
+    for package in (*_PACKAGES, *packages):
         for path in sorted((root / package).rglob("*.py")):
             content = path.read_bytes()
             name = path.relative_to(root).as_posix()

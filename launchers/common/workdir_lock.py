@@ -6,7 +6,8 @@ import fcntl
 import os
 import pathlib
 
-_handles: dict[pathlib.Path, int] = {}  # of this process, open until it ends
+# Of this process, by device and inode, open until it ends.
+_handles: dict[tuple[int, int], int] = {}
 
 
 def hold(directory: pathlib.Path) -> None:
@@ -21,7 +22,8 @@ def hold(directory: pathlib.Path) -> None:
       ValueError: in one line, if another process holds it.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    key = directory.resolve()
+    status = directory.stat()
+    key = status.st_dev, status.st_ino
     if key in _handles:
         return
     handle = os.open(directory, os.O_RDONLY)  # children do not inherit it

@@ -19,6 +19,7 @@ import environments
 from agents.mpo.batched_acting import BatchedActor, BatchedPolicy
 from environments import observations, wrappers
 from launchers.experiments import config as experiment_config
+from launchers.experiments import record
 
 
 class CheckpointExpert:
@@ -36,7 +37,7 @@ class CheckpointExpert:
         Raises:
           ValueError: in one line, why no agent for this environment can be loaded.
         """
-        config = experiment_config.load_config(workdir)
+        config = record.load_config(workdir)
         builder = experiment_config.make_builder(config)
         grouped = wrappers.GroupObservations(environment)
         networks = builder.make_networks(

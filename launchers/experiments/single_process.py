@@ -11,7 +11,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import reverb
 from acme import EnvironmentLoop
@@ -24,12 +24,17 @@ from launchers.experiments import evaluation as experiments_evaluation
 from launchers.experiments.config import Experiment, SetupError, derive_seed
 
 
-def run(experiment: Experiment, report: Callable[[str], None] = print) -> str:
+def run(
+    experiment: Experiment,
+    report: Callable[[str], None] = print,
+    on_restored: Callable[[Mapping[str, float]], None] | None = None,
+) -> str:
     """Runs until the budget is spent, or SIGINT or SIGTERM; then saves a checkpoint.
 
     Args:
       experiment: experiment to run or resume.
       report: receives a line of progress at intervals.
+      on_restored: called once all of an earlier run has been read, with its counts.
 
     Returns:
       The reason of its end: max_actor_steps, run_seconds or signal.
@@ -43,6 +48,8 @@ def run(experiment: Experiment, report: Callable[[str], None] = print) -> str:
             made = _Run(experiment, report, signalled)
         except ValueError as e:
             raise SetupError(str(e)) from e
+        if on_restored is not None:
+            on_restored(made.counts())
         return made.run()
 
 
@@ -171,7 +178,7 @@ class _Run:
         budget = self._budget
         self._snapshots.save(
             checkpointing.Snapshot(
-                counts=self._counts(),
+                counts=self.counts(),
                 replay_steps=self._replay_steps,
                 learner_steps_paid=self._builder.learner_steps_due(self._replay_steps),
                 learner_credit=self._credit,
@@ -184,7 +191,8 @@ class _Run:
         self._counter.persist()
         self._next_snapshot = time.monotonic() + 60.0 * budget.checkpoint_minutes
 
-    def _counts(self) -> dict[str, float]:
+    def counts(self) -> dict[str, float]:
+        """Returns the run's counts."""
         return dict(self._counter.get_counts())
 
     def _spent(self, actor_steps: int) -> str | None:
@@ -231,7 +239,7 @@ class _Run:
         if result is None:
             raise Stopped("during an evaluation")
         self._begin += time.monotonic() - begin  # run_seconds excludes evaluations
-        counts = {"actor_steps": 0, "learner_steps": 0, **self._counts()}
+        counts = {"actor_steps": 0, "learner_steps": 0, **self.counts()}
         self._evaluation_logger.write({**counts, **result.scalars()})
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from launchers.common import atomic_files, loggers
 from launchers.distributed.config import Layout
 from launchers.experiments import config as experiment_config
-from launchers.experiments import evaluation, single_process
+from launchers.experiments import evaluation, record, single_process
 from launchers.experiments.config import RunConfig
+from launchers.experiments.record import RunRecord
 
 
 def train(
@@ -43,17 +44,17 @@ def train(
       RuntimeError: a node of a distributed program failed.
       FloatingPointError: a value was not finite; the last good checkpoint is kept.
     """
-    experiment, resumed = prepare(config, launch, num_actors, ray_address)
-    return run(experiment, launch, num_actors, resumed, report, layout, ray_address)
+    experiment, found = prepare(config, launch, num_actors, ray_address)
+    return run(experiment, launch, num_actors, found, report, layout, ray_address)
 
 
 def prepare(
     config: RunConfig, launch: str, num_actors: int, ray_address: str | None = None
-) -> tuple[experiment_config.Experiment, bool]:
-    """Checks all that can be checked before a run, and records the run.
+) -> tuple[experiment_config.Experiment, RunRecord]:
+    """Checks all that can be checked before a run, and records a new run.
 
     Returns:
-      The experiment, and whether it resumes an earlier run.
+      The experiment, and its record for `run`.
 
     Raises:
       ValueError: in one line, what does not fit.
@@ -75,14 +76,14 @@ def prepare(
 
         vertex.check(config.workdir, config.skills)
     experiment = experiment_config.make_experiment(config)
-    return experiment, experiment_config.record(config)
+    return experiment, record.check(config)
 
 
 def run(
     experiment: experiment_config.Experiment,
     launch: str,
     num_actors: int = 1,
-    resumed: bool = False,
+    record: RunRecord | None = None,
     report: Callable[[str], None] = print,
     layout: Layout | None = None,
     ray_address: str | None = None,
@@ -91,49 +92,56 @@ def run(
 
     Returns:
       The summary, which is also in `WORKDIR/summary.json`: `zero_shot_return`,
-      `zero_shot_success`, `return`, `success` (of the final evaluation; None where it
-      was left out), `actor_steps`, `learner_steps` (in all), `seconds`,
-      `actor_steps_per_second`, `learner_steps_per_second` (of this call, from the first
-      row logged to the last), `resumed`, `stopped_by` (max_actor_steps, run_seconds or
-      signal).
+      `zero_shot_success`, `return`, `success`, `eval_episodes`,
+      `evaluated_actor_steps` (of the last final evaluation, which an earlier start may
+      have made; None where there was none), `actor_steps`, `learner_steps` (in all),
+      `seconds`, `actor_steps_per_second`, `learner_steps_per_second` (of this call,
+      from the first row logged to the last), `resumed`, `stopped_by` (max_actor_steps,
+      run_seconds or signal).
     """
     begin = time.time()
     if launch == "single_process":
-        stopped_by = single_process.run(experiment, report)
+        commit = None if record is None else record.commit
+        stopped_by = single_process.run(experiment, report, commit)
     elif launch == "ray":
         from launchers.distributed import program
         from launchers.distributed.ray import launch as ray_launch
 
         program.hide_gpu()
+        _commit(record, experiment.workdir)
         stopped_by = ray_launch.run(
             experiment, num_actors, ray_address, report, layout=layout
         )
     else:
-        from launchers.distributed import (
-            program,  # one process needs no Launchpad
-        )
+        from launchers.distributed import program  # one process needs no Launchpad
 
         program.hide_gpu()
+        _commit(record, experiment.workdir)
         stopped_by = program.run(experiment, num_actors, launch, report, layout)
     seconds = time.time() - begin
     counts = _counts(experiment.workdir)
-    last: dict[str, Any] = {}
+    path = pathlib.Path(experiment.workdir) / "summary.json"
+    last = _last_evaluation(path)
     if experiment.budget.eval_episodes and stopped_by != "signal":
-        last, _ = evaluation.evaluate_experiment(
+        result, _ = evaluation.evaluate_experiment(
             experiment, experiment.budget.eval_episodes
         )
+        last = {
+            "return": result["return_mean"],
+            "success": result["success_rate"],
+            "eval_episodes": experiment.budget.eval_episodes,
+            "evaluated_actor_steps": counts["actor_steps"],
+        }
     evaluations = loggers.read_rows(experiment.workdir, "evaluator")
     first = evaluations[0] if evaluations and not evaluations[0]["actor_steps"] else {}
     summary = {
         "launch": launch,
         "num_actors": num_actors,
-        "resumed": resumed,
+        "resumed": record is not None and record.resumes,
         "stopped_by": stopped_by,
         "zero_shot_return": first.get("return_mean"),
         "zero_shot_success": first.get("success_rate"),
-        "return": last.get("return_mean"),
-        "success": last.get("success_rate"),
-        "eval_episodes": experiment.budget.eval_episodes,
+        **last,
         "actor_steps": counts["actor_steps"],
         "learner_steps": counts["learner_steps"],
         "seconds": round(seconds, 3),
@@ -144,8 +152,28 @@ def run(
             loggers.read_rows(experiment.workdir, "learner"), "learner_steps", begin
         ),
     }
-    atomic_files.write_json(pathlib.Path(experiment.workdir) / "summary.json", summary)
+    atomic_files.write_json(path, summary)
     return summary
+
+
+def _last_evaluation(path: pathlib.Path) -> dict[str, Any]:
+    """Returns the final evaluation in an earlier start's summary, None for none."""
+    names = ("return", "success", "eval_episodes", "evaluated_actor_steps")
+    try:
+        earlier = atomic_files.read_json(path) if path.exists() else {}
+    except ValueError:  # a summary is a result, which the run can do without
+        earlier = {}
+    return {name: earlier.get(name) for name in names}
+
+
+def _commit(record: RunRecord | None, workdir: str) -> None:
+    """Records the start of a distributed program, whose nodes read the checkpoints."""
+    if record is None:
+        return
+    try:
+        record.commit(_counts(workdir))
+    except ValueError:  # the coordinator says what is wrong with the counts
+        record.commit()
 
 
 def _counts(workdir: str) -> dict[str, int]:
@@ -166,7 +194,8 @@ def describe(summary: dict[str, Any]) -> str:
         [
             "return at the start: "
             + of(summary["zero_shot_return"], summary["zero_shot_success"]),
-            f"return now: {of(summary['return'], summary['success'])}",
+            f"return after {summary['evaluated_actor_steps'] or 0:,} steps: "
+            f"{of(summary['return'], summary['success'])}",
             f"actor steps: {summary['actor_steps']:,} "
             f"({summary['actor_steps_per_second']:.1f}/s)",
             f"learner steps: {summary['learner_steps']:,} "

@@ -9,25 +9,19 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any
 
 import numpy as np
 import pytest
 
-from agents import registry
-from agents.helms import networks
-from agents.helms.config import HelmsConfig
-from agents.helms_cat.config import HelmsCatConfig
 from agents.helms_mix.config import HelmsMixConfig
-from agents.mpo.config import ActionMPOConfig
-from agents.offline.networks import Dims, unit_statistics
-from environments import EnvironmentConfig, observations
+from environments import EnvironmentConfig
 from launchers.common import loggers
 from launchers.experiments import config as experiment_config
 from launchers.experiments import evaluation as experiments_evaluation
+from launchers.experiments import record
 from launchers.experiments.config import Budget
 from launchers.transfer import training
-from tests.helpers import commands, fakes, offline_models
+from tests.helpers import commands, fakes, untrained_skills
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TINY = (
@@ -40,18 +34,9 @@ TINY = (
 )
 
 
-def _save_skills(directory, num_skills=3):
-    config = HelmsConfig(num_skills=num_skills, latent_dim=2, hidden_sizes=(8,))
-    sizes = observations.GROUP_SIZES
-    dims = Dims(proprio=sizes["proprio"], objects=sizes["objects"], action=5)
-    model = networks.HelmsNetworks(config, dims, unit_statistics(dims))
-    registry.save_bundle(directory, model, observations.GROUPS)
-    return str(directory)
-
-
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    return _save_skills(tmp_path_factory.mktemp("bundle") / "skills")
+    return untrained_skills.save_skills(tmp_path_factory.mktemp("bundle") / "skills")
 
 
 def _run(module, *args):
@@ -96,21 +81,27 @@ def test_trains_evaluates_and_resumes(bundle, tmp_path):
     assert done.returncode == 0, done.stderr
     again = json.loads((workdir / "summary.json").read_text())
     assert again["resumed"] and again["actor_steps"] == 800
+    # The result of the first start is kept, with the step that it is of.
+    assert again["return"] == summary["return"] is not None
+    assert again["evaluated_actor_steps"] == 400
+    second = json.loads((workdir / "config.json").read_text())["starts"][1]
+    assert second["changed"]["max_actor_steps"] == [400, 800]
+    assert second["actor_steps"] == 400
     assert again["learner_steps"] > summary["learner_steps"]
 
 
 def _check_export(workdir, tmp_path, result):
     """An exported run is evaluated as its run, wherever it is, and never goes on."""
-    config = experiment_config.load_config(str(workdir))
-    experiment_config.export(config, tmp_path / "exported", copy_skills=True)
+    config = record.load_config(str(workdir))
+    record.export(config, tmp_path / "exported", copy_skills=True)
     moved = (tmp_path / "exported").rename(tmp_path / "moved")
     assert config.skills is not None
     shutil.copytree(config.skills, tmp_path / "beside")
-    config = experiment_config.load_config(str(workdir), str(tmp_path / "beside"))
+    config = record.load_config(str(workdir), str(tmp_path / "beside"))
     linked = tmp_path / "linked"
-    experiment_config.export(config, linked, copy_skills=False)
+    record.export(config, linked, copy_skills=False)
     for path in moved, linked:
-        exported = experiment_config.load_config(str(path))
+        exported = record.load_config(str(path))
         assert exported.skills is not None
         assert pathlib.Path(exported.skills).parent in (moved, tmp_path)
         again = experiments_evaluation.evaluate(exported, episodes=1)
@@ -118,9 +109,9 @@ def _check_export(workdir, tmp_path, result):
             again[key] == result[key] for key in ("return_mean", "learner_steps")
         )
     with pytest.raises(ValueError, match="exported: it has a policy alone"):
-        experiment_config.record(exported)
+        record.check(exported)
     with pytest.raises(ValueError, match="exists"):
-        experiment_config.export(config, linked, copy_skills=False)
+        record.export(config, linked, copy_skills=False)
 
 
 @pytest.mark.slow
@@ -255,12 +246,12 @@ def test_a_runs_own_record_gives_the_settings_that_no_flag_gives(bundle, tmp_pat
         budget=Budget(max_actor_steps=None, run_seconds=5.0),
         seed=4,
     )
-    experiment_config.record(config)
+    record.check(config)
     expected = json.loads(json.dumps(dataclasses.asdict(config)))
-    record = f"--config={tmp_path / 'run' / 'config.json'}"
+    given = f"--config={tmp_path / 'run' / 'config.json'}"
     workdir = f"--workdir={tmp_path / 'run'}"
     same, other = _settings_of(
-        (record, workdir), (record, workdir, "--seed=5", "--eta_z=0.2")
+        (given, workdir), (given, workdir, "--seed=5", "--eta_z=0.2")
     )
     assert same == expected
     assert (other["seed"], other["agent_config"]["eta_z"]) == (5, 0.2)
@@ -273,95 +264,6 @@ def test_evaluate_refuses_what_is_no_run(tmp_path):
 
 def _config(bundle, workdir, **changes):
     return experiment_config.RunConfig(skills=bundle, workdir=str(workdir), **changes)
-
-
-def test_refuses_a_checkpoint_of_another_model(bundle, tmp_path):
-    workdir = tmp_path / "run"
-    assert not experiment_config.record(_config(bundle, workdir))
-    # The batch size may change, the model and the task may not.
-    same = HelmsCatConfig(batch_size=64)
-    assert experiment_config.record(_config(bundle, workdir, agent_config=same))
-    other = _save_skills(tmp_path / "other", num_skills=4)
-    with pytest.raises(ValueError, match="skills of checksum"):
-        experiment_config.record(_config(other, workdir))
-    with pytest.raises(ValueError, match="reward 'staged_sparse' and not 'dense'"):
-        dense = EnvironmentConfig.paper(reward="dense")
-        experiment_config.record(_config(bundle, workdir, environment=dense))
-    rnn = HelmsCatConfig(critic_rnn_size=0)
-    with pytest.raises(ValueError, match="critic_rnn_size"):
-        experiment_config.record(_config(bundle, workdir, agent_config=rnn))
-    for name, value in (
-        ("skill_steps", 10),
-        ("skill_prior", "transition"),
-        ("high_level", "distilled"),
-    ):
-        with pytest.raises(ValueError, match=f"{name} .* and not {value!r}"):
-            given: dict[str, Any] = {name: value}
-            settings = HelmsCatConfig(**given)
-            experiment_config.record(_config(bundle, workdir, agent_config=settings))
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "notes").write_text("mine")
-    with pytest.raises(ValueError, match="not empty"):
-        experiment_config.record(_config(bundle, tmp_path / "full"))
-
-
-def test_a_record_from_before_an_option_has_its_default(bundle, tmp_path):
-    config = _config(bundle, tmp_path / "run")
-    experiment_config.record(config)
-    path = tmp_path / "run" / "config.json"
-    old = json.loads(path.read_text())
-    for name in ("skill_steps", "skill_prior", "high_level"):
-        del old["agent_config"][name]
-    path.write_text(json.dumps(old))
-    assert (
-        experiment_config.load_config(config.workdir).agent_config
-        == config.agent_config
-    )
-    assert experiment_config.record(config)
-
-
-def test_a_finger_is_kept_and_that_of_a_clone_is_its_bundles(tmp_path):
-    def run(agent, **settings):
-        config = _config(None, tmp_path / agent, agent=agent)
-        values = dataclasses.replace(config.agent_config, **settings)
-        return dataclasses.replace(config, agent_config=values)
-
-    experiment_config.record(run("mpo", finger="bernoulli"))
-    kept = experiment_config.load_config(str(tmp_path / "mpo")).agent_config
-    assert isinstance(kept, ActionMPOConfig) and kept.finger == "bernoulli"
-    with pytest.raises(ValueError, match="finger 'bernoulli' and not 'gaussian'"):
-        experiment_config.record(run("mpo"))
-    registry.save_bundle(
-        tmp_path / "bundle",
-        offline_models.make_model("bc").networks,
-        {"proprio": ["a"], "objects": ["b"]},
-    )
-
-    def clone(finger):
-        config = _config(tmp_path / "bundle", tmp_path / "bc", agent="bc")
-        values = dataclasses.replace(config.agent_config, finger=finger)
-        return dataclasses.replace(config, agent_config=values)
-
-    assert not experiment_config.record(clone(None))
-    assert experiment_config.record(clone("gaussian"))
-    assert experiment_config.record(clone(None))
-
-
-def test_config_comes_back(bundle, tmp_path):
-    config = _config(
-        bundle,
-        tmp_path / "run",
-        environment=EnvironmentConfig.paper(object_set=2, max_action_delay=1),
-        seed=7,
-        agent_config=HelmsCatConfig(batch_size=3, evaluation="greedy"),
-    )
-    experiment_config.record(config)
-    found = experiment_config.load_config(config.workdir)
-    assert found.agent_config == config.agent_config
-    assert (found.environment, found.seed) == (config.environment, 7)
-    other = _save_skills(tmp_path / "other", num_skills=4)
-    with pytest.raises(ValueError, match="not those that"):
-        experiment_config.load_config(config.workdir, skills=other)
 
 
 def test_seeds_differ_by_role_and_number():

@@ -16,6 +16,7 @@ from agents.helms_mix.config import HelmsMixConfig
 from agents.high_level import distillation
 from agents.high_level.distillation import Distillation, DistillationConfig
 from agents.mpo.rows import Rows
+from agents.offline import bundle as bundle_lib
 from agents.offline.networks import unit_statistics
 from environments import wrappers
 from tests.helpers.offline_models import DIMS
@@ -264,7 +265,7 @@ def test_a_high_level_that_does_not_belong_is_refused(skills, tmp_path):
     with pytest.raises(ValueError, match="have no distilled high level"):
         distillation.restore(skills)
     _kept(skills)
-    path = skills.directory / distillation.DIRECTORY / distillation.DESCRIPTION
+    path = skills.directory / bundle_lib.HIGH_LEVEL / distillation.DESCRIPTION
     said = json.loads(path.read_text())
     path.write_text(json.dumps({**said, "skills": "others"}))
     with pytest.raises(ValueError, match="of other skills"):

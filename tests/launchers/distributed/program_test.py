@@ -87,14 +87,12 @@ def test_no_actor():
 @pytest.mark.slow
 def test_processes_stop_and_resume(tmp_path):
     lines: list[str] = []
-    for steps, resumed in ((600, False), (900, True)):
+    for steps in (600, 900):
         budget = Budget(
             max_actor_steps=steps, eval_every=10_000, eval_episodes=2, log_seconds=1
         )
         experiment = fakes.make_experiment(tmp_path, budget=budget)
-        summary = agent_training.run(
-            experiment, "local_mp", 2, resumed, report=lines.append
-        )
+        summary = agent_training.run(experiment, "local_mp", 2, report=lines.append)
         assert summary["stopped_by"] == "max_actor_steps"
         assert summary["actor_steps"] >= steps
     assert summary["learner_steps"] > 0

@@ -14,7 +14,7 @@ from agents.helms.config import HelmsConfig
 from agents.mpo.learning import CHECKPOINT_NAME
 from agents.offline.networks import Dims, unit_statistics
 from environments import observations
-from launchers.experiments import checkpoint_expert
+from launchers.experiments import checkpoint_expert, record
 from launchers.experiments import config as experiment_config
 
 SEED = 5
@@ -43,7 +43,7 @@ def run(tmp_path_factory):
         str(root / "skills"), str(root / "agent"), seed=2
     )
     made = experiment_config.make_experiment(config)
-    experiment_config.record(config)
+    record.check(config)
     builder = made.builder_factory()
     # Of another seed than the configuration's: only the checkpoint has these.
     restored = builder.make_networks(made.environment_spec, 99)
