@@ -136,6 +136,7 @@ def _trajectory(latent, rng):
         for name in _ON_STATE
     ],
 )
+@pytest.mark.usefixtures("eagerly_but_helms")
 def test_acts_stores_and_learns(name, frozen):
     builder = _builder(name, frozen)
     server = reverb.Server(builder.make_replay_tables(_SPEC), port=None)

@@ -81,6 +81,7 @@ def test_learns_which_action_pays():
     assert (np.argmax(q_values, axis=-1) == [0, 1, 2]).all()
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_targets_follow_their_own_periods():
     learner, networks = _learner()
     policies, critics = [], []
@@ -96,6 +97,7 @@ def test_targets_follow_their_own_periods():
     assert changed == [False, False, False, False, True, False]
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_polyak_targets_are_the_running_mean():
     """After every step, t <- (1 - rate) t + rate x, as a loop in float64 has it."""
     rate = 0.25
@@ -115,6 +117,7 @@ def test_polyak_targets_are_the_running_mean():
             assert not _equal(_values(online), _values(target))
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_critic_warms_up_alone():
     learner, networks = _learner(critic_warmup_steps=3)
     parts = {
@@ -142,6 +145,7 @@ def test_the_critic_warms_up_alone():
     assert int(learner._dual_optimizer.step) == 3
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_temperature_follows_a_warming_critic():
     """It alone of the duals moves, as Adam on its own gradient would move it."""
     learner, _ = _learner(critic_warmup_steps=40, epsilon=0.05)
@@ -155,6 +159,7 @@ def test_the_temperature_follows_a_warming_critic():
         np.testing.assert_allclose(moved, expected, rtol=1e-3)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_policy_has_a_learning_rate_of_its_own():
     """Adam's first step moves each weight by its rate, whatever the gradient."""
     learner, networks = _learner(policy_learning_rate=1e-3, learning_rate=4e-3)
@@ -176,14 +181,6 @@ def test_equal_seeds_give_equal_networks():
     assert _equal(_values(first.critic), _values(second.critic))
     assert not _equal(_values(first.policy), _values(other.policy))
     assert _equal(_values(first.policy), _values(first.target_policy))
-
-
-@pytest.fixture
-def eagerly():
-    """For many learners of one step each: to compile a step takes seconds."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.mark.usefixtures("eagerly")
@@ -290,6 +287,7 @@ def test_get_variables_by_name():
         learner.get_variables(["actor"])
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_restore_policy(tmp_path):
     learner, networks = _learner(directory=str(tmp_path))
     learner.step()

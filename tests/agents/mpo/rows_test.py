@@ -217,6 +217,7 @@ def test_losses_and_gradients_are_those_of_all_rows(
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * scale + 1e-8)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_rows_of_nothing_train_nothing(frozen):
     builder = AGENTS["helms_mix"].builder(
         AGENTS["helms_mix"].config_type(**fakes.TINY_NETWORKS), frozen["helms"]

@@ -55,6 +55,7 @@ def test_every_model_learns(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.usefixtures("eagerly")
 def test_evaluation_is_deterministic_and_the_sum_of_its_terms(name):
     learner = _learner(name)
     held_out = _held_out(CONFIGS[name])
@@ -67,6 +68,7 @@ def test_evaluation_is_deterministic_and_the_sum_of_its_terms(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.usefixtures("eagerly")
 def test_masked_steps_do_not_change_a_step_or_an_evaluation(name):
     config = CONFIGS[name]
     batch = two_modes(0, config)
@@ -87,6 +89,7 @@ def test_masked_steps_do_not_change_a_step_or_an_evaluation(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.usefixtures("eagerly_but_helms")
 def test_a_batch_with_nan_raises_and_changes_nothing(name):
     good = two_modes(0, CONFIGS[name])
     bads = [two_modes(1, CONFIGS[name]) for _ in range(2)]
@@ -108,6 +111,7 @@ def test_a_batch_with_nan_raises_and_changes_nothing(name):
         learner.evaluate([bad])
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_gradient_clipping_bounds_the_first_step_only_in_size():
     clipped = dataclasses.replace(HELMS, max_gradient_norm=1e-3)
     learner = _learner(clipped)
@@ -123,6 +127,7 @@ COSINE = dataclasses.replace(
 
 
 @pytest.mark.parametrize("name", [*MODELS, COSINE])
+@pytest.mark.usefixtures("eagerly_but_helms")
 def test_a_run_that_stops_and_resumes_equals_one_that_does_not(tmp_path, name):
     def checkpointer(learner):
         return savers.Checkpointer(
@@ -144,6 +149,7 @@ def test_a_run_that_stops_and_resumes_equals_one_that_does_not(tmp_path, name):
     _assert_equal(_weights(whole), _weights(second))
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_schedule_of_the_config_is_followed():
     learner, constant = _learner(COSINE), _learner(HELMS)
     rates = []
