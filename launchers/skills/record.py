@@ -1,4 +1,9 @@
-"""Record of a training in `run.json`, which bars others from its work directory."""
+"""Record of a training in `run.json`, which bars others from its work directory.
+
+Model, settings and data set identify a training; its options may change. `starts` has
+an entry for each start: `launchers.common.provenance`, the step, and what of the
+options changed, as NAME: [before, after].
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from launchers.common import atomic_files, workdir_lock
+from launchers.common import atomic_files, provenance, workdir_lock
 
 _RUN = "run.json"
 
@@ -19,6 +24,7 @@ def start(
     config: Mapping[str, Any],
     defaults: Mapping[str, Any],
     manifest: Mapping[str, Any],
+    options: Mapping[str, Any],
 ) -> None:
     """Writes the record of a new training, or checks that the existing one matches.
 
@@ -28,17 +34,20 @@ def start(
       config: all settings, as JSON gives them back.
       defaults: defaults of all settings.
       manifest: manifest of the data set.
+      options: options of this start, as JSON gives them back.
 
     Raises:
       ValueError: in one line, which other training the work directory holds.
     """
-    run = {"model": model, "config": config, "data": fingerprint(manifest)}
+    run: dict[str, Any] = {"model": model, "config": config}
+    run["data"] = fingerprint(manifest)
     workdir_lock.hold(root)
     if not (root / _RUN).exists():
         if (root / "checkpoints").exists():
             raise ValueError(
                 f"{root} holds checkpoints of another program; take another workdir"
             )
+        run |= {"options": options, "starts": [provenance.describe()]}
         atomic_files.write_json(root / _RUN, run)
         return
     earlier = atomic_files.read_json(root / _RUN)
@@ -62,6 +71,26 @@ def start(
         raise ValueError(
             f"{root} holds a checkpoint of another data set; take another workdir"
         )
+
+
+def resume(root: pathlib.Path, options: Mapping[str, Any], step: int) -> None:
+    """Adds this start to the record, once the checkpoint has been read.
+
+    Args:
+      root: the work directory, which `start` has checked.
+      options: options of this start, as JSON gives them back.
+      step: step of the checkpoint.
+    """
+    run = atomic_files.read_json(root / _RUN)
+    before = run.get("options", {})
+    changed = {
+        name: [before.get(name), value]
+        for name, value in options.items()
+        if before.get(name) != value
+    }
+    this = {**provenance.describe(), "learner_steps": step, "changed": changed}
+    run |= {"options": options, "starts": [*run.get("starts", []), this]}
+    atomic_files.write_json(root / _RUN, run)
 
 
 def fingerprint(manifest: Mapping[str, Any]) -> str:

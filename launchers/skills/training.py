@@ -132,6 +132,7 @@ class SkillTraining:
             config.to_dict(),
             type(config)().to_dict(),
             self._manifest,
+            dataclasses.asdict(options),
         )
 
         model_type = MODELS[model].offline
@@ -164,6 +165,10 @@ class SkillTraining:
                 subdirectory=_CHECKPOINT,
                 time_delta_minutes=options.checkpoint_minutes,
                 add_uid=False,
+            )
+        if newest is not None:
+            record.resume(
+                self._root, dataclasses.asdict(options), self._learner.num_steps
             )
         # A process that was killed has logged steps that this one takes again.
         loggers.rewind(workdir, "train", _STEPS_KEY, self._learner.num_steps)

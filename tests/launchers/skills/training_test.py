@@ -153,6 +153,7 @@ def test_an_interrupted_training_goes_on_and_equals_one_in_one_go(finished, tmp_
             assert {k: one[k] for k in keys} == {k: other[k] for k in keys}
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_rows_of_steps_that_are_taken_again_are_dropped(finished, tmp_path):
     directory, _ = finished
     _training(tmp_path, options=dataclasses.replace(OPTIONS, steps=2)).run()
@@ -189,6 +190,7 @@ OVERSHOOTING = dataclasses.replace(CONFIG, learning_rate=0.05)
 AT_EACH_STEP = dataclasses.replace(OPTIONS, evaluate_every=1)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_bundle_is_of_the_best_evaluation_also_after_a_restart(tmp_path):
     options = dataclasses.replace(AT_EACH_STEP, steps=3)
     for _ in range(2):
@@ -213,6 +215,7 @@ def test_the_bundle_is_of_the_best_evaluation_also_after_a_restart(tmp_path):
     )
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_patience_ends_a_training_that_does_not_get_better(tmp_path):
     options = dataclasses.replace(AT_EACH_STEP, steps=40, patience=3)
     for _ in range(2):  # a second call finds that it is over
@@ -220,6 +223,10 @@ def test_patience_ends_a_training_that_does_not_get_better(tmp_path):
         assert summary["steps"] == summary["best_step"] + 3 < 40
     more = dataclasses.replace(options, patience=5)
     assert _training(tmp_path, OVERSHOOTING, more).run()["steps"] > summary["steps"]
+    first, _, third = json.loads((tmp_path / "run.json").read_text())["starts"]
+    assert first["versions"]["tensorflow-cpu"] and "learner_steps" not in first
+    assert third["learner_steps"] == summary["steps"]
+    assert third["changed"] == {"patience": [3, 5]}
 
 
 def _record(**changes):
