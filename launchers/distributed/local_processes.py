@@ -20,6 +20,7 @@ import launchpad as lp
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
 from launchers.common import signals
+from launchers.common.private_network import PrivateNetwork
 from launchers.distributed import launchpad_internals, process_env
 from launchers.distributed.restart_policy import Failed, Loss, RestartPolicy, Restarts
 
@@ -32,11 +33,17 @@ class Node:
     """A node's process, and how to start it."""
 
     def __init__(
-        self, name: str, command: list[str], env: Mapping[str, str], out: pathlib.Path
+        self,
+        name: str,
+        command: list[str],
+        env: Mapping[str, str],
+        out: pathlib.Path,
+        network: PrivateNetwork | None = None,
     ):
         self.name = name
         self.group = name.split("/")[0]
-        self._command = command
+        self._command = command if network is None else network.wrapped(command)
+        self._descriptors = () if network is None else network.descriptors
         self._env = {**os.environ, **env, process_env.LAUNCHER: str(os.getpid())}
         self._out = out
         self._process: subprocess.Popen | None = None
@@ -48,7 +55,11 @@ class Node:
         self._out.parent.mkdir(parents=True, exist_ok=True)
         with self._out.open("a") as out:
             self._process = subprocess.Popen(
-                self._command, env=self._env, stdout=out, stderr=out
+                self._command,
+                env=self._env,
+                stdout=out,
+                stderr=out,
+                pass_fds=self._descriptors,
             )
         self.due, self.began = None, now
 
@@ -185,6 +196,7 @@ def launch(
     dispensable: Callable[[str], bool] = lambda group: False,
     report: Callable[[str], None] = print,
     policy: RestartPolicy | None = None,
+    network: PrivateNetwork | None = None,
 ) -> Processes:
     """Prepares the processes of a program; `Processes.wait` runs them.
 
@@ -195,6 +207,7 @@ def launch(
       dispensable: tells of a group whether a single failure of its nodes is harmless.
       report: receives a line when a node is restarted.
       policy: limits of restarts.
+      network: network of the processes; None is that of this process.
     """
     for label, nodes in program.groups.items():
         for node in nodes:
@@ -216,6 +229,7 @@ def launch(
                     command.command_as_list,
                     command.env_overrides,
                     output / label / str(i),
+                    network,
                 )
             )
     return Processes(started, dispensable, report, policy)

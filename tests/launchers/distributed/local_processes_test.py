@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from launchers.common import private_network
 from launchers.distributed import local_processes
 from launchers.distributed.restart_policy import RestartPolicy
 from tests.helpers.waiting import until
@@ -20,8 +21,9 @@ _RAISES = "raise KeyError('y')"
 _RAISES_LATER = "import time; time.sleep(0.8); raise KeyError('late')"
 
 
-def _node(tmp_path, name, code):
-    return local_processes.Node(name, [sys.executable, "-c", code], {}, tmp_path / name)
+def _node(tmp_path, name, code, network=None):
+    command = [sys.executable, "-c", code]
+    return local_processes.Node(name, command, {}, tmp_path / name, network)
 
 
 def _run(nodes, dispensable=lambda group: False, then=None, policy=_QUICK):
@@ -74,6 +76,19 @@ def test_a_killed_process_is_started_again(tmp_path):
     assert pids[0] != pids[2] and pids[1] == pids[3]
     assert "actor/0 is gone (killed by SIGKILL)" in lines[0] and len(lines) == 1
     assert _begun(tmp_path, "actor/0") == 2 and _begun(tmp_path, "learner/0") == 1
+
+
+def test_processes_share_a_network_of_their_own(tmp_path):
+    try:
+        network = private_network.make()
+    except private_network.Unavailable as e:
+        pytest.skip(f"no private network here: {e}")
+    shows = "import os; print(os.readlink('/proc/self/ns/net'), os.getppid())"
+    _run([_node(tmp_path, f"x/{i}", shows, network) for i in range(2)])
+    network.close()
+    first, second = ((tmp_path / f"x/{i}").read_text().split() for i in range(2))
+    assert first == second and first[0] != os.readlink("/proc/self/ns/net")
+    assert first[1] == str(os.getpid())  # by which a node knows its launcher
 
 
 def test_too_many_deaths_end_the_program(tmp_path):

@@ -84,21 +84,41 @@ def test_no_actor():
         program.make_program(experiment, num_actors=0)
 
 
+def _network(pid):
+    return os.readlink(f"/proc/{pid}/ns/net")
+
+
+def _listening(pid):
+    """Ports on which anything listens in the network of a process."""
+    lines = pathlib.Path(f"/proc/{pid}/net/tcp6").read_text().splitlines()[1:]
+    fields = [line.split() for line in lines]
+    return {f[1].rsplit(":", 1)[1] for f in fields if f[3] == "0A"}
+
+
 @pytest.mark.slow
 def test_processes_stop_and_resume(tmp_path):
     lines: list[str] = []
+    ports: list[set[str]] = []
+
+    def report(line):
+        lines.append(line)
+        pid = training.pid_of_node("self", "actor/0")
+        if pid is not None and _network(pid) != _network("self"):
+            ports.append(_listening(pid))
+
     for steps, resumed in ((600, False), (900, True)):
         budget = Budget(
             max_actor_steps=steps, eval_every=10_000, eval_episodes=2, log_seconds=1
         )
         experiment = fakes.make_experiment(tmp_path, budget=budget)
-        summary = agent_training.run(
-            experiment, "local_mp", 2, resumed, report=lines.append
-        )
+        summary = agent_training.run(experiment, "local_mp", 2, resumed, report=report)
         assert summary["stopped_by"] == "max_actor_steps"
         assert summary["actor_steps"] >= steps
     assert summary["learner_steps"] > 0
     assert any("learner steps" in line for line in lines)
+    if not any("no network of its own" in line for line in lines):
+        assert max(map(len, ports)) >= 6  # of replay, learner, coordinator and others
+        assert not max(ports, key=len) & _listening("self"), "other hosts see ports"
     rows = loggers.read_rows(str(tmp_path), "learner")
     counts = [row["learner_steps"] for row in rows]
     assert counts == sorted(counts)  # the count went on, it did not start again
