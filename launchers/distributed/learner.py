@@ -85,6 +85,6 @@ class LearnerNode:
                 if time.monotonic() - saved >= self._checkpoint_seconds:
                     self._learner.save_checkpoint()
                     saved = time.monotonic()
-        except Exception as e:
+        except BaseException as e:  # also what exits: the program needs its learner
             if not self._stop.is_set():
                 self._error = e

@@ -21,6 +21,7 @@ from absl.testing import absltest
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
 from launchers.common import loggers, private_network, signals
+from launchers.common.guard import Guard
 from launchers.distributed import local_processes, process_env, replay, status
 from launchers.distributed.actor import ActorNode
 from launchers.distributed.config import Layout
@@ -121,10 +122,15 @@ def run(
     progress = loggers.Progress(experiment.workdir)
     done = threading.Event()
 
+    guard = Guard("the report of progress", report)
+
     def tell() -> None:
         while not done.wait(experiment.budget.log_seconds):
-            for line in (progress.line(), *status.warnings(experiment.workdir)):
-                report(line)
+            with guard:
+                report(progress.line())
+            with guard:
+                for line in status.warnings(experiment.workdir):
+                    report(line)
 
     threading.Thread(target=tell, daemon=True).start()
     try:
@@ -134,7 +140,8 @@ def run(
             _run_threads(program, launch)
     finally:
         done.set()
-    report(progress.line())
+    with guard:
+        report(progress.line())
     return signals.take_reason(experiment.workdir)
 
 

@@ -22,6 +22,7 @@ from launchers.distributed.config import Layout
 from launchers.experiments.config import Budget
 from launchers.transfer import training as agent_training
 from tests.helpers import fakes
+from tests.helpers.waiting import until
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -171,6 +172,7 @@ import sys
 from absl import flags
 from launchers.distributed import program
 from tests.helpers import fakes
+from tests.helpers.waiting import until
 flags.FLAGS(["launcher"])
 program.run(fakes.make_experiment(sys.argv[1]), 1, "local_mp")
 """
@@ -207,3 +209,23 @@ def test_a_node_that_fails_ends_the_program(tmp_path):
     )
     with pytest.raises(RuntimeError, match="no environment for seed"):
         program.run(experiment, 1, "local_mp", report=lambda line: None)
+
+
+def test_the_launcher_s_report_goes_on_after_exceptions(tmp_path, monkeypatch):
+    """Though each of its first three lines of progress raises."""
+    budget = Budget(log_seconds=0.02)
+    experiment = fakes.make_experiment(tmp_path, budget=budget)
+    lines: list[str] = []
+    failures = iter(range(3))
+
+    def fails(progress):
+        for _ in failures:
+            raise KeyError("return_mean")
+        return "a line"
+
+    monkeypatch.setattr(loggers.Progress, "line", fails)
+    monkeypatch.setattr(
+        program, "_run_threads", lambda *args: until(lambda: "a line" in lines)
+    )
+    program.run(experiment, 1, "local_mt", lines.append)
+    assert sum("the report of progress failed" in line for line in lines) == 1
