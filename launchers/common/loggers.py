@@ -105,7 +105,8 @@ def rewind(workdir: str, node: str, steps_key: str, step: int) -> None:
 
 
 def _drop_unfinished_line(path: pathlib.Path) -> None:
-    content = path.read_bytes()
+    with atomic_files.open_file(path) as file:
+        content = file.read()
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
         logging.warning("%s: dropped its unfinished last line", path)
@@ -117,7 +118,7 @@ def _read(path: pathlib.Path) -> tuple[list[str], list[dict[str, str]]]:
     """Reads the columns and the rows; names rows that are none, and leaves them out."""
     if not path.exists():
         return [], []
-    content = path.read_text(errors="replace")
+    content = atomic_files.read_text(path, errors="replace")
     lines = content[: content.rfind("\n") + 1].split("\n")  # the rest is being written
     fields = next(csv.reader(lines[:1]), [])
     rows = []
@@ -159,7 +160,7 @@ def last_rows(workdir: str, node: str) -> list[dict[str, float]]:
     path = pathlib.Path(workdir) / "logs" / node / _FILE
     if not path.exists():
         return []
-    with path.open("rb") as f:
+    with atomic_files.open_file(path) as f:
         fields = f.readline().decode().strip().split(",")
         begin = f.tell()
         f.seek(max(begin, path.stat().st_size - _TAIL_BYTES))

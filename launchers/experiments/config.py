@@ -289,7 +289,9 @@ def record(config: RunConfig) -> bool:
                 f"workdir {root} holds another run, with {name} {was!r} and not "
                 f"{now!r}; give another --workdir"
             )
-    elif root.is_dir() and any(root.iterdir()):
+        # The lock is held: what is unfinished there is of a process that was killed.
+        atomic_files.remove_temporaries(root, below=True)
+    elif any(not atomic_files.is_temporary(path) for path in root.iterdir()):
         raise ValueError(
             f"workdir {root} is not empty and has no {_CONFIG}; give another --workdir"
         )

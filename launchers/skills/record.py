@@ -62,6 +62,8 @@ def start(
         raise ValueError(
             f"{root} holds a checkpoint of another data set; take another workdir"
         )
+    # The lock is held: what is unfinished there is of a process that was killed.
+    atomic_files.remove_temporaries(root, below=True)
 
 
 def fingerprint(manifest: Mapping[str, Any]) -> str:

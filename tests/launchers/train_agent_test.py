@@ -312,6 +312,30 @@ def test_refuses_a_checkpoint_of_another_model(bundle, tmp_path):
         experiment_config.record(_config(bundle, tmp_path / "full"))
 
 
+def test_a_resumed_run_removes_what_a_kill_has_left(bundle, tmp_path):
+    config = _config(bundle, tmp_path / "run")
+    left = tmp_path / "run" / ".tmp.4194304.config.json"
+    left.parent.mkdir()
+    left.write_text("{")  # of a kill at the first file: the directory counts as empty
+    assert not experiment_config.record(config) and left.exists()
+    (tmp_path / "run" / "logs").mkdir()
+    below = tmp_path / "run" / "logs" / ".tmp.4194304.logs.csv"
+    below.write_text("a")
+    assert experiment_config.record(config)
+    assert not left.exists() and not below.exists()
+
+
+@pytest.mark.timeout(20)
+def test_a_record_that_is_a_pipe_is_refused(bundle, tmp_path):
+    config = _config(bundle, tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    os.mkfifo(tmp_path / "run" / "config.json")
+    with pytest.raises(ValueError, match="not a regular file"):
+        experiment_config.record(config)
+    with pytest.raises(ValueError, match="no run in"):
+        experiment_config.load_config(config.workdir)
+
+
 def test_a_record_from_before_an_option_has_its_default(bundle, tmp_path):
     config = _config(bundle, tmp_path / "run")
     experiment_config.record(config)

@@ -53,6 +53,8 @@ def read(workdir: str, since: Positions) -> dict[str, Change]:
         folders.sort()
         for name in sorted(n for n in names if not n.startswith(".")):
             path = pathlib.Path(folder) / name
+            if not path.is_file():  # for one, a pipe, whose reader would wait
+                continue
             key = str(path.relative_to(root))
             position = since.get(key, Position())
             try:

@@ -1,5 +1,9 @@
 """CSV logs survive new columns and restarts; the terminal's line is made from them."""
 
+import os
+
+import pytest
+
 from launchers.common import loggers
 
 
@@ -78,3 +82,14 @@ def test_rows_that_are_none_are_left_out_and_named(tmp_path, caplog):
     assert all(str(path) in line for line in named)
     loggers.rewind(str(tmp_path), "x", "a", 5)
     assert loggers.read_rows(str(tmp_path), "x") == rows[:1]
+
+
+@pytest.mark.timeout(20)
+def test_logs_that_are_a_pipe_are_not_waited_for(tmp_path):
+    (tmp_path / "logs" / "learner").mkdir(parents=True)
+    os.mkfifo(tmp_path / "logs" / "learner" / "logs.csv")
+    for read in (loggers.read_rows, loggers.last_rows):
+        with pytest.raises(OSError, match="not a regular file"):
+            read(str(tmp_path), "learner")
+    with pytest.raises(OSError, match="not a regular file"):
+        loggers.rewind(str(tmp_path), "learner", "learner_steps", 0)

@@ -1,12 +1,17 @@
 """Processes that die, raise and stop, with the smallest programs there are."""
 
 import os
+import pathlib
 import signal
 import sys
+import tempfile
 import threading
 import time
 
+import cloudpickle
+import launchpad as lp
 import pytest
+from absl import flags
 
 from launchers.common import private_network
 from launchers.distributed import local_processes
@@ -137,3 +142,31 @@ def test_the_last_exception_of_an_output():
     text = "hello\nTraceback (most recent call last):\n  File x\nKeyError: 'y'\n"
     assert local_processes.last_exception(text) == "KeyError: 'y'"
     assert local_processes.last_exception("all is well\n") is None
+
+
+def test_a_program_leaves_no_file_in_the_directory_of_temporary_files(
+    tmp_path, monkeypatch
+):
+    """Not even while it runs: its launcher may be killed at any time."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(["test"])
+    program = lp.Program("p")
+    for group in ("a", "b"):
+        with program.group(group):
+            program.add_node(lp.PyNode(str, group))
+    output = tmp_path / "logs" / "output"
+    running = local_processes.launch(program, {}, output)
+    assert tempfile.tempdir == str(tmp_path / "tmp")
+    assert not [*(tmp_path / "tmp").iterdir(), *(tmp_path / "logs").iterdir()]
+    nodes = {node.group: node for node in running._nodes}
+    for group, node in nodes.items():
+        path = node._command[node._command.index("--data_file") + 1]
+        (function,) = cloudpickle.loads(pathlib.Path(path).read_bytes())
+        assert function() == group
+        node._command = ["cat", path]
+    running.wait()  # the processes read it too
+    for group in nodes:
+        assert cloudpickle.loads((output / group / "0").read_bytes())[0]() == group
+    assert not pathlib.Path(path).exists()
