@@ -45,6 +45,9 @@ class CoordinatorNode:
         self._register = Register()
         self._guard = Guard("the report of the program's status", logging.error)
         self._logger: acme_loggers.Logger | None = None
+        with self._guard:
+            done = int(self._counter.get_counts().get("actor_steps", 0))
+            loggers.rewind(experiment.workdir, "program", "actor_steps", done)
         # A coordinator that was killed resumes from its last status; the launcher has
         # removed any older status.
         earlier = status.read(experiment.workdir) or {}

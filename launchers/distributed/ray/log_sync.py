@@ -95,13 +95,17 @@ def _read_rows(f: BinaryIO, inode: int, position: Position, same: bool) -> Chang
     header = f.readline()
     if same and position.offset:
         f.seek(position.offset)
-    start, skipped = f.tell(), 0 if same else position.rows
+    start = f.tell()
     body = f.read()
     body = body[: body.rfind(b"\n") + 1]  # complete lines only
     if not header.endswith(b"\n"):
         return Change(position)
     lines = (header + body).decode().splitlines()
-    rows = tuple(csv.DictReader(lines))[skipped:]
+    rows = tuple(csv.DictReader(lines))
+    if not same:
+        # A resumed node may have dropped rows (`loggers.rewind`) that were copied.
+        kept = min(position.rows, len(rows))
+        return Change(Position(inode, start + len(body), len(rows)), rows=rows[kept:])
     return Change(
         Position(inode, start + len(body), position.rows + len(rows)), rows=rows
     )
