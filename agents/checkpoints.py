@@ -50,6 +50,9 @@ def newest(directory: pathlib.Path) -> str | None:
     written = _written(directory)
     if not written and not (directory / _STATE).exists():
         return None
+    for file in directory.iterdir():  # TensorFlow would wait for ever on a pipe
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            raise ValueError(f"{file} is no file; nothing was changed")
     try:
         state = tf.train.get_checkpoint_state(str(directory))
     except Exception:  # TensorFlow has several kinds for a file that is damaged

@@ -2,7 +2,8 @@
 
 Importing this package silences notices of libraries about themselves on standard error,
 which help no user of a command; errors and warnings about the run are still shown.
-It also chooses whether TensorFlow uses oneDNN (`launchers.common.onednn`).
+It also chooses whether TensorFlow uses oneDNN (`launchers.common.onednn`). Where Python
+imports it to run a command, Ctrl-C ends the command with one line from here on.
 """
 
 import os
@@ -13,6 +14,10 @@ from typing import Any
 import gym_notices.notices
 
 from launchers.common import onednn as _onednn
+from launchers.common import signals as _signals
+
+if sys.argv[:1] == ["-m"]:  # Python is finding the command that it is to run
+    _signals.end_during_imports()
 
 # Before TensorFlow and Courier load.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

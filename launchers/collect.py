@@ -20,7 +20,7 @@ from absl import flags
 
 from datasets.collection import collect, rollout
 from datasets.experts import base
-from datasets.rlds import files, recipes, schema
+from datasets.rlds import recipes, schema
 from environments import EnvironmentConfig
 from launchers.common import cli, environment_flags
 
@@ -87,7 +87,9 @@ def main(argv: Sequence[str]) -> None:
         out = pathlib.Path(_OUT.value)
         collect.check(out, settings)
         if collect.is_complete(out, settings):
-            print(f"{out} is complete: {_describe(files.read_manifest(out))}")
+            # Removes what a kill at the end has left.
+            manifest = collect.collect(out, settings, make_expert=make_expert)
+            print(f"{out} is complete: {_describe(manifest)}")
             return
     make_environment = rollout.environment_maker(settings)
     try:

@@ -15,6 +15,7 @@ import dataclasses
 import json
 import pathlib
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -152,20 +153,26 @@ def _run(step: _Step) -> None:
     arguments = ["-m", step.module, *step.arguments]
     print("$ python " + shlex.join(arguments), flush=True)
     begin = time.monotonic()
-    result: subprocess.CompletedProcess
+    output = subprocess.PIPE if step.prints_result else None
+    # In a session of its own, so that a Ctrl-C of the terminal reaches it once.
+    with subprocess.Popen(
+        [sys.executable, *arguments], stdout=output, text=True, start_new_session=True
+    ) as process:
+        try:
+            printed, _ = process.communicate()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()  # it saves a checkpoint
+            raise
+        except BaseException:
+            process.kill()
+            raise
     if step.prints_result:
-        result = subprocess.run(
-            [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, check=False
-        )
-        print(result.stdout, end="", flush=True)
-        if result.returncode == 0:
-            atomic_files.write_text(
-                step.done, result.stdout.strip().splitlines()[-1] + "\n"
-            )
-    else:
-        result = subprocess.run([sys.executable, *arguments], check=False)
-    if result.returncode:
-        raise SystemExit(result.returncode)
+        print(printed, end="", flush=True)
+        if process.returncode == 0:
+            atomic_files.write_text(step.done, printed.strip().splitlines()[-1] + "\n")
+    if process.returncode:
+        raise SystemExit(process.returncode)
     print(f"({time.monotonic() - begin:.0f} s)", flush=True)
 
 

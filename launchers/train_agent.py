@@ -11,6 +11,12 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import sys
+
+from launchers.common import private_network
+
+if __name__ == "__main__":  # before TensorFlow starts threads
+    private_network.enter_for_command(sys.argv)
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -70,6 +76,12 @@ _RAY_ADDRESS = flags.DEFINE_string(
     None,
     "With ray: HOST:PORT of the cluster's head, or auto for the cluster of this host. "
     "Default: a Ray of our own on this host.",
+)
+_PRIVATE_NETWORK = flags.DEFINE_bool(
+    "private_network",
+    True,
+    "Run in a network of its own, which no other host reaches (launches on this "
+    "machine; docs/guides/distributed.md).",
 )
 _DEBUG = flags.DEFINE_bool(
     "debug",
@@ -205,6 +217,11 @@ def _config() -> RunConfig:
         raise ValueError("--debug is for --launch=single_process")
     if _RAY_ADDRESS.value and _LAUNCH.value != "ray":
         raise ValueError("--ray_address is for --launch=ray")
+    if _LAUNCH.value in ("ray", "vertex_ai") and flags.FLAGS["private_network"].present:
+        raise ValueError(
+            "--private_network is for launches on this machine, not for "
+            f"--launch={_LAUNCH.value}"
+        )
     environment = _environment()
     return experiment_config.RunConfig(
         agent=_AGENT.value,
@@ -261,6 +278,7 @@ def main(argv: Sequence[str]) -> None:
             report=lambda line: print(line, flush=True),
             layout=layout,
             ray_address=_RAY_ADDRESS.value,
+            isolated=_PRIVATE_NETWORK.value,
         )
     except SetupError as e:
         cli.fail(e)

@@ -10,7 +10,6 @@ checkpoints and summary.json. The same command resumes an interrupted run.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -78,8 +77,6 @@ def _config() -> OfflineConfig:
 def main(argv: Sequence[str]) -> None:
     """Trains and prints a summary."""
     del argv
-    # A scheduler's SIGTERM ends like Ctrl-C: with a checkpoint.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with cli.bad_input():
             training = skill_training.SkillTraining(

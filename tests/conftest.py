@@ -10,11 +10,11 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import tensorflow as tf
 
 # Sets what TensorFlow reads, before it is imported; the processes that tests start
 # inherit it.
-import launchers  # noqa: F401, I001
-import tensorflow as tf
+import launchers  # noqa: F401
 
 # A shell's background job ignores Ctrl-C, as the processes that tests start would.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

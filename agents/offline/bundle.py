@@ -9,10 +9,13 @@ of the normalisation). It holds no optimiser. Skills may have a distilled high l
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import uuid
 import zipfile
@@ -86,21 +89,57 @@ def save(
 
 @contextlib.contextmanager
 def replaced(directory: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a directory to write, which becomes `directory` if the block succeeds."""
+    """Yields a directory to write, which becomes `directory` if the block succeeds.
+
+    Then also removes what killed processes have left of this kind.
+    """
     directory.parent.mkdir(parents=True, exist_ok=True)
     aside = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}")
     aside.mkdir()
+    with _locked(aside):
+        try:
+            yield aside
+            if directory.exists():
+                old = directory.with_name(f"{aside.name}.old")
+                directory.rename(old)
+                aside.rename(directory)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                aside.rename(directory)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    name = re.compile(rf"\.{re.escape(directory.name)}\.[0-9a-f]{{32}}(\.old)?")
+    for other in list(directory.parent.iterdir()):
+        if name.fullmatch(other.name):
+            with contextlib.suppress(OSError), _locked(other, strict=True):
+                shutil.rmtree(other, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(directory: pathlib.Path, strict: bool = False) -> Iterator[None]:
+    """Holds the lock of a directory that is written.
+
+    Args:
+      directory: the directory.
+      strict: whether to raise OSError where another process holds the lock or the file
+        system has none; else the block runs without.
+    """
+    handle = os.open(directory, os.O_RDONLY)
     try:
-        yield aside
-        if directory.exists():
-            old = directory.with_name(f"{aside.name}.old")
-            directory.rename(old)
-            aside.rename(directory)
-            shutil.rmtree(old)
-        else:
-            aside.rename(directory)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if strict:
+                raise
+        yield
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        os.close(handle)
+
+
+def check_file(path: pathlib.Path) -> None:
+    """Raises OSError if a path is no file but, for one, a pipe, whose reader waits."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def copy(source: str | os.PathLike[str], target: pathlib.Path) -> None:
@@ -126,6 +165,7 @@ def read_description(directory: str | os.PathLike[str]) -> dict[str, Any]:
         valid = f"; beside it: {beside}" if beside else ""
         raise ValueError(f"no skills at {directory}: no such directory{valid}")
     try:
+        check_file(directory / DESCRIPTION)
         description = json.loads((directory / DESCRIPTION).read_text())
     except FileNotFoundError:
         raise ValueError(
@@ -183,6 +223,7 @@ def load(
                 f"environment has {size}"
             )
     try:
+        check_file(directory / WEIGHTS)
         with np.load(directory / WEIGHTS, allow_pickle=False) as archive:
             weights = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError) as e:

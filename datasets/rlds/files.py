@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import pathlib
+import re
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 MANIFEST = "manifest.json"
 DATASET_INFO = "dataset_info.json"
 METADATA = "metadata.json"
 LOGS = "logs"
 _TEMPORARY = ".tmp"
+_TEMPORARY_NAME = re.compile(r"\.tmp\.\d+\..+")  # of `temporary`
 
 
 def temporary(path: pathlib.Path) -> pathlib.Path:
@@ -24,6 +28,11 @@ def temporary(path: pathlib.Path) -> pathlib.Path:
     The name is hidden, in the directory of `path`, and has its suffix.
     """
     return path.with_name(f"{_TEMPORARY}.{os.getpid()}.{path.name}")
+
+
+def is_temporary(path: pathlib.Path) -> bool:
+    """Returns whether a path has the name of an unfinished file of any process."""
+    return _TEMPORARY_NAME.fullmatch(path.name) is not None
 
 
 def commit(finished: pathlib.Path, path: pathlib.Path) -> None:
@@ -53,9 +62,17 @@ def aside(path: pathlib.Path, durable: bool = False) -> Iterator[pathlib.Path]:
         name.unlink(missing_ok=True)
 
 
-def remove_temporaries(directory: pathlib.Path) -> None:
-    """Removes unfinished files of interrupted runs."""
-    for path in directory.glob(f"{_TEMPORARY}.*"):
+def remove_temporaries(directory: pathlib.Path, below: bool = False) -> None:
+    """Removes unfinished files of interrupted runs.
+
+    Args:
+      directory: directory that this process alone writes into.
+      below: whether to remove those in its subdirectories too.
+    """
+    pattern = f"{_TEMPORARY}.*"
+    for path in list(directory.rglob(pattern) if below else directory.glob(pattern)):
+        if not is_temporary(path):
+            continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
@@ -71,10 +88,30 @@ def write_json(
         temporary_path.write_text(text)
 
 
+def open_file(path: pathlib.Path) -> BinaryIO:
+    """Opens a file for reading.
+
+    Raises:
+      OSError: it cannot be opened, or is no regular file but, for one, a named pipe,
+        whose reader would wait for ever.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return open(handle, "rb")
+
+
+def read_text(path: pathlib.Path, errors: str = "strict") -> str:
+    """Reads a text file; raises OSError as `open_file` does."""
+    with open_file(path) as file:
+        return file.read().decode(errors=errors)
+
+
 def read_json(path: pathlib.Path) -> dict[str, Any]:
     """Reads a JSON object; raises ValueError, in one line, if the file holds none."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_text(path))
     except (OSError, ValueError) as e:
         raise ValueError(f"{path} is not readable: {e}") from e
     if not isinstance(content, dict):
@@ -86,6 +123,9 @@ def check_dataset(path: pathlib.Path) -> None:
     """Raises ValueError unless the directory holds a finished data set."""
     if not path.is_dir():
         raise ValueError(f"data set {path} does not exist")
+    for entry in path.iterdir():
+        if entry.exists() and not (entry.is_file() or entry.is_dir()):
+            raise ValueError(f"data set {path} holds {entry.name}, which is no file")
     if (path / DATASET_INFO).exists():
         return
     if (path / MANIFEST).exists():

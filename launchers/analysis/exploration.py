@@ -300,7 +300,7 @@ def _repaired(path: pathlib.Path) -> dict[tuple[str, int], dict[str, str]]:
     """Reads the episodes in the file after it cuts off an unfinished last line."""
     if not path.exists():
         return {}
-    text = path.read_text()
+    text = atomic_files.read_text(path)
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
         atomic_files.write_text(path, whole)

@@ -1,4 +1,4 @@
-"""Atomic writes: files and directories are written aside, then renamed."""
+"""Atomic writes, aside and then renamed, and reads of regular files only."""
 
 from __future__ import annotations
 
@@ -11,12 +11,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 # Defined in datasets, which needs them too and imports nothing of launchers.
-from datasets.rlds.files import aside, read_json, write_json
+from datasets.rlds.files import (
+    aside,
+    is_temporary,
+    open_file,
+    read_json,
+    read_text,
+    remove_temporaries,
+    temporary,
+    write_json,
+)
 
 __all__ = (
     "aside",
+    "is_temporary",
     "new_directory",
+    "open_file",
     "read_json",
+    "read_text",
+    "remove_temporaries",
+    "temporary",
     "write_csv",
     "write_json",
     "write_text",
@@ -44,15 +58,15 @@ def new_directory(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a text file atomically."""
-    with aside(path) as temporary:
-        temporary.write_text(text)
+    with aside(path) as unfinished:
+        unfinished.write_text(text)
 
 
 def write_csv(
     path: pathlib.Path, names: Sequence[str], rows: Iterable[Iterable[Any]]
 ) -> None:
     """Writes rows under a header of these names, atomically."""
-    with aside(path) as temporary, temporary.open("w", newline="") as file:
+    with aside(path) as unfinished, unfinished.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(names)
         writer.writerows(rows)

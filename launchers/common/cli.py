@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from launchers.common import settings
+from launchers.common import settings, signals
 
 EXIT_BAD_INPUT = 2
 
@@ -103,7 +103,8 @@ def _show_help() -> None:
 def run(main: Callable[[list[str]], None], arguments: int = 0) -> None:
     """Runs `main(argv)`; exits with one line and code 2 if flags do not parse.
 
-    Libraries log errors only, unless --verbosity is given.
+    Libraries log errors only, unless --verbosity is given. SIGTERM is as Ctrl-C, and
+    where the command does not handle it, it ends with one line and code 130.
 
     Args:
       main: the command's main function; takes argv without the flags.
@@ -115,4 +116,20 @@ def run(main: Callable[[list[str]], None], arguments: int = 0) -> None:
             logging.set_verbosity(logging.ERROR)
         main(argv)
 
-    app.run(quiet, flags_parser=functools.partial(_parse, arguments=arguments))
+    signals.interrupt_command()
+    try:
+        app.run(quiet, flags_parser=functools.partial(_parse, arguments=arguments))
+    except BaseException as e:
+        if not _is_interruption(e):
+            raise
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(signals.INTERRUPTED) from None
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Returns whether an exception is Ctrl-C, or what a library made of it."""
+    if isinstance(error, SystemExit):
+        return False
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None

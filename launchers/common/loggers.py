@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import tensorflow as tf
 from absl import logging
 from acme.utils import loggers
 from acme.utils.loggers import aggregators, base, filters, tf_summary
+from tensorflow.python.ops import summary_ops_v2
 
 from launchers.common import atomic_files
 
@@ -67,14 +69,59 @@ def make_logger(
     directory = pathlib.Path(workdir) / "logs" / node
     logger = aggregators.Dispatcher(
         [
+            # First, because it reads which rows a resumed run has kept.
+            _TensorBoard(workdir, node, steps_key),
             _Timestamped(CsvLogger(directory / _FILE)),
-            tf_summary.TFSummaryLogger(str(directory), label=node, steps_key=steps_key),
         ],
         loggers.to_numpy,
     )
     if time_delta > 0:
         return filters.TimeFilter(logger, time_delta)
     return logger
+
+
+class _TensorBoard(base.Logger):
+    """Logger of TensorBoard events, which ends what a killed run has logged in vain.
+
+    Its first event in a directory that has events already says that a session starts
+    after the rows of the CSV (`rewind` has dropped the others). TensorBoard then leaves
+    out the events of an earlier session from that step on.
+    """
+
+    def __init__(self, workdir: str, node: str, steps_key: str):
+        self._workdir, self._node, self._steps_key = workdir, node, steps_key
+        self._to: tf_summary.TFSummaryLogger | None = None
+
+    def write(self, data: Mapping[str, Any]) -> None:
+        """Writes each value as a scalar of the row's step."""
+        if self._to is None:
+            self._to = self._begin()
+        self._to.write(data)
+
+    def _begin(self) -> tf_summary.TFSummaryLogger:
+        directory = pathlib.Path(self._workdir) / "logs" / self._node
+        resumes = any(directory.glob("events.out.tfevents.*"))
+        logger = tf_summary.TFSummaryLogger(
+            str(directory), label=self._node, steps_key=self._steps_key
+        )
+        if resumes:
+            kept = last_row(self._workdir, self._node)
+            event = tf.compat.v1.Event(
+                wall_time=time.time(),
+                step=int(kept.get(self._steps_key, -1)) + 1,
+                session_log=tf.compat.v1.SessionLog(
+                    status=tf.compat.v1.SessionLog.START
+                ),
+            )
+            with logger.summary.as_default():
+                for _ in range(2):  # the first of a directory is taken for the run's
+                    summary_ops_v2.import_event(event.SerializeToString())
+        return logger
+
+    def close(self) -> None:
+        """Closes the file of events."""
+        if self._to is not None:
+            self._to.close()
 
 
 class _Timestamped(base.Logger):
@@ -105,7 +152,8 @@ def rewind(workdir: str, node: str, steps_key: str, step: int) -> None:
 
 
 def _drop_unfinished_line(path: pathlib.Path) -> None:
-    content = path.read_bytes()
+    with atomic_files.open_file(path) as file:
+        content = file.read()
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
         logging.warning("%s: dropped its unfinished last line", path)
@@ -117,7 +165,7 @@ def _read(path: pathlib.Path) -> tuple[list[str], list[dict[str, str]]]:
     """Reads the columns and the rows; names rows that are none, and leaves them out."""
     if not path.exists():
         return [], []
-    content = path.read_text(errors="replace")
+    content = atomic_files.read_text(path, errors="replace")
     lines = content[: content.rfind("\n") + 1].split("\n")  # the rest is being written
     fields = next(csv.reader(lines[:1]), [])
     rows = []
@@ -159,7 +207,7 @@ def last_rows(workdir: str, node: str) -> list[dict[str, float]]:
     path = pathlib.Path(workdir) / "logs" / node / _FILE
     if not path.exists():
         return []
-    with path.open("rb") as f:
+    with atomic_files.open_file(path) as f:
         fields = f.readline().decode().strip().split(",")
         begin = f.tell()
         f.seek(max(begin, path.stat().st_size - _TAIL_BYTES))

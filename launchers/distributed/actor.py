@@ -73,6 +73,7 @@ class _Actor:
     ):
         self._stop = stop
         self._actor = actor
+        loggers.rewind(experiment.workdir, f"actor_{index}", "actor_steps", done)
         self._logger = loggers.make_logger(
             experiment.workdir, f"actor_{index}", "actor_steps"
         )

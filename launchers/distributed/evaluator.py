@@ -41,12 +41,10 @@ class EvaluatorNode:
         environment = experiment.environment_factory(
             derive_seed(experiment.seed, "evaluator environment")
         )
+        done = int(self._counter.get_counts().get("actor_steps", 0))
+        loggers.rewind(experiment.workdir, "evaluator", "actor_steps", done)
         logger = loggers.make_logger(experiment.workdir, "evaluator", "actor_steps")
-        due = loggers.next_evaluation(
-            experiment.workdir,
-            int(self._counter.get_counts().get("actor_steps", 0)),
-            budget.eval_every,
-        )
+        due = loggers.next_evaluation(experiment.workdir, done, budget.eval_every)
         while not self._stop.is_set():
             counts = self._counter.get_counts()
             actor_steps = int(counts.get("actor_steps", 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import threading
@@ -67,9 +68,14 @@ class Register:
         self._nodes: dict[str, tuple[float, dict[str, Any]]] = {}
 
     def beat(self, name: str, state: dict[str, Any]) -> None:
-        """Records a node's heartbeat; nodes call it."""
+        """Records a node's heartbeat; nodes call it.
+
+        Raises:
+          ValueError: it is no result of `Heartbeat.state`; nothing is recorded.
+        """
+        checked = _checked(name, state)
         with self._lock:
-            self._nodes[name] = time.monotonic(), state
+            self._nodes[name] = time.monotonic(), checked
 
     def nodes(self) -> dict[str, dict[str, Any]]:
         """Returns the state of each node by name, with the heartbeat's `age` [s]."""
@@ -79,6 +85,23 @@ class Register:
                 name: {**state, "age": round(now - heard, 1)}
                 for name, (heard, state) in sorted(self._nodes.items())
             }
+
+
+def _checked(name: Any, state: Any) -> dict[str, Any]:
+    """Returns a heartbeat's known parts, of which a status can be written."""
+    try:
+        waits = [(on, float(seconds)) for on, seconds in state["waits"]]
+        checked = {"host": state["host"], "pid": state["pid"], "waits": waits}
+    except (TypeError, KeyError, ValueError, OverflowError) as e:
+        raise ValueError(f"not a heartbeat, of {name!r}: {state!r}") from e
+    texts = [name, checked["host"], *(on for on, _ in waits)]
+    if not (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(checked["pid"], int)
+        and all(math.isfinite(seconds) for _, seconds in waits)
+    ):
+        raise ValueError(f"not a heartbeat, of {name!r}: {state!r}")
+    return checked
 
 
 def complaints(nodes: Mapping[str, Mapping[str, Any]]) -> list[str]:

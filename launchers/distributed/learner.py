@@ -46,6 +46,10 @@ class LearnerNode:
                 experiment.workdir, "learner", "learner_steps", time_delta=1.0
             ),
         )
+        # A process that was killed has logged steps that this one takes again.
+        loggers.rewind(
+            experiment.workdir, "learner", "learner_steps", self._learner.num_steps
+        )
         # Corrects a count kept before or after the last checkpoint.
         counted = counter.get_counts().get("learner_steps", 0)
         counter.increment(learner_steps=self._learner.num_steps - counted)
@@ -85,6 +89,6 @@ class LearnerNode:
                 if time.monotonic() - saved >= self._checkpoint_seconds:
                     self._learner.save_checkpoint()
                     saved = time.monotonic()
-        except Exception as e:
+        except BaseException as e:  # also what exits: the program needs its learner
             if not self._stop.is_set():
                 self._error = e

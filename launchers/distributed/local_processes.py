@@ -14,12 +14,13 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import launchpad as lp
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
-from launchers.common import signals
+from launchers.common import atomic_files, signals
+from launchers.common.private_network import PrivateNetwork
 from launchers.distributed import launchpad_internals, process_env
 from launchers.distributed.restart_policy import Failed, Loss, RestartPolicy, Restarts
 
@@ -32,11 +33,19 @@ class Node:
     """A node's process, and how to start it."""
 
     def __init__(
-        self, name: str, command: list[str], env: Mapping[str, str], out: pathlib.Path
+        self,
+        name: str,
+        command: list[str],
+        env: Mapping[str, str],
+        out: pathlib.Path,
+        network: PrivateNetwork | None = None,
+        descriptors: Sequence[int] = (),
     ):
+        """Prepares; the process inherits the descriptors."""
         self.name = name
         self.group = name.split("/")[0]
-        self._command = command
+        self._command = command if network is None else network.wrapped(command)
+        self._descriptors = [*descriptors, *(network.descriptors if network else ())]
         self._env = {**os.environ, **env, process_env.LAUNCHER: str(os.getpid())}
         self._out = out
         self._process: subprocess.Popen | None = None
@@ -48,7 +57,11 @@ class Node:
         self._out.parent.mkdir(parents=True, exist_ok=True)
         with self._out.open("a") as out:
             self._process = subprocess.Popen(
-                self._command, env=self._env, stdout=out, stderr=out
+                self._command,
+                env=self._env,
+                stdout=out,
+                stderr=out,
+                pass_fds=self._descriptors,
             )
         self.due, self.began = None, now
 
@@ -73,7 +86,7 @@ class Node:
     def last_exception(self) -> str | None:
         """Returns the last line of its output that names an exception."""
         with contextlib.suppress(OSError):
-            return last_exception(self._out.read_text(errors="replace"))
+            return last_exception(atomic_files.read_text(self._out, errors="replace"))
         return None
 
 
@@ -96,8 +109,11 @@ class Processes:
         dispensable: Callable[[str], bool],
         report: Callable[[str], None],
         policy: RestartPolicy | None = None,
+        descriptors: Sequence[int] = (),
     ):
+        """Prepares; `wait` closes the descriptors, which the nodes inherit."""
         self._nodes = nodes
+        self._descriptors = descriptors
         self._dispensable = dispensable
         self._report = report
         self._restarts = Restarts(policy)
@@ -112,20 +128,27 @@ class Processes:
         Raises:
           RuntimeError: a node failed; the others have been stopped.
         """
-        with signals.handled(self._on_signal):
-            while True:
-                now = time.monotonic()
-                for node in self._nodes:
-                    self._look_after(node, now)
-                if self._stop.is_set():
-                    self._end(now)
-                    if not any(node.alive for node in self._nodes):
-                        break
-                elif not any(n.alive or n.due is not None for n in self._nodes):
-                    break
-                time.sleep(_POLL_SECONDS)
+        try:
+            with signals.handled(self._on_signal):
+                self._look_after_all()
+        finally:
+            for descriptor in self._descriptors:
+                os.close(descriptor)
         if self._failure is not None:
             raise RuntimeError(self._failure)
+
+    def _look_after_all(self) -> None:
+        while True:
+            now = time.monotonic()
+            for node in self._nodes:
+                self._look_after(node, now)
+            if self._stop.is_set():
+                self._end(now)
+                if not any(node.alive for node in self._nodes):
+                    return
+            elif not any(n.alive or n.due is not None for n in self._nodes):
+                return
+            time.sleep(_POLL_SECONDS)
 
     def _look_after(self, node: Node, now: float) -> None:
         if node.due is not None and now >= node.due and not self._stop.is_set():
@@ -185,6 +208,7 @@ def launch(
     dispensable: Callable[[str], bool] = lambda group: False,
     report: Callable[[str], None] = print,
     policy: RestartPolicy | None = None,
+    network: PrivateNetwork | None = None,
 ) -> Processes:
     """Prepares the processes of a program; `Processes.wait` runs them.
 
@@ -195,6 +219,7 @@ def launch(
       dispensable: tells of a group whether a single failure of its nodes is harmless.
       report: receives a line when a node is restarted.
       policy: limits of restarts.
+      network: network of the processes; None is that of this process.
     """
     for label, nodes in program.groups.items():
         for node in nodes:
@@ -205,9 +230,11 @@ def launch(
                 handle.connect(node, label)
     for node in program.get_all_nodes():
         node.bind_addresses()
-    started = []
+    started, descriptors = [], []
+    scratch = atomic_files.temporary(output)
     for label, nodes in program.groups.items():
-        commands = nodes[0].to_executables(nodes, label, nodes[0].launch_context)
+        commands, job = launchpad_internals.commands_of(nodes, label, scratch)
+        descriptors.append(job)
         for i, command in enumerate(commands):
             name = f"{label}/{i}"
             started.append(
@@ -216,6 +243,8 @@ def launch(
                     command.command_as_list,
                     command.env_overrides,
                     output / label / str(i),
+                    network,
+                    [job],
                 )
             )
-    return Processes(started, dispensable, report, policy)
+    return Processes(started, dispensable, report, policy, descriptors)

@@ -1,8 +1,8 @@
 """The Launchpad program: replay, learner, cachers, evaluator, actors, coordinator.
 
 It runs the same experiment and builder as one process does, as threads (`local_mt`,
-`test_mt`) or processes (`local_mp`). Courier sends pickles over open ports, so a
-program belongs on a trusted network.
+`test_mt`) or processes (`local_mp`). Courier sends pickles over open ports: processes
+run in a network of their own (`private_network`), threads in that of this process.
 
 As processes, only the learner sees a GPU, actors and the evaluator run TensorFlow on
 one thread, a node's output goes to `WORKDIR/logs/output`, a node that is killed is
@@ -20,7 +20,8 @@ import tensorflow as tf
 from absl.testing import absltest
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
-from launchers.common import loggers, signals
+from launchers.common import loggers, private_network, signals
+from launchers.common.guard import Guard
 from launchers.distributed import local_processes, process_env, replay, status
 from launchers.distributed.actor import ActorNode
 from launchers.distributed.config import Layout
@@ -97,6 +98,7 @@ def run(
     launch: str,
     report: Callable[[str], None] = print,
     layout: Layout | None = None,
+    isolated: bool = True,
 ) -> str:
     """Launches the program and waits until it has stopped.
 
@@ -106,6 +108,8 @@ def run(
       launch: local_mt, test_mt or local_mp.
       report: receives a line of progress at intervals.
       layout: see `make_program`.
+      isolated: whether processes run in a network of their own; a line says so where
+        the system allows none.
 
     Returns:
       The reason of its end: max_actor_steps, run_seconds or signal.
@@ -118,20 +122,26 @@ def run(
     progress = loggers.Progress(experiment.workdir)
     done = threading.Event()
 
+    guard = Guard("the report of progress", report)
+
     def tell() -> None:
         while not done.wait(experiment.budget.log_seconds):
-            for line in (progress.line(), *status.warnings(experiment.workdir)):
-                report(line)
+            with guard:
+                report(progress.line())
+            with guard:
+                for line in status.warnings(experiment.workdir):
+                    report(line)
 
     threading.Thread(target=tell, daemon=True).start()
     try:
         if launch == "local_mp":
-            _run_processes(program, experiment, report)
+            _run_processes(program, experiment, report, isolated)
         else:
             _run_threads(program, launch)
     finally:
         done.set()
-    report(progress.line())
+    with guard:
+        report(progress.line())
     return signals.take_reason(experiment.workdir)
 
 
@@ -146,8 +156,17 @@ def _run_threads(program: lp.Program, launch: str) -> None:
 
 
 def _run_processes(
-    program: lp.Program, experiment: Experiment, report: Callable[[str], None]
+    program: lp.Program,
+    experiment: Experiment,
+    report: Callable[[str], None],
+    isolated: bool,
 ) -> None:
+    network = None
+    if isolated and not private_network.entered():
+        try:
+            network = private_network.make()
+        except private_network.Unavailable as e:
+            report(private_network.warning(str(e)))
     output = pathlib.Path(experiment.workdir) / "logs" / "output"
     report(f"what nodes print is in {output}")
     running = local_processes.launch(
@@ -161,11 +180,15 @@ def _run_processes(
         output,
         process_env.dispensable,
         report,
+        network=network,
     )
     try:
         running.wait()
     except RuntimeError as e:
         raise RuntimeError(f"{e} (output: {output})") from e
+    finally:
+        if network is not None:
+            network.close()
 
 
 def hide_gpu() -> None:

@@ -16,6 +16,14 @@ WRITE_SECONDS = 2.0
 OLD_SECONDS = 10.0  # a status of this age means that the program does not run
 
 _FILE = "status.json"
+_KINDS = {  # its parts
+    "time": (int, float),
+    "seconds": (int, float),
+    "counts": dict,
+    "nodes": dict,
+    "replay": list,
+    "complaints": list,
+}
 _INFO_SECONDS = 5  # Reverb takes whole seconds
 
 
@@ -157,6 +165,8 @@ def warnings(workdir: str) -> list[str]:
 def read(workdir: str) -> dict[str, Any] | None:
     """Reads the last status; None if there is none or it is unreadable."""
     try:
-        return atomic_files.read_json(pathlib.Path(workdir) / _FILE)
+        content = atomic_files.read_json(pathlib.Path(workdir) / _FILE)
     except ValueError:
         return None
+    whole = all(isinstance(content.get(key), kind) for key, kind in _KINDS.items())
+    return content if whole else None

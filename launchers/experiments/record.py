@@ -91,9 +91,14 @@ def check(config: RunConfig) -> RunRecord:
                 f"workdir {root} holds another run, with {name} {was!r} and not "
                 f"{now!r}; give another --workdir"
             )
+        # The lock is held: what is unfinished there is of a process that was killed.
+        atomic_files.remove_temporaries(root, below=True)
         return RunRecord(config, new, old)
     # The bundle is copied before the record is written: alone, it is no run.
-    if any(path.name != _BUNDLE for path in root.iterdir()):
+    if not all(
+        path.name.lstrip(".").startswith(_BUNDLE) or atomic_files.is_temporary(path)
+        for path in root.iterdir()
+    ):
         raise ValueError(
             f"workdir {root} is not empty and has no {_CONFIG}; give another --workdir"
         )

@@ -19,6 +19,7 @@ from acme.utils import counting
 
 from agents.builder import Stopped
 from launchers.common import loggers, signals
+from launchers.common.guard import Guard
 from launchers.experiments import checkpointing, loop_hooks
 from launchers.experiments import evaluation as experiments_evaluation
 from launchers.experiments.config import Experiment, SetupError, derive_seed
@@ -129,6 +130,7 @@ class _Run:
             workdir, "evaluator", "actor_steps"
         )
         self._progress = loggers.Progress(workdir)
+        self._guard = Guard("the report of progress", report)
         self._next_report = self._begin + self._budget.log_seconds
         self._next_snapshot = self._begin
 
@@ -164,7 +166,7 @@ class _Run:
         finally:
             # In all cases the variables are those of a complete and finite step.
             self._save()
-        self._report(self._progress.line())
+        self._report_progress()
         self._environment.close()
         # Otherwise writer and data set, when deleted, wait 10 s for a lost server.
         with contextlib.suppress(Stopped):
@@ -222,8 +224,12 @@ class _Run:
         now = time.monotonic()
         if now >= self._next_report:
             self._next_report = now + self._budget.log_seconds
-            self._report(self._progress.line())
+            self._report_progress()
         loop_hooks.raise_if(self._stopped)
+
+    def _report_progress(self) -> None:
+        with self._guard:
+            self._report(self._progress.line())
 
     def _evaluate(self, actor_steps: int) -> None:
         if not self._budget.eval_episodes:

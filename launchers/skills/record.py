@@ -71,6 +71,8 @@ def start(
         raise ValueError(
             f"{root} holds a checkpoint of another data set; take another workdir"
         )
+    # The lock is held: what is unfinished there is of a process that was killed.
+    atomic_files.remove_temporaries(root, below=True)
 
 
 def resume(root: pathlib.Path, options: Mapping[str, Any], step: int) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from launchers.common import atomic_files, loggers
+from launchers.common import atomic_files, loggers, private_network
 from launchers.distributed.config import Layout
 from launchers.experiments import config as experiment_config
 from launchers.experiments import evaluation, record, single_process
@@ -22,6 +22,7 @@ def train(
     report: Callable[[str], None] = print,
     layout: Layout | None = None,
     ray_address: str | None = None,
+    isolated: bool = True,
 ) -> dict[str, Any]:
     """Trains until the budget is spent; resumes where an earlier call stopped.
 
@@ -35,6 +36,7 @@ def train(
       report: receives lines of progress.
       layout: layout of a distributed program.
       ray_address: address of the cluster, with ray; None for a private one.
+      isolated: see `run`.
 
     Returns:
       The summary; see `run`.
@@ -45,7 +47,9 @@ def train(
       FloatingPointError: a value was not finite; the last good checkpoint is kept.
     """
     experiment, found = prepare(config, launch, num_actors, ray_address)
-    return run(experiment, launch, num_actors, found, report, layout, ray_address)
+    return run(
+        experiment, launch, num_actors, found, report, layout, ray_address, isolated
+    )
 
 
 def prepare(
@@ -87,8 +91,17 @@ def run(
     report: Callable[[str], None] = print,
     layout: Layout | None = None,
     ray_address: str | None = None,
+    isolated: bool = True,
 ) -> dict[str, Any]:
     """Runs an experiment that `prepare` made, by any launch but vertex_ai.
+
+    Args:
+      experiment, launch, num_actors, report, layout, ray_address: as in `train`.
+      record: record of this start, from `prepare`; None records nothing.
+      isolated: whether a launch on this machine shall be out of other hosts' reach.
+        Processes get a network of their own. One process and threads have that of the
+        caller, who enters one by `private_network.enter` before libraries start
+        threads. A line is reported where there is none.
 
     Returns:
       The summary, which is also in `WORKDIR/summary.json`: `zero_shot_return`,
@@ -100,6 +113,9 @@ def run(
       run_seconds or signal).
     """
     begin = time.time()
+    in_process = launch in private_network.IN_PROCESS
+    if isolated and in_process and not private_network.entered():
+        report(private_network.warning())
     if launch == "single_process":
         commit = None if record is None else record.commit
         stopped_by = single_process.run(experiment, report, commit)
@@ -117,7 +133,9 @@ def run(
 
         program.hide_gpu()
         _commit(record, experiment.workdir)
-        stopped_by = program.run(experiment, num_actors, launch, report, layout)
+        stopped_by = program.run(
+            experiment, num_actors, launch, report, layout, isolated
+        )
     seconds = time.time() - begin
     counts = _counts(experiment.workdir)
     path = pathlib.Path(experiment.workdir) / "summary.json"

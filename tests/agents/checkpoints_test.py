@@ -1,5 +1,6 @@
 """The newest checkpoint is found in any directory, or said in one line why not."""
 
+import os
 import pathlib
 import shutil
 
@@ -31,6 +32,15 @@ def _value(path):
     with checkpoints.reading(path):
         tf.train.Checkpoint(value=value).restore(path).assert_consumed()
     return float(value)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["checkpoint", "ckpt-2.index"])
+def test_a_pipe_is_refused(name, directory):
+    (directory / name).unlink()
+    os.mkfifo(directory / name)
+    with pytest.raises(ValueError, match=f"{name} is no file"):
+        checkpoints.newest(directory)
 
 
 def test_the_newest_is_found_whatever_the_directory_is_called(directory):

@@ -63,7 +63,7 @@ def test_collects_continues_and_refuses(tmp_path):
     )
     while process.poll() is None and not list(out.glob("helms_stacking*")):
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)  # of a scheduler; it is as Ctrl-C
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "interrupted: 1 of 2 files are written" in errors.splitlines()[-1]
@@ -78,7 +78,9 @@ def test_collects_continues_and_refuses(tmp_path):
     phases = json.loads((out / "manifest.json").read_text())["expert_phases"]
     assert phases
 
+    (out / ".tmp.4194304.metadata").mkdir()  # of a kill after the last file
     again = _run(*flags)
+    assert not list(out.glob(".tmp*"))
     assert again.returncode == 0 and "is complete: 2 episodes" in again.stdout
 
     other = _run(*flags, "--seed=1")

@@ -15,7 +15,7 @@ import pytest
 
 from agents.helms_mix.config import HelmsMixConfig
 from environments import EnvironmentConfig
-from launchers.common import loggers
+from launchers.common import loggers, private_network
 from launchers.experiments import config as experiment_config
 from launchers.experiments import evaluation as experiments_evaluation
 from launchers.experiments import record
@@ -68,6 +68,12 @@ def test_trains_evaluates_and_resumes(bundle, tmp_path):
     assert summary["actor_steps"] == 400 and summary["learner_steps"] > 0
     assert summary["zero_shot_return"] is not None and summary["return"] is not None
     assert not summary["resumed"]
+    try:
+        private_network.make().close()
+    except private_network.Unavailable as e:
+        assert str(e) in done.stdout
+    else:  # replay listens in a network of the run's own
+        assert "no network of its own" not in done.stdout
 
     done = _run("evaluate", f"--workdir={workdir}", "--episodes=1")
     assert done.returncode == 0, done.stderr
@@ -185,6 +191,7 @@ _REFUSALS = [
     (("--run_seconds=nan",), ("run_seconds must be positive and finite",)),
     (("--eta_y=nan",), ("eta_y must be finite",)),
     (("--num_actors=3",), ("single_process", "local_mp")),
+    (("--launch=ray", "--noprivate_network"), ("private_network", "on this machine")),
     (("--config=/nowhere.json",), ("/nowhere.json", "config.json of a run")),
     (("--scale=phone",), ("phone", "paper", "laptop")),
     (("--finger=bernoulli",), ("agent helms_cat has no finger", "eta_y")),

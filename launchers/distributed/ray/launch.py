@@ -14,6 +14,7 @@ from absl import flags
 
 from launchers.common import loggers
 from launchers.common import signals as common_signals
+from launchers.common.guard import Guard
 from launchers.distributed import program, status
 from launchers.distributed.config import Layout
 from launchers.distributed.coordinator import forget_earlier_program
@@ -81,7 +82,8 @@ def run(
             manager.wait(_Every(manager, make_program, experiment, signals, report))
     finally:
         cluster.disconnect()
-    report(loggers.Progress(workdir).line())
+    with Guard("the report of progress", report):
+        report(loggers.Progress(workdir).line())
     return common_signals.take_reason(workdir)
 
 
@@ -107,6 +109,7 @@ class _Every:
         self._experiment = experiment
         self._signals = signals
         self._report = report
+        self._guard = Guard("the report of progress", report)
         self._progress = loggers.Progress(experiment.workdir)
         self._told = time.monotonic()
 
@@ -121,8 +124,11 @@ class _Every:
         if time.monotonic() - self._told >= self._experiment.budget.log_seconds:
             self._told = time.monotonic()
             workdir = self._experiment.workdir
-            for line in (self._progress.line(), *status.warnings(workdir)):
-                self._report(line)
+            with self._guard:
+                self._report(self._progress.line())
+            with self._guard:
+                for line in status.warnings(workdir):
+                    self._report(line)
 
     def _resize(self) -> None:
         try:

@@ -53,6 +53,8 @@ def read(workdir: str, since: Positions) -> dict[str, Change]:
         folders.sort()
         for name in sorted(n for n in names if not n.startswith(".")):
             path = pathlib.Path(folder) / name
+            if not path.is_file():  # for one, a pipe, whose reader would wait
+                continue
             key = str(path.relative_to(root))
             position = since.get(key, Position())
             try:
@@ -93,13 +95,17 @@ def _read_rows(f: BinaryIO, inode: int, position: Position, same: bool) -> Chang
     header = f.readline()
     if same and position.offset:
         f.seek(position.offset)
-    start, skipped = f.tell(), 0 if same else position.rows
+    start = f.tell()
     body = f.read()
     body = body[: body.rfind(b"\n") + 1]  # complete lines only
     if not header.endswith(b"\n"):
         return Change(position)
     lines = (header + body).decode().splitlines()
-    rows = tuple(csv.DictReader(lines))[skipped:]
+    rows = tuple(csv.DictReader(lines))
+    if not same:
+        # A resumed node may have dropped rows (`loggers.rewind`) that were copied.
+        kept = min(position.rows, len(rows))
+        return Change(Position(inode, start + len(body), len(rows)), rows=rows[kept:])
     return Change(
         Position(inode, start + len(body), position.rows + len(rows)), rows=rows
     )

@@ -1,7 +1,9 @@
 """Tests of the bundles of all models."""
 
 import dataclasses
+import fcntl
 import json
+import os
 
 import numpy as np
 import pytest
@@ -299,6 +301,30 @@ def test_weights_that_are_not_finite_are_never_saved(bundle):
     with pytest.raises(ValueError, match="transition_prior.* is not finite"):
         registry.save_bundle(bundle, nets, NAMES)
     assert (bundle / "skills.json").read_text() == before
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["skills.json", "weights.npz"])
+def test_a_pipe_is_refused(name, bundle):
+    (bundle / name).unlink()
+    os.mkfifo(bundle / name)
+    with pytest.raises(ValueError, match="not a regular file"):
+        registry.load_bundle(bundle)
+
+
+def test_what_killed_processes_have_left_is_removed(tmp_path):
+    hexadecimal = "0123456789abcdef" * 2
+    left = [f".skills.{hexadecimal}", f".skills.{hexadecimal}.old"]
+    kept = [".skills.mine", f".other.{hexadecimal}", f".skills.{hexadecimal[::-1]}"]
+    for name in left + kept:
+        (tmp_path / name).mkdir()
+    writes = os.open(tmp_path / kept[-1], os.O_RDONLY)  # another process, still
+    fcntl.flock(writes, fcntl.LOCK_EX)
+    with bundle_files.replaced(tmp_path / "skills") as aside:
+        (aside / "file").touch()
+    os.close(writes)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == sorted([*kept, "skills"])
 
 
 def test_saving_replaces_a_bundle_but_nothing_else(bundle, tmp_path):

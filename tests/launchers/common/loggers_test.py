@@ -1,5 +1,11 @@
 """CSV logs survive new columns and restarts; the terminal's line is made from them."""
 
+import os
+
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing import plugin_event_accumulator
+
 from launchers.common import loggers
 
 
@@ -78,3 +84,44 @@ def test_rows_that_are_none_are_left_out_and_named(tmp_path, caplog):
     assert all(str(path) in line for line in named)
     loggers.rewind(str(tmp_path), "x", "a", 5)
     assert loggers.read_rows(str(tmp_path), "x") == rows[:1]
+
+
+@pytest.mark.timeout(20)
+def test_logs_that_are_a_pipe_are_not_waited_for(tmp_path):
+    (tmp_path / "logs" / "learner").mkdir(parents=True)
+    os.mkfifo(tmp_path / "logs" / "learner" / "logs.csv")
+    for read in (loggers.read_rows, loggers.last_rows):
+        with pytest.raises(OSError, match="not a regular file"):
+            read(str(tmp_path), "learner")
+    with pytest.raises(OSError, match="not a regular file"):
+        loggers.rewind(str(tmp_path), "learner", "learner_steps", 0)
+
+
+def _scalars(workdir, tag, purges=True):
+    """Steps and values of a curve, as TensorBoard shows it."""
+    accumulator = plugin_event_accumulator.EventAccumulator(
+        str(workdir / "logs" / "learner"), purge_orphaned_data=purges
+    )
+    accumulator.Reload()
+    events = accumulator.Tensors(f"learner/{tag}")
+    return [(e.step, float(tf.make_ndarray(e.tensor_proto))) for e in events]
+
+
+def test_tensorboard_shows_no_step_of_a_killed_run_twice(tmp_path):
+    """Runs log steps 10, 20, ...; each resumes from a checkpoint of the one before."""
+    runs = [(0, 60), (30, 80), (80, 90), (0, 20)]  # steps before the first and last row
+    for run, (begin, end) in enumerate(runs):
+        # As in a run, the logger is made before the checkpoint is read.
+        logger = loggers.make_logger(str(tmp_path), "learner", "steps")
+        loggers.rewind(str(tmp_path), "learner", "steps", begin)
+        for step in range(begin + 10, end + 1, 10):
+            logger.write({"steps": step, "run": run})
+        del logger  # which flushes, as the end of a process does
+        if run == 1:
+            shown = [(10, 0.0), (20, 0.0), (30, 0.0)]
+            shown += [(step, 1.0) for step in range(40, 81, 10)]
+            assert _scalars(tmp_path, "Run") == shown
+            assert len(_scalars(tmp_path, "Run", purges=False)) == 11
+        if run == 2:  # nothing was lost
+            assert _scalars(tmp_path, "Run") == [*shown, (90, 2.0)]
+    assert _scalars(tmp_path, "Run") == [(10, 3.0), (20, 3.0)]

@@ -4,6 +4,7 @@ import threading
 import time
 
 import courier
+import pytest
 
 from launchers.distributed import heartbeat
 
@@ -41,6 +42,34 @@ def test_beats_arrive(monkeypatch):
     stop.set()
     server.Stop()
     assert found["age"] < 5 and found["waits"][0][0] == "samples"
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        ("actor/0", {}),
+        ("actor/0", None),
+        ("actor/0", {"host": "a", "pid": 7}),
+        ("actor/0", {"host": "a", "pid": "7", "waits": []}),
+        ("actor/0", {"host": b"a", "pid": 7, "waits": []}),
+        ("actor/0", {"host": "a", "pid": 7, "waits": [("x", None)]}),
+        ("actor/0", {"host": "a", "pid": 7, "waits": [("x", float("nan"))]}),
+        ("actor/0", {"host": "a", "pid": 7, "waits": [("x",)]}),
+        (7, {"host": "a", "pid": 7, "waits": []}),
+    ],
+)
+def test_what_is_no_heartbeat_is_refused(name, state):
+    register = heartbeat.Register()
+    with pytest.raises(ValueError, match="not a heartbeat"):
+        register.beat(name, state)
+    assert register.nodes() == {}
+
+
+def test_a_heartbeat_of_another_version_brings_what_is_known():
+    register = heartbeat.Register()
+    register.beat("learner", {**_state([("x", 1)]), "age": "?", "more": object()})
+    found = register.nodes()["learner"]
+    assert sorted(found) == ["age", "host", "pid", "waits"] and found["age"] < 5
 
 
 def test_complaints_are_of_silence_and_of_long_waits():

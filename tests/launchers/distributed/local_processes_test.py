@@ -1,13 +1,19 @@
 """Processes that die, raise and stop, with the smallest programs there are."""
 
 import os
+import pathlib
 import signal
 import sys
+import tempfile
 import threading
 import time
 
+import cloudpickle
+import launchpad as lp
 import pytest
+from absl import flags
 
+from launchers.common import private_network
 from launchers.distributed import local_processes
 from launchers.distributed.restart_policy import RestartPolicy
 from tests.helpers.waiting import until
@@ -20,8 +26,9 @@ _RAISES = "raise KeyError('y')"
 _RAISES_LATER = "import time; time.sleep(0.8); raise KeyError('late')"
 
 
-def _node(tmp_path, name, code):
-    return local_processes.Node(name, [sys.executable, "-c", code], {}, tmp_path / name)
+def _node(tmp_path, name, code, network=None):
+    command = [sys.executable, "-c", code]
+    return local_processes.Node(name, command, {}, tmp_path / name, network)
 
 
 def _run(nodes, dispensable=lambda group: False, then=None, policy=_QUICK):
@@ -76,6 +83,19 @@ def test_a_killed_process_is_started_again(tmp_path):
     assert _begun(tmp_path, "actor/0") == 2 and _begun(tmp_path, "learner/0") == 1
 
 
+def test_processes_share_a_network_of_their_own(tmp_path):
+    try:
+        network = private_network.make()
+    except private_network.Unavailable as e:
+        pytest.skip(f"no private network here: {e}")
+    shows = "import os; print(os.readlink('/proc/self/ns/net'), os.getppid())"
+    _run([_node(tmp_path, f"x/{i}", shows, network) for i in range(2)])
+    network.close()
+    first, second = ((tmp_path / f"x/{i}").read_text().split() for i in range(2))
+    assert first == second and first[0] != os.readlink("/proc/self/ns/net")
+    assert first[1] == str(os.getpid())  # by which a node knows its launcher
+
+
 def test_too_many_deaths_end_the_program(tmp_path):
     suicide = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     nodes = [_node(tmp_path, "replay/0", suicide), _node(tmp_path, "x/0", _WAITS)]
@@ -122,3 +142,31 @@ def test_the_last_exception_of_an_output():
     text = "hello\nTraceback (most recent call last):\n  File x\nKeyError: 'y'\n"
     assert local_processes.last_exception(text) == "KeyError: 'y'"
     assert local_processes.last_exception("all is well\n") is None
+
+
+def test_a_program_leaves_no_file_in_the_directory_of_temporary_files(
+    tmp_path, monkeypatch
+):
+    """Not even while it runs: its launcher may be killed at any time."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(["test"])
+    program = lp.Program("p")
+    for group in ("a", "b"):
+        with program.group(group):
+            program.add_node(lp.PyNode(str, group))
+    output = tmp_path / "logs" / "output"
+    running = local_processes.launch(program, {}, output)
+    assert tempfile.tempdir == str(tmp_path / "tmp")
+    assert not [*(tmp_path / "tmp").iterdir(), *(tmp_path / "logs").iterdir()]
+    nodes = {node.group: node for node in running._nodes}
+    for group, node in nodes.items():
+        path = node._command[node._command.index("--data_file") + 1]
+        (function,) = cloudpickle.loads(pathlib.Path(path).read_bytes())
+        assert function() == group
+        node._command = ["cat", path]
+    running.wait()  # the processes read it too
+    for group in nodes:
+        assert cloudpickle.loads((output / group / "0").read_bytes())[0]() == group
+    assert not pathlib.Path(path).exists()

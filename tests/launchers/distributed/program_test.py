@@ -22,6 +22,7 @@ from launchers.distributed.config import Layout
 from launchers.experiments.config import Budget
 from launchers.transfer import training as agent_training
 from tests.helpers import fakes
+from tests.helpers.waiting import until
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -84,19 +85,41 @@ def test_no_actor():
         program.make_program(experiment, num_actors=0)
 
 
+def _network(pid):
+    return os.readlink(f"/proc/{pid}/ns/net")
+
+
+def _listening(pid):
+    """Ports on which anything listens in the network of a process."""
+    lines = pathlib.Path(f"/proc/{pid}/net/tcp6").read_text().splitlines()[1:]
+    fields = [line.split() for line in lines]
+    return {f[1].rsplit(":", 1)[1] for f in fields if f[3] == "0A"}
+
+
 @pytest.mark.slow
 def test_processes_stop_and_resume(tmp_path):
     lines: list[str] = []
+    ports: list[set[str]] = []
+
+    def report(line):
+        lines.append(line)
+        pid = training.pid_of_node("self", "actor/0")
+        if pid is not None and _network(pid) != _network("self"):
+            ports.append(_listening(pid))
+
     for steps in (600, 900):
         budget = Budget(
             max_actor_steps=steps, eval_every=10_000, eval_episodes=2, log_seconds=1
         )
         experiment = fakes.make_experiment(tmp_path, budget=budget)
-        summary = agent_training.run(experiment, "local_mp", 2, report=lines.append)
+        summary = agent_training.run(experiment, "local_mp", 2, report=report)
         assert summary["stopped_by"] == "max_actor_steps"
         assert summary["actor_steps"] >= steps
     assert summary["learner_steps"] > 0
     assert any("learner steps" in line for line in lines)
+    if not any("no network of its own" in line for line in lines):
+        assert max(map(len, ports)) >= 6  # of replay, learner, coordinator and others
+        assert not max(ports, key=len) & _listening("self"), "other hosts see ports"
     rows = loggers.read_rows(str(tmp_path), "learner")
     counts = [row["learner_steps"] for row in rows]
     assert counts == sorted(counts)  # the count went on, it did not start again
@@ -149,6 +172,7 @@ import sys
 from absl import flags
 from launchers.distributed import program
 from tests.helpers import fakes
+from tests.helpers.waiting import until
 flags.FLAGS(["launcher"])
 program.run(fakes.make_experiment(sys.argv[1]), 1, "local_mp")
 """
@@ -185,3 +209,23 @@ def test_a_node_that_fails_ends_the_program(tmp_path):
     )
     with pytest.raises(RuntimeError, match="no environment for seed"):
         program.run(experiment, 1, "local_mp", report=lambda line: None)
+
+
+def test_the_launcher_s_report_goes_on_after_exceptions(tmp_path, monkeypatch):
+    """Though each of its first three lines of progress raises."""
+    budget = Budget(log_seconds=0.02)
+    experiment = fakes.make_experiment(tmp_path, budget=budget)
+    lines: list[str] = []
+    failures = iter(range(3))
+
+    def fails(progress):
+        for _ in failures:
+            raise KeyError("return_mean")
+        return "a line"
+
+    monkeypatch.setattr(loggers.Progress, "line", fails)
+    monkeypatch.setattr(
+        program, "_run_threads", lambda *args: until(lambda: "a line" in lines)
+    )
+    program.run(experiment, 1, "local_mt", lines.append)
+    assert sum("the report of progress failed" in line for line in lines) == 1

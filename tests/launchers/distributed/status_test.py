@@ -111,6 +111,14 @@ def test_warnings_are_of_the_program_that_runs(tmp_path):
     assert not (tmp_path / "status.json").exists()
 
 
+@pytest.mark.parametrize("text", ["{}", "[]", '{"time": "now"}', "{", '{"time": 1.0}'])
+def test_what_is_no_status_is_none(text, tmp_path):
+    (tmp_path / "status.json").write_text(text)
+    assert status.read(str(tmp_path)) is None
+    assert status.warnings(str(tmp_path)) == []
+    assert "no status yet" in status_view.view(str(tmp_path))[0]
+
+
 @pytest.mark.parametrize("value", [1.0, 2.0])
 def test_scalars_of_no_shard(value):
     content = {"nodes": {}, "replay": [None], "counts": {"actor_steps": value}}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from typing import Any
 
@@ -177,3 +178,27 @@ def test_a_start_that_was_killed_while_it_copied_the_bundle_begins_again(tmp_pat
     record.check(_config(original, workdir))
     (workdir / "config.json").unlink()
     assert not record.check(_config(original, workdir)).resumes
+
+
+def test_a_resumed_run_removes_what_a_kill_has_left(bundle, tmp_path):
+    config = _config(bundle, tmp_path / "run")
+    left = tmp_path / "run" / ".tmp.4194304.config.json"
+    left.parent.mkdir()
+    left.write_text("{")  # of a kill at the first file: the directory counts as empty
+    assert not record.check(config).resumes and left.exists()
+    (tmp_path / "run" / "logs").mkdir()
+    below = tmp_path / "run" / "logs" / ".tmp.4194304.logs.csv"
+    below.write_text("a")
+    assert record.check(config).resumes
+    assert not left.exists() and not below.exists()
+
+
+@pytest.mark.timeout(20)
+def test_a_record_that_is_a_pipe_is_refused(bundle, tmp_path):
+    config = _config(bundle, tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    os.mkfifo(tmp_path / "run" / "config.json")
+    with pytest.raises(ValueError, match="not a regular file"):
+        record.check(config)
+    with pytest.raises(ValueError, match="no run in"):
+        record.load_config(config.workdir)

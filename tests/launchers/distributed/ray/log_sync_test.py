@@ -72,3 +72,17 @@ def test_log_sync_appends_output_and_skips_what_was_there_before(tmp_path):
         since = copy.positions("10.0.0.7")
         copy.apply("10.0.0.7", log_sync.read(str(tmp_path / "source"), since))
     assert (tmp_path / "to/logs/output/actor/0").read_bytes() == b"one\ntwo\n"
+
+
+def test_rows_after_those_that_a_resumed_node_dropped_are_brought(tmp_path):
+    source, to = tmp_path / "source", tmp_path / "to"
+    path = source / "logs/actor_0/logs.csv"
+    logger = loggers.CsvLogger(path)
+    for step in (1, 2, 3):
+        logger.write({"step": step})
+    _bring(source, to)
+    loggers.rewind(str(source), "actor_0", "step", 1)
+    _bring(source, to)
+    logger.write({"step": 4})
+    _bring(source, to)
+    assert [row["step"] for row in _rows(to)] == ["1", "2", "3", "4"]
