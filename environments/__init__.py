@@ -1,6 +1,9 @@
 """RGB-stacking environment: `make` builds it from settings, `build` from a config."""
 
-from environments.config import EnvironmentConfig
-from environments.factory import build, make
+import warnings
+
+with warnings.catch_warnings():  # dm_control changes which warnings are shown
+    from environments.config import EnvironmentConfig
+    from environments.factory import build, make
 
 __all__ = ["EnvironmentConfig", "build", "make"]

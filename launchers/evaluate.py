@@ -39,7 +39,12 @@ def main(argv: Sequence[str]) -> None:
 
         config = record.load_config(_WORKDIR.value, _SKILLS.value)
         result = evaluation.evaluate(
-            config, _EPISODES.value, _SEED.value, _UNTRAINED.value, _VIDEO.value
+            config,
+            _EPISODES.value,
+            _SEED.value,
+            _UNTRAINED.value,
+            _VIDEO.value,
+            progress=True,
         )
     if _VIDEO.value and result["video"] is None:
         print(f"no video: {result['video_error']}", file=sys.stderr)

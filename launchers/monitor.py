@@ -3,7 +3,8 @@
 python -m launchers.monitor --workdir=DIR
 
 Reads what coordinator and nodes write into the work directory; the same numbers are in
-TensorBoard (WORKDIR/logs/program). Ends with Ctrl-C; the program continues.
+TensorBoard (WORKDIR/logs/program). Of a run in one process it shows steps and returns.
+Ends with Ctrl-C; the program continues.
 """
 
 from __future__ import annotations
@@ -42,18 +43,20 @@ def main(argv: Sequence[str]) -> None:
         atomic_files.read_json(pathlib.Path(workdir) / "config.json")
     before = None
     if _ONCE.value:
-        first = status.read(workdir)
-        if first is not None and time.time() - first["time"] < status.OLD_SECONDS:
-            before = first
-            time.sleep(2 * status.WRITE_SECONDS)
-        print(status_view.view(workdir, before, _ROWS.value)[0])
+        with cli.bad_input():
+            first = status_view.view(workdir)[1]
+            if first is not None and time.time() - first["time"] < status.OLD_SECONDS:
+                before = first
+                time.sleep(2 * status.WRITE_SECONDS)
+            print(status_view.view(workdir, before, _ROWS.value)[0])
         return
     history: collections.deque[dict[str, Any]] = collections.deque(maxlen=10)
     try:
         while True:
-            text, content = status_view.view(
-                workdir, history[0] if history else None, _ROWS.value
-            )
+            with cli.bad_input():
+                text, content = status_view.view(
+                    workdir, history[0] if history else None, _ROWS.value
+                )
             if content is not None:
                 history.append(content)
             print((_CLEAR if sys.stdout.isatty() else "") + text, flush=True)

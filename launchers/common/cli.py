@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from launchers.common import settings, signals
+from launchers.common import reverb_log, settings, signals
 
 EXIT_BAD_INPUT = 2
 
@@ -114,6 +114,8 @@ def run(main: Callable[[list[str]], None], arguments: int = 0) -> None:
     def quiet(argv: list[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.ERROR)
+        elif logging.get_verbosity() >= logging.INFO:
+            reverb_log.show(True)
         main(argv)
 
     signals.interrupt_command()

@@ -238,7 +238,7 @@ def _main(arguments: Sequence[str]) -> None:
     _join(descriptors)
     for descriptor in descriptors:
         os.close(descriptor)
-    os.execvp(arguments[1], arguments[1:])
+    os.execvp(arguments[1], list(arguments[1:]))
 
 
 if __name__ == "__main__":

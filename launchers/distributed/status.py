@@ -16,7 +16,7 @@ WRITE_SECONDS = 2.0
 OLD_SECONDS = 10.0  # a status of this age means that the program does not run
 
 _FILE = "status.json"
-_KINDS = {  # its parts
+_KINDS: dict[str, Any] = {  # types of its parts
     "time": (int, float),
     "seconds": (int, float),
     "counts": dict,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import pathlib
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -25,10 +26,13 @@ def view(
       rows: most nodes listed.
       now: current time [s], as of `time.time`; None reads the clock.
     """
-    content = status.read(workdir)
-    if content is None:
-        return f"{workdir}: no status yet (a distributed program writes it)", None
     now = time.time() if now is None else now
+    content = status.read(workdir)
+    logged = max((row["time"] for row in _last_rows(workdir)), default=None)
+    if content is None or (logged or 0.0) > content["time"] + status.OLD_SECONDS:
+        if logged is None or _is_distributed(workdir, content):
+            return f"{workdir}: no status yet (a distributed program writes it)", None
+        return _one_process(workdir, before, now - logged, now)
     age = now - content["time"]
     old = age >= status.OLD_SECONDS
     state = f"not running for {_duration(age)}" if old else "running"
@@ -38,6 +42,37 @@ def view(
     lines += ["", *_nodes(content["nodes"], rows)]
     if content["complaints"]:
         lines += ["", *(f"warning: {complaint}" for complaint in content["complaints"])]
+    return "\n".join(lines), content
+
+
+def _last_rows(workdir: str) -> list[dict[str, float]]:
+    nodes = (*loggers.actors(workdir), "learner", "evaluator")
+    return [row for node in nodes if (row := loggers.last_row(workdir, node))]
+
+
+def _is_distributed(workdir: str, content: Mapping[str, Any] | None) -> bool:
+    """Returns whether a work directory without a current status is of a program.
+
+    A run in one process may have continued what a program began.
+    """
+    return content is None and (pathlib.Path(workdir) / "logs" / "program").exists()
+
+
+def _one_process(
+    workdir: str, before: Mapping[str, Any] | None, age: float, now: float
+) -> tuple[str, dict[str, Any]]:
+    """Shows the counts of a run in one process, which are in its logs."""
+    rows = _last_rows(workdir)
+    counts = {
+        key: max((row.get(key, 0.0) for row in rows), default=0.0)
+        for key in ("actor_steps", "learner_steps")
+    }
+    content = {"time": now, "counts": counts}
+    lines = [
+        f"{workdir}: a run in one process, without nodes; last logged "
+        f"{_duration(age)} ago",
+        *_steps(workdir, content, before),
+    ]
     return "\n".join(lines), content
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import dm_env
 import numpy as np
+import tqdm
 from acme import core
 
 from launchers.common import intervals
@@ -53,6 +54,7 @@ def run_episodes(
     seed: int,
     stopped: Callable[[], bool] = lambda: False,
     on_step: Callable[[dm_env.Environment, dm_env.TimeStep], None] | None = None,
+    progress: bool = False,
 ) -> Evaluation | None:
     """Runs episodes and collects their statistics.
 
@@ -65,6 +67,7 @@ def run_episodes(
       stopped: called after every step; True ends the evaluation.
       on_step: called with the environment and its time step after every reset and
         step.
+      progress: whether to show a bar on standard error, if that is a terminal.
 
     Returns:
       The statistics, or None if `stopped` ended it.
@@ -72,7 +75,13 @@ def run_episodes(
     returns, successes, steps, begin = [], [], 0, time.monotonic()
     stage_rewards = getattr(environment, "stage_rewards", lambda: ())
     stages: np.ndarray | float = 0.0
-    for episode in range(episodes):
+    bar = tqdm.tqdm(
+        range(episodes),
+        "evaluation",
+        unit="episode",
+        disable=None if progress else True,  # None: unless it is a terminal
+    )
+    for episode in bar:
         seed_episode = getattr(environment, "seed_episode", None)
         if seed_episode is not None:
             seed_episode(derive_seed(seed, "evaluation", episode))
@@ -92,6 +101,10 @@ def run_episodes(
                 return None
         returns.append(total)
         successes.append(episode_success(environment))
+        bar.set_postfix_str(
+            f"return {np.mean(returns):.2f}, success {100 * np.mean(successes):.0f} %",
+            refresh=False,
+        )
     return Evaluation(
         tuple(returns),
         tuple(successes),

@@ -27,6 +27,7 @@ def evaluate(
     seed: int = 0,
     untrained: bool = False,
     video: str | None = None,
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Runs episodes of a run's newest checkpoint.
 
@@ -36,6 +37,7 @@ def evaluate(
       seed: seed of the episodes and of the policy's draws.
       untrained: evaluate a new high level over the skills, and no checkpoint.
       video: file for the first episode (.mp4, .gif, or .png of eight images).
+      progress: whether to show a bar on standard error, if that is a terminal.
 
     Returns:
       The scalars of `episodes.Evaluation`, `learner_steps` of the checkpoint and, if
@@ -53,7 +55,7 @@ def evaluate(
     experiment = make_experiment(config)
     recorder = experiments_video.Recorder() if video else None
     scalars, learner_steps = evaluate_experiment(
-        experiment, episodes, seed, untrained, recorder
+        experiment, episodes, seed, untrained, recorder, progress
     )
     result: dict[str, Any] = {**scalars, "learner_steps": learner_steps}
     if video and recorder is not None:
@@ -67,6 +69,7 @@ def evaluate_experiment(
     seed: int = 0,
     untrained: bool = False,
     recorder: experiments_video.Recorder | None = None,
+    progress: bool = False,
 ) -> tuple[dict[str, float], int]:
     """Evaluates as `evaluate` does, for an experiment that is already made.
 
@@ -84,7 +87,7 @@ def evaluate_experiment(
     environment = experiment.environment_factory(derive_seed(seed, "environment"))
     try:
         result = evaluation_episodes.run_episodes(
-            environment, actor, episodes, seed, on_step=recorder
+            environment, actor, episodes, seed, on_step=recorder, progress=progress
         )
     finally:
         environment.close()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
+
+_COLUMNS = 80  # of a terminal
 
 # Metric, displayed name, format. A model has some of the metrics.
 _METRICS = (
@@ -22,7 +25,11 @@ _METRICS = (
 def line(
     steps: int, held_out: Mapping[str, Any], train: Mapping[str, Any], is_best: bool
 ) -> str:
-    """Formats an evaluation as a line: held-out metrics, bound on training data."""
+    """Formats an evaluation: held-out metrics, bound on training data.
+
+    Returns:
+      A line, or several where it would be longer than 80 characters.
+    """
     parts = [
         f"{title} {held_out[key]:{form}}"
         for key, title, form in _METRICS
@@ -31,9 +38,27 @@ def line(
     if "skill_use" in held_out:
         shares = " ".join(f"{share:.2f}" for share in held_out["skill_use"])
         parts.append(f"use {shares}")
-    return (
+    return _wrapped(
         f"step {steps}: held-out {', '.join(parts)}; train ELBO {train['elbo']:.3f}"
         f"{' *' if is_best else ''}"
+    )
+
+
+def early_end(steps: int, best_step: int) -> str:
+    """Says that training ends because no evaluation was better for long."""
+    return _wrapped(
+        f"step {steps}: no better held-out ELBO since step {best_step}; training ends "
+        "early"
+    )
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(
+        text,
+        _COLUMNS,
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 
@@ -41,9 +66,11 @@ def describe(summary: Mapping[str, Any]) -> str:
     """Formats each metric before training and of the bundle, and each skill's use."""
     before, after = summary["before"], summary["after"]
     lines = [
-        f"model {summary['model']}: {summary['steps']} steps in "
-        f"{summary['seconds']:.0f} s; the best held-out ELBO was at step "
-        f"{summary['best_step']}, its weights are the bundle's",
+        _wrapped(
+            f"model {summary['model']}: {summary['steps']} steps in "
+            f"{summary['seconds']:.0f} s; the best held-out ELBO was at step "
+            f"{summary['best_step']}, its weights are the bundle's"
+        ),
         "held-out means, nats a step:",
     ]
     for key, title, form in _METRICS:

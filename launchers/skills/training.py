@@ -237,11 +237,8 @@ class SkillTraining:
                 if is_last:
                     return
                 if 0 < options.patience <= self._selection.stale:
-                    self._say(
-                        bar,
-                        f"step {steps}: no better held-out ELBO since step "
-                        f"{self._selection.best[_STEPS_KEY]}; training ends early",
-                    )
+                    best_step = self._selection.best[_STEPS_KEY]
+                    self._say(bar, report.early_end(steps, best_step))
                     return
                 self._checkpointer.save()
                 means = learner.step()

@@ -111,6 +111,37 @@ def test_warnings_are_of_the_program_that_runs(tmp_path):
     assert not (tmp_path / "status.json").exists()
 
 
+def _log(workdir, node, **row):
+    loggers.make_logger(str(workdir), node, next(iter(row))).write(row)
+
+
+def test_a_run_in_one_process_shows_its_counts(tmp_path):
+    _log(tmp_path, "actor_0", actor_steps=400, learner_steps=7, episode_return=3.5)
+    _log(tmp_path, "learner", learner_steps=9)
+    text, content = status_view.view(str(tmp_path))
+    assert "a run in one process" in text and "no status yet" not in text
+    assert "actor steps    400" in text and "learner steps  9" in text
+    assert "3.50 (last episodes of 1 actors)" in text
+    assert content is not None
+    before = {"time": content["time"] - 10, "counts": {"actor_steps": 200}}
+    assert "400  (20.0/s)" in status_view.view(str(tmp_path), before)[0]
+
+
+def test_a_run_in_one_process_may_continue_a_program(tmp_path):
+    content = status.write(tmp_path, 60.0, {"actor_steps": 300}, {}, [])
+    _log(tmp_path, "actor_0", actor_steps=400, learner_steps=7, episode_return=3.5)
+    assert "running" in status_view.view(str(tmp_path))[0]  # by the program
+    old = {**content, "time": content["time"] - 60.0}
+    (tmp_path / "status.json").write_text(json.dumps(old))
+    assert "a run in one process" in status_view.view(str(tmp_path))[0]
+
+
+def test_a_program_that_starts_has_no_status_yet(tmp_path):
+    _log(tmp_path, "actor_0", actor_steps=400, episode_return=3.5)
+    (tmp_path / "logs" / "program").mkdir()
+    assert "no status yet" in status_view.view(str(tmp_path))[0]
+
+
 @pytest.mark.parametrize("text", ["{}", "[]", '{"time": "now"}', "{", '{"time": 1.0}'])
 def test_what_is_no_status_is_none(text, tmp_path):
     (tmp_path / "status.json").write_text(text)

@@ -1,5 +1,7 @@
 """Statistics of evaluations, with numbers worked out by hand."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,21 @@ def test_run_episodes():
     assert result.steps == 24 and len(steps) == 27 and sum(steps) == 3
     scalars = result.scalars()
     assert scalars["return_mean"] == 8.0 and scalars["success_rate"] == 1.0
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_bar_shows_episodes_on_a_terminal(terminal, monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: terminal)
+    monkeypatch.setattr("sys.stderr", stream)
+    for progress in (False, True):
+        task = fakes.MatchingTask(seed=0)
+        episodes.run_episodes(task, _Oracle(), 3, seed=0, progress=progress)
+        assert ("3/3" in stream.getvalue()) == (progress and terminal)
+    if terminal:
+        assert "return 8.00, success 100 %" in stream.getvalue()
+    else:
+        assert stream.getvalue() == ""
 
 
 def test_stopped():
