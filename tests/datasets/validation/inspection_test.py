@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from datasets.rlds import files, reader, schema
 from datasets.validation import checks, inspection
@@ -249,7 +250,7 @@ def test_records_that_do_not_fit_the_features_are_found(tmp_path):
     episodes[4] = example.SerializeToString()
     found = _inspect(dataset_files.write(tmp_path / "data", episodes))
     first, second = map(str, found.problems)
-    fits = "does not fit the features: "
+    fits = "does not fit features.json: "
     assert first.startswith(f"{_name(1)}: episode 2 (record 0): {fits}")
     assert second.startswith(f"{_name(2)}: episode 4 (record 0): {fits}")
     assert "\n" not in first + second
@@ -288,7 +289,8 @@ def test_missing_and_foreign_files_are_found(copy):
     (copy / "helms_stacking-train.tfrecord-00007-of-00009").write_bytes(b"")
     warning, problem = _inspect(copy).problems
     assert warning.warning and "00007-of-00009: is not of this data set" in str(warning)
-    assert str(problem) == f"{_name(0)}: missing, with 2 episodes"
+    missing = "missing, with 2 episodes of dataset_info.json"
+    assert str(problem) == f"{_name(0)}: {missing}"
     assert not problem.warning
 
 
@@ -341,17 +343,16 @@ def test_statistics_that_are_not_of_the_episodes_are_found_and_missed(copy):
 
 
 def test_other_features_are_named():
-    class Feature:
-        def __init__(self, *shape):
-            self.shape = shape
+    def feature(*shape):
+        return tfds.features.Tensor(shape=shape, dtype=np.float32)
 
     names = (*observations.FRAME_SIZES, observations.PREVIOUS_ACTION)
-    features = {name: Feature(*observations.shape(name)) for name in names}
-    steps = {"action": Feature(5)}  # Other people's have no expert_action.
+    features = {name: feature(*observations.shape(name)) for name in names}
+    steps = {"action": feature(5)}  # Other people's have no expert_action.
     assert list(checks.check_features(features, steps)) == []
-    features["wrist/force"] = Feature(3)
+    features["wrist/force"] = feature(3)
     del features["wrist/angle"], features["action/environment"]
-    steps = {"action": Feature(4), "expert_action": Feature(5, 1)}
+    steps = {"action": feature(4), "expert_action": feature(5, 1)}
     assert list(checks.check_features(features, steps)) == [
         "action has shape [4]; valid: [5]",
         "expert_action has shape [5, 1]; valid: [5]",
