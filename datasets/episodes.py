@@ -11,6 +11,7 @@ import functools
 import os
 import pathlib
 import warnings
+from collections.abc import Hashable
 
 import numpy as np
 import tensorflow as tf
@@ -67,14 +68,15 @@ def load(directory: str | os.PathLike[str]) -> Episodes:
     return _load(path.resolve(), str(path), _check_files(path))
 
 
-def _check_files(path: pathlib.Path) -> int:
-    """Checks the files; returns a number that changes when the data set does."""
+def _check_files(path: pathlib.Path) -> Hashable:
+    """Checks the files; returns what changes when the data set does."""
     files.check_dataset(path)
-    return (path / files.DATASET_INFO).stat().st_mtime_ns
+    found = ((file, file.stat()) for file in path.iterdir() if file.is_file())
+    return tuple(sorted((f.name, s.st_size, s.st_mtime_ns) for f, s in found))
 
 
 @functools.lru_cache(maxsize=1)  # A single one, because data sets are large.
-def _load(path: pathlib.Path, name: str, version: int) -> Episodes:
+def _load(path: pathlib.Path, name: str, version: Hashable) -> Episodes:
     del path, version
     source = reader.Records(name, required=("observation", "action"))
     has_label = schema.EXPERT_ACTION in source.step_features

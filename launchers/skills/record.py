@@ -27,7 +27,7 @@ def start(
       model: name of the model.
       config: all settings, as JSON gives them back.
       defaults: defaults of all settings.
-      manifest: manifest of the data set.
+      manifest: record of the data set, as of `loader.manifest`.
 
     Raises:
       ValueError: in one line, which other training the work directory holds.
@@ -65,6 +65,6 @@ def start(
 
 
 def fingerprint(manifest: Mapping[str, Any]) -> str:
-    """Hashes a manifest, so that equal data sets have equal fingerprints."""
+    """Hashes a data set's record, so that equal data sets have equal fingerprints."""
     text = json.dumps(manifest, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

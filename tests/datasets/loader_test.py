@@ -3,6 +3,7 @@
 import collections
 import functools
 import json
+import os
 import shutil
 
 import numpy as np
@@ -228,6 +229,28 @@ def test_manifest(directory):
         loader.manifest(directory / "nowhere")
 
 
+def test_data_sets_made_elsewhere_have_records_of_their_own(tmp_path):
+    episodes = dataset_files.examples(5)
+    first = dataset_files.write_plain(tmp_path / "first", episodes[:2])
+    record = loader.manifest(first)
+    assert record["content"]["shards"] == {schema.shard_name(0, 1): 2}
+    for description in ("{}", '{"dataset": "theirs"}'):  # a manifest that is not ours
+        (first / files.MANIFEST).write_text(description)
+        noted = loader.manifest(first)
+        assert noted["content"] == record["content"]
+    copy = shutil.copytree(first, tmp_path / "copy")
+    assert loader.manifest(copy) == noted
+    (copy / files.MANIFEST).unlink()
+    assert loader.manifest(copy) == record
+    others = [
+        dataset_files.write_plain(tmp_path / "values", episodes[2:4]),  # same lengths
+        dataset_files.write_plain(tmp_path / "more", episodes[:3]),
+        dataset_files.write_plain(tmp_path / "swapped", episodes[1::-1]),
+    ]
+    records = [json.dumps(loader.manifest(other)) for other in others]
+    assert len({json.dumps(record), *records}) == 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -333,6 +356,20 @@ def test_data_sets_that_cannot_be_used(tmp_path, directory):
 def _copy(directory, target):
     shutil.copytree(directory, target)
     return target, target / files.DATASET_INFO, target / schema.shard_name(1, 3)
+
+
+def test_a_data_set_that_is_replaced_is_read_again(tmp_path):
+    first, second = (
+        dataset_files.write_plain(tmp_path / str(i), dataset_files.examples(i))
+        for i in (2, 3)
+    )
+    os.utime(second / files.DATASET_INFO, ns=(0, 0))
+    os.utime(first / files.DATASET_INFO, ns=(0, 0))
+    assert loader.load(first).num_episodes == 2
+    assert loader.load(first) is loader.load(first)
+    shutil.rmtree(first)
+    second.rename(first)
+    assert loader.load(first).num_episodes == 3
 
 
 def test_missing_and_torn_files(tmp_path, directory):
