@@ -40,6 +40,7 @@ class Episodes:
       lengths: [E] frames of each episode, one more than its actions.
       combinations: task and object set (0: random) of each episode; ("", 0) where its
         metadata has none.
+      names: [E] file and number of each episode, for messages.
     """
 
     proprio: tf.Tensor
@@ -48,6 +49,7 @@ class Episodes:
     executed_action: tf.Tensor
     lengths: np.ndarray
     combinations: tuple[tuple[str, int], ...]
+    names: tuple[str, ...]
     reward: tf.Tensor | None = None
     discount: tf.Tensor | None = None
 
@@ -106,12 +108,13 @@ def _read(source: reader.Records, name: str, label: str) -> Episodes:
         if length < 2 and fault is None:
             empty.append(episode)
         elif not episode.metadata.get("invalid", False):
+            place = f"{episode.place.file}: episode {episode.index}"
             if fault is not None:
-                place = f"{episode.place.file}: episode {episode.index}"
                 raise ValueError(f"data set {name}: {place}: {fault}")
             task = episode.metadata.get("task", "")
             combination = task, episode.metadata.get("object_set", 0)
-            episodes.append((episode.index, _arrays(episode, label), combination))
+            arrays = _arrays(episode, label)
+            episodes.append((episode.index, arrays, combination, place))
     if empty:
         first = empty[0].place
         more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
@@ -125,16 +128,16 @@ def _read(source: reader.Records, name: str, label: str) -> Episodes:
             f"data set {name} has no episode with a control step, in {shards}"
         )
     episodes.sort(key=lambda e: e[0])
-    lengths = np.array([len(arrays["action"]) for _, arrays, _ in episodes])
+    _, arrays_of, combinations, names = zip(*episodes, strict=True)
+    lengths = np.array([len(arrays["action"]) for arrays in arrays_of])
     with tf.device("CPU:0"):  # The data set may be larger than a GPU.
         tensors = {
             key: tf.convert_to_tensor(
-                np.concatenate([arrays.pop(key) for _, arrays, _ in episodes])
+                np.concatenate([arrays.pop(key) for arrays in arrays_of])
             )
-            for key in list(episodes[0][1])
+            for key in list(arrays_of[0])
         }
-    combinations = tuple(combination for *_, combination in episodes)
-    return Episodes(lengths=lengths, combinations=combinations, **tensors)
+    return Episodes(lengths=lengths, combinations=combinations, names=names, **tensors)
 
 
 def _used(episode: reader.Episode, label: str) -> dict[str, np.ndarray]:
@@ -154,7 +157,7 @@ def _fault(episode: reader.Episode, length: int, label: str) -> str | None:
     for name, values in _used(episode, label).items():
         if len(values) != length:
             return f"{name} has {len(values)} steps, but action has {length}"
-        if name not in ("reward", "discount"):  # these are for RL alone
+        if length > 1 and name not in ("reward", "discount"):  # these are for RL alone
             acted = values[:-1] if name in (label, "action") else values
             if not np.isfinite(acted).all():
                 return f"{name} not finite"

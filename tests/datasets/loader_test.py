@@ -327,6 +327,49 @@ def test_an_action_that_is_out_of_range(tmp_path, name):
         loader.load(data)
 
 
+@pytest.mark.parametrize("length", [0, 1])  # steps
+def test_an_episode_without_a_control_step_is_left_out_and_named(tmp_path, length):
+    episodes = dataset_files.examples(4)
+    dataset_files.shorten(episodes[1], length)
+    data = dataset_files.write(tmp_path / "data", episodes)
+    place = rf"{schema.shard_name(0, 2)}: episode 1 \(record 1\)$"
+    with pytest.warns(UserWarning, match=f"left out, .* no control step: {place}"):
+        found = loader.load(data)
+    np.testing.assert_array_equal(found.lengths, [dataset_files.STEPS + 1] * 3)
+    actions = [episodes[i]["steps"]["expert_action"] for i in (0, 2, 3)]
+    np.testing.assert_array_equal(found.action, np.concatenate(actions))
+    assert observations.group(episodes[1]["steps"]["observation"])["proprio"].shape == (
+        length,
+        observations.GROUP_SIZES["proprio"],
+    )
+
+
+def test_arrays_of_different_lengths_are_refused_with_their_place(tmp_path):
+    episodes = dataset_files.examples(2)
+    force = episodes[1]["steps"]["observation"]["wrist/force"]
+    episodes[1]["steps"]["observation"]["wrist/force"] = force[:-1]
+    data = dataset_files.write(tmp_path / "data", episodes)
+    place = f"{schema.shard_name(0, 1)}: episode 1"
+    text = "wrist/force has 12 steps, but action has 13"
+    with pytest.raises(ValueError, match=f"{place}: {text}"):
+        loader.load(data)
+
+
+@pytest.mark.parametrize("value", [np.nan, 9.0])
+def test_what_the_last_step_has_besides_its_observation_is_ignored(tmp_path, value):
+    episodes = dataset_files.examples(2)
+    for name in ("action", "expert_action", "reward", "discount"):
+        episodes[1]["steps"][name][-1] = value
+    found = loader.load(dataset_files.write(tmp_path / "data", episodes))
+    last = np.cumsum(found.lengths) - 1
+    for values in (found.action, found.executed_action, found.reward, found.discount):
+        assert not np.any(values.numpy()[last])
+        assert np.isfinite(values).all()
+    batches = loader.windows(tmp_path / "data", window=T, look_ahead=L, batch_size=32)
+    (batch,) = batches.take(1)
+    assert np.abs(batch["action"]).max() <= 1.0
+
+
 def test_an_observation_of_another_shape(tmp_path, monkeypatch):
     directory = _written(tmp_path / "a", shards=2)
     monkeypatch.setitem(observations.FRAME_SIZES, "wrist/force", 2)

@@ -117,6 +117,14 @@ def set_frame(example, name, step, value):
         values[step + ago, ago] = value
 
 
+def shorten(example, length):
+    """Leaves the first steps of an example."""
+    steps = example["steps"]
+    for arrays in (steps, steps["observation"]):
+        for name in arrays.keys() - {"observation"}:
+            arrays[name] = arrays[name][:length]
+
+
 def write(directory, episodes):
     """Writes a data set of `PER_SHARD` episodes a file, each an example or bytes."""
     directory.mkdir()
