@@ -76,6 +76,8 @@ def check_steps(
         if len(values) != length:
             same_length = False
             yield f"{name} has {len(values)} steps, but is_first has {length}"
+        if name in _BOUNDS and values is steps.get(name):
+            values = values[:-1]  # of the last step, only the observation has a meaning
         if np.issubdtype(values.dtype, np.floating):
             good = np.isfinite(flat(values)).all(axis=1)
             if not good.all():
@@ -97,7 +99,9 @@ def _check_flags(steps: Mapping[str, np.ndarray], length: int) -> Iterator[str]:
     terminal = steps["is_terminal"].astype(bool)
     if terminal[:-1].any():
         yield f"is_terminal is True at {_where(terminal[:-1])}, before the last"
-    discount = steps.get("discount", np.ones(length))[:-1]
+    if "discount" not in steps:
+        return
+    discount = steps["discount"][:-1]
     if (discount[:-1] == 0).any():
         yield f"discount is 0 at {_where(discount[:-1] == 0)}, before the last action"
     if len(discount) and (discount[-1] == 0) != terminal[-1]:

@@ -1,5 +1,6 @@
 """Every kind of damage is found, with file and episode."""
 
+import copy as copy_module
 import json
 import shutil
 
@@ -229,17 +230,46 @@ def test_one_seed_may_serve_several_tasks(tmp_path):
     assert _lines(dataset_files.write(tmp_path / "data", episodes)) == []
 
 
-def test_an_episode_without_a_control_step_is_found(tmp_path):
+@pytest.mark.parametrize("length", [0, 1])
+def test_an_episode_without_a_control_step_is_found(tmp_path, length):
     episodes = dataset_files.examples(4)
-    steps = episodes[1]["steps"]
-    for arrays in (steps, steps["observation"]):
-        for name in set(arrays) - {"observation"}:
-            arrays[name] = arrays[name][:1]
-    steps["is_last"][:] = True
-    steps["expert_phase"][:] = -1
-    lines = _lines(dataset_files.write(tmp_path / "data", episodes))
-    place = f"{schema.shard_name(0, 2)}: episode 1 (record 1)"
-    assert lines == [f"{place}: has 1 steps; valid: from 2"]
+    for episode in episodes[1:3]:
+        dataset_files.shorten(episode, length)
+        episode["steps"]["is_last"][:] = True
+        episode["steps"]["expert_phase"][:] = -1
+    data = dataset_files.write(tmp_path / "data", episodes)
+    manifest = json.loads((data / files.MANIFEST).read_text()) | {"control_steps": 24}
+    files.write_json(data / files.MANIFEST, manifest)
+    places = (
+        f"{schema.shard_name(shard, 2)}: episode {shard + 1} (record {1 - shard})"
+        for shard in range(2)
+    )
+    problem = f"has {length} steps; valid: from 2"
+    assert _lines(data) == [f"{place}: {problem}" for place in places]
+
+
+@pytest.mark.parametrize("value", [np.nan, 9.0])
+def test_what_the_last_step_has_besides_its_observation_is_ignored(tmp_path, value):
+    episodes = dataset_files.examples(2)
+    for name in ("action", "expert_action", "reward", "discount"):
+        episodes[1]["steps"][name][-1] = value
+    data = dataset_files.write(tmp_path / "data", episodes)
+    assert _lines(data) == []
+
+
+def test_episodes_that_differ_only_where_nothing_is_meant_are_doubled(tmp_path):
+    episodes = dataset_files.examples(2)
+    episodes[1]["steps"] = copy_module.deepcopy(episodes[0]["steps"])
+    episodes[1]["steps"]["action"][-1] = 0.5
+    (line,) = _lines(dataset_files.write(tmp_path / "data", episodes))
+    assert "doubled: has the same steps as" in line
+
+
+def test_a_terminal_step_needs_no_discount(tmp_path):
+    episodes = dataset_files.examples(2)
+    _terminal(episodes[1])
+    data = dataset_files.write_plain(tmp_path / "data", episodes)
+    assert _lines(data) == []
 
 
 def test_records_that_do_not_fit_the_features_are_found(tmp_path):
