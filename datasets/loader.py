@@ -6,6 +6,8 @@ The last tenth of the episodes, at least one, is held out.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import pathlib
 from typing import Any
@@ -14,7 +16,13 @@ import numpy as np
 import tensorflow as tf
 
 from datasets import episodes as episodes_lib
-from datasets.rlds import files, recipes, running_statistics
+from datasets.rlds import (
+    description,
+    files,
+    recipes,
+    running_statistics,
+    schema,
+)
 
 SPLITS = ("train", "held_out")
 _HELD_OUT_FRACTION = 0.1
@@ -27,18 +35,47 @@ load = episodes_lib.load
 
 
 def manifest(directory: str | os.PathLike[str]) -> dict[str, Any]:
-    """Returns `manifest.json`; {} for a data set that was not collected here.
+    """Returns the record of a data set, which no other data set has.
+
+    Returns:
+      `manifest.json`, which holds the time of collection and all returns. A data set
+      that was not collected here has `content` besides: `name` and `version` of
+      `dataset_info.json`, `shards`, the number of episodes by file, and `checksum`, of
+      all records.
 
     Raises:
-      ValueError: the manifest cannot be read, or there is no such directory.
+      ValueError: the manifest or the data set cannot be read, or there is no such
+        directory.
     """
     path = pathlib.Path(directory)
     if not path.is_dir():
         raise ValueError(f"data set {path} does not exist")
-    try:
-        return files.read_manifest(path)
-    except FileNotFoundError:
-        return {}
+    found: dict[str, Any] = {}
+    with contextlib.suppress(FileNotFoundError):
+        found = files.read_manifest(path)
+    if found.get("dataset") == schema.DATASET_NAME:
+        return found
+    return {**found, "content": _content(path)}
+
+
+def _content(path: pathlib.Path) -> dict[str, Any]:
+    """Describes what a data set holds; see `manifest`."""
+    files.check_dataset(path)
+    info, shards = description.read(path)
+    digest = hashlib.sha256()
+    for shard in shards:
+        try:
+            # The checksums in the file, so that the records need not be read.
+            digest.update(repr(files.record_checksums(shard)).encode())
+        except OSError as e:
+            raise ValueError(f"data set {path} is damaged: {shard.name}: {e}") from e
+    lengths = info.splits[schema.SPLIT].shard_lengths
+    return {
+        "name": info.name,
+        "version": str(info.version),
+        "shards": {s.name: n for s, n in zip(shards, lengths, strict=True)},
+        "checksum": digest.hexdigest(),
+    }
 
 
 def statistics(

@@ -16,19 +16,22 @@ import dm_env
 import gymnasium
 import numpy as np
 from dm_env import specs
-from gymnasium import spaces
+from gymnasium import error, spaces, utils
 
 from environments import cameras, factory, scene, stacking, tasks
 
 NAMESPACE = "HeLMS"
 
 
-class StackingEnv(gymnasium.Env):
+class StackingEnv(gymnasium.Env, utils.EzPickle):
     """Environment of one task, whose observations are a dictionary as in dm_env.
 
     `gymnasium.wrappers.FlattenObservation` makes one vector of them. The reward is in
     [0, 1]. The time limit truncates an episode, and a diverging simulation terminates
     it; `success` in the last `info` tells whether the goal is reached.
+
+    `copy.deepcopy` and `pickle` make a new environment of the same arguments, which
+    needs a reset, as with gymnasium's MuJoCo environments.
     """
 
     metadata = {
@@ -57,6 +60,14 @@ class StackingEnv(gymnasium.Env):
         Raises:
           ValueError: a value is not valid; the message names the valid ones.
         """
+        utils.EzPickle.__init__(
+            self, task, render_mode, render_size, render_camera, **arguments
+        )
+        if render_mode == "human":
+            raise ValueError(
+                "unknown render mode 'human'; valid: None, rgb_array; gymnasium.make "
+                "opens a window with 'human' where the package pygame is installed"
+            )
         scene.one_of("render mode", render_mode, (None, *self.metadata["render_modes"]))
         cameras.check_size(render_size)
         scene.one_of(
@@ -90,7 +101,17 @@ class StackingEnv(gymnasium.Env):
     def step(
         self, action: np.ndarray
     ) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        """Advances 0.05 s; returns observation, reward, terminated, truncated, info."""
+        """Advances 0.05 s; returns observation, reward, terminated, truncated, info.
+
+        Raises:
+          gymnasium.error.ResetNeeded: no episode has begun, or the last one has ended.
+          ValueError: the action has another shape, is not finite, or is outside
+            [-1, 1].
+        """
+        if self._environment.needs_reset:
+            raise error.ResetNeeded(
+                "no episode has begun, or it has ended: call reset before step"
+            )
         timestep: dm_env.TimeStep = self._environment.step(action)
         terminated = timestep.last() and timestep.discount == 0.0
         truncated = timestep.last() and not terminated
@@ -104,9 +125,15 @@ class StackingEnv(gymnasium.Env):
         return timestep.observation, reward, terminated, truncated, info
 
     def render(self) -> np.ndarray | None:
-        """Returns an image, uint8 [H, W, 3], if the render mode is rgb_array."""
+        """Returns an image, uint8 [H, W, 3], if the render mode is rgb_array.
+
+        Raises:
+          gymnasium.error.ResetNeeded: no episode has begun yet.
+        """
         if self.render_mode is None:
             return None
+        if not self._environment.episode_info():
+            raise error.ResetNeeded("no episode has begun: call reset before render")
         return self._environment.render(
             self._render_height, self._render_width, self._render_camera
         )

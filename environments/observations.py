@@ -10,6 +10,7 @@ Poses are position [m] then unit quaternion (w, x, y, z), in the world frame.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -182,7 +183,13 @@ def _concatenate(observation: Mapping[str, Any], names: tuple[str, ...]) -> Any:
     if isinstance(first, np.ndarray):
         lead = first.shape[: first.ndim - len(shape(names[0]))]
         return np.concatenate(
-            [np.asarray(observation[n], np.float32).reshape(*lead, -1) for n in names],
+            [
+                # Not -1, which NumPy cannot know for an episode without steps.
+                np.asarray(observation[n], np.float32).reshape(
+                    *lead, math.prod(shape(n))
+                )
+                for n in names
+            ],
             axis=-1,
         )
     import tensorflow as tf  # the simulation needs no TensorFlow

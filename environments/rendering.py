@@ -13,6 +13,7 @@ import contextlib
 import copy
 import importlib
 import os
+import sys
 import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -42,7 +43,7 @@ with _without_gl():
 
 
 class RenderingUnavailable(RuntimeError):
-    """Error that no OpenGL library can be loaded."""
+    """Error that no OpenGL library can be loaded or used in this process."""
 
 
 def _never_collected(context_class: type) -> type:
@@ -102,6 +103,30 @@ class _Handle(NamedTuple):
         self.context.free()
 
 
+_forked = False  # whether this process is a fork of one that had loaded OpenGL
+
+
+def _note_fork() -> None:
+    """Gives up the parent's OpenGL objects, any use of which waits for ever."""
+    global _forked
+    if _forked or "OpenGL" in sys.modules:
+        _forked = True
+        _handles.clear()
+
+
+os.register_at_fork(after_in_child=_note_fork)
+
+
+def _check_process() -> None:
+    """Raises RenderingUnavailable in a process that OpenGL would block."""
+    if _forked:
+        raise RenderingUnavailable(
+            "this process cannot render, because it was forked after its parent had "
+            'loaded OpenGL: start it by "spawn", as in '
+            'gymnasium.vector.AsyncVectorEnv(..., context="spawn")'
+        )
+
+
 # Python's garbage collector must free none of these: it may run while another context
 # is current, and at exit it runs after the OpenGL library has ended.
 _handles: list[_Handle] = []
@@ -138,8 +163,10 @@ class Renderer:
             the renderer takes it over.
 
         Raises:
-          RenderingUnavailable: no OpenGL library can be loaded.
+          RenderingUnavailable: no OpenGL library can be loaded, or the process was
+            forked from one that had loaded it.
         """
+        _check_process()
         drawn = copy.copy(model) if drawn is None else drawn
         drawn.vis.global_.offwidth, drawn.vis.global_.offheight = width, height
         self._model = model
@@ -166,7 +193,12 @@ class Renderer:
         _handles.append(self._handle)
 
     def render(self, data: mujoco.MjData, camera: str) -> np.ndarray:
-        """Returns the view of a named camera, a new array, uint8 [H, W, 3]."""
+        """Returns the view of a named camera, a new array, uint8 [H, W, 3].
+
+        Raises:
+          RenderingUnavailable: the process was forked from one that had loaded OpenGL.
+        """
+        _check_process()
         self._view.fixedcamid = self._model.camera(camera).id
         mujoco.mjv_updateScene(
             self._model,
@@ -185,6 +217,7 @@ class Renderer:
 
     def upload_meshes(self, meshes: Iterable[int]) -> None:
         """Uploads meshes again, after the model has changed."""
+        _check_process()
         with _current(self._context):
             for mesh in meshes:
                 mujoco.mjr_uploadMesh(self._model, self._mjr, int(mesh))

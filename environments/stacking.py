@@ -251,6 +251,11 @@ class RgbStacking(dm_env.Environment):
         scene_lib.one_of("task", name, TASKS)
         self._next_task = TASKS[name]
 
+    @property
+    def needs_reset(self) -> bool:
+        """Whether no episode runs, so that the next `step` starts one."""
+        return self._step < 0
+
     def episode_info(self) -> dict[str, float | int | str]:
         """Returns the draws of this episode: seed, delay, objects, physics."""
         return dict(self._info)

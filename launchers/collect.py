@@ -20,7 +20,7 @@ from absl import flags
 
 from datasets.collection import collect, rollout
 from datasets.experts import base
-from datasets.rlds import recipes, schema
+from datasets.rlds import errors, files, recipes, schema
 from environments import EnvironmentConfig
 from launchers.common import cli, environment_flags
 
@@ -152,6 +152,16 @@ def _settings() -> schema.Settings:
 
 
 def _describe(manifest: dict) -> str:
+    try:
+        return _summary(manifest)
+    except (LookupError, TypeError, ValueError) as e:
+        raise ValueError(
+            f"{files.MANIFEST} is damaged: it has no summary of a finished data set "
+            f"({errors.named(e)})"
+        ) from e
+
+
+def _summary(manifest: dict) -> str:
     tried = manifest.get("tried", manifest["episodes"])
     line = (
         f"{manifest['episodes']} episodes, "

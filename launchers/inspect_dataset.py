@@ -89,6 +89,11 @@ class _Pictures:
         self._no_gl = False
 
     def draw(self, episode: reader.Episode) -> None:
+        arrays = (*episode.steps.values(), *episode.observation.values())
+        lengths = {len(values) for values in arrays}
+        if len(lengths) > 1 or 0 in lengths:
+            self.notes.append(f"{episode.place}: no figures: its arrays lack steps")
+            return
         name = f"episode_{episode.index:05d}"
         figures.write_episode(self._out / f"{name}.png", episode)
         for camera in self._cameras:

@@ -98,8 +98,8 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
     version = manifest.get("schema_version", _FIRST_VERSION)
     if version != schema.VERSION:
         raise ValueError(
-            f"{directory} holds a data set of format {version}, and this writes "
-            f"{schema.VERSION}: give another directory"
+            f"{directory} holds, by its {files.MANIFEST}, a data set of format "
+            f"{version}, and this writes {schema.VERSION}: give another directory"
         )
     recorded = manifest.get("settings", {})
     for name, value in settings.to_dict().items():
@@ -107,8 +107,9 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
         old = recorded.get(name, _DEFAULTS.get(name))
         if old != value:
             raise ValueError(
-                f"{directory} holds a data set with {name} {old!r}, not "
-                f"{value!r}: continue with the same settings or give another directory"
+                f"{directory} holds a data set with {name} {old!r} by its "
+                f"{files.MANIFEST}, not {value!r}: continue with the same settings or "
+                "give another directory"
             )
 
 

@@ -11,15 +11,25 @@ import pathlib
 import re
 import shutil
 import stat
+import struct
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 MANIFEST = "manifest.json"
 DATASET_INFO = "dataset_info.json"
+FEATURES = "features.json"
 METADATA = "metadata.json"
 LOGS = "logs"
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("settings", "collection"), dict),
+    **dict.fromkeys(("code_versions", "episode_indices"), list),
+    **dict.fromkeys(("episodes", "tried", "successes", "control_steps"), int),
+}
+_TIMES = {"seconds": (int, float), "control_steps": int}
+_WORDS = {dict: "an object", list: "a list", int: "a whole number"}
 _TEMPORARY = ".tmp"
 _TEMPORARY_NAME = re.compile(r"\.tmp\.\d+\..+")  # of `temporary`
+_FRAME = 16  # bytes around each record of a TFRecord file
 
 
 def temporary(path: pathlib.Path) -> pathlib.Path:
@@ -112,11 +122,41 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     """Reads a JSON object; raises ValueError, in one line, if the file holds none."""
     try:
         content = json.loads(read_text(path))
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise ValueError(f"{path} is not readable: {e}") from e
     if not isinstance(content, dict):
         raise ValueError(f"{path} does not hold an object")
     return content
+
+
+def refusal(directory: pathlib.Path, name: str, text: str) -> ValueError:
+    """Returns the error that refuses a data set for one of its files."""
+    return ValueError(f"data set {directory}: {name} {text}")
+
+
+def record_checksums(path: pathlib.Path) -> tuple[list[tuple[int, int]], int]:
+    """Reads the frames of a TFRecord file's records, without the records.
+
+    A record of n bytes has n and a checksum of it before it, 12 bytes, and its own
+    checksum after it, 4 bytes. https://www.tensorflow.org/tutorials/load_data/tfrecord
+
+    Returns:
+      Length and checksum of each record, and the number of bytes after the last that is
+      whole.
+    """
+    found = []
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        begin = file.seek(0)
+        while size - begin >= _FRAME:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > size - begin - _FRAME:
+                break
+            file.seek(begin + _FRAME - 4 + length)
+            (checksum,) = struct.unpack("<I", file.read(4))
+            found.append((length, checksum))
+            begin = file.seek(begin + _FRAME + length)
+    return found, size - begin
 
 
 def check_dataset(path: pathlib.Path) -> None:
@@ -130,7 +170,8 @@ def check_dataset(path: pathlib.Path) -> None:
         return
     if (path / MANIFEST).exists():
         raise ValueError(
-            f"data set {path} is not finished: the command that began it continues it"
+            f"data set {path} is not finished, as {DATASET_INFO} is missing: the "
+            "command that began it continues it"
         )
     # TFDS keeps data sets as NAME/VERSION or NAME/CONFIG/VERSION.
     below = sorted(path.glob(f"*/{DATASET_INFO}")) + sorted(
@@ -150,7 +191,17 @@ def read_manifest(directory: pathlib.Path) -> dict[str, Any]:
     path = directory / MANIFEST
     if not path.exists():
         raise FileNotFoundError(f"there is no {path}")
-    return read_json(path)
+    manifest = read_json(path)
+    past = manifest.get("collection", {})
+    sections = [(manifest, _KINDS), (past if isinstance(past, dict) else {}, _TIMES)]
+    for section, kinds in sections:
+        for name, kind in kinds.items():
+            if name in section and not isinstance(section[name], kind):
+                words = _WORDS.get(kind, "a number")
+                raise ValueError(f"{path}: {name} is {section[name]!r}; valid: {words}")
+    if not all(isinstance(i, int) for i in manifest.get("episode_indices", ())):
+        raise ValueError(f"{path}: episode_indices are no whole numbers")
+    return manifest
 
 
 @contextlib.contextmanager

@@ -9,16 +9,27 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from datasets.rlds import errors, files, schema, writer
+from datasets.rlds import description, errors, files, schema, writer
+from environments import observations
 
 REQUIRED = ("observation", "action", "reward", "is_first", "is_last", "is_terminal")
+_ACTIONS = ("action", schema.EXPERT_ACTION)
+_KNOWN = (*_ACTIONS, *REQUIRED[2:], "discount", "expert_phase")
+_NUMBERS = "biuf"  # kinds of NumPy's types
+_READ = ("steps", "episode_metadata")
+_METADATA = {
+    **dict.fromkeys(("success", "invalid"), bool),
+    **dict.fromkeys(("episode_index", "seed", "object_set", "action_delay"), int),
+    **dict.fromkeys(("task", "reward", "expert"), str),
+    **dict.fromkeys(("expert_phases", "randomization"), str),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,9 +96,11 @@ class Records:
 
     Attributes:
       directory: directory of the data set.
-      features: features of the whole example, as TFDS defines them.
-      step_features: features of one step, by name.
-      observation_features: features of one step's observations, by name.
+      features: features of an example as TFDS defines them: `steps`, and
+        `episode_metadata` where there are any.
+      step_features: features of one step without its observations, by name. A name has
+        those of the dictionaries around it before it, joined by slashes.
+      observation_features: features of one step's observations, by name as above.
       files: paths of the shards, in order.
       lengths: number of episodes that each shard must hold.
       statistics: statistics of the steps in the metadata; empty if they have none.
@@ -105,36 +118,48 @@ class Records:
           required: names of features that its steps must have.
 
         Raises:
-          ValueError: there is no directory or no data set, or it is empty, not RLDS, or
-            not of TFRecord files.
+          ValueError: there is no directory or no data set, or it is empty, damaged, not
+            RLDS, or not of TFRecord files; the message names the file.
         """
         path = self.directory = pathlib.Path(directory)
         files.check_dataset(path)
+        info, self.files = description.read(path)
+        self.features = _example_features(path, info.features)
+        steps = self.features["steps"].feature
+        self.observation_features = flattened(steps["observation"])
+        own = {k: f for k, f in steps.items() if k != "observation"}
+        self.step_features = flattened(own)
+        missing = [name for name in required if name not in steps]
+        if missing:
+            text = f"lacks {', '.join(missing)} of the steps"
+            raise files.refusal(path, files.FEATURES, text)
+        for name in (n for n in _KNOWN if n in own):
+            fault = _fault(name, own[name])
+            if fault and name in (*required, schema.EXPERT_ACTION):
+                raise files.refusal(path, files.FEATURES, f"says that {fault}")
+            if fault:
+                self.step_features.pop(name, None)
+        self.lengths = list(info.splits[schema.SPLIT].shard_lengths)
+        self.statistics = _statistics(info.metadata)
         try:
-            info = tfds.builder_from_directory(str(path)).info
-        except Exception as e:  # TFDS passes on any exception of its parsers.
-            raise ValueError(
-                f"data set {path} cannot be read: {errors.one_line(e)}"
-            ) from e
-        if schema.SPLIT not in info.splits:
-            available = ", ".join(info.splits) or "none"
-            raise ValueError(
-                f"data set {path} lacks the split train; it has {available}"
-            )
-        if info.file_format.value != schema.FILE_FORMAT:
-            raise ValueError(
-                f"data set {path} has {info.file_format.value} files; valid: "
-                f"{schema.FILE_FORMAT}"
-            )
-        if not info.splits[schema.SPLIT].num_examples:
-            raise ValueError(f"data set {path} is empty")
-        self.features = info.features
-        self.step_features = _step_features(path, info.features, required)
-        self.observation_features = dict(self.step_features["observation"].items())
-        split = info.splits[schema.SPLIT]
-        self.files = [pathlib.Path(os.fspath(f)) for f in split.filepaths]
-        self.lengths = list(split.shard_lengths)
-        self.statistics = dict((info.metadata or {}).get("statistics", {}))
+            self._parse = writer.Parser(self.features)
+        except Exception as e:  # TFDS's and TensorFlow's own, of features they lack
+            text = f"cannot be used: {errors.named(e)}"
+            raise files.refusal(path, files.FEATURES, text) from e
+
+    def check_groups(self) -> None:
+        """Raises ValueError unless the learners' observations are as they need them."""
+        available = self.observation_features
+        keys = [key for names in observations.GROUPS.values() for key in names]
+        missing = [key for key in keys if key not in available]
+        if missing:
+            text = f"lacks the observations {', '.join(missing)}"
+            raise files.refusal(self.directory, files.FEATURES, text)
+        for key in keys:
+            valid = observations.shape(key)
+            if array_shape(available[key]) != valid:
+                text = f"says: {wrong_shape(key, available[key], valid)}"
+                raise files.refusal(self.directory, files.FEATURES, text)
 
     @property
     def num_episodes(self) -> int:
@@ -149,21 +174,20 @@ class Records:
             another number of episodes, and each record that does not fit the features.
           first: position in the data set of the first episode to read.
         """
-        parse = writer.Parser(self.features)
         begin = 0  # position of the file's first episode
         for path, length in zip(self.files, self.lengths, strict=True):
-            if begin + length > first:
+            if begin + length > first or first == 0:
                 for number, record in self._records(path, begin, length, report):
                     place = Place(path.name, begin + number, number)
                     if begin + number < first:
                         continue
                     try:
-                        example = parse(record)
+                        example = self._parse(record)
                     except (tf.errors.OpError, ValueError) as e:
-                        text = f"does not fit the features: {errors.one_line(e)}"
+                        text = f"does not fit {files.FEATURES}: {errors.one_line(e)}"
                         report(Problem(place, text))
                         continue
-                    yield _episode(place, example)
+                    yield self._episode(place, example)
             begin += length
 
     def _records(
@@ -171,7 +195,8 @@ class Records:
     ) -> Iterator[tuple[int, tf.Tensor]]:
         """Yields a file's records and their numbers, up to any damage."""
         if not path.exists():
-            report(Problem(Place(path.name), f"missing, with {length} episodes"))
+            text = f"missing, with {length} episodes of {files.DATASET_INFO}"
+            report(Problem(Place(path.name), text))
             return
         count, records = 0, iter(tf.data.TFRecordDataset(str(path)))
         while True:
@@ -180,6 +205,10 @@ class Records:
             except StopIteration:
                 break
             except tf.errors.OpError as e:
+                if count >= length:
+                    text = f"has bytes after its last record: {errors.one_line(e)}"
+                    report(Problem(Place(path.name), text))
+                    return
                 rest = length - count - 1
                 text = errors.one_line(e.message) + (
                     f"; the {rest} after it are not read" if rest > 0 else ""
@@ -191,32 +220,123 @@ class Records:
         if count != length:
             text = f"holds {count} episodes, but {files.DATASET_INFO} says {length}"
             report(Problem(Place(path.name), text))
+            return
+        _, surplus = files.record_checksums(path)
+        if surplus:  # TensorFlow takes fewer than 12 for the file's end
+            text = f"has {surplus} bytes after its last record"
+            report(Problem(Place(path.name), text))
+
+    def _episode(self, place: Place, example: dict[str, Any]) -> Episode:
+        steps = dict(example["steps"])
+        observation = writer.flattened(steps.pop("observation"))
+        steps = {
+            name: values
+            for name, values in writer.flattened(steps).items()
+            if name in self.step_features
+        }
+        metadata = _metadata(example.get("episode_metadata"))
+        if "episode_index" in metadata:
+            place = dataclasses.replace(place, episode=metadata["episode_index"])
+        return Episode(place, observation, steps, metadata)
 
 
-def _episode(place: Place, example: dict[str, Any]) -> Episode:
-    steps = dict(example["steps"])
-    metadata = {
-        name: value.decode(errors="replace") if isinstance(value, bytes) else value
-        for name, value in example.get("episode_metadata", {}).items()
-    }
-    if "episode_index" in metadata:
-        place = dataclasses.replace(place, episode=int(metadata["episode_index"]))
-    return Episode(place, dict(steps.pop("observation")), steps, metadata)
+def _metadata(values: Any) -> dict[str, Any]:
+    """Returns an episode's scalars by name, text as str.
+
+    What has a name of this project and is of another kind is left out: it is not ours.
+    """
+    found = {}
+    for name, value in (values if isinstance(values, Mapping) else {}).items():
+        if isinstance(value, bytes):
+            value = value.decode(errors="replace")
+        elif isinstance(value, np.generic):
+            value = value.item()
+        if not isinstance(value, str | int | float):
+            continue
+        kind = _METADATA.get(name)
+        if kind is bool and value in (0, 1):
+            value = bool(value)
+        if kind is None or isinstance(value, kind):
+            found[name] = value
+    return found
 
 
-def _step_features(
-    path: pathlib.Path, features: Any, required: Sequence[str]
-) -> dict[str, Any]:
-    try:
-        steps = dict(features["steps"].feature.items())
-        missing = [name for name in required if name not in steps]
-        if "observation" in steps:
-            steps["observation"].items()
-    except (KeyError, AttributeError, TypeError) as e:
-        raise ValueError(
-            f"data set {path} is not RLDS: an example has no steps with named "
-            "observations"
-        ) from e
-    if missing:
-        raise ValueError(f"data set {path}: its steps lack {', '.join(missing)}")
-    return steps
+def flattened(features: Any) -> dict[str, Any]:
+    """Flattens dictionaries of features to names joined by slashes, as TFDS does."""
+    flat: dict[str, Any] = {}
+    for name, feature in features.items():
+        if isinstance(feature, tfds.features.FeaturesDict):
+            flat |= {f"{name}/{key}": f for key, f in flattened(feature).items()}
+        else:
+            flat[name] = feature
+    return flat
+
+
+def array_shape(feature: Any) -> tuple[int, ...] | None:
+    """Returns the shape of a feature that is stored as plain numbers; else None."""
+    info = feature.get_serialized_info()
+    if not isinstance(info, tfds.features.TensorInfo) or info.sequence_rank:
+        return None
+    if np.dtype(info.np_dtype).kind not in _NUMBERS or None in info.shape:
+        return None
+    return tuple(info.shape)
+
+
+def wrong_shape(name: str, feature: Any, valid: tuple[int, ...]) -> str:
+    """Returns what a feature is instead of an array of this shape."""
+    shape = array_shape(feature)
+    if shape is None:
+        return f"{name} is {_kind(feature)}; valid: numbers of shape {list(valid)}"
+    return f"{name} has shape {list(shape)}; valid: {list(valid)}"
+
+
+def _kind(feature: Any) -> str:
+    if isinstance(feature, tfds.features.FeaturesDict):
+        return f"a dictionary of {', '.join(sorted(feature))}"
+    stored, kind = feature.get_serialized_info(), type(feature).__name__
+    if not isinstance(stored, tfds.features.TensorInfo):
+        return f"a {kind} of dictionaries"
+    if np.dtype(stored.np_dtype).kind in _NUMBERS:
+        return f"a {kind} of shape {list(stored.shape)}"
+    is_encoded = np.dtype(feature.np_dtype).kind in _NUMBERS
+    return f"an encoded {kind}" if is_encoded else f"a {kind}"
+
+
+def _fault(name: str, feature: Any) -> str | None:
+    """Returns what is wrong with a feature of the steps, None if nothing is."""
+    shape = array_shape(feature)
+    if shape is None:
+        return f"{name} is {_kind(feature)}; valid: one array of numbers"
+    if shape and name not in _ACTIONS:
+        return f"{name} has shape {list(shape)}; valid: []"
+    return None
+
+
+def _example_features(path: pathlib.Path, features: Any) -> Any:
+    """Returns the features that are read; raises ValueError unless they are RLDS."""
+
+    def refuse(text: str) -> ValueError:
+        return files.refusal(path, files.FEATURES, f"is not RLDS: {text}")
+
+    kinds = tfds.features
+    if not isinstance(features, kinds.FeaturesDict) or "steps" not in features:
+        raise refuse("an example has no steps")
+    steps = features["steps"]
+    if not isinstance(steps, kinds.Dataset):
+        raise refuse(f"steps is {_kind(steps)}; valid: a Dataset")
+    if (
+        not isinstance(steps.feature, kinds.FeaturesDict)
+        or "observation" not in steps.feature
+        or not isinstance(steps.feature["observation"], kinds.FeaturesDict)
+    ):
+        raise refuse("a step has no observation with named arrays")
+    read = {name: features[name] for name in _READ if name in features}
+    return kinds.FeaturesDict(read)
+
+
+def _statistics(metadata: Any) -> dict[str, Any]:
+    """Returns the statistics of `metadata.json`, {} if it has none of our form."""
+    statistics = (metadata or {}).get("statistics")
+    if not isinstance(statistics, dict):
+        return {}
+    return {k: v if isinstance(v, dict) else {} for k, v in statistics.items()}

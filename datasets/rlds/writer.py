@@ -129,7 +129,10 @@ class Parser:
     """Parser of serialised examples of these features into arrays."""
 
     def __init__(self, features: tfds.features.FeaturesDict) -> None:
-        """Takes the features of a whole example, from `schema.features` or others."""
+        """Takes the features of a whole example, from `schema.features` or others.
+
+        Raises whatever TFDS and TensorFlow do for features that cannot be parsed.
+        """
         # Without decoding, `steps` are whole arrays, not a data set of single steps.
         skip = {"steps": tfds.decode.SkipDecoding()}
 
@@ -137,7 +140,7 @@ class Parser:
         def parse(record: tf.Tensor) -> Any:
             return features.deserialize_example(record, decoders=skip)
 
-        self._parse = parse
+        self._parse = parse.get_concrete_function()
 
     def __call__(self, record: tf.Tensor) -> dict[str, Any]:
         """Returns the example, the steps as arrays [T+1, ...], images as bytes.
@@ -145,7 +148,19 @@ class Parser:
         Raises:
           tf.errors.OpError, ValueError: a record does not fit the features.
         """
-        return tf.nest.map_structure(lambda x: x.numpy(), self._parse(record))
+        return tf.nest.map_structure(_numpy, self._parse(record))
+
+
+def _numpy(values: Any) -> Any:
+    """Converts to NumPy; ragged values to an array of objects, whatever their rows."""
+    if isinstance(values, tf.Tensor):
+        return values.numpy()
+    if not isinstance(values, tf.RaggedTensor):
+        return values
+    rows = np.empty(values.nrows(), object)
+    for i, row in enumerate(values):
+        rows[i] = row.numpy()
+    return rows
 
 
 def read_shard(
@@ -161,6 +176,8 @@ def read_shard(
             example = parse(record)
             summary = schema.summary(example)
             yield summary, example["steps"], len(record.numpy())
+        if rlds_files.record_checksums(path)[1]:
+            raise ValueError("bytes after the last record")
     except (tf.errors.OpError, ValueError) as e:
         raise ValueError(f"{path} is damaged: delete it and collect again") from e
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from dm_robotics.moma.models.robots.robot_arms import sawyer_constants
 
-from datasets.rlds import schema
+from datasets.rlds import reader, schema
 from environments import observations, scene
 from environments.sensors import FULL_TICS, INWARD_GRASP, NO_GRASP, OUTWARD_GRASP
 
@@ -42,21 +42,21 @@ def check_features(
     """Yields a line for each difference from this project's observations and actions.
 
     Args:
-      features: features of a step's observations, by name; each with `shape`.
-      steps: features of a step, by name; each action with `shape`.
+      features: TFDS's features of a step's observations, by name.
+      steps: those of the rest of a step.
     """
+    valid = (schema.ACTION_SIZE,)
     for name in _ACTIONS:
-        if name in steps and tuple(steps[name].shape) != (schema.ACTION_SIZE,):
-            shape = list(steps[name].shape)
-            yield f"{name} has shape {shape}; valid: [{schema.ACTION_SIZE}]"
+        if name in steps and reader.array_shape(steps[name]) != valid:
+            yield reader.wrong_shape(name, steps[name], valid)
     needed = tuple(observations.FRAME_SIZES)  # no learner reads the previous action
     missing = [name for name in needed if name not in features]
     if missing:
         yield f"lacks the observations {', '.join(missing)}"
     for name in (*needed, observations.PREVIOUS_ACTION):
-        if name in features and tuple(features[name].shape) != observations.shape(name):
-            shape, valid = list(features[name].shape), list(observations.shape(name))
-            yield f"{name} has shape {shape}; valid: {valid}"
+        valid = observations.shape(name)
+        if name in features and reader.array_shape(features[name]) != valid:
+            yield reader.wrong_shape(name, features[name], valid)
 
 
 def check_steps(
@@ -72,16 +72,17 @@ def check_steps(
     if length < 2:
         yield f"has {length} steps; valid: from 2"
     same_length = True
-    for name, values in {**steps, **observation}.items():
+    for name, values in (*steps.items(), *observation.items()):
         if len(values) != length:
             same_length = False
             yield f"{name} has {len(values)} steps, but is_first has {length}"
+        if name in _BOUNDS and values is steps.get(name):
+            values = values[:-1]  # of the last step, only the observation has a meaning
         if np.issubdtype(values.dtype, np.floating):
             good = np.isfinite(flat(values)).all(axis=1)
             if not good.all():
                 yield f"{name} is not finite at {_where(~good)}"
     for name, (low, high) in _BOUNDS.items():
-        # Of the last step, only the observation has a meaning.
         values = steps.get(name, np.zeros(1))[:-1]
         yield from _outside(name, values, low - _TOLERANCE, high + _TOLERANCE)
     if same_length and length:
@@ -98,7 +99,9 @@ def _check_flags(steps: Mapping[str, np.ndarray], length: int) -> Iterator[str]:
     terminal = steps["is_terminal"].astype(bool)
     if terminal[:-1].any():
         yield f"is_terminal is True at {_where(terminal[:-1])}, before the last"
-    discount = steps.get("discount", np.ones(length))[:-1]
+    if "discount" not in steps:
+        return
+    discount = steps["discount"][:-1]
     if (discount[:-1] == 0).any():
         yield f"discount is 0 at {_where(discount[:-1] == 0)}, before the last action"
     if len(discount) and (discount[-1] == 0) != terminal[-1]:

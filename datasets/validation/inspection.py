@@ -57,13 +57,20 @@ class Row:
 def content_hash(episode: reader.Episode) -> bytes:
     """Hashes the observations, actions and rewards, without the metadata."""
     digest = hashlib.blake2b(digest_size=16)
-    arrays = {k: episode.steps[k] for k in ("action", "reward")} | episode.observation
-    for name in sorted(arrays):
+    acted = {k: episode.steps[k][:-1] for k in ("action", "reward")}
+    for name, values in sorted((acted | episode.observation).items()):
         digest.update(name.encode())
-        values = arrays[name]
-        encoded = values.dtype == object  # Images are bytes.
-        digest.update(b"".join(values) if encoded else values.tobytes())
+        _hash(digest, values)
     return digest.digest()
+
+
+def _hash(digest: hashlib.blake2b, values: Any) -> None:
+    """Adds an array, which may be of bytes (images, text) or of arrays."""
+    if isinstance(values, np.ndarray) and values.dtype == object:
+        for value in values.ravel():
+            _hash(digest, value)
+    else:
+        digest.update(values if isinstance(values, bytes) else values.tobytes())
 
 
 def phase_names(episode: reader.Episode) -> list[str] | None:
@@ -114,9 +121,8 @@ class Inspection:
             k: [] for k in OUTLIER_KEYS
         }
         self._seen: dict[Any, reader.Place] = {}
-        steps = source.features["steps"].feature
-        for text in checks.check_features(features, steps):
-            self.report(reader.Problem(reader.Place("features.json"), text))
+        for text in checks.check_features(features, source.step_features):
+            self.report(reader.Problem(reader.Place(files.FEATURES), text))
         self._source = source
         self._read_manifest(source.directory)
         self.problems.extend(manifest.check_directory(source, self.manifest))
@@ -169,7 +175,9 @@ class Inspection:
 
     def _check_doubled(self, episode: reader.Episode) -> None:
         m = episode.metadata
-        keys: dict[str, Any] = {"the same steps": content_hash(episode)}
+        keys: dict[str, Any] = {}
+        if len(episode.steps["action"]):
+            keys["the same steps"] = content_hash(episode)
         if "seed" in m:  # One seed may serve several tasks and sets.
             identity = (m.get(k) for k in ("seed", "task", "object_set", "expert"))
             keys[f"the same seed {m['seed']}"] = tuple(map(str, identity))
@@ -207,9 +215,10 @@ class Inspection:
             0 if self.action_counts is None else self.action_counts
         )
         for key in OUTLIER_KEYS:
-            if key not in episode.observation:
+            values = episode.observation.get(key)
+            if values is None or not np.issubdtype(values.dtype, np.floating):
                 continue
-            values = checks.newest_frames(key, episode.observation[key])
+            values = checks.newest_frames(key, values)
             sizes = np.nan_to_num(np.abs(values), posinf=0.0).max(axis=1)
             if len(sizes):
                 self._magnitudes[key].update(values)
@@ -248,7 +257,7 @@ class Inspection:
                 counter = self.drawn_names.setdefault(name, collections.Counter())
                 counter[value] += 1
                 continue
-            with contextlib.suppress(TypeError, ValueError):
+            with contextlib.suppress(TypeError, ValueError, OverflowError):
                 numbers = np.asarray(value, np.float64).reshape(-1, 1)
                 name = re.sub(r"_\d+$", "", name)
                 moments = self.randomization.setdefault(

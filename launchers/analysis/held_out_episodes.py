@@ -7,7 +7,6 @@ L look-ahead, P proprioception, O objects, K skills, Z latent.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Sequence
 
@@ -18,6 +17,7 @@ from agents.helms.frozen import Skills
 from agents.npmp.frozen import NpmpSkills
 from datasets import loader
 from datasets.rlds import reader, schema
+from datasets.validation import inspection
 from environments import observations
 
 
@@ -82,14 +82,7 @@ def held_out(directory: str | os.PathLike[str], most: int) -> HeldOutEpisodes:
       ValueError: in one line, for a data set that cannot be used.
     """
     source = reader.Records(directory)  # raises where there is no data set
-    missing = [
-        name
-        for names in observations.GROUPS.values()
-        for name in names
-        if name not in source.observation_features
-    ]
-    if missing:
-        raise ValueError(f"data set {directory} lacks the observation {missing[0]}")
+    source.check_groups()
     count = loader.num_held_out(source.num_episodes)
     first = source.num_episodes - count
 
@@ -115,10 +108,10 @@ def _episode(record: reader.Episode, names: dict[str, int]) -> Episode | None:
     if num_steps < 1 or metadata.get("invalid", False):
         return None
     phases = np.full(num_steps, schema.UNKNOWN_PHASE, np.int64)
-    own = json.loads(metadata["expert_phases"]) if "expert_phases" in metadata else []
+    own = inspection.phase_names(record) or []
     if own and "expert_phase" in steps:
         # Experts may order the names of their phases differently.
-        numbers = np.array([names.setdefault(name, len(names)) for name in own])
+        numbers = np.array([names.setdefault(str(name), len(names)) for name in own])
         numbered = np.asarray(steps["expert_phase"][:-1])
         known = (numbered >= 0) & (numbered < len(own))
         phases[known] = numbers[numbered[known]]

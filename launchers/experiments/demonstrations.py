@@ -6,6 +6,7 @@ import numpy as np
 
 from agents.mpo.demonstrations import Episode
 from datasets import loader
+from datasets.rlds import files
 from environments import EnvironmentConfig
 
 
@@ -23,18 +24,21 @@ def load(directory: str, environment: EnvironmentConfig) -> list[Episode]:
     _check(directory, environment)
     data = loader.load(directory)
     if data.reward is None or data.discount is None:
-        raise ValueError(f"data set {directory} lacks rewards or discounts")
+        raise ValueError(
+            f"data set {directory} lacks rewards or discounts in its {files.FEATURES}"
+        )
     # The executed action led to the reward, and is the one that RL stores.
     transition = ("executed_action", "reward", "discount")
     values = {
         key: getattr(data, key).numpy() for key in ("proprio", "objects", *transition)
     }
-    for key in ("reward", "discount"):
-        if not np.isfinite(values[key]).all():
-            raise ValueError(f"data set {directory}: {key} not finite")
     episodes = []
-    for end, length in zip(np.cumsum(data.lengths), data.lengths, strict=True):
+    ends = np.cumsum(data.lengths)
+    for end, length, name in zip(ends, data.lengths, data.names, strict=True):
         part = {key: value[end - length : end] for key, value in values.items()}
+        for key in ("reward", "discount"):
+            if not np.isfinite(part[key]).all():
+                raise ValueError(f"data set {directory}: {name}: {key} not finite")
         episodes.append(
             Episode(
                 {key: part[key] for key in ("proprio", "objects")},
@@ -55,6 +59,6 @@ def _check(directory: str, environment: EnvironmentConfig) -> None:
         value = getattr(environment, name)
         if settings.get(name) != value:
             raise ValueError(
-                f"data set {directory} has {name} {settings.get(name)!r}, the run "
-                f"{value!r}"
+                f"data set {directory}: {files.MANIFEST} has {name} "
+                f"{settings.get(name)!r}, the run {value!r}"
             )

@@ -33,7 +33,7 @@ def start(
       model: name of the model.
       config: all settings, as JSON gives them back.
       defaults: defaults of all settings.
-      manifest: manifest of the data set.
+      manifest: record of the data set, as of `loader.manifest`.
       options: options of this start, as JSON gives them back.
 
     Raises:
@@ -96,6 +96,6 @@ def resume(root: pathlib.Path, options: Mapping[str, Any], step: int) -> None:
 
 
 def fingerprint(manifest: Mapping[str, Any]) -> str:
-    """Hashes a manifest, so that equal data sets have equal fingerprints."""
+    """Hashes a data set's record, so that equal data sets have equal fingerprints."""
     text = json.dumps(manifest, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -60,7 +60,7 @@ class Data(Protocol):
         """Returns mean and standard deviation of each group's features."""
 
     def manifest(self, directory: str) -> dict[str, Any]:
-        """Returns the record of how the data set was made."""
+        """Returns the record of the data set, which differs from every other's."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import collections
 import functools
 import json
+import os
 import shutil
 
 import numpy as np
@@ -228,6 +229,28 @@ def test_manifest(directory):
         loader.manifest(directory / "nowhere")
 
 
+def test_data_sets_made_elsewhere_have_records_of_their_own(tmp_path):
+    episodes = dataset_files.examples(5)
+    first = dataset_files.write_plain(tmp_path / "first", episodes[:2])
+    record = loader.manifest(first)
+    assert record["content"]["shards"] == {schema.shard_name(0, 1): 2}
+    for description in ("{}", '{"dataset": "theirs"}'):  # a manifest that is not ours
+        (first / files.MANIFEST).write_text(description)
+        noted = loader.manifest(first)
+        assert noted["content"] == record["content"]
+    copy = shutil.copytree(first, tmp_path / "copy")
+    assert loader.manifest(copy) == noted
+    (copy / files.MANIFEST).unlink()
+    assert loader.manifest(copy) == record
+    others = [
+        dataset_files.write_plain(tmp_path / "values", episodes[2:4]),  # same lengths
+        dataset_files.write_plain(tmp_path / "more", episodes[:3]),
+        dataset_files.write_plain(tmp_path / "swapped", episodes[1::-1]),
+    ]
+    records = [json.dumps(loader.manifest(other)) for other in others]
+    assert len({json.dumps(record), *records}) == 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -304,6 +327,49 @@ def test_an_action_that_is_out_of_range(tmp_path, name):
         loader.load(data)
 
 
+@pytest.mark.parametrize("length", [0, 1])  # steps
+def test_an_episode_without_a_control_step_is_left_out_and_named(tmp_path, length):
+    episodes = dataset_files.examples(4)
+    dataset_files.shorten(episodes[1], length)
+    data = dataset_files.write(tmp_path / "data", episodes)
+    place = rf"{schema.shard_name(0, 2)}: episode 1 \(record 1\)$"
+    with pytest.warns(UserWarning, match=f"left out, .* no control step: {place}"):
+        found = loader.load(data)
+    np.testing.assert_array_equal(found.lengths, [dataset_files.STEPS + 1] * 3)
+    actions = [episodes[i]["steps"]["expert_action"] for i in (0, 2, 3)]
+    np.testing.assert_array_equal(found.action, np.concatenate(actions))
+    assert observations.group(episodes[1]["steps"]["observation"])["proprio"].shape == (
+        length,
+        observations.GROUP_SIZES["proprio"],
+    )
+
+
+def test_arrays_of_different_lengths_are_refused_with_their_place(tmp_path):
+    episodes = dataset_files.examples(2)
+    force = episodes[1]["steps"]["observation"]["wrist/force"]
+    episodes[1]["steps"]["observation"]["wrist/force"] = force[:-1]
+    data = dataset_files.write(tmp_path / "data", episodes)
+    place = f"{schema.shard_name(0, 1)}: episode 1"
+    text = "wrist/force has 12 steps, but action has 13"
+    with pytest.raises(ValueError, match=f"{place}: {text}"):
+        loader.load(data)
+
+
+@pytest.mark.parametrize("value", [np.nan, 9.0])
+def test_what_the_last_step_has_besides_its_observation_is_ignored(tmp_path, value):
+    episodes = dataset_files.examples(2)
+    for name in ("action", "expert_action", "reward", "discount"):
+        episodes[1]["steps"][name][-1] = value
+    found = loader.load(dataset_files.write(tmp_path / "data", episodes))
+    last = np.cumsum(found.lengths) - 1
+    for values in (found.action, found.executed_action, found.reward, found.discount):
+        assert not np.any(values.numpy()[last])
+        assert np.isfinite(values).all()
+    batches = loader.windows(tmp_path / "data", window=T, look_ahead=L, batch_size=32)
+    (batch,) = batches.take(1)
+    assert np.abs(batch["action"]).max() <= 1.0
+
+
 def test_an_observation_of_another_shape(tmp_path, monkeypatch):
     directory = _written(tmp_path / "a", shards=2)
     monkeypatch.setitem(observations.FRAME_SIZES, "wrist/force", 2)
@@ -333,6 +399,20 @@ def test_data_sets_that_cannot_be_used(tmp_path, directory):
 def _copy(directory, target):
     shutil.copytree(directory, target)
     return target, target / files.DATASET_INFO, target / schema.shard_name(1, 3)
+
+
+def test_a_data_set_that_is_replaced_is_read_again(tmp_path):
+    first, second = (
+        dataset_files.write_plain(tmp_path / str(i), dataset_files.examples(i))
+        for i in (2, 3)
+    )
+    os.utime(second / files.DATASET_INFO, ns=(0, 0))
+    os.utime(first / files.DATASET_INFO, ns=(0, 0))
+    assert loader.load(first).num_episodes == 2
+    assert loader.load(first) is loader.load(first)
+    shutil.rmtree(first)
+    second.rename(first)
+    assert loader.load(first).num_episodes == 3
 
 
 def test_missing_and_torn_files(tmp_path, directory):

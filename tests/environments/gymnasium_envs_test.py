@@ -1,11 +1,15 @@
 """The tasks as gymnasium sees them."""
 
+import copy
+import pickle
+
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium import error
 from gymnasium.utils import env_checker
 
-from environments import gymnasium_envs, tasks
+from environments import gymnasium_envs, rendering, tasks
 
 ID = "HeLMS/StackRedBlue-v0"
 STILL = np.zeros(5, np.float32)
@@ -79,20 +83,74 @@ def test_observations_flatten(stacking):
     assert flat.observation_space.contains(observation)
 
 
-@pytest.mark.gl
-def test_images():
+def test_a_step_outside_an_episode_needs_a_reset():
+    environment = gymnasium_envs.StackingEnv(render_mode="rgb_array")
+    for call in (lambda: environment.step(STILL), environment.render):
+        with pytest.raises(error.ResetNeeded, match="call reset before"):
+            call()
+    environment.reset(seed=0)
+    environment.step(STILL)
+    model = environment.environment
+    model.physics[1].qvel[model.scene.object_dof[0]] = 1e12
+    *_, terminated, _, info = environment.step(STILL)
+    assert terminated
+    for _ in range(2):
+        with pytest.raises(error.ResetNeeded, match="call reset before step"):
+            environment.step(STILL)
+    assert model.episode_info()["diverged"] == info["diverged"] == 1
+    environment.reset()
+    environment.step(STILL)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))]
+)
+def test_a_copy_has_the_arguments_and_its_own_episodes(copied):
+    original = gymnasium.make(ID, object_set=2, reward="sparse", max_action_delay=1)
+    first, info = original.reset(seed=5)
+    twin = copied(original)
+    with pytest.raises(error.ResetNeeded):
+        twin.step(STILL)
+    again, same = twin.reset(seed=5)
+    assert same == info
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, again[name])
+    twin.reset(seed=6)
+    original.step(STILL)
+    assert original.unwrapped.environment.episode_info()["seed"] == 5
+
+
+VISION = {"id": "HeLMS/LiftRed-v0", "observations": "vision"}
+
+
+@pytest.fixture(scope="module")
+def vision():
     environment = gymnasium.make(
-        "HeLMS/LiftRed-v0",
-        observations="vision",
-        render_mode="rgb_array",
-        render_size=(48, 64),
+        **VISION, render_mode="rgb_array", render_size=(48, 64)
     )
-    observation, _ = environment.reset(seed=0)
+    yield environment, environment.reset(seed=0)[0]
+    environment.close()
+
+
+@pytest.mark.gl
+def test_images(vision):
+    environment, observation = vision
     assert observation["basket_front_left/pixels"].shape == (64, 64, 3)
     assert environment.observation_space.contains(observation)
     image = environment.render()
     assert isinstance(image, np.ndarray) and image.shape == (48, 64, 3)
-    environment.close()
+
+
+@pytest.mark.gl
+@pytest.mark.filterwarnings("ignore")  # gymnasium prints the child's traceback
+def test_a_fork_of_a_process_that_has_drawn_says_to_spawn(vision):
+    forked = gymnasium.vector.AsyncVectorEnv(
+        [lambda: gymnasium.make(**VISION)], context="fork"
+    )
+    forked.reset_async(seed=0)
+    with pytest.raises(rendering.RenderingUnavailable, match='context="spawn"'):
+        forked.reset_wait(timeout=60)
+    forked.close(terminate=True)
 
 
 @pytest.mark.parametrize(
@@ -106,5 +164,8 @@ def test_images():
 def test_bad_arguments_name_the_valid_ones(arguments, named):
     with pytest.raises(ValueError, match=named):
         gymnasium.make(ID, **arguments)
-    with pytest.raises(ValueError, match="rgb_array"):
+
+
+def test_a_window_names_the_package_that_it_needs():
+    with pytest.raises(ValueError, match="rgb_array; .* package pygame"):
         gymnasium_envs.StackingEnv(render_mode="human")

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import multiprocessing
 import threading
 from typing import Any
 
@@ -155,6 +156,29 @@ def test_threads_draw_at_the_same_time(vision):
         np.testing.assert_array_equal(image, expected)
     gc.collect()
     rendering._free_unowned()
+
+
+@pytest.mark.gl
+def test_a_fork_refuses_to_render_and_frees_nothing(vision):
+    def child(pipe, mine):
+        environment = mine or make()  # the parent's, or one of its own
+        try:
+            start(environment)
+        except rendering.RenderingUnavailable as e:
+            pipe.send(str(e))
+        environment.close()
+        pipe.send("closed")
+
+    expected = start(vision)[PIXELS]
+    context = multiprocessing.get_context("fork")
+    for mine in (vision, None):
+        here, there = context.Pipe()
+        process = context.Process(target=child, args=(there, mine), daemon=True)
+        process.start()
+        for word in ('context="spawn"', "closed"):
+            assert here.poll(60) and word in here.recv()
+        process.join(60)
+    np.testing.assert_array_equal(start(vision)[PIXELS], expected)
 
 
 @pytest.mark.gl

@@ -117,6 +117,14 @@ def set_frame(example, name, step, value):
         values[step + ago, ago] = value
 
 
+def shorten(example, length):
+    """Leaves the first steps of an example."""
+    steps = example["steps"]
+    for arrays in (steps, steps["observation"]):
+        for name in arrays.keys() - {"observation"}:
+            arrays[name] = arrays[name][:length]
+
+
 def write(directory, episodes):
     """Writes a data set of `PER_SHARD` episodes a file, each an example or bytes."""
     directory.mkdir()
@@ -148,13 +156,20 @@ def write(directory, episodes):
     return _write(directory, features, encoded, manifest, taken.as_dict())
 
 
-def write_plain(directory, episodes):
-    """Writes as `write` does, with no metadata of episodes and no manifest."""
+def write_plain(directory, episodes, more=None, container=tfds.features.Dataset):
+    """Writes as `write` does, with no metadata of episodes and no manifest.
+
+    Args:
+      directory: new directory.
+      episodes: examples; of their steps, those that have features are written.
+      more: features of the steps, beside ours or instead of them; None leaves one out.
+      container: what holds the steps.
+    """
     directory.mkdir()
     steps = dict(schema.features(_SPEC, _ACTION_SPEC)["steps"].feature.items())
-    for name in ("expert_action", "expert_phase", "discount"):
-        del steps[name]
-    features = tfds.features.FeaturesDict({"steps": tfds.features.Dataset(steps)})
+    steps |= dict.fromkeys(("expert_action", "expert_phase", "discount"))
+    steps = {k: f for k, f in (steps | (more or {})).items() if f is not None}
+    features = tfds.features.FeaturesDict({"steps": container(steps)})
     serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
     encoded = [
         serializer.serialize_example({"steps": {k: e["steps"][k] for k in steps}})

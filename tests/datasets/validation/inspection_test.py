@@ -1,11 +1,13 @@
 """Every kind of damage is found, with file and episode."""
 
+import copy as copy_module
 import json
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from datasets.rlds import files, reader, schema
 from datasets.validation import checks, inspection
@@ -228,17 +230,46 @@ def test_one_seed_may_serve_several_tasks(tmp_path):
     assert _lines(dataset_files.write(tmp_path / "data", episodes)) == []
 
 
-def test_an_episode_without_a_control_step_is_found(tmp_path):
+@pytest.mark.parametrize("length", [0, 1])
+def test_an_episode_without_a_control_step_is_found(tmp_path, length):
     episodes = dataset_files.examples(4)
-    steps = episodes[1]["steps"]
-    for arrays in (steps, steps["observation"]):
-        for name in set(arrays) - {"observation"}:
-            arrays[name] = arrays[name][:1]
-    steps["is_last"][:] = True
-    steps["expert_phase"][:] = -1
-    lines = _lines(dataset_files.write(tmp_path / "data", episodes))
-    place = f"{schema.shard_name(0, 2)}: episode 1 (record 1)"
-    assert lines == [f"{place}: has 1 steps; valid: from 2"]
+    for episode in episodes[1:3]:
+        dataset_files.shorten(episode, length)
+        episode["steps"]["is_last"][:] = True
+        episode["steps"]["expert_phase"][:] = -1
+    data = dataset_files.write(tmp_path / "data", episodes)
+    manifest = json.loads((data / files.MANIFEST).read_text()) | {"control_steps": 24}
+    files.write_json(data / files.MANIFEST, manifest)
+    places = (
+        f"{schema.shard_name(shard, 2)}: episode {shard + 1} (record {1 - shard})"
+        for shard in range(2)
+    )
+    problem = f"has {length} steps; valid: from 2"
+    assert _lines(data) == [f"{place}: {problem}" for place in places]
+
+
+@pytest.mark.parametrize("value", [np.nan, 9.0])
+def test_what_the_last_step_has_besides_its_observation_is_ignored(tmp_path, value):
+    episodes = dataset_files.examples(2)
+    for name in ("action", "expert_action", "reward", "discount"):
+        episodes[1]["steps"][name][-1] = value
+    data = dataset_files.write(tmp_path / "data", episodes)
+    assert _lines(data) == []
+
+
+def test_episodes_that_differ_only_where_nothing_is_meant_are_doubled(tmp_path):
+    episodes = dataset_files.examples(2)
+    episodes[1]["steps"] = copy_module.deepcopy(episodes[0]["steps"])
+    episodes[1]["steps"]["action"][-1] = 0.5
+    (line,) = _lines(dataset_files.write(tmp_path / "data", episodes))
+    assert "doubled: has the same steps as" in line
+
+
+def test_a_terminal_step_needs_no_discount(tmp_path):
+    episodes = dataset_files.examples(2)
+    _terminal(episodes[1])
+    data = dataset_files.write_plain(tmp_path / "data", episodes)
+    assert _lines(data) == []
 
 
 def test_records_that_do_not_fit_the_features_are_found(tmp_path):
@@ -249,7 +280,7 @@ def test_records_that_do_not_fit_the_features_are_found(tmp_path):
     episodes[4] = example.SerializeToString()
     found = _inspect(dataset_files.write(tmp_path / "data", episodes))
     first, second = map(str, found.problems)
-    fits = "does not fit the features: "
+    fits = "does not fit features.json: "
     assert first.startswith(f"{_name(1)}: episode 2 (record 0): {fits}")
     assert second.startswith(f"{_name(2)}: episode 4 (record 0): {fits}")
     assert "\n" not in first + second
@@ -288,7 +319,8 @@ def test_missing_and_foreign_files_are_found(copy):
     (copy / "helms_stacking-train.tfrecord-00007-of-00009").write_bytes(b"")
     warning, problem = _inspect(copy).problems
     assert warning.warning and "00007-of-00009: is not of this data set" in str(warning)
-    assert str(problem) == f"{_name(0)}: missing, with 2 episodes"
+    missing = "missing, with 2 episodes of dataset_info.json"
+    assert str(problem) == f"{_name(0)}: {missing}"
     assert not problem.warning
 
 
@@ -341,17 +373,16 @@ def test_statistics_that_are_not_of_the_episodes_are_found_and_missed(copy):
 
 
 def test_other_features_are_named():
-    class Feature:
-        def __init__(self, *shape):
-            self.shape = shape
+    def feature(*shape):
+        return tfds.features.Tensor(shape=shape, dtype=np.float32)
 
     names = (*observations.FRAME_SIZES, observations.PREVIOUS_ACTION)
-    features = {name: Feature(*observations.shape(name)) for name in names}
-    steps = {"action": Feature(5)}  # Other people's have no expert_action.
+    features = {name: feature(*observations.shape(name)) for name in names}
+    steps = {"action": feature(5)}  # Other people's have no expert_action.
     assert list(checks.check_features(features, steps)) == []
-    features["wrist/force"] = Feature(3)
+    features["wrist/force"] = feature(3)
     del features["wrist/angle"], features["action/environment"]
-    steps = {"action": Feature(4), "expert_action": Feature(5, 1)}
+    steps = {"action": feature(4), "expert_action": feature(5, 1)}
     assert list(checks.check_features(features, steps)) == [
         "action has shape [4]; valid: [5]",
         "expert_action has shape [5, 1]; valid: [5]",

@@ -44,6 +44,21 @@ def test_episodes_are_those_of_the_data_set(data):
             np.testing.assert_array_equal(getattr(episode, key), steps[key][:-1])
 
 
+@pytest.mark.parametrize("step", [3, -1])  # of the last, only the observation counts
+def test_a_reward_that_is_not_finite_is_named_where_it_counts(tmp_path, step):
+    examples = dataset_files.examples(3)
+    examples[1]["steps"]["reward"][step] = np.nan
+    directory = dataset_files.write(tmp_path / "data", examples)
+    path = directory / files.MANIFEST
+    manifest = json.loads(path.read_text()) | {"settings": _RUN.to_dict()}
+    path.write_text(json.dumps(manifest))
+    if step == -1:
+        assert len(demonstrations.load(str(directory), _RUN)) == 3
+        return
+    with pytest.raises(ValueError, match="00000-of-00002: episode 1: reward not fin"):
+        demonstrations.load(str(directory), _RUN)
+
+
 @pytest.mark.parametrize(
     ("run", "message"),
     [

@@ -12,6 +12,7 @@ from agents import registry
 from agents.bc.config import BcConfig
 from agents.helms import frozen
 from agents.helms.config import HelmsConfig
+from datasets import loader
 from environments import observations
 from launchers.skills import record, report
 from launchers.skills import training as skill_training
@@ -252,6 +253,30 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path, change, message):
     with pytest.raises(ValueError, match=message) as error:
         _training(tmp_path, **change)
     assert "\n" not in str(error.value)
+
+
+def test_data_sets_made_elsewhere_are_told_apart(tmp_path):
+    episodes = dataset_files.examples(4)
+    for i, name in enumerate(("one", "two")):
+        dataset_files.write_plain(tmp_path / name, episodes[2 * i : 2 * i + 2])
+    small = BcConfig(hidden_sizes=(8,), window=5, batch_size=4)
+    workdir = str(tmp_path / "work")
+
+    def start(name):
+        return skill_training.SkillTraining(
+            "bc",
+            small,
+            OPTIONS,
+            loader,
+            str(tmp_path / name),
+            workdir,
+            observations.GROUPS,
+        )
+
+    start("one")
+    start("one")
+    with pytest.raises(ValueError, match="holds a checkpoint of another data set"):
+        start("two")
 
 
 def test_a_record_older_than_a_setting_is_of_its_default(tmp_path):
