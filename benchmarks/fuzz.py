@@ -105,7 +105,7 @@ _TRAIN_SKILLS = _Command(
         "--dataset={}/data",
         "--workdir={}/skills",
         "--steps=4",
-        "--evaluate_every=2",
+        "--eval_every=2",
     ),
 )
 _TRAIN_AGENT = _Command(

@@ -87,6 +87,7 @@ def test_a_resumed_run_counts_as_one_that_ran_through(tmp_path):
     assert sizes[0] == sizes[1] == 480 // 4
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_what_came_after_the_snapshot_is_dropped(tmp_path):
     _run(_experiment(tmp_path, 160))
     # As a kill after more steps would leave it: later rows, later counts, and a
@@ -103,6 +104,7 @@ def test_what_came_after_the_snapshot_is_dropped(tmp_path):
     assert not stray.exists()
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_without_replay_the_learner_waits_for_new_data(tmp_path):
     for steps in (160, 480):
         _run(_experiment(tmp_path, steps, checkpoint_replay=False))
@@ -113,6 +115,7 @@ def test_without_replay_the_learner_waits_for_new_data(tmp_path):
     assert 0 < counts["learner_steps"] < _counts(through)["learner_steps"]
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_replay_of_other_limits_is_not_read(tmp_path):
     """Reverb would restore the old limits with it, and could wait for ever."""
     _run(_experiment(tmp_path, 320))
@@ -127,6 +130,7 @@ def test_replay_of_other_limits_is_not_read(tmp_path):
     assert _counts(tmp_path)["learner_steps"] - learned == 46 // 2
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_other_settings_neither_rest_nor_catch_up(tmp_path):
     _run(_experiment(tmp_path, 320))
     learned = _counts(tmp_path)["learner_steps"]
@@ -140,6 +144,7 @@ def test_other_settings_neither_rest_nor_catch_up(tmp_path):
     assert _counts(tmp_path)["learner_steps"] - learned == pytest.approx(paid, abs=2)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_evaluations_go_on_where_they_were(tmp_path):
     for steps in (96, 320):
         _run(_experiment(tmp_path, steps, eval_every=80))
@@ -277,6 +282,7 @@ def test_replay_that_cannot_be_read_is_left_out_and_said(name, content, words, w
     assert len(lines) == 1 and str(path.parent) in lines[0] and words in lines[0]
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_run_resumes_without_its_replay_and_with_the_snapshots_counts(workdir):
     (_newest(workdir, "replay/*") / "DONE").unlink()
     (workdir / "counts.json").write_text("")
