@@ -274,6 +274,6 @@ def _num_train(data: episodes_lib.Episodes, directory: str | os.PathLike[str]) -
     if data.num_episodes < 2:
         raise ValueError(
             f"data set {directory} has {data.num_episodes} episode; valid: from 2, as "
-            "one is held out"
+            f"one is held out; it has {data.names[0]}"
         )
     return data.num_episodes - num_held_out(data.num_episodes)

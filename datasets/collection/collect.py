@@ -107,9 +107,9 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
         old = recorded.get(name, _DEFAULTS.get(name))
         if old != value:
             raise ValueError(
-                f"{directory} holds a data set with {name} {old!r} by its "
-                f"{files.MANIFEST}, not {value!r}: continue with the same settings or "
-                "give another directory"
+                f"{directory} holds, by its {files.MANIFEST}, a data set with {name} "
+                f"{old!r}, not {value!r}: continue with the same settings or give "
+                "another directory"
             )
 
 

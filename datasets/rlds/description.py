@@ -88,13 +88,13 @@ class _Refusal(ValueError):
 
 
 def _check_classes(features: Any) -> None:
-    known = {
-        name
-        for feature in vars(tfds.features).values()
-        if isinstance(feature, type)
-        and issubclass(feature, tfds.features.FeatureConnector)
-        for name in (f"{feature.__module__}.{feature.__name__}", *feature.ALIASES)
-    }
+    classes: list[Any] = [
+        value
+        for value in vars(tfds.features).values()
+        if isinstance(value, type) and issubclass(value, tfds.features.FeatureConnector)
+    ]
+    known = {f"{c.__module__}.{c.__name__}" for c in classes}
+    known.update(*(c.ALIASES for c in classes))
     for key, value in _named(features):
         if key == "names_file":
             raise _Refusal(f"names the file {value!r}; valid: labels without a file")

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import reprlib
 import shutil
 import stat
 import struct
@@ -20,13 +21,13 @@ DATASET_INFO = "dataset_info.json"
 FEATURES = "features.json"
 METADATA = "metadata.json"
 LOGS = "logs"
-_KINDS: dict[str, type] = {
+_KINDS: dict[str, Any] = {
     **dict.fromkeys(("settings", "collection"), dict),
     **dict.fromkeys(("code_versions", "episode_indices"), list),
     **dict.fromkeys(("episodes", "tried", "successes", "control_steps"), int),
 }
-_TIMES = {"seconds": (int, float), "control_steps": int}
-_WORDS = {dict: "an object", list: "a list", int: "a whole number"}
+_TIMES: dict[str, Any] = {"seconds": (int, float), "control_steps": int}
+_WORDS: dict[Any, str] = {dict: "an object", list: "a list", int: "a whole number"}
 _TEMPORARY = ".tmp"
 _TEMPORARY_NAME = re.compile(r"\.tmp\.\d+\..+")  # of `temporary`
 _FRAME = 16  # bytes around each record of a TFRecord file
@@ -197,8 +198,9 @@ def read_manifest(directory: pathlib.Path) -> dict[str, Any]:
     for section, kinds in sections:
         for name, kind in kinds.items():
             if name in section and not isinstance(section[name], kind):
+                value = reprlib.repr(section[name])
                 words = _WORDS.get(kind, "a number")
-                raise ValueError(f"{path}: {name} is {section[name]!r}; valid: {words}")
+                raise ValueError(f"{path}: {name} is {value}; valid: {words}")
     if not all(isinstance(i, int) for i in manifest.get("episode_indices", ())):
         raise ValueError(f"{path}: episode_indices are no whole numbers")
     return manifest

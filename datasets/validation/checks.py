@@ -45,7 +45,7 @@ def check_features(
       features: TFDS's features of a step's observations, by name.
       steps: those of the rest of a step.
     """
-    valid = (schema.ACTION_SIZE,)
+    valid: tuple[int, ...] = (schema.ACTION_SIZE,)
     for name in _ACTIONS:
         if name in steps and reader.array_shape(steps[name]) != valid:
             yield reader.wrong_shape(name, steps[name], valid)

@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,7 @@ def test_damage_is_refused_with_the_files_name_or_does_no_harm(
         first = loader.manifest if file == files.MANIFEST else loader.load
         for read in (first, _inspect):
             try:
-                found = read(directory)
+                found: Any = read(directory)
                 lines = found if read is _inspect else []
             except ValueError as e:
                 lines = [str(e)]

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -360,7 +361,7 @@ def test_what_the_last_step_has_besides_its_observation_is_ignored(tmp_path, val
     episodes = dataset_files.examples(2)
     for name in ("action", "expert_action", "reward", "discount"):
         episodes[1]["steps"][name][-1] = value
-    found = loader.load(dataset_files.write(tmp_path / "data", episodes))
+    found: Any = loader.load(dataset_files.write(tmp_path / "data", episodes))
     last = np.cumsum(found.lengths) - 1
     for values in (found.action, found.executed_action, found.reward, found.discount):
         assert not np.any(values.numpy()[last])

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -106,7 +107,9 @@ def test_a_step_outside_an_episode_needs_a_reset():
     "copied", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))]
 )
 def test_a_copy_has_the_arguments_and_its_own_episodes(copied):
-    original = gymnasium.make(ID, object_set=2, reward="sparse", max_action_delay=1)
+    original: Any = gymnasium.make(
+        ID, object_set=2, reward="sparse", max_action_delay=1
+    )
     first, info = original.reset(seed=5)
     twin = copied(original)
     with pytest.raises(error.ResetNeeded):
@@ -120,7 +123,7 @@ def test_a_copy_has_the_arguments_and_its_own_episodes(copied):
     assert original.unwrapped.environment.episode_info()["seed"] == 5
 
 
-VISION = {"id": "HeLMS/LiftRed-v0", "observations": "vision"}
+VISION: dict[str, Any] = {"id": "HeLMS/LiftRed-v0", "observations": "vision"}
 
 
 @pytest.fixture(scope="module")
