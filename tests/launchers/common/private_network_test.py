@@ -61,6 +61,7 @@ def test_only_who_is_in_it_reaches_a_port(network):
         ) as server,
         _killed(server),
     ):
+        assert server.stdout is not None
         pid, port = map(int, server.stdout.readline().split())
         assert pid == server.pid  # a signal to the process reaches the server
         assert _listening(pid) == {port}
