@@ -44,11 +44,11 @@ def line(
     )
 
 
-def early_end(steps: int, best_step: int) -> str:
-    """Says that training ends because no evaluation was better for long."""
+def early_end(steps: int, best: Mapping[str, Any]) -> str:
+    """Says that training ends early: no evaluation was better than `best` for long."""
     return _wrapped(
-        f"step {steps}: no better held-out ELBO since step {best_step}; training ends "
-        "early"
+        f"step {steps}: no better held-out ELBO since step {best['learner_steps']}; "
+        "training ends early"
     )
 
 

@@ -237,8 +237,7 @@ class SkillTraining:
                 if is_last:
                     return
                 if 0 < options.patience <= self._selection.stale:
-                    best_step = self._selection.best[_STEPS_KEY]
-                    self._say(bar, report.early_end(steps, best_step))
+                    self._say(bar, report.early_end(steps, self._selection.best))
                     return
                 self._checkpointer.save()
                 means = learner.step()

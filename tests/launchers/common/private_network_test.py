@@ -1,5 +1,6 @@
 """A run's own network: who is in it reaches its ports, and the host does not."""
 
+import contextlib
 import os
 import pathlib
 import socket
@@ -41,14 +42,26 @@ def _listening(pid):
     return {int(f[1].rsplit(":", 1)[1], 16) for f in fields if f[3] == "0A"}
 
 
+@contextlib.contextmanager
+def _killed(process):
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 def test_only_who_is_in_it_reaches_a_port(network):
     python = [sys.executable, "-c"]
-    with subprocess.Popen(
-        network.wrapped([*python, _SERVER]),
-        pass_fds=network.descriptors,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as server:
+    with (
+        subprocess.Popen(
+            network.wrapped([*python, _SERVER]),
+            pass_fds=network.descriptors,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as server,
+        _killed(server),
+    ):
+        assert server.stdout is not None
         pid, port = map(int, server.stdout.readline().split())
         assert pid == server.pid  # a signal to the process reaches the server
         assert _listening(pid) == {port}

@@ -34,7 +34,10 @@ def test_lines_have_at_most_80_columns_and_all_numbers(num_skills):
         "before": metrics,
         "after": metrics,
     }
-    for text in (report.describe(summary), report.early_end(100_000, 99_000)):
+    for text in (
+        report.describe(summary),
+        report.early_end(100_000, {"learner_steps": 99_000}),
+    ):
         assert max(map(len, text.splitlines())) <= 80
 
 
