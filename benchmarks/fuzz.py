@@ -110,14 +110,18 @@ _TRAIN_SKILLS = _Command(
 )
 _TRAIN_AGENT = _Command(
     "launchers.train_agent",
-    (
-        *_SMALL_AGENT,
-        "--skills={}/skills/skills",
-        "--workdir={}/agent",
-        "--max_actor_steps=800",
-    ),
+    (*_SMALL_AGENT, "--skills={}/skills/skills", "--workdir={}/agent"),
 )
-_BASE = (_COLLECT, _TRAIN_SKILLS, _TRAIN_AGENT)
+
+
+def _until(steps: int) -> _Command:
+    """Returns the training of the agent to so many steps."""
+    limit = f"--max_actor_steps={steps}"
+    return dataclasses.replace(_TRAIN_AGENT, arguments=(*_TRAIN_AGENT.arguments, limit))
+
+
+_LEARN = (_TRAIN_SKILLS.module, _TRAIN_AGENT.module)
+_BASE = (_COLLECT, _TRAIN_SKILLS, _until(800))
 _EVALUATE = _Command(
     "launchers.evaluate", ("--workdir={}/agent", "--episodes=1"), ("agent",)
 )
@@ -125,8 +129,8 @@ _COMMANDS = (
     dataclasses.replace(_COLLECT, reads=("data",)),
     _Command("launchers.inspect_dataset", ("{}/data",), ("data",)),
     dataclasses.replace(_TRAIN_SKILLS, reads=("data", "skills")),
-    dataclasses.replace(_TRAIN_AGENT, reads=("skills/skills", "agent")),
-    dataclasses.replace(_TRAIN_AGENT, reads=("agent",)),
+    dataclasses.replace(_until(1200), reads=("skills/skills", "agent")),
+    dataclasses.replace(_until(1200), reads=("agent/checkpoints",)),
     _EVALUATE,
     _Command(
         "launchers.export", ("--workdir={}/agent", "--out={}/exported"), ("agent",)
@@ -290,9 +294,13 @@ def _draw(number: int, root: pathlib.Path, names: dict[str, list[str]]) -> _Case
     if kind == "flags":
         name = str(draws.choice(names[command.module]))
         value = str(draws.choice(np.array(_ODD, object)))
-        return _Case(number, command, kind, name, value, [*argv, f"--{name}={value}"])
+        argv.append(f"--{name}={value}")
+        return _Case(number, command, kind, name, repr(value), argv)
     below = str(draws.choice(np.array(command.reads, object)))
-    file = below + "/" + str(draws.choice(_files(root / below)))
+    files = _files(root / below)
+    if command.module != _TRAIN_AGENT.module:  # which alone reads replay
+        files = [file for file in files if "replay/" not in file]
+    file = below + "/" + str(draws.choice(files))
     damage = _DAMAGES[draws.integers(len(_DAMAGES))]
     damage(root / file, draws)
     return _Case(number, command, kind, file, damage.__name__.lstrip("_"), argv)
@@ -320,7 +328,18 @@ def _counted(root: pathlib.Path) -> int:
 
 
 def _start(argv: Sequence[str], output: pathlib.Path) -> int:
-    """Runs a command in a fork of this process, which has imported the libraries."""
+    """Runs a command in a fork of this process, which has imported the libraries.
+
+    What learns starts anew: TensorFlow does not find its functions in a fork.
+    """
+    if argv[0] in _LEARN:
+        with output.open("wb") as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", *argv],
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            ).pid
     pid = os.fork()
     if pid:
         return pid
@@ -465,6 +484,7 @@ def main(argv: Sequence[str]) -> None:
             outcomes[outcome] += 1
             what = (case.command.module, case.kind, case.spoiled, case.how)
             rows.append((number, *what, outcome))
+            bar.set_postfix(bad=sum(n for o, n in outcomes.items() if o not in _GOOD))
             if outcome not in _GOOD or _CASE.value is not None:
                 bar.write(f"{outcome}: case {number}, {' '.join(map(repr, what))}")
                 bar.write("    " + "\n    ".join(text.strip().splitlines()[-12:]))

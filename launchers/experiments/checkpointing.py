@@ -12,6 +12,7 @@ the last complete snapshot. Anything newer is dropped.
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -44,6 +45,22 @@ class Snapshot:
     learner_credit: int = 0
     replay: str | None = None
     tables: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raises ValueError unless all values, as of a file, are of their kinds."""
+        for name in ("replay_steps", "learner_steps_paid", "learner_credit"):
+            if type(getattr(self, name)) is not int:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, no whole number")
+        if not isinstance(self.counts, dict) or not isinstance(self.tables, dict):
+            raise ValueError("counts and tables must be objects")
+        for name, count in self.counts.items():
+            if type(count) not in (int, float) or not 0 <= count < math.inf:
+                raise ValueError(f"the count {name} is {count!r}")
+        replay = self.replay
+        if replay is not None and (
+            not isinstance(replay, str) or replay != pathlib.Path(replay).name
+        ):
+            raise ValueError(f"replay is {replay!r}, no name of a directory")
 
 
 def settings(tables: Sequence[reverb.Table]) -> dict[str, list[Any]]:
@@ -102,7 +119,8 @@ class Snapshots:
         content = atomic_files.read_json(path)
         try:
             snapshot = Snapshot(**content)
-        except TypeError as e:
+            snapshot.check()
+        except (TypeError, ValueError) as e:
             raise ValueError(f"{path} is not a snapshot: {e}; nothing changed") from e
         if "actor_steps" not in snapshot.counts:
             raise ValueError(f"{path} lacks the counts of the run; nothing was changed")

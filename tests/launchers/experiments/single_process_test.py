@@ -228,6 +228,9 @@ def _newest(workdir, pattern):
         ("snapshots/*.json", b"{}", ("lacks the counts",)),
         ("snapshots/*.json", b"", ("not readable",)),
         ("snapshots/*.json", b'{"steps": 1}', ("not a snapshot",)),
+        ("snapshots/*.json", b'{"replay_steps": []}', ("replay_steps is []",)),
+        ("snapshots/*.json", b'{"replay": "../x"}', ("replay is '../x'",)),
+        ("snapshots/*.json", b'{"counts": {"a": NaN}}', ("count a is nan",)),
     ],
 )
 def test_what_cannot_be_read_is_said_and_nothing_is_changed(
