@@ -171,7 +171,8 @@ class _Run:
         # Otherwise writer and data set, when deleted, wait 10 s for a lost server.
         with contextlib.suppress(Stopped):
             self._adder.reset()
-        del self._learner
+        # The server waits 5 s for streams that are open, of the writer and the sampler.
+        del self._learner, self._loop, self._adder
         self._server.stop()
         return reason
 

@@ -166,6 +166,7 @@ def test_acts_stores_and_learns(name, frozen):
     if model is not None:
         now = _values(model.variables)
         assert all(np.array_equal(a, b) for a, b in zip(kept, now, strict=True))
+    del actor, loop, dataset, learner  # the server waits for their streams
     server.stop()
 
 

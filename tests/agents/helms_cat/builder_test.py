@@ -73,6 +73,7 @@ def test_replay_stores_skills_with_exact_masks():
         )
         # A time limit: the environment's discount stays 1.
         np.testing.assert_array_equal(sample.discount[i, :count], np.ones(count))
+    del actor, adder  # the server waits for their streams
     server.stop()
 
 
@@ -90,6 +91,7 @@ def test_padding_is_not_valid():
     assert masks <= {(1, 1, 1, 1, 1, 1), (1, 1, 1, 0, 0, 0)}
     info = client.server_info()[TABLE]
     assert info.current_size == 2
+    del actor, adder, loop  # the server waits for their streams
     server.stop()
 
 
@@ -111,6 +113,7 @@ def test_learner_and_actor_in_one_process_never_block():
             learner.step()
     # 80 inserts, 4 held back as in flight, 10 before the first sample: 66 * 4 / 4.
     assert learner.num_steps == builder.learner_steps_due(320) == 66
+    del actor, adder, loop, learner  # the server waits for their streams
     server.stop()
 
 
@@ -155,6 +158,7 @@ def test_actor_refuses_nan():
     timestep = environment.step(action)._replace(reward=np.float32("nan"))
     with pytest.raises(FloatingPointError, match="reward is not finite"):
         actor.observe(action, timestep)
+    del actor, adder  # the server waits for their streams
     server.stop()
 
 
