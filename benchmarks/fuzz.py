@@ -339,6 +339,8 @@ def _start(argv: Sequence[str], output: pathlib.Path) -> int:
                 stdout=file,
                 stderr=file,
                 start_new_session=True,
+                cwd=output.parent,
+                env={**os.environ, "PYTHONPATH": os.getcwd()},
             ).pid
     pid = os.fork()
     if pid:
@@ -349,6 +351,7 @@ def _start(argv: Sequence[str], output: pathlib.Path) -> int:
             os.dup2(file.fileno(), descriptor)
     code = 70
     try:
+        os.chdir(output.parent)  # a relative path is in no one's way there
         module, *arguments = argv
         sys.argv = [module, *arguments]
         signal.signal(signal.SIGINT, signal.default_int_handler)

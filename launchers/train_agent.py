@@ -286,6 +286,10 @@ def main(argv: Sequence[str]) -> None:
         print(f"error: {e}", file=sys.stderr)
         raise SystemExit(1) from None
     print(training.describe(summary))
+    print(f"results: {config.workdir}/summary.json")
+    print(f"curves: tensorboard --logdir={config.workdir}/logs")
+    if (videos := pathlib.Path(config.workdir) / "videos").is_dir():
+        print(f"videos: {videos}")
     if summary["stopped_by"] == "signal":
         print(
             f"stopped; the same command resumes (see {config.workdir})", file=sys.stderr

@@ -83,3 +83,10 @@ def test_what_contributing_names_exists():
     for module in re.findall(r"-m ((?:launchers|benchmarks|examples)\.\w+)", text):
         if not module.endswith("NAME"):
             assert (_ROOT / f"{module.replace('.', '/')}.py").exists(), module
+
+
+def test_every_test_is_in_a_path_that_pytest_is_told_of(pytestconfig):
+    named = pytestconfig.getini("testpaths")
+    paths = {path for name in named for path in _ROOT.glob(name)}
+    for path in (_ROOT / "tests").rglob("*_test.py"):
+        assert not paths.isdisjoint((path, *path.parents)), path

@@ -7,6 +7,7 @@ files, so it does not depend on whether nodes are threads, processes or one loop
 from __future__ import annotations
 
 import csv
+import math
 import pathlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -262,8 +263,10 @@ def rate(rows: list[dict[str, float]], key: str, since: float) -> float:
 class Progress:
     """Maker of the terminal's line of progress, with rates since the previous line."""
 
-    def __init__(self, workdir: str):
+    def __init__(self, workdir: str, max_actor_steps: int | None = None):
+        """Takes the actor steps at which the run ends, if they end it."""
         self._workdir = workdir
+        self._max_actor_steps = max_actor_steps
         self._last = (time.time(), *self._steps(self._episodes()))
 
     def _steps(self, episodes: list[dict[str, float]]) -> tuple[float, float]:
@@ -284,11 +287,14 @@ class Progress:
         then, actor_then, learner_then = self._last
         self._last = (now, actor, learner)
         seconds = max(now - then, 1e-9)
-        parts = [
-            f"actor steps {actor:,.0f} ({(actor - actor_then) / seconds:.1f}/s)",
-            f"learner steps {learner:,.0f} "
-            f"({(learner - learner_then) / seconds:.1f}/s)",
-        ]
+        rate, limit = (actor - actor_then) / seconds, self._max_actor_steps
+        goal = f" of {limit:,}" if limit else ""
+        parts = [f"actor steps {actor:,.0f}{goal} ({rate:.1f}/s)"]
+        if learner:
+            learner_rate = (learner - learner_then) / seconds
+            parts.append(f"learner steps {learner:,.0f} ({learner_rate:.1f}/s)")
+        else:  # each takes up to a minute
+            parts.append("no learner step yet: replay fills, then TensorFlow compiles")
         returns = [row["episode_return"] for row in rows[-_LINE_EPISODES:]]
         if returns:
             parts.append(f"return {sum(returns) / len(returns):.2f}")
@@ -298,4 +304,7 @@ class Progress:
                 f"evaluation {last['return_mean']:.2f} "
                 f"(success {100 * last['success_rate']:.0f} %)"
             )
+        if limit and rate > 0 and actor < limit:
+            minutes = math.ceil((limit - actor) / rate / 60)
+            parts.append(f"about {minutes:,} min left")
         return " | ".join(parts)

@@ -119,7 +119,7 @@ def run(
     """
     program = make_program(experiment, num_actors, layout)
     forget_earlier_program(experiment.workdir)
-    progress = loggers.Progress(experiment.workdir)
+    progress = loggers.Progress(experiment.workdir, experiment.budget.max_actor_steps)
     done = threading.Event()
 
     guard = Guard("the report of progress", report)

@@ -129,7 +129,7 @@ class _Run:
         self._evaluation_logger = loggers.make_logger(
             workdir, "evaluator", "actor_steps"
         )
-        self._progress = loggers.Progress(workdir)
+        self._progress = loggers.Progress(workdir, self._budget.max_actor_steps)
         self._guard = Guard("the report of progress", report)
         self._next_report = self._begin + self._budget.log_seconds
         self._next_snapshot = self._begin

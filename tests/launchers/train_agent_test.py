@@ -255,6 +255,7 @@ def test_a_runs_own_record_gives_the_settings_that_no_flag_gives(bundle, tmp_pat
     )
     record.check(config)
     expected = json.loads(json.dumps(dataclasses.asdict(config)))
+    expected["skills"] = str(tmp_path / "run" / "skills")  # the copy
     given = f"--config={tmp_path / 'run' / 'config.json'}"
     workdir = f"--workdir={tmp_path / 'run'}"
     same, other = _settings_of(
@@ -327,6 +328,6 @@ def test_interrupt_saves_a_checkpoint(bundle, tmp_path):
     finally:
         process.kill()
     assert process.returncode == 130, errors
-    assert "the same command goes on" in errors and "Traceback" not in errors
+    assert "the same command resumes" in errors and "Traceback" not in errors
     assert list((workdir / "checkpoints" / "learner").glob("ckpt-*.index"))
     assert json.loads((workdir / "counts.json").read_text())["actor_steps"] >= 400

@@ -110,7 +110,9 @@ class _Every:
         self._signals = signals
         self._report = report
         self._guard = Guard("the report of progress", report)
-        self._progress = loggers.Progress(experiment.workdir)
+        self._progress = loggers.Progress(
+            experiment.workdir, experiment.budget.max_actor_steps
+        )
         self._told = time.monotonic()
 
     def __call__(self) -> None:

@@ -42,6 +42,20 @@ def test_line(tmp_path):
     line = progress.line()
     assert "actor steps 800" in line and "learner steps 12" in line
     assert "return 1.50" in line and "evaluation 3.00 (success 25 %)" in line
+    assert "left" not in line
+
+
+def test_line_of_a_run_that_begins_and_ends(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(loggers.time, "time", lambda: now[0])
+    progress = loggers.Progress(str(tmp_path), max_actor_steps=4000)
+    monkeypatch.setattr(
+        progress, "_episodes", lambda: [{"actor_steps": 400.0, "episode_return": 1.0}]
+    )
+    now[0] += 10.0
+    line = progress.line()
+    assert line.startswith("actor steps 400 of 4,000 (40.0/s) | no learner step yet")
+    assert line.endswith("about 2 min left")  # 3600 / 40 = 90 s
 
 
 def test_last_row_reads_the_end(tmp_path):

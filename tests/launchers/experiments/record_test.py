@@ -142,7 +142,7 @@ def test_another_budget_is_kept_with_the_counts_at_which_it_changed(bundle, tmp_
     assert third["changed"] == {} and third["actor_steps"] == 120
     for entry in first, second, third:
         assert entry["code_version"] and entry["versions"]["mujoco"]
-        assert "pytest" in entry["command"] and entry["host"] and entry["time"]
+        assert entry["command"] and entry["host"] and entry["time"]
     found = json.loads((workdir / "config.json").read_text())
     assert found["budget"]["max_actor_steps"] == 200
 
