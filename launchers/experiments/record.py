@@ -96,7 +96,9 @@ def check(config: RunConfig) -> RunRecord:
         return RunRecord(config, new, old)
     # The bundle is copied before the record is written: alone, it is no run.
     if not all(
-        path.name.lstrip(".").startswith(_BUNDLE) or atomic_files.is_temporary(path)
+        path.name == _BUNDLE
+        or path.name.startswith(f".{_BUNDLE}.")  # aside, of a start that was killed
+        or atomic_files.is_temporary(path)
         for path in root.iterdir()
     ):
         raise ValueError(

@@ -9,8 +9,7 @@ import pytest
 
 from datasets import loader
 from datasets.rlds import files, reader, schema, writer
-from datasets.validation import inspection
-from tests.helpers import dataset_files
+from tests.helpers import dataset_files, inspections
 
 SHARD = schema.shard_name(0, 1)
 FILES = (files.MANIFEST, files.FEATURES, files.DATASET_INFO, files.METADATA, SHARD)
@@ -71,11 +70,7 @@ def _few_parsers(whole, monkeypatch):
 
 
 def _inspect(directory):
-    source = reader.Records(directory)
-    found = inspection.Inspection(source)
-    for episode in source.episodes(found.report):
-        found.add(episode)
-    found.finish()
+    found, _ = inspections.inspect(directory)
     return list(map(str, found.problems))
 
 

@@ -5,11 +5,9 @@ import pytest
 import tensorflow_datasets as tfds
 
 from datasets import loader
-from datasets.rlds import reader
-from datasets.validation import inspection
 from environments import observations
 from launchers.inspection import report
-from tests.helpers import dataset_files
+from tests.helpers import dataset_files, inspections
 
 f = tfds.features
 LENGTH = dataset_files.STEPS + 1
@@ -20,11 +18,7 @@ ENCODED = {"shape": (5,), "dtype": np.float32, "encoding": "zlib"}
 
 
 def _inspect(directory):
-    source = reader.Records(directory)
-    found = inspection.Inspection(source)
-    for episode in source.episodes(found.report):
-        found.add(episode)
-    found.finish()
+    found, source = inspections.inspect(directory)
     assert list(report.lines(found, source))
     return list(map(str, found.problems))
 

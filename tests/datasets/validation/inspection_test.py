@@ -10,9 +10,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from datasets.rlds import files, reader, schema
-from datasets.validation import checks, inspection
+from datasets.validation import checks
 from environments import observations
-from tests.helpers import dataset_files
+from tests.helpers import dataset_files, inspections
 
 EPISODES = 6  # In three files.
 
@@ -22,12 +22,7 @@ def _name(shard):
 
 
 def _inspect(directory):
-    source = reader.Records(directory)
-    found = inspection.Inspection(source)
-    for episode in source.episodes(found.report):
-        found.add(episode)
-    found.finish()
-    return found
+    return inspections.inspect(directory)[0]
 
 
 def _lines(directory):
