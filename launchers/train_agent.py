@@ -103,6 +103,11 @@ _NUM_CACHERS = flags.DEFINE_integer(
     0,
     "Nodes that serve the learner's variables to actors; 0: the learner.",
 )
+_RESTART = flags.DEFINE_bool(
+    "restart",
+    False,
+    "Begin anew; a run that WORKDIR holds moves to WORKDIR.before_1 (or 2 and so on).",
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Of networks, draws and environments.")
 
 _MAX_ACTOR_STEPS = flags.DEFINE_integer(
@@ -260,7 +265,11 @@ def main(argv: Sequence[str]) -> None:
             num_cachers=_NUM_CACHERS.value,
         )
         experiment, record = training.prepare(
-            config, _LAUNCH.value, _NUM_ACTORS.value, _RAY_ADDRESS.value
+            config,
+            _LAUNCH.value,
+            _NUM_ACTORS.value,
+            _RAY_ADDRESS.value,
+            restart=_RESTART.value,
         )
     if record.resumes:
         print(f"resumes the run in {config.workdir}", flush=True)

@@ -30,6 +30,12 @@ _MODEL = flags.DEFINE_string("model", "helms", f"Model: {', '.join(MODELS)}.")
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory of the results and checkpoints.", required=True
 )
+_RESTART = flags.DEFINE_bool(
+    "restart",
+    False,
+    "Begin anew; a training that WORKDIR holds moves to WORKDIR.before_1 (or 2 and so "
+    "on).",
+)
 _STEPS = flags.DEFINE_integer("steps", 2000, "Learner steps in all.")
 _EVAL_EVERY = flags.DEFINE_integer(
     "eval_every", 500, "Learner steps between evaluations on held-out episodes."
@@ -94,6 +100,7 @@ def main(argv: Sequence[str]) -> None:
                 _DATASET.value,
                 _WORKDIR.value,
                 observation_names=observations.GROUPS,
+                restart=_RESTART.value,
             )
         summary = training.run()
     except KeyboardInterrupt:

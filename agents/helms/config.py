@@ -46,7 +46,8 @@ class HelmsConfig(LatentConfig):
             raise ValueError(
                 f"unknown variant {self.variant!r}; valid: {', '.join(VARIANTS)}"
             )
-        check_integer("num_skills", self.num_skills, low=1)
+        # Learning and acting evaluate every skill.
+        check_integer("num_skills", self.num_skills, low=1, high=1024)
         if self.variant == "continuous" and self.num_skills != 1:
             raise ValueError(
                 "variant continuous is a single Gaussian: num_skills must be 1, got "

@@ -13,6 +13,12 @@ from typing import ClassVar
 
 from agents.distributions.policies import FINGERS
 
+# Refused at once, not when memory is full; other whole numbers are int32.
+_MOST_UNITS = 65_536
+_MOST = dict.fromkeys(
+    ("batch_size", "num_samples", "input_size", "critic_rnn_size", "sequence_length"),
+    _MOST_UNITS,
+)
 IMPROVEMENT_CRITICS = ("online", "target")
 TARGET_UPDATES = ("periodic", "polyak")
 EVALUATIONS = ("sampled", "greedy")
@@ -115,6 +121,10 @@ class MPOConfig:
             sizes = field.name.endswith("_hidden_sizes")
             if sizes and not (value and all(n > 0 for n in value)):
                 raise ValueError(f"{field.name} must be positive sizes, got {value}")
+            most = _MOST.get(field.name, _MOST_UNITS if sizes else 2**31 - 1)
+            for number in value if sizes else (value,):
+                if isinstance(number, int) and number > most:
+                    raise ValueError(f"{field.name} must be at most {most}, got {number}")
         check_positive(
             self,
             "epsilon",

@@ -11,6 +11,8 @@ from agents.distributions.policies import FINGERS
 
 _Config = TypeVar("_Config", bound="OfflineConfig")
 
+_MOST_UNITS = 65_536  # of a layer, and sequences of a batch: more fits in no memory
+_MOST = 2**31 - 1  # TensorFlow's sizes are int32
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 
 
@@ -54,7 +56,7 @@ class OfflineConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
         for name in ("window", "batch_size"):
-            check_integer(name, getattr(self, name), low=1)
+            check_integer(name, getattr(self, name), low=1, high=_MOST_UNITS)
         for name, valid in (
             ("finger", FINGERS),
             ("learning_rate_schedule", LEARNING_RATE_SCHEDULES),
@@ -73,7 +75,7 @@ class OfflineConfig:
         if not self.hidden_sizes:
             raise ValueError("hidden_sizes must name at least one layer, got none")
         for size in self.hidden_sizes:
-            check_integer("hidden_sizes", size, low=1)
+            check_integer("hidden_sizes", size, low=1, high=_MOST_UNITS)
         for name in ("learning_rate", "action_stddev"):
             check_number(name, getattr(self, name), positive=True)
         if self.max_gradient_norm is not None:
@@ -124,7 +126,7 @@ class LatentConfig(OfflineConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_integer("latent_dim", self.latent_dim, low=1)
+        check_integer("latent_dim", self.latent_dim, low=1, high=_MOST_UNITS)
         check_number("beta_z", self.beta_z, positive=False)
         if not 0.0 < self.min_stddev < self.max_stddev:
             raise ValueError(
@@ -133,10 +135,12 @@ class LatentConfig(OfflineConfig):
             )
 
 
-def check_integer(name: str, value: object, low: int) -> None:
-    """Raises ValueError unless `value` is an integer of at least `low`."""
+def check_integer(name: str, value: object, low: int, high: int = _MOST) -> None:
+    """Raises ValueError unless `value` is an integer from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}")
+    if value > high:
+        raise ValueError(f"{name} must be at most {high}, got {value}")
 
 
 def check_number(name: str, value: float, positive: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import pathlib
 
@@ -38,3 +39,29 @@ def hold(directory: pathlib.Path) -> None:
             "another workdir"
         ) from e
     _handles[key] = handle
+
+
+def set_aside(directory: pathlib.Path, record: str) -> pathlib.Path | None:
+    """Renames a directory that holds a run, so that another can begin in its place.
+
+    Args:
+      directory: work directory, such as runs/agent.
+      record: name of the file that every run has.
+
+    Returns:
+      The new path, such as runs/agent.before_1; None where the directory has no record,
+      and then nothing is changed.
+
+    Raises:
+      ValueError: in one line, if another process holds the directory.
+    """
+    if not (directory / record).exists():
+        return None
+    hold(directory)
+    paths = (
+        directory.with_name(f"{directory.name}.before_{number}")
+        for number in itertools.count(1)
+    )
+    free = next(path for path in paths if not path.exists())
+    directory.rename(free)
+    return free

@@ -66,16 +66,26 @@ class RunRecord:
         atomic_files.write_json(root / _CONFIG, {**new, "starts": starts})
 
 
-def check(config: RunConfig) -> RunRecord:
+def check(config: RunConfig, restart: bool = False) -> RunRecord:
     """Locks the work directory, and checks that it is new or holds the same run.
 
     A new run is recorded at once, another start by `RunRecord.commit`.
+
+    Args:
+      config: configuration of the run.
+      restart: whether to begin anew, and move a run that the work directory holds
+        aside (`workdir_lock.set_aside`).
 
     Raises:
       ValueError: in one line, if the work directory holds another run.
     """
     root = pathlib.Path(config.workdir)
     new = json.loads(json.dumps(_describe(config)))  # tuples become lists, as on disk
+    if restart and (before := workdir_lock.set_aside(root, _CONFIG)):
+        print(f"--restart moved {root} to {before}", flush=True)
+        bundles = root / _BUNDLE
+        if config.skills and os.path.abspath(config.skills) == os.path.abspath(bundles):
+            bundle.copy(str(before / _BUNDLE), bundles)
     workdir_lock.hold(root)
     if (root / _CONFIG).exists():
         old = atomic_files.read_json(root / _CONFIG)
@@ -89,7 +99,7 @@ def check(config: RunConfig) -> RunRecord:
         for name, was, now in _differences(old, new):
             raise ValueError(
                 f"workdir {root} holds another run, with {name} {was!r} and not "
-                f"{now!r}; give another --workdir"
+                f"{now!r}; give another --workdir, or --restart"
             )
         # The lock is held: what is unfinished there is of a process that was killed.
         atomic_files.remove_temporaries(root, below=True)

@@ -270,7 +270,7 @@ def _counter(
     if learner_steps is None and counted:
         raise ValueError(
             f"{workdir} has counted {counted} actor steps, and its checkpoint is gone; "
-            "nothing was changed: take another workdir to begin anew"
+            "nothing was changed: take another workdir, or --restart, to begin anew"
         )
     return counter
 

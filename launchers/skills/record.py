@@ -25,6 +25,7 @@ def start(
     defaults: Mapping[str, Any],
     manifest: Mapping[str, Any],
     options: Mapping[str, Any],
+    restart: bool = False,
 ) -> None:
     """Writes the record of a new training, or checks that the existing one matches.
 
@@ -35,12 +36,16 @@ def start(
       defaults: defaults of all settings.
       manifest: record of the data set, as of `loader.manifest`.
       options: options of this start, as JSON gives them back.
+      restart: whether to begin anew, and move a training that the work directory holds
+        aside (`workdir_lock.set_aside`).
 
     Raises:
       ValueError: in one line, which other training the work directory holds.
     """
     run: dict[str, Any] = {"model": model, "config": config}
     run["data"] = fingerprint(manifest)
+    if restart and (before := workdir_lock.set_aside(root, _RUN)):
+        print(f"--restart moved {root} to {before}", flush=True)
     workdir_lock.hold(root)
     if not (root / _RUN).exists():
         if (root / "checkpoints").exists():
@@ -56,7 +61,7 @@ def start(
     if earlier.get("model") != model:
         raise ValueError(
             f"{root} holds a checkpoint of model {earlier.get('model')!r}, not "
-            f"{model!r}; take another workdir"
+            f"{model!r}; take another workdir, or --restart"
         )
     # A setting that an old record lacks had its present default.
     recorded = {**defaults, **earlier["config"]}
@@ -65,11 +70,12 @@ def start(
         if mine != theirs:
             raise ValueError(
                 f"{root} holds a checkpoint with {name} {theirs}, not {mine}; take "
-                "another workdir"
+                "another workdir, or --restart"
             )
     if earlier.get("data") != run["data"]:
         raise ValueError(
-            f"{root} holds a checkpoint of another data set; take another workdir"
+            f"{root} holds a checkpoint of another data set; take another workdir, "
+            "or --restart"
         )
     # The lock is held: what is unfinished there is of a process that was killed.
     atomic_files.remove_temporaries(root, below=True)

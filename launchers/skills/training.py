@@ -103,6 +103,7 @@ class SkillTraining:
         dataset: str,
         workdir: str,
         observation_names: Mapping[str, Sequence[str]],
+        restart: bool = False,
     ):
         """Reads the data set and, where the work directory holds one, the checkpoint.
 
@@ -114,6 +115,7 @@ class SkillTraining:
           dataset: directory of the data set.
           workdir: work directory; see the module's docstring.
           observation_names: names that make up "proprio" and "objects", for the bundle.
+          restart: see `record.start`.
 
         Raises:
           ValueError: in one line, why the data set or the work directory does not fit.
@@ -133,6 +135,7 @@ class SkillTraining:
             type(config)().to_dict(),
             self._manifest,
             dataclasses.asdict(options),
+            restart,
         )
 
         model_type = MODELS[model].offline
@@ -152,7 +155,7 @@ class SkillTraining:
         if newest is None and loggers.read_rows(workdir, "train"):
             raise ValueError(
                 f"{workdir} has logged steps, and its checkpoint is gone; nothing was "
-                "changed: take another workdir to begin anew"
+                "changed: take another workdir, or --restart, to begin anew"
             )
         with checkpoints.reading(newest):
             self._checkpointer = savers.Checkpointer(

@@ -53,9 +53,17 @@ def train(
 
 
 def prepare(
-    config: RunConfig, launch: str, num_actors: int, ray_address: str | None = None
+    config: RunConfig,
+    launch: str,
+    num_actors: int,
+    ray_address: str | None = None,
+    restart: bool = False,
 ) -> tuple[experiment_config.Experiment, RunRecord]:
     """Checks all that can be checked before a run, and records a new run.
+
+    Args:
+      config, launch, num_actors, ray_address: as in `train`.
+      restart: see `record.check`.
 
     Returns:
       The experiment, and its record for `run`.
@@ -80,7 +88,7 @@ def prepare(
 
         vertex.check(config.workdir, config.skills)
     experiment = experiment_config.make_experiment(config)
-    return experiment, record.check(config)
+    return experiment, record.check(config, restart)
 
 
 def run(

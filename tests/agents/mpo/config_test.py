@@ -26,6 +26,9 @@ def test_burn_in_is_the_overlap():
     ("field", "value", "message"),
     [
         ("batch_size", 0, "batch_size must be positive"),
+        ("batch_size", 10**9, "batch_size must be at most 65536, got 1000000000"),
+        ("max_replay_size", 10**20, "max_replay_size must be at most 2147483647"),
+        ("critic_hidden_sizes", (10**6,), "critic_hidden_sizes must be at most 65536"),
         ("discount", 1.1, "discount must be in"),
         ("sequence_length", 1, "sequence_length must be 2 or more"),
         ("sequence_period", 10, "from 1 to sequence_length - 1 = 9"),

@@ -159,6 +159,25 @@ def test_a_work_directory_holds_its_bundle(tmp_path):
     assert record.recorded_settings(moved / "config.json")["skills"] == found.skills
 
 
+def test_a_restart_moves_the_run_aside_and_begins_anew(bundle, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    record.check(_config(bundle, workdir), restart=True)  # there is nothing to move
+    (workdir / "counts").write_text("7")
+    inside = str(workdir / "skills")
+    for number in (1, 2):
+        assert not record.check(_config(inside, workdir, seed=number), True).resumes
+        assert capsys.readouterr().out.count(f"run.before_{number}\n") == 1
+        assert len(_starts(workdir)) == 1 and not (workdir / "counts").exists()
+    assert (tmp_path / "run.before_1" / "counts").read_text() == "7"
+    assert record.load_config(str(tmp_path / "run.before_1")).seed == 0
+    assert record.load_config(str(workdir)).seed == 2
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter").write_text("no run")
+    with pytest.raises(ValueError, match="is not empty and has no config.json"):
+        record.check(_config(bundle, tmp_path / "mine"), restart=True)
+    assert (tmp_path / "mine" / "letter").exists()
+
+
 def test_a_bundle_that_has_moved_is_asked_for(tmp_path):
     original = untrained_skills.save_skills(tmp_path / "skills")
     workdir = tmp_path / "run"

@@ -74,10 +74,16 @@ class FakeData:
 
 
 def _training(
-    workdir, config=CONFIG, options=OPTIONS, data=None, dataset="data", model="helms"
+    workdir,
+    config=CONFIG,
+    options=OPTIONS,
+    data=None,
+    dataset="data",
+    model="helms",
+    restart=False,
 ):
     return skill_training.SkillTraining(
-        model, config, options, data or FakeData(), dataset, str(workdir), NAMES
+        model, config, options, data or FakeData(), dataset, str(workdir), NAMES, restart
     )
 
 
@@ -174,6 +180,16 @@ def test_a_training_whose_checkpoint_is_gone_does_not_begin_anew(finished, tmp_p
     (tmp_path / "copy" / "checkpoints" / "skills" / "checkpoint").write_text("x")
     with pytest.raises(ValueError, match="missing or damaged; nothing was changed"):
         _training(tmp_path / "copy")
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_restart_moves_the_training_aside(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy" / "checkpoints")
+    _training(tmp_path / "copy", restart=True)
+    assert not (tmp_path / "copy" / "logs" / "train" / "logs.csv").exists()
+    before = tmp_path / "copy.before_1"
+    assert _rows(before, "evaluation") == _rows(finished[0], "evaluation")
 
 
 def test_a_finished_training_can_be_asked_for_more(finished, tmp_path):
