@@ -15,7 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # No process of tests that dies is replaced: xdist 3.8 can wait for ever after that.
 TEST_PROCESSES ?= 2
 
-.PHONY: help venv demo test test-slow lint format docs lock clean
+.PHONY: help venv demo test test-slow test-environment lint format docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -36,6 +36,17 @@ test: venv  ## run the linters and the tests, without the slow ones, TEST_PROCES
 test-slow: venv  ## run the slow tests
 	@$(VENV_PYTHON) -m pytest -m slow
 
+# A Python without the rest of the project: 3.10 to 3.13. dm_robotics says that it does
+# not run on 3.13; what is used of it does.
+ENVIRONMENT_PYTHON ?= python3
+test-environment:  ## check the environment alone, with ENVIRONMENT_PYTHON; SB3=1 also by SB3's checker
+	@rm -rf runs/venv-environment
+	@$(ENVIRONMENT_PYTHON) -m venv runs/venv-environment
+	@runs/venv-environment/bin/pip install --quiet --no-deps --ignore-requires-python \
+	  -r requirements-environment.txt
+	@$(if $(SB3),runs/venv-environment/bin/pip install --quiet stable-baselines3==2.9.2)
+	@runs/venv-environment/bin/python scripts/check_environment.py
+
 lint: venv  ## check style, format and types
 	@$(VENV_PYTHON) -m ruff check
 	@$(VENV_PYTHON) -m ruff format --check
@@ -51,13 +62,17 @@ docs: venv  ## build the documentation into runs/site; a broken link fails
 	  { grep -v '^INFO' || true; }
 	@echo "runs/site/index.html"
 
-lock:  ## resolve requirements.txt into requirements.lock; needs uv
+lock:  ## resolve requirements.txt and requirements-environment.in; needs uv
 	@command -v uv >/dev/null || { echo "error: make lock needs uv" >&2; exit 2; }
 	@UV_CUSTOM_COMPILE_COMMAND="make lock (uv pip compile, for Python 3.10 on Linux x86-64)" \
 	  uv pip compile --quiet requirements.txt --override overrides.txt \
 	  --output-file requirements.lock --python-version 3.10 \
 	  --python-platform x86_64-unknown-linux-gnu \
 	  --no-emit-index-url --no-emit-find-links
+	@UV_CUSTOM_COMPILE_COMMAND="make lock (uv pip compile, for Python 3.10 to 3.13)" \
+	  uv pip compile --quiet requirements-environment.in \
+	  --override overrides-environment.txt --output-file requirements-environment.txt \
+	  --universal --python-version 3.10 --no-emit-index-url --no-emit-find-links
 
 clean:  ## remove .venv and caches; runs/ stays
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

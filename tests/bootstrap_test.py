@@ -312,10 +312,14 @@ def test_gl_tests_are_skipped_with_a_reason_where_nothing_renders(clone):
 
 
 def _pins(name: str) -> dict[str, str]:
+    """Returns the version of each package, with those of a file that is included."""
     lines = (_ROOT / name).read_text().splitlines()
     stripped = [line.split("#")[0].strip() for line in lines]
     pins = {}
     for line in filter(None, stripped):
+        if line.startswith("-r "):
+            pins |= _pins(line.removeprefix("-r "))
+            continue
         match = re.fullmatch(r"([a-z0-9-]+)==([0-9][0-9A-Za-z.]*)", line)
         assert match, f"{name}: {line!r} is no exact pin"
         pins[match[1]] = match[2]
@@ -327,12 +331,30 @@ def test_lock_holds_every_requirement_at_its_pin():
     assert required.items() <= locked.items()
 
 
-def test_every_requirement_has_its_reason():
-    for line in (_ROOT / "requirements.txt").read_text().splitlines():
+def test_the_environment_s_list_holds_its_requirements_and_no_learning():
+    text = (_ROOT / "requirements-environment.txt").read_text()
+    assert all(
+        f"\n{name}=={pin}\n" in text
+        for name, pin in _pins("requirements-environment.in").items()
+    )
+    assert not re.search(r"^(dm-acme|dm-reverb|jax|tensorflow|torch)\b", text, re.M)
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-environment.in"])
+def test_every_requirement_has_its_reason(name):
+    for line in (_ROOT / name).read_text().splitlines():
         assert not line or "#" in line, line
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements.lock"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "requirements.txt",
+        "requirements.lock",
+        "requirements-environment.in",
+        "requirements-environment.txt",
+    ],
+)
 def test_requirements_name_no_host(name):
     text = (_ROOT / name).read_text()
     assert not re.search(r"://|--index|--extra-index|--find-links| @ ", text)
