@@ -124,7 +124,9 @@ class MPOConfig:
             most = _MOST.get(field.name, _MOST_UNITS if sizes else 2**31 - 1)
             for number in value if sizes else (value,):
                 if isinstance(number, int) and number > most:
-                    raise ValueError(f"{field.name} must be at most {most}, got {number}")
+                    raise ValueError(
+                        f"{field.name} must be at most {most}, got {number}"
+                    )
         check_positive(
             self,
             "epsilon",

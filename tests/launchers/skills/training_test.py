@@ -83,7 +83,14 @@ def _training(
     restart=False,
 ):
     return skill_training.SkillTraining(
-        model, config, options, data or FakeData(), dataset, str(workdir), NAMES, restart
+        model,
+        config,
+        options,
+        data or FakeData(),
+        dataset,
+        str(workdir),
+        NAMES,
+        restart,
     )
 
 
