@@ -94,7 +94,12 @@ class HelmsCatBuilder(MPOBuilder):
         )
         if config.high_level == "distilled":
             policies = policy, networks.target_policy
-            distillation.restore(self._skills, *policies, context=self._context)
+            distillation.restore(
+                self._skills,
+                *policies,
+                context=self._context,
+                temperature=self._config.start_temperature,
+            )
         networks.prior = self._skill_prior
         return networks
 

@@ -91,7 +91,12 @@ class HelmsMixBuilder(LatentMPOBuilder):
         if self._config.high_level == "distilled":
             policies = networks.policy, networks.target_policy
             high_levels = (policy.high_level for policy in policies)
-            distillation.restore(self._skills, *high_levels, context=self._context)
+            distillation.restore(
+                self._skills,
+                *high_levels,
+                context=self._context,
+                temperature=self._config.start_temperature,
+            )
         return networks
 
     @override

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from agents.mpo.config import MPOConfig, one_of
+from agents.mpo.config import MPOConfig, check_positive, one_of
 
 # new: drawn from the seed; distilled: from the skills' posterior, as the bundle holds
 # it (`agents.high_level.distillation`).
@@ -22,6 +22,8 @@ class HighLevelOptions:
     Attributes:
       high_level: high level at the start: new; or distilled from the skills' posterior,
         which analyse_skills and benchmarks.ceiling leave in the bundle.
+      start_temperature: temperature of a distilled start, by which its logits are
+        divided; above 1 it tries more skills, whose values the critic then learns.
       skill_steps: control steps that a skill is held, from 1 to 399; replay then holds
         decisions.
       skill_prior: prior of the skills' probabilities, which eta_y weighs: uniform;
@@ -30,6 +32,7 @@ class HighLevelOptions:
     """
 
     high_level: str = "new"  # one of HIGH_LEVELS; the paper
+    start_temperature: float = 1.0
     skill_steps: int = 1  # the paper
     # One of SKILL_PRIORS. None: uniform (the paper), but distilled where the high level
     # starts so: a KL to the uniform would undo that start before the critic knows
@@ -45,6 +48,12 @@ class HighLevelOptions:
         one_of("high_level", self.high_level, HIGH_LEVELS)
         one_of("skill_prior", self.skill_prior, SKILL_PRIORS)
         assert isinstance(self, MPOConfig)
+        check_positive(self, "start_temperature")
+        if self.high_level != "distilled" and self.start_temperature != 1.0:
+            raise ValueError(
+                f"start_temperature {self.start_temperature} is of high_level "
+                f"distilled, not {self.high_level}"
+            )
         if self.needs_distilled and set(self.policy_keys) != {"proprio", "objects"}:
             raise ValueError(
                 "the distilled high level reads proprio and objects, and this agent's "

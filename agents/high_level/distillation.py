@@ -256,6 +256,7 @@ def restore(
     skills: Skills,
     *high_levels: mpo_networks.CategoricalPolicy,
     context: np.ndarray | None = None,
+    temperature: float = 1.0,
 ) -> None:
     """Assigns the distilled weights of a bundle to high levels that read no context.
 
@@ -263,6 +264,7 @@ def restore(
       skills: skills of the bundle.
       high_levels: high levels with variables; they read "proprio" and "objects".
       context: [C], the constant context of a distilled high level that reads one.
+      temperature: divisor of the logits; 1 leaves them as they are.
 
     Raises:
       ValueError: there are no weights that fit; one line says why.
@@ -284,6 +286,7 @@ def restore(
                 "observations or sizes than the agent's; use high_level new, or the "
                 "agent's default networks"
             ) from None
+        high_level.temper(temperature)
 
 
 class DistilledPrior:

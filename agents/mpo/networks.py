@@ -204,6 +204,11 @@ class CategoricalPolicy(snt.Module):
         _assign(wider._torso, self._torso)
         _assign(wider._head, self._head)
 
+    def temper(self, temperature: float) -> None:
+        """Divides all logits by a temperature, from now on, by changing weights."""
+        for variable in self._head.trainable_variables:
+            variable.assign(variable / temperature)
+
 
 class SequenceCritic(snt.Module, abc.ABC):
     """Critic along a sequence: representation, LSTM, and a head that a subclass adds.

@@ -189,6 +189,36 @@ def test_agents_start_from_what_the_bundle_keeps(skills):
         HelmsCatConfig(high_level="distilled", policy_keys=("proprio",))
 
 
+@pytest.mark.parametrize("agent", ["helms_cat", "helms_mix"])
+def test_a_start_can_be_tempered(agent, skills):
+    kept = _kept(skills)
+    spec = wrappers.environment_spec()
+    small: dict[str, Any] = {"critic_hidden_sizes": (1,), "critic_rnn_size": 0}
+    make, kind, high_level = {
+        "helms_cat": (HelmsCatBuilder, HelmsCatConfig, lambda p: p),
+        "helms_mix": (
+            HelmsMixBuilder,
+            HelmsMixConfig,
+            lambda policy: policy.high_level,
+        ),
+    }[agent]
+    config = kind(high_level="distilled", start_temperature=2.0, **small)
+    networks = make(config, skills).make_networks(spec, seed=0)
+    rng = np.random.default_rng(0)
+    observation = {
+        key: rng.normal(size=(6, *spec.observations[key].shape)).astype(np.float32)
+        for key in SEEN
+    }
+    for policy in (networks.policy, networks.target_policy):
+        np.testing.assert_allclose(
+            high_level(policy)(observation), kept(observation) / 2.0, atol=1e-6
+        )
+    with pytest.raises(ValueError, match="start_temperature must be positive"):
+        kind(high_level="distilled", start_temperature=0.0)
+    with pytest.raises(ValueError, match="2.0 is of high_level distilled, not new"):
+        kind(start_temperature=2.0)
+
+
 def test_rl_takes_the_context_into_a_bias(skills):
     kept = distillation.make_high_level(skills, 3, context_size=4)
     distillation.save(skills, kept, {distillation.CONTEXT_SIZE: 4})
