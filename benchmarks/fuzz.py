@@ -485,11 +485,11 @@ def main(argv: Sequence[str]) -> None:
                 output = pathlib.Path(directory) / "output"
                 outcome, text = _outcome(case, root, output)
             outcomes[outcome] += 1
-            what = (case.command.module, case.kind, case.spoiled, case.how)
-            rows.append((number, *what, outcome))
+            damage = (case.command.module, case.kind, case.spoiled, case.how)
+            rows.append((number, *damage, outcome))
             bar.set_postfix(bad=sum(n for o, n in outcomes.items() if o not in _GOOD))
             if outcome not in _GOOD or _CASE.value is not None:
-                bar.write(f"{outcome}: case {number}, {' '.join(map(repr, what))}")
+                bar.write(f"{outcome}: case {number}, {' '.join(map(repr, damage))}")
                 bar.write("    " + "\n    ".join(text.strip().splitlines()[-12:]))
             header = ("case", "command", "kind", "spoiled", "how", "outcome")
             atomic_files.write_csv(out / "cases.csv", header, rows)

@@ -37,9 +37,9 @@ _PRODUCT = np.array(
 )
 
 
-def deviation(value: float, what: str) -> float:
-    """Makes a field of `ObservationNoise`; `what` names unit and quantity."""
-    return dataclasses.field(default=value, metadata={"what": what})
+def deviation(value: float, description: str) -> float:
+    """Makes a field of `ObservationNoise`; `description` names unit and quantity."""
+    return dataclasses.field(default=value, metadata={"description": description})
 
 
 @dataclasses.dataclass(frozen=True)

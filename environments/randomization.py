@@ -25,9 +25,9 @@ from environments.rendering import mujoco
 Range = tuple[float, float]
 
 
-def times(low: float, high: float, what: str) -> Range:
-    """Makes a field of `RandomizationConfig`: range of the uniform factor on `what`."""
-    return dataclasses.field(default=(low, high), metadata={"what": what})
+def times(low: float, high: float, description: str) -> Range:
+    """Makes a field of `RandomizationConfig`: range of the uniform factor."""
+    return dataclasses.field(default=(low, high), metadata={"description": description})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +107,7 @@ class RandomizationConfig:
             for field in dataclasses.fields(self.noise)
         ]
         return "\n".join(
-            f"{name:30}{distribution:20}{field.metadata['what']}"
+            f"{name:30}{distribution:20}{field.metadata['description']}"
             for name, distribution, field in rows
         )
 

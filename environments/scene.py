@@ -35,12 +35,12 @@ CONTROL_TIMESTEP = 0.05  # s
 NUM_ARM_JOINTS = 7
 
 
-def one_of(what: str, value: object, valid: Iterable[object]) -> None:
+def one_of(name: str, value: object, valid: Iterable[object]) -> None:
     """Raises a ValueError, naming the valid values, unless `value` is one."""
     valid = tuple(valid)
     if isinstance(value, bool) or value not in valid:
-        names = ", ".join(str(v) for v in valid)
-        raise ValueError(f"unknown {what} {value!r}; valid: {names}")
+        values = ", ".join(str(v) for v in valid)
+        raise ValueError(f"unknown {name} {value!r}; valid: {values}")
 
 
 def substeps(timestep: float) -> int:

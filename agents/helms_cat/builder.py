@@ -47,11 +47,6 @@ class HelmsCatBuilder(MPOBuilder):
             config.skill_prior, skills, context
         )
 
-    @property
-    def stores_skills(self) -> bool:
-        """See `MPOBuilder`; the transition prior reads the skills."""
-        return self._config.skill_prior == "transition"
-
     def agent_action_spec(
         self, environment_spec: specs.EnvironmentSpec
     ) -> dm_env.specs.DiscreteArray:

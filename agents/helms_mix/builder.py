@@ -54,11 +54,6 @@ class HelmsMixBuilder(LatentMPOBuilder):
             config.skill_prior, skills, context
         )
 
-    @property
-    def stores_skills(self) -> bool:
-        """See `MPOBuilder`; the transition prior reads the skills."""
-        return self._config.skill_prior == "transition"
-
     def make_policy_network(
         self, environment_spec: specs.EnvironmentSpec, seed: int
     ) -> mix_networks.MixturePolicy:

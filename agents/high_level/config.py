@@ -62,6 +62,11 @@ class HighLevelOptions:
             )
 
     @property
+    def stores_skills(self) -> bool:
+        """Whether replay stores skills, which the transition prior reads."""
+        return self.skill_prior == "transition"
+
+    @property
     def needs_distilled(self) -> bool:
         """Whether the bundle's distilled high level is read."""
         return "distilled" in (self.high_level, self.skill_prior)

@@ -121,15 +121,10 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
             )
         ]
 
-    @property
-    def stores_skills(self) -> bool:
-        """Whether replay also stores the skills of a decision and of the one before."""
-        return False
-
     def _extras_spec(self) -> dict[str, dm_env.specs.Array]:
         """Returns the specs of what `BatchedActor` stores besides a transition."""
         types: dict[str, type] = {"valid": np.float32}
-        if self.stores_skills:
+        if self._config.stores_skills:
             types |= {"skill": np.int32, "previous_skill": np.int32}
         return {k: dm_env.specs.Array((), t, name=k) for k, t in types.items()}
 
@@ -165,7 +160,7 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
         config, skills = self._config, None
         steps = config.skill_steps
         latents = [latent[::steps] for latent in self.demonstrated(episodes)]
-        if self.stores_skills:
+        if self._config.stores_skills:
             skills = [skill[::steps] for skill in self.demonstrated_skills(episodes)]
         return Demonstrations(
             [decisions(e, steps, config.discount) for e in episodes],
@@ -208,7 +203,9 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
             client.update_and_wait()
         runner = BatchedPolicy(policy, seed, len(adders), client)
         return [
-            BatchedActor(runner, row, adder, self._config.discount, self.stores_skills)
+            BatchedActor(
+                runner, row, adder, self._config.discount, self._config.stores_skills
+            )
             for row, adder in enumerate(adders)
         ]
 

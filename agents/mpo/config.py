@@ -70,6 +70,8 @@ class MPOConfig:
 
     # A field in the agents that act by latents or skills.
     skill_steps: ClassVar[int] = 1  # control steps that a decision lasts
+    # Whether replay also stores the skills of a decision and of the one before.
+    stores_skills: ClassVar[bool] = False
 
     policy_keys: tuple[str, ...] = ("proprio", "objects")  # Table 5
     critic_keys: tuple[str, ...] = ("proprio", "objects")  # Table 5

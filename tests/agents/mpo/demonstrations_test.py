@@ -213,7 +213,7 @@ def test_agents_learn_from_both(name, settings, tmp_path):
             latent, _expected(name, model, episode), rtol=1e-5, atol=1e-6
         )
     skills = None
-    if builder.stores_skills:
+    if config.stores_skills:
         skills = builder.demonstrated_skills(episodes)
         for skill, episode in zip(skills, episodes, strict=True):
             np.testing.assert_array_equal(skill, _expected("helms_cat", model, episode))
