@@ -41,9 +41,9 @@ from absl import flags
 
 from agents import registry, scales
 from agents.registry import AGENTS
-from benchmarks.common import curves, training
+from benchmarks.common import training
 from environments import EnvironmentConfig
-from launchers.common import atomic_files, cli, loggers, signals
+from launchers.common import atomic_files, cli, curves, loggers, signals
 from launchers.experiments import config
 
 _SKILLS = flags.DEFINE_list("skills", [], "Directories of the bundles, one a model.")
@@ -308,15 +308,15 @@ def main(argv: list[str]) -> None:
         except RuntimeError as e:
             print(f"error: {e}", file=sys.stderr)
             raise SystemExit(1) from None
-    panels, entries = {}, {}
+    panels, entries = [], {}
     for condition in conditions:
-        panels[condition.title], entry = _results(runs, condition)
+        returns, entry = _results(runs, condition)
+        panels.append(curves.Panel(returns, _STEPS.value, condition.title))
         entries[str(condition)] = entry
         _print(condition, entry)
-    steps = _STEPS.value
-    curves.draw_panels(pathlib.Path(_OUT.value) / "transfer.png", panels, steps)
+    curves.draw_panels(pathlib.Path(_OUT.value) / "transfer.png", panels)
     only = next(iter(entries.values())) if len(entries) == 1 else entries
-    print(json.dumps({"task": _TASK.value, "steps": steps, **only}))
+    print(json.dumps({"task": _TASK.value, "steps": _STEPS.value, **only}))
 
 
 if __name__ == "__main__":

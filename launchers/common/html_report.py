@@ -1,4 +1,4 @@
-"""Report of an analysis: one HTML file that holds everything and opens offline."""
+"""Report of results: one HTML file that holds everything and opens offline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import imageio.v2 as imageio
 
 from launchers.common import atomic_files
 
-_TEMPLATE = pathlib.Path(__file__).with_name("report.html")
+_TEMPLATE = pathlib.Path(__file__).with_name("html_report.html")
 # Most bytes of videos in a report; further videos are named, not embedded.
 VIDEO_BYTES = 12_000_000
 
