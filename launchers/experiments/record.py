@@ -187,6 +187,39 @@ def recorded_settings(path: pathlib.Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not the record of an agent: {e!r}") from e
 
 
+def identity(path: pathlib.Path) -> dict[str, Any]:
+    """Reads what tells a run from others: all settings but the budget, and the seed.
+
+    Args:
+      path: path of a `config.json`.
+
+    Returns:
+      Settings as in `recorded_settings`, with checksums for skills and demonstrations;
+      a setting that an old record lacks has its present default.
+
+    Raises:
+      ValueError: in one line, why this is no record of a run.
+    """
+    settings = recorded_settings(path)
+    found = atomic_files.read_json(path)
+    defaults = {
+        **EnvironmentConfig().to_dict(),
+        **dataclasses.asdict(AGENTS[settings["agent"]].config_type()),
+    }
+    for name in found["budget"]:
+        settings.pop(name, None)
+    if settings["demonstrations"]:
+        checksum = found.get("demonstrations_checksum")
+        settings["demonstrations"] = checksum or settings["demonstrations"]
+    settings["skills"] = found["skills"]["checksum"]
+    return {**json.loads(json.dumps(defaults)), **settings}
+
+
+def starts(path: pathlib.Path) -> list[dict[str, Any]]:
+    """Reads the starts of a run from its `config.json`; old records have none."""
+    return atomic_files.read_json(path).get("starts", [])
+
+
 def export(config: RunConfig, out: pathlib.Path, copy_skills: bool) -> int:
     """Writes all that an evaluation of an agent needs: settings, policy and bundle.
 
