@@ -14,6 +14,8 @@ from launchers.experiments import evaluation, record, single_process
 from launchers.experiments.config import RunConfig
 from launchers.experiments.record import RunRecord
 
+_SUMMARY = "summary.json"
+
 
 def train(
     config: RunConfig,
@@ -138,7 +140,7 @@ def run(
         )
     seconds = time.time() - begin
     counts = _counts(experiment.workdir)
-    path = pathlib.Path(experiment.workdir) / "summary.json"
+    path = pathlib.Path(experiment.workdir) / _SUMMARY
     last = _last_evaluation(path)
     if experiment.budget.eval_episodes and stopped_by != "signal":
         result, _ = evaluation.evaluate_experiment(
@@ -172,6 +174,20 @@ def run(
     }
     atomic_files.write_json(path, summary)
     return summary
+
+
+def is_complete(config: RunConfig) -> bool:
+    """Returns whether a run has taken its actor steps, and all that follows them.
+
+    Raises:
+      ValueError: in one line, if the work directory holds another run.
+    """
+    path, limit = pathlib.Path(config.workdir) / _SUMMARY, config.budget.max_actor_steps
+    if not record.holds(config) or limit is None or not path.exists():
+        return False
+    summary = atomic_files.read_json(path)
+    ended = summary.get("stopped_by") == "max_actor_steps"
+    return ended and summary["actor_steps"] >= limit
 
 
 def _last_evaluation(path: pathlib.Path) -> dict[str, Any]:
