@@ -28,7 +28,7 @@ from agents import scales
 from agents.mpo.config import MPOConfig
 from agents.registry import AGENTS
 from environments import EnvironmentConfig
-from launchers.common import cli, environment_flags, settings, signals
+from launchers.common import cli, environment_flags, settings, signals, sinks
 from launchers.distributed.config import Layout
 
 if TYPE_CHECKING:
@@ -128,6 +128,11 @@ _EVAL_EPISODES = flags.DEFINE_integer(
 )
 _LOG_SECONDS = flags.DEFINE_float(
     "log_seconds", 10.0, "Seconds between lines in the terminal."
+)
+_LOGGERS = flags.DEFINE_list(
+    "loggers",
+    [],
+    "Beside CSV and TensorBoard: wandb, mlflow, or both (docs/guides/compare.md).",
 )
 _EVAL_VIDEO = flags.DEFINE_bool(
     "eval_video",
@@ -231,6 +236,9 @@ def _config() -> RunConfig:
             "--private_network is for launches on this machine, not for "
             f"--launch={_LAUNCH.value}"
         )
+    sinks.check(_LOGGERS.value)
+    if _PRIVATE_NETWORK.value and _LAUNCH.value not in ("ray", "vertex_ai"):
+        sinks.check_reach(_LOGGERS.value)
     environment = _environment()
     return experiment_config.RunConfig(
         agent=_AGENT.value,
@@ -247,6 +255,7 @@ def _config() -> RunConfig:
             eval_episodes=_EVAL_EPISODES.value,
             eval_video=_EVAL_VIDEO.value,
             log_seconds=_LOG_SECONDS.value,
+            loggers=tuple(_LOGGERS.value),
             checkpoint_minutes=_CHECKPOINT_MINUTES.value,
             checkpoint_replay=_CHECKPOINT_REPLAY.value,
         ),

@@ -8,7 +8,7 @@ import pathlib
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import TypeVar
 
 _POLL_SECONDS = 2.0
@@ -38,10 +38,10 @@ def run(
     starts: Mapping[_Name, Callable[[int], subprocess.Popen]],
     jobs: int | None,
     report: Callable[[Collection[_Name]], None],
-) -> Iterator[tuple[_Name, int]]:
+) -> Generator[tuple[_Name, int], None, None]:
     """Yields (name, exit code) of processes as they end.
 
-    Close the iterator (`contextlib.closing`): those that still run then get SIGTERM, so
+    Close the generator (`contextlib.closing`): those that still run then get SIGTERM, so
     that they save what they have, and are waited for.
 
     Args:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from launchers.common import atomic_files, loggers, private_network
+from launchers.common import atomic_files, loggers, private_network, sinks
 from launchers.distributed.config import Layout
 from launchers.experiments import config as experiment_config
 from launchers.experiments import evaluation, record, single_process
@@ -66,6 +66,7 @@ def prepare(
       ValueError: in one line, what does not fit.
     """
     experiment_config.check_launch(launch)
+    sinks.check(config.budget.loggers)
     if num_actors < 1:
         raise ValueError(f"num_actors must be at least 1, got {num_actors}")
     if launch == "single_process" and num_actors != 1:

@@ -65,7 +65,7 @@ def test_complete_runs_are_not_repeated_and_all_are_compared(
     summary = {"stopped_by": "max_actor_steps", "actor_steps": 800}
     atomic_files.write_json(tmp_path / "seed_0" / "summary.json", summary)
     started = _set_processes(monkeypatch, {1: "exit 0"})
-    lines = []
+    lines: list[str] = []
     seeds.run(config, [0, 1], [], report=lines.append)
     assert list(started) == [1]
     assert any("success 100 %" in line and "2 seeds" in line for line in lines)
@@ -74,7 +74,7 @@ def test_complete_runs_are_not_repeated_and_all_are_compared(
 
 def test_a_failure_is_named_and_the_others_go_on(config, tmp_path, monkeypatch):
     _set_processes(monkeypatch, {0: "echo error: full disk; exit 1", 1: "sleep 0.3"})
-    lines = []
+    lines: list[str] = []
     with pytest.raises(seeds.SeedsError, match="seed 0 failed .*full disk.*seed_0.log"):
         seeds.run(config, [0, 1], [], jobs=2, report=lines.append)
     assert "seed 1 has ended" in lines
@@ -104,6 +104,7 @@ def test_bad_input_gets_one_line_and_exit_2(config, tmp_path):
         (["--seeds=1,1"], "got 1,1"),
         (["--seeds=0,1", "--seed=1"], "--seeds or --seed"),
         (["--seeds=0,1", "--launch=local_mp"], "is for --launch=single_process"),
+        (["--seeds=0", "--loggers=wand"], "unknown logger 'wand'"),
         (["--seeds=0", "--n_step=3"], "seed_0 holds another run, with n_step 1"),
         (["--seeds=0", f"--workdir={tmp_path}/seed_0"], "holds a run of its own"),
     ):
@@ -116,14 +117,16 @@ def test_bad_input_gets_one_line_and_exit_2(config, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # two starts of two processes, on one core in the worst case
 def test_the_command_runs_and_is_stopped_and_resumes(tmp_path):
     flags = ["--agent=mpo", f"--workdir={tmp_path}", "--seeds=0,1", "--jobs=2"]
     flags += ["--batch_size=8", "--min_replay_size=20", "--critic_rnn_size=0"]
-    flags += ["--samples_per_insert=1", "--max_actor_steps=2000", "--eval_episodes=0"]
+    flags += ["--samples_per_insert=1", "--max_actor_steps=1200", "--eval_episodes=0"]
     command = [sys.executable, "-m", "launchers.train_agent", *flags, "--log_seconds=1"]
     process = subprocess.Popen(
         command, cwd=commands.ROOT, stdout=subprocess.PIPE, text=True
     )
+    assert process.stdout is not None
     for line in process.stdout:
         if "actor steps 400" in line:
             process.send_signal(signal.SIGTERM)
@@ -137,4 +140,4 @@ def test_the_command_runs_and_is_stopped_and_resumes(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "2 seeds" in done.stdout
     numbers = atomic_files.read_json(tmp_path / "comparison" / "comparison.json")
-    assert numbers["groups"]["mpo"]["actor_steps"] == [2000, 2000]
+    assert numbers["groups"]["mpo"]["actor_steps"] == [1200, 1200]
