@@ -41,8 +41,8 @@ def run(
 ) -> Generator[tuple[_Name, int], None, None]:
     """Yields (name, exit code) of processes as they end.
 
-    Close the generator (`contextlib.closing`): those that still run then get SIGTERM, so
-    that they save what they have, and are waited for.
+    Close the generator (`contextlib.closing`): those that still run then get SIGTERM,
+    so that they save what they have, and are waited for.
 
     Args:
       starts: starters of the processes, by name; each takes the number of a core.
