@@ -154,14 +154,15 @@ def test_the_real_ones_offline(tmp_path):
     pytest.importorskip("wandb")
     mlflow = pytest.importorskip("mlflow")
     atomic_files.write_json(tmp_path / "config.json", _RECORD)
+    home = {"HOME": str(tmp_path), "PATH": ""}
     done = subprocess.run(
         [sys.executable, "-c", _REAL, str(tmp_path)],
-        env={"WANDB_MODE": "offline", "PYTHONPATH": str(commands.ROOT), "PATH": ""},
+        env={"WANDB_MODE": "offline", "PYTHONPATH": str(commands.ROOT), **home},
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0 and "failed" not in done.stderr, done.stderr
+    assert done.returncode == 0 and "the logger" not in done.stderr, done.stderr
     assert len(list(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))) == 1
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
     run = client.get_run((tmp_path / "logs" / "learner" / "mlflow.id").read_text())
