@@ -36,8 +36,8 @@ from acme.tf import networks as acme_networks
 
 from agents.mpo.interruptible_writer import InterruptibleClient
 from benchmarks import small_tasks
-from benchmarks.common import acme_mpo, curves, one_process
-from launchers.common import atomic_files, cli
+from benchmarks.common import acme_mpo, one_process
+from launchers.common import atomic_files, cli, curves
 
 _AGENTS = ("acme", *small_tasks.AGENTS)
 _TASK = flags.DEFINE_string(

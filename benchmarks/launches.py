@@ -26,8 +26,7 @@ from absl import flags
 from acme import specs
 
 from benchmarks import small_tasks
-from benchmarks.common import curves
-from launchers.common import atomic_files, cli, loggers
+from launchers.common import atomic_files, cli, curves, loggers
 from launchers.experiments import config
 from launchers.transfer import training
 

@@ -22,8 +22,8 @@ from agents.offline.learning import OfflineLearner
 from agents.offline.model import Batch
 from agents.offline.networks import Dims
 from benchmarks import two_targets
-from benchmarks.common import curves, one_process
-from launchers.common import atomic_files, figures
+from benchmarks.common import one_process
+from launchers.common import atomic_files, curves, figures
 
 AGENTS = ("helms_cat", "helms_mix", "mpo")
 WINDOW, SUCCESS = 20, 0.9  # episodes, and their share of successes that solves the task

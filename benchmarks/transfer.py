@@ -23,16 +23,14 @@ grouped by condition. With --draw nothing is run.
 
 from __future__ import annotations
 
-import collections
+import contextlib
 import dataclasses
+import functools
 import json
-import os
 import pathlib
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,9 +39,9 @@ from absl import flags
 
 from agents import registry, scales
 from agents.registry import AGENTS
-from benchmarks.common import curves, training
+from benchmarks.common import training
 from environments import EnvironmentConfig
-from launchers.common import atomic_files, cli, loggers, signals
+from launchers.common import atomic_files, cli, curves, loggers, side_by_side, signals
 from launchers.experiments import config
 
 _SKILLS = flags.DEFINE_list("skills", [], "Directories of the bundles, one a model.")
@@ -77,8 +75,6 @@ _JOBS = flags.DEFINE_integer(
 )
 _OUT = flags.DEFINE_string("out", "runs/transfer", "Directory of the results.")
 _DRAW = flags.DEFINE_bool("draw", False, "Only draw and print what is there.")
-
-_POLL_SECONDS = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,39 +210,27 @@ def _bundles() -> dict[str, str]:
 def _run_all(runs: Sequence[_Run], paths: Mapping[str, str]) -> None:
     """Runs what is incomplete; raises RuntimeError if a run fails."""
     incomplete = [run for run in runs if not run.complete()]
-    waiting = collections.deque(incomplete)
-    cores = sorted(os.sched_getaffinity(0))
-    jobs = _JOBS.value or len(cores)
-    free = collections.deque(cores[i % len(cores)] for i in range(jobs))
-    running: dict[_Run, tuple[subprocess.Popen, int]] = {}
-    total = _STEPS.value * len(waiting)
+    starts = {run: functools.partial(run.start, paths) for run in incomplete}
+    total = _STEPS.value * len(incomplete)
     bar = tqdm.tqdm(total=total, unit="step", desc="environment steps")
-    try:
-        while waiting or running:
-            while waiting and free:
-                run, core = waiting.popleft(), free.popleft()
-                running[run] = run.start(paths, core), core
-            time.sleep(_POLL_SECONDS)
-            for run, (process, core) in list(running.items()):
-                if process.poll() is None:
-                    continue
-                del running[run]
-                free.append(core)
-                if process.returncode:
-                    raise RuntimeError(
-                        f"{run.agent} of seed {run.seed} on {run.condition.title} "
-                        f"ended with {process.returncode}; see {run.log}"
-                    )
-                run.keep()
-            rows = (run.rows() for run in incomplete)
-            done = sum(int(r[-1]["actor_steps"]) for r in rows if r)
-            bar.update(min(done, total) - bar.n)
-    finally:
-        bar.close()
-        for process, _ in running.values():
-            process.send_signal(signal.SIGTERM)  # so that each saves a checkpoint
-        for process, _ in running.values():
-            process.wait()
+
+    def report(running: Collection[_Run]) -> None:
+        del running
+        rows = (run.rows() for run in incomplete)
+        done = sum(int(r[-1]["actor_steps"]) for r in rows if r)
+        bar.update(min(done, total) - bar.n)
+
+    with (
+        bar,
+        contextlib.closing(side_by_side.run(starts, _JOBS.value, report)) as ended,
+    ):
+        for run, code in ended:
+            if code:
+                raise RuntimeError(
+                    f"{run.agent} of seed {run.seed} on {run.condition.title} "
+                    f"ended with {code}; see {run.log}"
+                )
+            run.keep()
 
 
 def _results(
@@ -308,15 +292,15 @@ def main(argv: list[str]) -> None:
         except RuntimeError as e:
             print(f"error: {e}", file=sys.stderr)
             raise SystemExit(1) from None
-    panels, entries = {}, {}
+    panels, entries = [], {}
     for condition in conditions:
-        panels[condition.title], entry = _results(runs, condition)
+        returns, entry = _results(runs, condition)
+        panels.append(curves.Panel(returns, _STEPS.value, condition.title))
         entries[str(condition)] = entry
         _print(condition, entry)
-    steps = _STEPS.value
-    curves.draw_panels(pathlib.Path(_OUT.value) / "transfer.png", panels, steps)
+    curves.draw_panels(pathlib.Path(_OUT.value) / "transfer.png", panels)
     only = next(iter(entries.values())) if len(entries) == 1 else entries
-    print(json.dumps({"task": _TASK.value, "steps": steps, **only}))
+    print(json.dumps({"task": _TASK.value, "steps": _STEPS.value, **only}))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 python -m launchers.train_agent --agent=helms_cat --skills=DIR --workdir=DIR
 
 Writes logs (CSV and TensorBoard), checkpoints and summary.json into the work directory.
-The same command resumes where it stopped; Ctrl-C stops with a checkpoint.
+The same command resumes where it stopped; Ctrl-C stops with a checkpoint. With --seeds
+it runs one experiment of several seeds, each in WORKDIR/seed_SEED, and compares them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from agents import scales
 from agents.mpo.config import MPOConfig
 from agents.registry import AGENTS
 from environments import EnvironmentConfig
-from launchers.common import cli, environment_flags, settings
+from launchers.common import cli, environment_flags, settings, signals, sinks
 from launchers.distributed.config import Layout
 
 if TYPE_CHECKING:
@@ -109,6 +110,14 @@ _RESTART = flags.DEFINE_bool(
     "Begin anew; a run that WORKDIR holds moves to WORKDIR.before_1 (or 2 and so on).",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of networks, draws and environments.")
+_SEEDS = flags.DEFINE_list(
+    "seeds",
+    [],
+    "Several seeds, as 0,1,2: a process each, side by side (single_process).",
+)
+_JOBS = flags.DEFINE_integer(
+    "jobs", None, "Seeds that run at a time; one a core by default.", lower_bound=1
+)
 
 _MAX_ACTOR_STEPS = flags.DEFINE_integer(
     "max_actor_steps", 100_000, "Stop at so many actor steps in all; 0: no such limit."
@@ -124,6 +133,11 @@ _EVAL_EPISODES = flags.DEFINE_integer(
 )
 _LOG_SECONDS = flags.DEFINE_float(
     "log_seconds", 10.0, "Seconds between lines in the terminal."
+)
+_LOGGERS = flags.DEFINE_list(
+    "loggers",
+    [],
+    "Beside CSV and TensorBoard: wandb, mlflow, or both (docs/guides/compare.md).",
 )
 _EVAL_VIDEO = flags.DEFINE_bool(
     "eval_video",
@@ -227,6 +241,9 @@ def _config() -> RunConfig:
             "--private_network is for launches on this machine, not for "
             f"--launch={_LAUNCH.value}"
         )
+    sinks.check(_LOGGERS.value)
+    if _PRIVATE_NETWORK.value and _LAUNCH.value not in ("ray", "vertex_ai"):
+        sinks.check_reach(_LOGGERS.value)
     environment = _environment()
     return experiment_config.RunConfig(
         agent=_AGENT.value,
@@ -243,16 +260,52 @@ def _config() -> RunConfig:
             eval_episodes=_EVAL_EPISODES.value,
             eval_video=_EVAL_VIDEO.value,
             log_seconds=_LOG_SECONDS.value,
+            loggers=tuple(_LOGGERS.value),
             checkpoint_minutes=_CHECKPOINT_MINUTES.value,
             checkpoint_replay=_CHECKPOINT_REPLAY.value,
         ),
     )
 
 
+def _run_seeds() -> None:
+    """Runs and compares several seeds, as the flags say."""
+    if _LAUNCH.value != "single_process":
+        raise ValueError("--seeds is for --launch=single_process")
+    if flags.FLAGS["seed"].present:
+        raise ValueError("give --seeds or --seed, not both")
+    if _RESTART.value:
+        raise ValueError("--restart is for one run: give another --workdir to --seeds")
+    from launchers.transfer import seeds
+
+    config, numbers = _config(), seeds.parse(_SEEDS.value)
+    try:
+        seeds.run(
+            config,
+            numbers,
+            arguments=sys.argv[1:],
+            jobs=_JOBS.value,
+            report=lambda line: print(line, flush=True),
+        )
+    except KeyboardInterrupt:
+        _end_stopped(config.workdir)
+    except seeds.SeedsError as e:
+        print(f"error: {e}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def _end_stopped(workdir: str) -> None:
+    """Ends a command that a signal has stopped."""
+    print(f"stopped; the same command resumes (see {workdir})", file=sys.stderr)
+    raise SystemExit(signals.INTERRUPTED) from None
+
+
 def main(argv: Sequence[str]) -> None:
     """Trains and prints a summary."""
     del argv
     with cli.bad_input():
+        if _SEEDS.value:
+            _run_seeds()
+            return
         config = _config()
         from launchers.experiments.config import SetupError
         from launchers.transfer import training
@@ -300,10 +353,7 @@ def main(argv: Sequence[str]) -> None:
     if (videos := pathlib.Path(config.workdir) / "videos").is_dir():
         print(f"videos: {videos}")
     if summary["stopped_by"] == "signal":
-        print(
-            f"stopped; the same command resumes (see {config.workdir})", file=sys.stderr
-        )
-        raise SystemExit(130)
+        _end_stopped(config.workdir)
 
 
 if __name__ == "__main__":

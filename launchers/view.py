@@ -2,8 +2,10 @@
 
 python -m launchers.view --policy=scripted
 python -m launchers.view --task=pyramid --object_set=random --video=FILE.mp4
+python -m launchers.view --episode=DATA:17 --html [--skills=BUNDLE]
 
-The window is MuJoCo's interactive viewer and runs in real time until it is closed.
+With --episode it writes a page of a recorded episode, which opens offline. The window
+is MuJoCo's interactive viewer and runs in real time until it is closed.
 """
 
 from __future__ import annotations
@@ -50,11 +52,34 @@ _VIDEO = flags.DEFINE_string(
 )
 _SIZE = flags.DEFINE_string("size", "640x480", "Of the video: WIDTHxHEIGHT.")
 
+_EPISODE = flags.DEFINE_string(
+    "episode",
+    None,
+    "DATA:NUMBER, an episode of the data set in the directory DATA; needs --html.",
+)
+_SKILLS = flags.DEFINE_string(
+    "skills", None, "With --episode: a bundle of HeLMS, whose posterior is shown."
+)
+_HTML = flags.DEFINE_flag(
+    flags.Flag(
+        flags.ArgumentParser(),
+        None,
+        "html",
+        None,
+        "Write the page of --episode to this .html; without a name to "
+        "runs/episode_NUMBER.html.",
+        boolean=True,  # takes --html alone, whose value is then "true"
+    )
+)
+
 
 def main(argv: Sequence[str]) -> None:
     """Opens the window or writes the file."""
     del argv
     with cli.bad_input():
+        if (_EPISODE.value, _HTML.value, _SKILLS.value) != (None, None, None):
+            _write_page()
+            return
         scene.one_of("camera", _CAMERA.value, _CAMERAS)
         scene.one_of("policy", _POLICY.value, _POLICIES)
         steps = _checked_steps(_STEPS.value)
@@ -76,6 +101,33 @@ def main(argv: Sequence[str]) -> None:
         cli.fail(e)
     finally:
         environment.close()
+
+
+def _write_page() -> None:
+    """Writes the page of an episode; raises ValueError, in one line."""
+    from agents import registry
+    from launchers.inspection import episode_page
+
+    if _EPISODE.value is None or _HTML.value in (None, "false"):
+        raise ValueError(
+            "a page of a recorded episode takes --episode=DATA:NUMBER and --html[=FILE]"
+        )
+    data, _, text = _EPISODE.value.rpartition(":")
+    if not data or not text.isdecimal():
+        raise ValueError(
+            f"episode {_EPISODE.value!r}; valid: DATA:NUMBER, as in runs/r4:17"
+        )
+    path = pathlib.Path(f"runs/episode_{int(text):05d}.html")
+    if _HTML.value != "true":
+        path = pathlib.Path(_HTML.value)
+    if path.suffix != ".html":
+        raise ValueError(f"html {str(path)!r} must end in .html")
+    episode = episode_page.find(data, int(text))
+    skills = None
+    if _SKILLS.value is not None:
+        skills = registry.load_bundle(_SKILLS.value, model="helms")
+    episode_page.write(path, episode, skills)
+    print(f"the page is {path}")
 
 
 class _Still:

@@ -1,9 +1,11 @@
 """What the README and the documentation say holds, and the site builds."""
 
 import ast
+import importlib.util
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,9 +13,12 @@ import sys
 import numpy as np
 import pytest
 
+from agents import scales
 from datasets import loader
 from datasets.rlds import reader
 from datasets.validation import inspection
+from launchers.common import atomic_files
+from tests.helpers import commands, dataset_files, finished_runs
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -127,3 +132,44 @@ def test_bring_your_own(tmp_path):
     (batch,) = loader.windows(directory, batch_size=4).take(1)
     assert np.isfinite(batch["proprio"]).all()
     shutil.rmtree(tmp_path / "mine")
+
+
+def _commands(page):
+    """Returns module and arguments of each of the page's commands of ours."""
+    blocks = re.findall(r"```\n(.*?)```", page.read_text(), re.S)
+    lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
+    return [words[words.index("-m") + 1 :] for words in lines if "-m" in words]
+
+
+def test_the_commands_of_the_comparison(tmp_path):
+    """On runs and data that are there: no seed is left to run."""
+    laptop = scales.settings("laptop", "mpo")
+    for seed in (0, 1, 2):
+        workdir = tmp_path / "mpo" / f"seed_{seed}"
+        finished_runs.write(workdir, [0.0] * 4, [0] * 4, seed=seed, **laptop)
+        summary = {"stopped_by": "max_actor_steps", "actor_steps": 100_000}
+        atomic_files.write_json(workdir / "summary.json", summary)
+    finished_runs.write(tmp_path / "mpo_slow", [1.0], [1], **{**laptop, "n_step": 3})
+    dataset_files.write(tmp_path / "r4", dataset_files.examples(18))
+    page = ROOT / "docs" / "guides" / "compare.md"
+    names = []
+    for module, *arguments in _commands(page):
+        names.append(module)
+        arguments = [a.replace("runs/", f"{tmp_path}/") for a in arguments]
+        html = f"--html={tmp_path}/episode_00017.html"  # named after it by default
+        arguments = [html if a == "--html" else a for a in arguments]
+        optional = any("--loggers" in a for a in arguments)
+        if optional and importlib.util.find_spec("wandb") is not None:
+            continue  # it would run
+        done = commands.run(module, *arguments)
+        if optional:
+            assert done.returncode == 2 and "requirements-loggers.txt" in done.stderr
+        else:
+            assert done.returncode == 0, done.stderr
+    view, train, compare = "view", "train_agent", "compare"
+    assert names == [f"launchers.{name}" for name in (train, compare, train, view)]
+    for written in re.findall(
+        r"`(?:runs/)?([\w/]+\.(?:html|png|csv|json))`", page.read_text()
+    ):
+        found = list(tmp_path.rglob(written))
+        assert found or written == "config.json", f"{written} was not written"

@@ -7,7 +7,8 @@ import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Sequence
+
+from launchers.common import side_by_side
 
 
 def start(
@@ -16,20 +17,12 @@ def start(
     """Starts `launchers.train_agent`.
 
     Args:
-      log: file to which its output is appended.
-      core: the only core that it may use; None allows all. TensorFlow starts as many
-        threads as there are cores.
+      log, core: see `side_by_side.start`.
       **settings: its flags; None leaves one out.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    pinned: Sequence[str] = () if core is None else ("taskset", "-c", str(core))
     given = [f"--{k}={v}" for k, v in settings.items() if v is not None]
-    with log.open("a") as output:
-        return subprocess.Popen(
-            [*pinned, sys.executable, "-m", "launchers.train_agent", *given],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+    command = [sys.executable, "-m", "launchers.train_agent", *given]
+    return side_by_side.start(command, log, core)
 
 
 def pid_of_node(launcher: int | str, node: str) -> int | None:

@@ -24,9 +24,9 @@ from environments import objects
 from launchers.analysis import exploration
 from launchers.analysis.config import check_skill_steps, describe
 from launchers.analysis.exploration import Agent, Job, Setting
-from launchers.analysis.report import Section
 from launchers.analysis.result import Result
 from launchers.common import atomic_files, intervals
+from launchers.common.html_report import Section
 from launchers.skills import record
 
 _TABLE = "ceiling"

@@ -14,9 +14,9 @@ import numpy as np
 from agents.helms.frozen import Skills
 from agents.npmp.frozen import NpmpSkills
 from launchers.analysis import held_out_episodes, latent_space, plots, sequences
-from launchers.analysis.report import Section
 from launchers.analysis.result import Result, finite
 from launchers.analysis.rollouts import Rollout
+from launchers.common.html_report import Section
 
 _TIMELINES = 8
 _TRACES = 4

@@ -17,13 +17,12 @@ from launchers.analysis import (
     held_out_episodes,
     latent_space,
     models,
-    report,
     skill_sections,
     zero_shot_agents,
 )
 from launchers.analysis.config import AnalysisConfig, describe
 from launchers.analysis.result import Result
-from launchers.common import atomic_files
+from launchers.common import atomic_files, html_report
 from launchers.common.workers import Workers
 from launchers.inspection.report import table as text_table
 
@@ -109,7 +108,7 @@ class Analysis:
         numbers = {name: part.numbers for name, part in parts if part.numbers}
         atomic_files.write_json(self._out / _SUMMARY_FILE, numbers)
         names = ", ".join(self._bundles)
-        report.write(
+        html_report.write(
             self._out / REPORT_FILE,
             title=f"Analysis of learned skills ({names})",
             subtitle=f"of the bundle {self._config.skills}",
@@ -182,7 +181,7 @@ class Analysis:
         atomic_files.write_json(out / "table1.json", table.to_json())
         atomic_files.write_text(out / "table1.csv", table.to_csv())
         atomic_files.write_text(out / "table1.md", table.to_markdown())
-        result = Result(report.Section("Table 1: zero-shot exploration"))
+        result = Result(html_report.Section("Table 1: zero-shot exploration"))
         section = result.section
         section.text(
             f"{config.table1_episodes} episodes of each agent at the start of RL: "
@@ -202,7 +201,7 @@ class Analysis:
 
     def _provenance(self) -> Result:
         """Makes the section on settings, versions and checksums."""
-        section = report.Section("How this was made")
+        section = html_report.Section("How this was made")
         settings = {
             key: value
             for key, value in vars(self._config).items()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from launchers.analysis.report import Section
+from launchers.common.html_report import Section
 
 
 @dataclasses.dataclass

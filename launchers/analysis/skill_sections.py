@@ -13,9 +13,9 @@ from environments import scene
 from environments.observations import COLORS
 from launchers.analysis import behaviour, plots, rollouts
 from launchers.analysis.config import AnalysisConfig
-from launchers.analysis.report import Section
 from launchers.analysis.result import Result, finite
 from launchers.common import atomic_files
+from launchers.common.html_report import Section
 from launchers.common.workers import Workers
 from launchers.experiments.config import derive_seed
 from launchers.skills import figures

@@ -1,7 +1,8 @@
 """Logs of a run: a CSV and TensorBoard events for each node, one line for a terminal.
 
 Every node writes `WORKDIR/logs/NODE/logs.csv`. The terminal's line is made from these
-files, so it does not depend on whether nodes are threads, processes or one loop.
+files, so it does not depend on whether nodes are threads, processes or one loop. A run
+may have other loggers besides (`launchers.common.sinks`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from acme.utils import loggers
 from acme.utils.loggers import aggregators, base, filters, tf_summary
 from tensorflow.python.ops import summary_ops_v2
 
-from launchers.common import atomic_files
+from launchers.common import atomic_files, sinks
 
 _FILE = "logs.csv"
 _TAIL_BYTES = 8192  # read from a file's end; holds over ten rows of an actor
@@ -57,7 +58,11 @@ class CsvLogger(base.Logger):
 
 
 def make_logger(
-    workdir: str, node: str, steps_key: str, time_delta: float = 0.0
+    workdir: str,
+    node: str,
+    steps_key: str,
+    time_delta: float = 0.0,
+    further: Sequence[str] = (),
 ) -> base.Logger:
     """Makes the logger of a node.
 
@@ -66,6 +71,7 @@ def make_logger(
       node: name of the node, as learner, actor_0 or evaluator.
       steps_key: name of the value that is TensorBoard's step.
       time_delta: least seconds between rows; rows that come sooner are dropped.
+      further: names of sinks beside the files, of `launchers.common.sinks`.
     """
     directory = pathlib.Path(workdir) / "logs" / node
     logger = aggregators.Dispatcher(
@@ -73,6 +79,7 @@ def make_logger(
             # First, because it reads which rows a resumed run has kept.
             _TensorBoard(workdir, node, steps_key),
             _Timestamped(CsvLogger(directory / _FILE)),
+            *sinks.make(further, workdir, node, steps_key),
         ],
         loggers.to_numpy,
     )

@@ -145,10 +145,13 @@ def enter_for_command(argv: Sequence[str]) -> None:
     given = flags.FlagValues()
     flags.DEFINE_string("launch", "single_process", "", flag_values=given)
     flags.DEFINE_bool("private_network", True, "", flag_values=given)
+    flags.DEFINE_string("seeds", None, "", flag_values=given)
     try:
         given(list(argv), known_only=True)
     except flags.Error:
         return  # the command says what is wrong
+    if given["seeds"].value:
+        return  # each seed's process has its own
     if given["private_network"].value and given["launch"].value in IN_PROCESS:
         try:
             enter()

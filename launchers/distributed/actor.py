@@ -75,7 +75,11 @@ class _Actor:
         self._actor = actor
         loggers.rewind(experiment.workdir, f"actor_{index}", "actor_steps", done)
         self._logger = loggers.make_logger(
-            experiment.workdir, f"actor_{index}", "actor_steps"
+            experiment.workdir,
+            f"actor_{index}",
+            "actor_steps",
+            # The first is enough: a sink has a run for each node, and actors are many.
+            further=experiment.budget.loggers if index == 0 else (),
         )
         self._environment = experiment.environment_factory(
             derive_seed(experiment.seed, "environment", index, done)

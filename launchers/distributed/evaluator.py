@@ -43,7 +43,9 @@ class EvaluatorNode:
         )
         done = int(self._counter.get_counts().get("actor_steps", 0))
         loggers.rewind(experiment.workdir, "evaluator", "actor_steps", done)
-        logger = loggers.make_logger(experiment.workdir, "evaluator", "actor_steps")
+        logger = loggers.make_logger(
+            experiment.workdir, "evaluator", "actor_steps", further=budget.loggers
+        )
         due = loggers.next_evaluation(experiment.workdir, done, budget.eval_every)
         while not self._stop.is_set():
             counts = self._counter.get_counts()

@@ -43,7 +43,11 @@ class LearnerNode:
             directory=experiment.workdir,
             counter=counting.Counter(counter, "learner"),
             logger=loggers.make_logger(
-                experiment.workdir, "learner", "learner_steps", time_delta=1.0
+                experiment.workdir,
+                "learner",
+                "learner_steps",
+                time_delta=1.0,
+                further=experiment.budget.loggers,
             ),
         )
         # A process that was killed has logged steps that this one takes again.

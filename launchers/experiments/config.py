@@ -63,6 +63,7 @@ class Budget:
     eval_episodes: int = 10  # per evaluation; 0 for none
     eval_video: bool = True  # films each evaluation's first episode, if rendering works
     log_seconds: float = 10.0  # between lines in the terminal
+    loggers: tuple[str, ...] = ()  # beside the files, of `launchers.common.sinks`
     checkpoint_minutes: float = 5.0  # least time between two checkpoints
     checkpoint_replay: bool = True  # whether a checkpoint includes the replay
 

@@ -89,18 +89,7 @@ def check(config: RunConfig, restart: bool = False) -> RunRecord:
     workdir_lock.hold(root)
     if (root / _CONFIG).exists():
         old = atomic_files.read_json(root / _CONFIG)
-        if old.get("format") != _FORMAT["format"]:
-            raise ValueError(f"{root / _CONFIG} is not the record of an agent")
-        if old.get("policy_only"):
-            raise ValueError(
-                f"workdir {root} was exported: it has a policy alone and cannot go on; "
-                "give another --workdir"
-            )
-        for name, was, now in _differences(old, new):
-            raise ValueError(
-                f"workdir {root} holds another run, with {name} {was!r} and not "
-                f"{now!r}; give another --workdir, or --restart"
-            )
+        _check_same(root, old, new)
         # The lock is held: what is unfinished there is of a process that was killed.
         atomic_files.remove_temporaries(root, below=True)
         return RunRecord(config, new, old)
@@ -117,6 +106,20 @@ def check(config: RunConfig, restart: bool = False) -> RunRecord:
     record = RunRecord(config, new, {})
     record.commit()
     return record
+
+
+def holds(config: RunConfig) -> bool:
+    """Returns whether the work directory holds this run; locks and writes nothing.
+
+    Raises:
+      ValueError: in one line, if it holds another run.
+    """
+    root = pathlib.Path(config.workdir)
+    if not (root / _CONFIG).exists():
+        return False
+    new = json.loads(json.dumps(_describe(config)))
+    _check_same(root, atomic_files.read_json(root / _CONFIG), new)
+    return True
 
 
 def load_config(workdir: str, skills: str | None = None) -> RunConfig:
@@ -197,6 +200,39 @@ def recorded_settings(path: pathlib.Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not the record of an agent: {e!r}") from e
 
 
+def identity(path: pathlib.Path) -> dict[str, Any]:
+    """Reads what tells a run from others: all settings but the budget, and the seed.
+
+    Args:
+      path: path of a `config.json`.
+
+    Returns:
+      Settings as in `recorded_settings`, with checksums for skills and demonstrations;
+      a setting that an old record lacks has its present default.
+
+    Raises:
+      ValueError: in one line, why this is no record of a run.
+    """
+    settings = recorded_settings(path)
+    found = atomic_files.read_json(path)
+    defaults = {
+        **EnvironmentConfig().to_dict(),
+        **dataclasses.asdict(AGENTS[settings["agent"]].config_type()),
+    }
+    for name in found["budget"]:
+        settings.pop(name, None)
+    if settings["demonstrations"]:
+        checksum = found.get("demonstrations_checksum")
+        settings["demonstrations"] = checksum or settings["demonstrations"]
+    settings["skills"] = found["skills"]["checksum"]
+    return {**json.loads(json.dumps(defaults)), **settings}
+
+
+def starts(path: pathlib.Path) -> list[dict[str, Any]]:
+    """Reads the starts of a run from its `config.json`; old records have none."""
+    return atomic_files.read_json(path).get("starts", [])
+
+
 def export(config: RunConfig, out: pathlib.Path, copy_skills: bool) -> int:
     """Writes all that an evaluation of an agent needs: settings, policy and bundle.
 
@@ -229,6 +265,28 @@ def export(config: RunConfig, out: pathlib.Path, copy_skills: bool) -> int:
         description |= {"demonstrations": None, "policy_only": True}
         atomic_files.write_json(aside / _CONFIG, description)
     return learner_steps
+
+
+def _check_same(root: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Raises ValueError, in one line, unless a record is of the run that is described.
+
+    Args:
+      root: work directory, for the message.
+      old: the record.
+      new: description of the run, as JSON has it.
+    """
+    if old.get("format") != _FORMAT["format"]:
+        raise ValueError(f"{root / _CONFIG} is not the record of an agent")
+    if old.get("policy_only"):
+        raise ValueError(
+            f"workdir {root} was exported: it has a policy alone and cannot go on; "
+            "give another --workdir"
+        )
+    for name, was, now in _differences(old, new):
+        raise ValueError(
+            f"workdir {root} holds another run, with {name} {was!r} and not "
+            f"{now!r}; give another --workdir, or --restart"
+        )
 
 
 def _found_skills(workdir: pathlib.Path, path: str | None) -> str | None:

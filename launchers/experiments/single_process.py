@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 import reverb
 from acme import EnvironmentLoop
 from acme.utils import counting
+from acme.utils.loggers import base
 
 from agents.builder import Stopped
 from launchers.common import loggers, signals
@@ -88,9 +89,7 @@ class _Run:
             builder.make_dataset_iterator(self._client),
             directory=workdir,
             counter=counting.Counter(self._counter, "learner", time_delta=0.0),
-            logger=loggers.make_logger(
-                workdir, "learner", "learner_steps", time_delta=1.0
-            ),
+            logger=self._make_logger("learner", "learner_steps", time_delta=1.0),
         )
         # All that is read has been read, so what is newer may go.
         self._snapshots.drop_others(learner_steps, snapshot)
@@ -114,7 +113,7 @@ class _Run:
         self._environment = experiment.environment_factory(
             derive_seed(experiment.seed, "environment", done)
         )
-        self._logger = loggers.make_logger(workdir, "actor_0", "actor_steps")
+        self._logger = self._make_logger("actor_0", "actor_steps")
         self._loop = EnvironmentLoop(
             self._environment,
             loop_hooks.Hooked(actor, self._after_step),
@@ -126,13 +125,22 @@ class _Run:
             builder.make_policy(networks, evaluation=True),
             derive_seed(experiment.seed, "evaluator", done),
         )
-        self._evaluation_logger = loggers.make_logger(
-            workdir, "evaluator", "actor_steps"
-        )
+        self._evaluation_logger = self._make_logger("evaluator", "actor_steps")
         self._progress = loggers.Progress(workdir, self._budget.max_actor_steps)
         self._guard = Guard("the report of progress", report)
         self._next_report = self._begin + self._budget.log_seconds
         self._next_snapshot = self._begin
+
+    def _make_logger(
+        self, node: str, steps_key: str, time_delta: float = 0.0
+    ) -> base.Logger:
+        return loggers.make_logger(
+            self._experiment.workdir,
+            node,
+            steps_key,
+            time_delta,
+            self._budget.loggers,
+        )
 
     def _rewind_logs(self, actor_steps: int, learner_steps: int) -> None:
         """Drops log rows after the snapshot, which the resumed run writes again."""

@@ -7,7 +7,7 @@ any data set of this format can be drawn, whatever made it.
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import imageio.v2 as imageio
 import numpy as np
@@ -112,8 +112,20 @@ def write_video(
       ValueError, RenderingUnavailable: see `EpisodeViews.images`.
     """
     steps = range(0, len(episode.observation[_JOINTS]), VIDEO_EVERY)
-    fps = round(1 / (scene.CONTROL_TIMESTEP * VIDEO_EVERY))
-    images = views.images(episode, steps)
+    write_images(path, views.images(episode, steps), VIDEO_EVERY)
+
+
+def write_images(
+    path: pathlib.Path, images: Iterable[np.ndarray], every: int = 1
+) -> None:
+    """Writes an .mp4 of images, in real time.
+
+    Args:
+      path: path of the video.
+      images: uint8 [H, W, 3] each.
+      every: control steps from an image to the next.
+    """
+    fps = round(1 / (scene.CONTROL_TIMESTEP * every))
     with (
         atomic_files.aside(path) as aside,
         imageio.get_writer(aside, fps=fps, macro_block_size=2) as writer,

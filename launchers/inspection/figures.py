@@ -81,7 +81,7 @@ def write_episode(path: pathlib.Path, episode: reader.Episode) -> bool:
         width_ratios=[1, 1.5],
         height_ratios=[2, 1, 1],
     )
-    figure.suptitle(_title(episode), fontsize=10)
+    figure.suptitle(title(episode), fontsize=10)
     above, height = axes["above"], axes["height"]
     paths = {c: (newest[f"rgb30_{c}/abs_pose"], color) for c, color in _COLORS.items()}
     paths["tool"] = (newest[_TOOL], "#555555")
@@ -129,7 +129,7 @@ def write_contact_sheet(
     rows = -(-len(steps) // _COLUMNS)
     panel = 1.7 * height / width + 0.25
     figure = figures.make(1.7 * _COLUMNS, panel * rows + 0.4)
-    figure.suptitle(f"{_title(episode)}, {camera}", fontsize=10)
+    figure.suptitle(f"{title(episode)}, {camera}", fontsize=10)
     panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
     for axes in panels:
         axes.axis("off")
@@ -176,7 +176,8 @@ def _shade_phases(panels: Sequence[Axes], episode: reader.Episode) -> None:
             )
 
 
-def _title(episode: reader.Episode) -> str:
+def title(episode: reader.Episode) -> str:
+    """Returns an episode's number, task, object set and success as text."""
     m = episode.metadata
     parts = [f"episode {episode.index}"]
     parts += [str(m["task"])] if "task" in m else []

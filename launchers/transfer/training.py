@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from launchers.common import atomic_files, loggers, private_network
+from launchers.common import atomic_files, loggers, private_network, sinks
 from launchers.distributed.config import Layout
 from launchers.experiments import config as experiment_config
 from launchers.experiments import evaluation, record, single_process
 from launchers.experiments.config import RunConfig
 from launchers.experiments.record import RunRecord
+
+_SUMMARY = "summary.json"
 
 
 def train(
@@ -72,6 +74,7 @@ def prepare(
       ValueError: in one line, what does not fit.
     """
     experiment_config.check_launch(launch)
+    sinks.check(config.budget.loggers)
     if num_actors < 1:
         raise ValueError(f"num_actors must be at least 1, got {num_actors}")
     if launch == "single_process" and num_actors != 1:
@@ -146,7 +149,7 @@ def run(
         )
     seconds = time.time() - begin
     counts = _counts(experiment.workdir)
-    path = pathlib.Path(experiment.workdir) / "summary.json"
+    path = pathlib.Path(experiment.workdir) / _SUMMARY
     last = _last_evaluation(path)
     if experiment.budget.eval_episodes and stopped_by != "signal":
         result, _ = evaluation.evaluate_experiment(
@@ -180,6 +183,20 @@ def run(
     }
     atomic_files.write_json(path, summary)
     return summary
+
+
+def is_complete(config: RunConfig) -> bool:
+    """Returns whether a run has taken its actor steps, and all that follows them.
+
+    Raises:
+      ValueError: in one line, if the work directory holds another run.
+    """
+    path, limit = pathlib.Path(config.workdir) / _SUMMARY, config.budget.max_actor_steps
+    if not record.holds(config) or limit is None or not path.exists():
+        return False
+    summary = atomic_files.read_json(path)
+    ended = summary.get("stopped_by") == "max_actor_steps"
+    return ended and summary["actor_steps"] >= limit
 
 
 def _last_evaluation(path: pathlib.Path) -> dict[str, Any]:

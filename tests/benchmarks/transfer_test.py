@@ -1,7 +1,10 @@
 """What the comparison of agents starts, and what is left of it when it is stopped."""
 
+import json
 import subprocess
 import sys
+
+import pytest
 
 from tests.helpers import commands
 from tests.helpers.untrained_skills import save_skills
@@ -63,3 +66,48 @@ def test_what_there_is_not_gets_one_line_and_exit_2(tmp_path):
         last = done.stderr.strip().splitlines()[-1]
         assert last.startswith("error: ") and words in last
         assert not out.exists()
+
+
+def _run(*flags):
+    return commands.run("benchmarks.transfer", *flags)
+
+
+def test_transfer_refuses_an_agent_without_its_bundle(tmp_path):
+    done = _run("--agents=helms_cat", f"--out={tmp_path}")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "needs a bundle of helms" in done.stderr.strip().splitlines()[-1]
+
+
+def _write_runs(directory, values):
+    directory.mkdir()
+    for seed, value in enumerate(values):
+        rows = ["actor_steps,episode_return,success"]
+        rows += [f"{400 * (i + 1)},{value * (i >= 8)},{seed}" for i in range(10)]
+        (directory / f"mpo_{seed}.csv").write_text("\n".join(rows) + "\n")
+
+
+def test_transfer_draws_what_is_there(tmp_path):
+    _write_runs(tmp_path / "set_4_staged_sparse", [2.0, 4.0])
+    flags = ("--draw", "--agents=mpo", "--steps=4000", f"--out={tmp_path}")
+    done = _run(*flags)
+    assert done.returncode == 0, done.stderr
+    entry = json.loads(done.stdout.strip().splitlines()[-1])["mpo"]
+    assert entry["return"] == 3.0 and entry["success"] == 0.5
+    assert entry["area"] == pytest.approx(0.6)
+    assert entry["runs"]["area"] == [0.4, 0.8]
+    assert entry["low"]["area"] == pytest.approx(0.6 - 12.7062 * 0.2, abs=1e-4)
+    assert (tmp_path / "transfer.png").exists()
+    _write_runs(tmp_path / "set_1_staged_sparse", [1.0])
+    done = _run(*flags, "--object_set=4,1,2")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    assert found["set_4_staged_sparse"]["mpo"] == entry
+    assert found["set_1_staged_sparse"]["mpo"]["return"] == 1.0
+    assert found["set_2_staged_sparse"] == {}
+
+
+def test_transfer_refuses_a_condition_that_there_is_not(tmp_path):
+    for flag, word in (("--object_set=4,9", "9"), ("--reward=dens", "dens")):
+        done = _run("--draw", flag, f"--out={tmp_path}")
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert word in done.stderr.strip().splitlines()[-1]

@@ -1,4 +1,4 @@
-"""Report of an analysis: one HTML file that holds everything and opens offline."""
+"""Report of results: one HTML file that holds everything and opens offline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import imageio.v2 as imageio
 
 from launchers.common import atomic_files
 
-_TEMPLATE = pathlib.Path(__file__).with_name("report.html")
+_TEMPLATE = pathlib.Path(__file__).with_name("html_report.html")
 # Most bytes of videos in a report; further videos are named, not embedded.
 VIDEO_BYTES = 12_000_000
 
@@ -109,15 +109,16 @@ def write(
 
 
 def _data_uri(path: pathlib.Path, kind: str) -> str:
-    return _encoded(path.read_bytes(), kind)
+    return data_uri(path.read_bytes(), kind)
 
 
 def _poster(video: pathlib.Path) -> str:
     """Encodes the first frame, as browsers show nothing before a video plays."""
     with imageio.get_reader(video) as reader:
         frame = imageio.imwrite("<bytes>", reader.get_data(0), format="jpeg")
-    return _encoded(frame, "image/jpeg")
+    return data_uri(frame, "image/jpeg")
 
 
-def _encoded(content: bytes, kind: str) -> str:
+def data_uri(content: bytes, kind: str) -> str:
+    """Encodes content of a MIME type for an attribute of a page."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,36 +1,11 @@
 """The report is one file that needs nothing else."""
 
-import html.parser
-
 import imageio.v2 as imageio
 import numpy as np
 import pytest
 
-from launchers.analysis import report
-
-
-class Parser(html.parser.HTMLParser):
-    """Collects tags, checks that they nest, and what they refer to."""
-
-    VOID = ("meta", "img", "br")
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.tags, self.references, self.text = [], [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        if tag not in self.VOID:
-            self.open.append(tag)
-        self.references += [
-            value for name, value in attrs if name in ("src", "href", "poster")
-        ]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
+from launchers.common import html_report
+from tests.helpers.html_pages import Parser
 
 
 @pytest.fixture(name="files")
@@ -44,7 +19,7 @@ def _files(tmp_path):
 
 def _write(tmp_path, section):
     path = tmp_path / "report.html"
-    report.write(path, "A & B", "of $nothing", [section])
+    html_report.write(path, "A & B", "of $nothing", [section])
     parser = Parser()
     parser.feed(path.read_text())
     assert parser.open == []
@@ -53,7 +28,7 @@ def _write(tmp_path, section):
 
 def test_everything_is_in_the_file(tmp_path, files):
     picture, video = files
-    section = report.Section("First")
+    section = html_report.Section("First")
     section.text("x < y")
     section.table([["a", "words"], ["1", "<b>"]], words=(1,))
     section.picture(picture, "a picture")
@@ -76,8 +51,8 @@ def test_everything_is_in_the_file(tmp_path, files):
 
 def test_videos_beyond_the_limit_are_named(tmp_path, files, monkeypatch):
     _, video = files
-    monkeypatch.setattr(report, "VIDEO_BYTES", video.stat().st_size)
-    section = report.Section("First")
+    monkeypatch.setattr(html_report, "VIDEO_BYTES", video.stat().st_size)
+    section = html_report.Section("First")
     section.videos({"one": video, "two": video})
     parser = _write(tmp_path, section)
     assert parser.tags.count("video") == 1

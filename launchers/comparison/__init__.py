@@ -1,0 +1,1 @@
+"""Comparison of RL runs: groups of settings, their curves and their final results."""
