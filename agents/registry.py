@@ -56,8 +56,9 @@ class Agent:
         agent that needs none and takes any for its observation statistics.
       vision: settings where the policy sees images in place of the objects' state;
         None for an agent that only acts on state.
-      asymmetric: whether the critic sees the objects' state while the policy sees
-        images. Such an agent is for vision only.
+      asymmetric: whether, where the policy sees images, the critic sees the objects'
+        state by default (https://arxiv.org/abs/1710.06542).
+      vision_only: whether the agent acts on images only.
     """
 
     config_type: type[MPOConfig]
@@ -65,20 +66,25 @@ class Agent:
     model: str | None
     vision: Mapping[str, Any] | None = None
     asymmetric: bool = False
+    vision_only: bool = False
 
-    def default_settings(self, images: Sequence[str]) -> dict[str, Any]:
+    def default_settings(
+        self, images: Sequence[str], asymmetric: bool | None = None
+    ) -> dict[str, Any]:
         """Returns the settings, by name, that observations with `images` change.
 
         Args:
           images: names of the images that the policy sees; empty on state.
+          asymmetric: whether the critic sees the objects' state in place of images;
+            None takes the agent's default.
 
         Raises:
           ValueError: the agent does not act on such observations.
         """
         if not images:
-            if self.asymmetric:
+            if self.vision_only or asymmetric is not None:
                 raise ValueError(
-                    "an asymmetric agent needs images: observations vision"
+                    "an asymmetric critic needs images: observations vision"
                 )
             return {}
         if self.vision is None:
@@ -87,7 +93,7 @@ class Agent:
                 f"this agent acts on state; agents for vision: {', '.join(able)}"
             )
         keys = {"policy_keys": ("proprio", *images)}
-        if not self.asymmetric:
+        if not (self.asymmetric if asymmetric is None else asymmetric):
             keys["critic_keys"] = keys["policy_keys"]
         return {**keys, **self.vision}
 
@@ -109,13 +115,13 @@ MODELS: Mapping[str, Model] = {
 }
 
 AGENTS: Mapping[str, Agent] = {
-    "helms_mix": Agent(HelmsMixConfig, HelmsMixBuilder, "helms", _MIX_VISION),
+    "helms_mix": Agent(HelmsMixConfig, HelmsMixBuilder, "helms", _MIX_VISION, True),
     "helms_cat": Agent(HelmsCatConfig, HelmsCatBuilder, "helms"),
     "mpo": Agent(ActionMPOConfig, _from_scratch, None, {}),
     "npmp": Agent(NpmpAgentConfig, NpmpBuilder, "npmp"),
     "bc": Agent(FineTuningConfig, FineTuningBuilder, "bc"),
     "hierarchical_bc": Agent(FineTuningConfig, FineTuningBuilder, "hierarchical_bc"),
-    "asymmetric_mpo": Agent(ActionMPOConfig, _from_scratch, None, {}, True),
+    "asymmetric_mpo": Agent(ActionMPOConfig, _from_scratch, None, {}, True, True),
 }
 
 

@@ -250,7 +250,7 @@ def main(argv: list[str]) -> None:
     del argv
     with cli.bad_input():
         config.check_agent(_AGENT.value)
-        if AGENTS[_AGENT.value].asymmetric:
+        if AGENTS[_AGENT.value].vision_only:
             raise ValueError(f"{_AGENT.value} acts on images; valid: agents on state")
         scene.PRESETS[scene.DEFAULT_PRESET].override(_PHYSICS.value)
     tf.config.threading.set_intra_op_parallelism_threads(1)

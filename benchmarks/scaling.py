@@ -188,7 +188,7 @@ def _check_flags() -> list[int]:
     """Returns the numbers of real actors; raises ValueError for invalid flags."""
     agent = _AGENT.value
     experiment_config.check_agent(agent)
-    if AGENTS[agent].asymmetric:
+    if AGENTS[agent].vision_only:
         raise ValueError(f"{agent} acts on images; valid: agents on state")
     for flag in (_LIGHT, _MODEL, _UPDATE_PERIOD):
         if flag.value is not None and flag.value < 1:

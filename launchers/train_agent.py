@@ -65,6 +65,12 @@ _OBSERVATIONS = flags.DEFINE_string(
     "What the policy sees: state; or vision, images in place of the objects' state "
     "(helms_mix, mpo, asymmetric_mpo). Default: state, of asymmetric_mpo vision.",
 )
+_ASYMMETRIC_CRITIC = flags.DEFINE_bool(
+    "asymmetric_critic",
+    None,
+    "With --observations=vision: whether the critic sees the objects' state, not "
+    "images. Default: true for helms_mix and asymmetric_mpo, false for mpo.",
+)
 _LAUNCH = flags.DEFINE_string(
     "launch",
     "single_process",
@@ -178,8 +184,8 @@ _SETTINGS = settings.Settings(
 
 
 def _environment() -> EnvironmentConfig:
-    """Returns the environment's settings; asymmetric agents see images by default."""
-    default = "vision" if AGENTS[_AGENT.value].asymmetric else "state"
+    """Returns the environment's settings; agents for vision only see images."""
+    default = "vision" if AGENTS[_AGENT.value].vision_only else "state"
     observations = _OBSERVATIONS.value or default
     return dataclasses.replace(_ENVIRONMENT(), observations=observations)
 
@@ -190,7 +196,7 @@ def _agent_config(environment: EnvironmentConfig) -> MPOConfig:
     agent = AGENTS[_AGENT.value]
     values = scales.settings(_SCALE.value, _AGENT.value)
     images = experiment_config.image_keys(environment.image_cameras)
-    values.update(agent.default_settings(images))
+    values.update(agent.default_settings(images, _ASYMMETRIC_CRITIC.value))
     if _DEMONSTRATIONS.value:
         values["demonstration_share"] = 0.5  # RLPD
     values.update(_SETTINGS.given(_AGENT.value))
@@ -215,6 +221,8 @@ def _fill_from(path: str) -> None:
         )
     # A missing limit is None in a record and 0 on the command line.
     found |= {k: found[k] or 0 for k in ("max_actor_steps", "run_seconds")}
+    if found["observations"] == "vision":
+        found["asymmetric_critic"] = "objects" in found["critic_keys"]
     settings.fill({k: v for k, v in found.items() if k in flags.FLAGS})
 
 

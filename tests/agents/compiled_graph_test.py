@@ -15,7 +15,7 @@ from environments import wrappers
 _SPEC = wrappers.environment_spec()
 _ROWS = 3
 _CASES = [
-    *((name, {}) for name, agent in AGENTS.items() if not agent.asymmetric),
+    *((name, {}) for name, agent in AGENTS.items() if not agent.vision_only),
     ("helms_mix", {"components": "frozen"}),
     ("helms_mix", {"components": "scratch"}),
     ("helms_mix", {"evaluation": "greedy"}),

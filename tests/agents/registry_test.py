@@ -33,7 +33,7 @@ _SMALL = {
     "samples_per_insert": 0.0,
     "learning_rate": 3e-3,
 }
-_ON_STATE = [name for name, agent in AGENTS.items() if not agent.asymmetric]
+_ON_STATE = [name for name, agent in AGENTS.items() if not agent.vision_only]
 _GROUPS = {"proprio": ["a"], "objects": ["b"]}
 
 

@@ -132,6 +132,24 @@ def test_an_asymmetric_agent_acts_on_images_and_values_by_state():
         agent.default_settings(())
 
 
+def test_the_critic_of_a_vision_agent_sees_state_or_images():
+    state, images = ("proprio", "objects"), ("proprio", _IMAGE)
+    for name, asymmetric, seen in (
+        ("helms_mix", None, state),
+        ("helms_mix", False, images),
+        ("mpo", None, images),
+        ("mpo", True, state),
+        ("asymmetric_mpo", None, state),
+    ):
+        agent = AGENTS[name]
+        config = agent.config_type(**agent.default_settings((_IMAGE,), asymmetric))
+        assert (config.policy_keys, config.critic_keys) == (images, seen), name
+    with pytest.raises(ValueError, match="asymmetric critic needs images"):
+        AGENTS["mpo"].default_settings((), True)
+    with pytest.raises(ValueError, match="acts on state"):
+        AGENTS["helms_cat"].default_settings((_IMAGE,), True)
+
+
 def test_many_actions_at_a_state_are_valued_as_one_by_one():
     shapes = {"proprio": (3,)}
     critic = networks.ActionCritic(_representation(shapes, ("proprio",)), (8, 8), 2, 4)
