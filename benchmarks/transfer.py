@@ -23,26 +23,21 @@ grouped by condition. With --draw nothing is run.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import functools
 import json
 import pathlib
-import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import numpy as np
-import tqdm
 from absl import flags
 
 from agents import registry, scales
 from agents.registry import AGENTS
-from benchmarks.common import training
 from environments import EnvironmentConfig
-from launchers.common import atomic_files, cli, curves, loggers, side_by_side, signals
+from launchers.common import cli, curves, signals
 from launchers.experiments import config
+from launchers.reproduction import runs
+from launchers.reproduction.runs import Run
 
 _SKILLS = flags.DEFINE_list("skills", [], "Directories of the bundles, one a model.")
 # Names that --agents takes besides agents -> agent, and flags of train_agent.
@@ -93,78 +88,6 @@ class _Condition:
         return f"set {self.object_set}, {self.reward.replace('_', '-')}"
 
 
-@dataclasses.dataclass(frozen=True)
-class _Run:
-    """Run of an agent."""
-
-    condition: _Condition
-    agent: str
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{self.agent}_{self.seed}"
-
-    @property
-    def _root(self) -> pathlib.Path:
-        return pathlib.Path(_OUT.value) / str(self.condition)
-
-    @property
-    def csv(self) -> pathlib.Path:
-        """The path of the CSV of episodes."""
-        return self._root / f"{self}.csv"
-
-    @property
-    def workdir(self) -> pathlib.Path:
-        """The work directory of train_agent."""
-        return self._root / "runs" / str(self)
-
-    @property
-    def log(self) -> pathlib.Path:
-        """The path of train_agent's output."""
-        return self._root / "runs" / f"{self}.log"
-
-    def complete(self) -> bool:
-        """Returns whether the run has taken --steps; otherwise it is continued."""
-        return self.csv.exists() and curves.read(self.csv)[-1, 0] >= _STEPS.value
-
-    def rows(self) -> list[dict[str, float]]:
-        """Returns the run's episodes so far."""
-        return loggers.actor_rows(str(self.workdir))
-
-    def keep(self) -> None:
-        """Writes the episodes of a run that has ended."""
-        names = ("actor_steps", "episode_return", "success")
-        rows = (
-            (int(row[names[0]]), round(row[names[1]], 4), int(row[names[2]]))
-            for row in self.rows()
-        )
-        atomic_files.write_csv(self.csv, names, rows)
-
-    def start(self, paths: Mapping[str, str], core: int) -> subprocess.Popen:
-        """Starts or continues the run; `paths` are the bundles by model."""
-        agent, variant = _parts(self.agent)
-        kind = AGENTS[agent]
-        own = {field.name for field in dataclasses.fields(kind.config_type)}
-        skill = {"skill_steps": _SKILL_STEPS.value, "skill_prior": _SKILL_PRIOR.value}
-        return training.start(
-            self.log,
-            core,
-            agent=agent,
-            workdir=self.workdir,
-            task=_TASK.value,
-            reward=self.condition.reward,
-            object_set=self.condition.object_set,
-            seed=self.seed,
-            max_actor_steps=_STEPS.value,
-            eval_episodes=0,
-            # An agent without a model gets the same observation statistics.
-            skills=paths[kind.model] if kind.model else paths.get("helms"),
-            scale=_SCALE.value,
-            **variant,
-            **{name: value for name, value in skill.items() if name in own},
-        )
-
-
 def _parts(name: str) -> tuple[str, dict[str, str]]:
     """Returns the agent of a name in --agents, and its flags of train_agent."""
     return _VARIANTS.get(name, (name, {}))
@@ -184,14 +107,43 @@ def _conditions() -> list[_Condition]:
     return conditions
 
 
-def _runs(conditions: Sequence[_Condition]) -> list[_Run]:
-    """Returns all runs, ordered by seed."""
+def _runs(conditions: Sequence[_Condition], paths: Mapping[str, str]) -> list[Run]:
+    """Returns all runs, ordered by seed; `paths` are the bundles by model."""
     return [
-        _Run(condition, agent, seed)
+        Run(
+            pathlib.Path(_OUT.value),
+            str(condition),
+            name,
+            seed,
+            _STEPS.value,
+            _settings(condition, name, paths),
+        )
         for seed in range(_SEEDS.value)
         for condition in conditions
-        for agent in _AGENT_NAMES.value
+        for name in _AGENT_NAMES.value
     ]
+
+
+def _settings(
+    condition: _Condition, name: str, paths: Mapping[str, str]
+) -> dict[str, object]:
+    """Returns the flags of train_agent of a name in --agents."""
+    agent, variant = _parts(name)
+    kind = AGENTS[agent]
+    own = {field.name for field in dataclasses.fields(kind.config_type)}
+    skill = {"skill_steps": _SKILL_STEPS.value, "skill_prior": _SKILL_PRIOR.value}
+    return {
+        "agent": agent,
+        "task": _TASK.value,
+        "reward": condition.reward,
+        "object_set": condition.object_set,
+        "eval_episodes": 0,
+        # An agent without a model gets the same observation statistics.
+        "skills": paths.get(kind.model or "helms"),
+        "scale": _SCALE.value,
+        **variant,
+        **{name: value for name, value in skill.items() if name in own},
+    }
 
 
 def _bundles() -> dict[str, str]:
@@ -205,68 +157,6 @@ def _bundles() -> dict[str, str]:
             )
         directories[model] = path
     return directories
-
-
-def _run_all(runs: Sequence[_Run], paths: Mapping[str, str]) -> None:
-    """Runs what is incomplete; raises RuntimeError if a run fails."""
-    incomplete = [run for run in runs if not run.complete()]
-    starts = {run: functools.partial(run.start, paths) for run in incomplete}
-    total = _STEPS.value * len(incomplete)
-    bar = tqdm.tqdm(total=total, unit="step", desc="environment steps")
-
-    def report(running: Collection[_Run]) -> None:
-        del running
-        rows = (run.rows() for run in incomplete)
-        done = sum(int(r[-1]["actor_steps"]) for r in rows if r)
-        bar.update(min(done, total) - bar.n)
-
-    with (
-        bar,
-        contextlib.closing(side_by_side.run(starts, _JOBS.value, report)) as ended,
-    ):
-        for run, code in ended:
-            if code:
-                raise RuntimeError(
-                    f"{run.agent} of seed {run.seed} on {run.condition.title} "
-                    f"ended with {code}; see {run.log}"
-                )
-            run.keep()
-
-
-def _results(
-    runs: Sequence[_Run], condition: _Condition
-) -> tuple[dict[str, list[np.ndarray]], dict[str, dict[str, Any]]]:
-    """Returns curves of return by agent, and the results, of existing runs."""
-    steps = _STEPS.value
-    returns, entries = {}, {}
-    for agent in _AGENT_NAMES.value:
-        rows = [
-            curves.read(run.csv)
-            for run in runs
-            if (run.condition, run.agent) == (condition, agent) and run.csv.exists()
-        ]
-        if not rows:
-            continue
-        returns[agent] = [r[:, [0, 1]] for r in rows]
-        means = {
-            "success": curves.mean_of_runs([r[:, [0, 2]] for r in rows], steps),
-            "return": curves.mean_of_runs(returns[agent], steps),
-            "area": curves.mean_of_runs(returns[agent], steps, since=0.0),
-        }
-        entries[agent] = {name: entry["mean"] for name, entry in means.items()}
-        for key in ("low", "high", "runs"):
-            entries[agent][key] = {name: entry[key] for name, entry in means.items()}
-    return returns, entries
-
-
-def _print(condition: _Condition, entries: Mapping[str, dict[str, Any]]) -> None:
-    print(condition.title)
-    for agent, entry in entries.items():
-        cells = (
-            f"{name} {entry[name]:.2f} ({low:.2f} to {entry['high'][name]:.2f})"
-            for name, low in entry["low"].items()
-        )
-        print(f"  {agent:18s}" + "; ".join(cells))
 
 
 def main(argv: list[str]) -> None:
@@ -284,20 +174,21 @@ def main(argv: list[str]) -> None:
                     raise ValueError(
                         f"agent {agent} needs a bundle of {model} in --skills"
                     )
-    runs = _runs(conditions)
+    all_runs = _runs(conditions, paths)
     if not _DRAW.value:
         try:
             with signals.handled(lambda number: sys.exit(128 + number)):
-                _run_all(runs, paths)
+                runs.run_all(all_runs, _JOBS.value)
         except RuntimeError as e:
             print(f"error: {e}", file=sys.stderr)
             raise SystemExit(1) from None
     panels, entries = [], {}
-    for condition in conditions:
-        returns, entry = _results(runs, condition)
+    for condition, (returns, entry) in zip(
+        conditions, runs.results(all_runs).values(), strict=True
+    ):
         panels.append(curves.Panel(returns, _STEPS.value, condition.title))
         entries[str(condition)] = entry
-        _print(condition, entry)
+        print(runs.describe(condition.title, entry))
     curves.draw_panels(pathlib.Path(_OUT.value) / "transfer.png", panels)
     only = next(iter(entries.values())) if len(entries) == 1 else entries
     print(json.dumps({"task": _TASK.value, "steps": _STEPS.value, **only}))

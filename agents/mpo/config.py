@@ -70,8 +70,6 @@ class MPOConfig:
 
     # A field in the agents that act by latents or skills.
     skill_steps: ClassVar[int] = 1  # control steps that a decision lasts
-    # Whether replay also stores the skills of a decision and of the one before.
-    stores_skills: ClassVar[bool] = False
 
     policy_keys: tuple[str, ...] = ("proprio", "objects")  # Table 5
     critic_keys: tuple[str, ...] = ("proprio", "objects")  # Table 5
@@ -196,6 +194,11 @@ class MPOConfig:
         check_not_negative(self, "samples_per_insert", "critic_warmup_steps")
         if self.policy_learning_rate is not None:
             check_positive(self, "policy_learning_rate")
+
+    @property
+    def stores_skills(self) -> bool:
+        """Whether replay also stores a decision's skill and the one before."""
+        return False
 
     @property
     def num_demonstrations(self) -> int:

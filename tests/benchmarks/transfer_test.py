@@ -13,11 +13,11 @@ from tests.helpers.untrained_skills import save_skills
 _PROGRAM = """
 import os, signal, subprocess, threading
 from benchmarks import transfer
-from benchmarks.common import training
-from launchers.common import cli
+from launchers.common import cli, side_by_side
 started = []
 
-def start(log, core=None, **settings):
+def start(command, log, core=None):
+    settings = dict(flag[2:].split("=") for flag in command[3:])
     names = ("agent", "object_set", "high_level", "skill_steps")
     print(*(settings.get(name) for name in names), flush=True)
     started.append(subprocess.Popen(["sleep", "300"]))
@@ -25,7 +25,7 @@ def start(log, core=None, **settings):
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
     return started[-1]
 
-training.start = start
+side_by_side.start = start
 try:
     cli.run(transfer.main)
 finally:

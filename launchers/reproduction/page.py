@@ -1,0 +1,92 @@
+"""Page of the reproduced figures: what the paper reports, and what was found here."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from launchers.common import atomic_files
+from launchers.reproduction import figures
+from launchers.reproduction.figures import Arm, Figure
+from launchers.reproduction.plan import Plan
+
+_BEGIN, _END = "<!-- results -->", "<!-- end of results -->"
+
+
+def write(path: pathlib.Path, plans: Sequence[Plan]) -> None:
+    """Writes the results between two marks of a page, or makes a page of them alone.
+
+    Args:
+      path: Markdown file; what is outside its marks stays.
+      plans: plans of the figures, in their order.
+    """
+    text = path.read_text() if path.exists() else f"{_BEGIN}\n{_END}\n"
+    if _BEGIN not in text or _END not in text:
+        raise ValueError(f"{path} has no lines {_BEGIN} and {_END}")
+    before, rest = text.split(_BEGIN, 1)
+    _, after = rest.split(_END, 1)
+    body = "\n".join(section(plan, path.parent) for plan in plans)
+    atomic_files.write_text(path, f"{before}{_BEGIN}\n\n{body}\n{_END}{after}")
+
+
+def section(plan: Plan, directory: pathlib.Path) -> str:
+    """Returns the section of a figure.
+
+    Args:
+      plan: its plan.
+      directory: directory of the page, to which links are relative.
+    """
+    title = plan.name if plan.name.startswith("table") else f"figure {plan.name}"
+    lines = [f"## {title.capitalize()}: {plan.figure.title.lower()}", ""]
+    lines += [f"The paper: {plan.figure.paper}", ""]
+    path = plan.root / "summary.json"
+    if not path.exists():
+        return "\n".join([*lines, "Not run.", ""])
+    summary = atomic_files.read_json(path)
+    picture = plan.root / "figure.png"
+    if picture.exists():
+        link = os.path.relpath(picture, directory)
+        lines += [f"![{plan.figure.title}]({link})", ""]
+    if "panels" in summary:
+        lines += [
+            f"{summary['steps']:,} environment steps a run. Area: the mean return of "
+            "all episodes, of 400 at most, with its 95 % interval over the seeds.",
+            "",
+            *_table(summary["panels"], plan.figure),
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def settings_table(scale: str) -> list[str]:
+    """Returns a Markdown table of what each figure is made of at a scale."""
+    lines = ["| figure | panels | arms | steps a run |", "|---|---|---|---|"]
+    for name, figure in figures.FIGURES.items():
+        panels = ", ".join(panel.title for panel in figure.panels) or "analysis"
+        arms = ", ".join(map(_describe, figure.arms_at(scale)))
+        steps = f"{figure.steps[scale]:,}" if figure.panels else ""
+        bundles = ", ".join(figure.analysed)
+        lines.append(f"| {name} | {panels} | {arms or bundles} | {steps} |")
+    return lines
+
+
+def _describe(arm: Arm) -> str:
+    settings = [f"{name} {value}" for name, value in arm.settings.items()]
+    parts = [arm.bundle or "no skills", *settings]
+    return f"`{arm.name}` ({arm.agent}; {', '.join(parts)})"
+
+
+def _table(panels: Mapping[str, Mapping[str, Any]], figure: Figure) -> Iterable[str]:
+    yield "| panel | arm | seeds | area | success of the last fifth |"
+    yield "|---|---|---|---|---|"
+    titles = {panel.name: panel.title for panel in figure.panels}
+    for panel, entries in panels.items():
+        for arm, entry in entries.items():
+            low, high = entry["low"]["area"], entry["high"]["area"]
+            seeds = len(entry["runs"]["area"])
+            interval = f" ({low:.0f} to {high:.0f})" if seeds > 1 else ""
+            area = f"{entry['area']:.0f}{interval}"
+            success = f"{100 * entry['success']:.0f} %"
+            yield f"| {titles[panel]} | {arm} | {seeds} | {area} | {success} |"

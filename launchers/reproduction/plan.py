@@ -1,0 +1,422 @@
+"""Plan of a figure: what is there, what is to be run, and about how long it takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import pathlib
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+import environments
+from agents.offline import bundle as bundles
+from agents.registry import MODELS
+from datasets import loader
+from datasets.rlds import files
+from datasets.rlds.recipes import RECIPES
+from launchers.reproduction import figures
+from launchers.reproduction.figures import Bundle, Figure
+from launchers.reproduction.runs import Run
+
+# Ours: the paper does not give its own.
+_EPISODES = {
+    "laptop": {"red_on_blue_stacking": 500, "all_pairs_stacking": 1000},
+    "paper": {"red_on_blue_stacking": 10_000, "all_pairs_stacking": 30_000},
+}
+_TRAINING: Mapping[str, Mapping[str, object]] = {
+    "laptop": {
+        "batch_size": 32,
+        "learning_rate": 5e-4,
+        "eval_batches": 40,
+        "steps": 8000,
+    },
+    "paper": {"steps": 200_000},
+}
+_TABLE_EPISODES = {"laptop": 200, "paper": 1000}  # the paper: 1000
+_ACTORS = 1500  # the paper's
+
+# Measured on one core of a machine whose environment takes _REFERENCE steps a second:
+# control steps a second of a run at scale laptop, and of a collection by one process.
+_REFERENCE = 420.0
+_RUN_RATES = {
+    "helms_cat": 100.0,
+    "helms_mix": 50.0,
+    "npmp": 60.0,
+    "mpo": 30.0,
+    "bc": 27.0,
+    "hierarchical_bc": 25.0,
+    "asymmetric_mpo": 3.0,
+}
+_VISION_RATE = 3.0
+_COLLECT_RATE = 250.0
+_TRAIN_SECONDS = 300.0  # a training at scale laptop
+_ANALYSIS_RATE = 150.0  # control steps a second of rollouts
+_EPISODE = 400  # control steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """Command of a plan.
+
+    Attributes:
+      title: what it does, in a few words.
+      module: module of the command.
+      settings: its flags by name.
+      result: file that is there once it is done.
+      seconds: about how long it takes with all cores on the reference machine.
+    """
+
+    title: str
+    module: str
+    settings: Mapping[str, object]
+    result: pathlib.Path
+    seconds: float
+
+    def command(self) -> list[str]:
+        """Returns the command, which resumes where an earlier one stopped."""
+        given = [f"--{name}={value}" for name, value in self.settings.items()]
+        return [sys.executable, "-m", self.module, *given]
+
+    def is_done(self) -> bool:
+        """Returns whether the result is there."""
+        return self.result.exists()
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options of a reproduction.
+
+    Attributes:
+      scale: one of `figures.SCALES`.
+      out: directory of all figures; data sets and bundles are in it, too.
+      seeds: runs of each arm, of the seeds 0, 1 and so on.
+      steps: environment steps of a run; None: the figure's.
+      jobs: runs at a time on this machine; None: one per core, one program at a time at
+        scale paper.
+      launch: launch of train_agent.
+      num_actors: actors of a distributed launch.
+      dataset: directory of a data set to take; None makes one where it is needed.
+      skills: directories of bundles to take; others are pretrained or made.
+    """
+
+    scale: str
+    out: pathlib.Path
+    seeds: int = 3
+    steps: int | None = None
+    jobs: int | None = None
+    launch: str = "single_process"
+    num_actors: int = _ACTORS
+    dataset: str | None = None
+    skills: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an unknown scale."""
+        if self.scale not in figures.SCALES:
+            raise ValueError(
+                f"unknown scale {self.scale!r}; valid: {', '.join(figures.SCALES)}"
+            )
+
+
+class Plan:
+    """Plan of one figure.
+
+    Attributes:
+      figure: the figure.
+      root: directory of its results.
+      before: commands that make data sets and bundles, in order.
+      runs: runs of RL, by seed.
+      after: commands that analyse skills.
+      paths: directory of each bundle by its name in `figures.BUNDLES`.
+    """
+
+    def __init__(self, name: str, options: Options):
+        """Finds out what is there; runs nothing.
+
+        Raises:
+          ValueError: in one line, what there is not, or what does not fit.
+        """
+        self.figure, self.name = figures.find(name), name
+        self._options = options
+        self.root = options.out / (
+            name if name.startswith("table") else f"figure_{name}"
+        )
+        self.before: list[Step] = []
+        self.paths: dict[str, str] = {}
+        self._data: dict[str, str] = {}
+        needed = self.figure.bundles(options.scale)
+        self._take(needed)
+        for bundle in needed:
+            self._provide(bundle)
+        self.runs = _runs(self.figure, self.root, options, self.paths)
+        self.after = [self._analysis()] if self.figure.analysed else []
+
+    def steps(self) -> list[Step]:
+        """Returns the commands besides the runs that are not done."""
+        return [step for step in (*self.before, *self.after) if not step.is_done()]
+
+    def incomplete(self) -> list[Run]:
+        """Returns the runs that are not complete."""
+        return [run for run in self.runs if not run.is_complete()]
+
+    def seconds(self, speed: float = 1.0) -> float:
+        """Returns about how long the rest takes at scale laptop on this machine.
+
+        Args:
+          speed: speed of this machine; see `measure_speed`.
+        """
+        steps = sum(step.seconds for step in self.steps())
+        left = sum((r.steps - r.steps_taken()) / _rate(r) for r in self.incomplete())
+        return (steps + left / self._jobs()) / speed
+
+    def describe(self) -> str:
+        """Returns lines that say what is there and what is to be run."""
+        lines = [f"{self.name}: {self.figure.title}"]
+        for step in (*self.before, *self.after):
+            state = "done" if step.is_done() else "to do"
+            lines.append(f"  {state}: {step.title}")
+        for name, path in self.paths.items():
+            if pathlib.Path(path).exists():
+                lines.append(f"  there: {name} at {path}")
+        if self.runs:
+            done = len(self.runs) - len(self.incomplete())
+            lines.append(
+                f"  {len(self.runs)} runs of {self.runs[0].steps:,} environment steps "
+                f"({len(self.figure.panels)} panels, "
+                f"{len(self.figure.arms_at(self._options.scale))} arms, "
+                f"{self._options.seeds} seeds), {done} of them done"
+            )
+        return "\n".join(lines)
+
+    def commands(self) -> list[str]:
+        """Returns the shell lines of all that is not done, in order.
+
+        They start what `python` names, on whatever machine they run.
+        """
+        steps = [step for step in self.before if not step.is_done()]
+        after = [step for step in self.after if not step.is_done()]
+        parts: tuple[Step | Run, ...] = (*steps, *self.incomplete(), *after)
+        return [shlex.join(["python", *part.command()[1:]]) for part in parts]
+
+    def _jobs(self) -> int:
+        return self._options.jobs or len(os.sched_getaffinity(0))
+
+    def _take(self, needed: Sequence[str]) -> None:
+        """Notes the bundles and the data set that the user gives."""
+        scale = self._options.scale
+        for path in self._options.skills:
+            description = bundles.read_description(path)
+            fitting = [
+                n for n in needed if fits(description, figures.BUNDLES[n], scale)
+            ]
+            if not fitting:
+                wanted = ", ".join(_wanted(figures.BUNDLES[n], scale) for n in needed)
+                raise ValueError(
+                    f"{self.name} takes no bundle like {path}; it takes {wanted}"
+                )
+            self.paths |= dict.fromkeys(fitting, path)
+        data = self._options.dataset
+        if data is not None:
+            names = {figures.BUNDLES[n].dataset for n in needed}
+            recipe = _recipe(data)
+            if recipe is None or recipe not in names:
+                raise ValueError(
+                    f"the data set at {data} is {recipe or 'of none of the paper'}; "
+                    f"{self.name} needs {' or '.join(sorted(names)) or 'none'}"
+                )
+            self._data[recipe] = data
+
+    def _provide(self, name: str) -> None:
+        """Finds a bundle, or adds the commands that make it."""
+        spec, scale = figures.BUNDLES[name], self._options.scale
+        workdir = self._options.out / "bundles" / name
+        if name not in self.paths and scale == "laptop" and spec.pretrained:
+            description = bundles.read_description(spec.pretrained)
+            if fits(description, spec, scale):
+                self.paths[name] = spec.pretrained
+        if name not in self.paths:
+            data = self._dataset(spec.dataset)
+            self.paths[name] = str(workdir / "skills")
+            settings = {**_TRAINING[scale], **spec.of(scale)}
+            self.before.append(
+                Step(
+                    f"learn {name}: {_wanted(spec, scale)}",
+                    "launchers.train_skills",
+                    {
+                        "dataset": data,
+                        "model": spec.model,
+                        **settings,
+                        "workdir": workdir,
+                    },
+                    workdir / "skills",
+                    _TRAIN_SECONDS,
+                )
+            )
+        high_level = pathlib.Path(self.paths[name]) / bundles.HIGH_LEVEL
+        distilled = any(
+            arm.bundle == name and arm.settings.get("high_level") == "distilled"
+            for arm in self.figure.arms_at(scale)
+        )
+        if distilled and not high_level.exists():
+            self.before.append(
+                Step(
+                    f"distil the high level of {name}",
+                    "launchers.analyse_skills",
+                    {
+                        "skills": self.paths[name],
+                        "dataset": self._dataset(spec.dataset),
+                        "out": workdir / "distillation",
+                        "ceiling_episodes": 10,
+                        "skill_steps": 5,
+                        "episodes": 1,
+                        "steps": 1,
+                        "table1_episodes": 0,
+                    },
+                    high_level,
+                    _TRAIN_SECONDS / 2,
+                )
+            )
+
+    def _dataset(self, recipe: str) -> str:
+        """Returns the directory of a data set, and adds the command that makes it."""
+        if recipe not in self._data:
+            out = self._options.out / "data" / recipe
+            episodes = _EPISODES[self._options.scale][recipe]
+            self._data[recipe] = str(out)
+            self.before.append(
+                Step(
+                    f"collect {recipe}, {episodes:,} episodes",
+                    "launchers.collect",
+                    {"dataset": recipe, "episodes": episodes, "out": out},
+                    out / files.DATASET_INFO,
+                    episodes * _EPISODE / _COLLECT_RATE / len(os.sched_getaffinity(0)),
+                )
+            )
+        return self._data[recipe]
+
+    def _analysis(self) -> Step:
+        first, *others = (self.paths[name] for name in self.figure.analysed)
+        table = self.name == "table1"
+        episodes = _TABLE_EPISODES[self._options.scale] if table else 0
+        rollouts: dict[str, object] = {"episodes": 1, "steps": 1} if table else {}
+        count = episodes * (len(self.figure.analysed) + 3) if table else 5 * 20
+        return Step(
+            "analyse the skills",
+            "launchers.analyse_skills",
+            {
+                "skills": first,
+                "bundles": ",".join(others),
+                "out": self.root,
+                "table1_episodes": episodes,
+                **rollouts,
+            },
+            self.root / "report.html",
+            count * _EPISODE / _ANALYSIS_RATE / len(os.sched_getaffinity(0)),
+        )
+
+
+def fits(description: Mapping[str, object], spec: Bundle, scale: str) -> bool:
+    """Returns whether a bundle's description has a model and settings at a scale."""
+    config = description.get("config")
+    if description.get("model") != spec.model or not isinstance(config, dict):
+        return False
+    defaults = MODELS[spec.model].offline.config_type().to_dict()
+    # A setting of the loop, as the batch size, is left free.
+    wanted = {**spec.of(scale), "variant": spec.of(scale).get("variant", "full")}
+    if spec.model != "helms":
+        del wanted["variant"]
+    return all(
+        config.get(name, defaults[name]) == value for name, value in wanted.items()
+    )
+
+
+def measure_speed(seconds: float = 2.0) -> float:
+    """Returns the speed of this machine's core, of the one that estimates are from."""
+    environment = environments.make(seed=0)
+    environment.reset()
+    action = np.zeros(environment.action_spec().shape)
+    begin, steps = time.perf_counter(), 0
+    while time.perf_counter() - begin < seconds:
+        environment.step(action)
+        steps += 1
+    return steps / (time.perf_counter() - begin) / _REFERENCE
+
+
+def describe_seconds(seconds: float) -> str:
+    """Returns a duration in words, with one digit that a person can use."""
+    if seconds < 3600:
+        return f"{max(1, math.ceil(seconds / 60))} minutes"
+    return f"{seconds / 3600:.1f} hours"
+
+
+def _runs(
+    figure: Figure, root: pathlib.Path, options: Options, paths: Mapping[str, str]
+) -> list[Run]:
+    scale = options.scale
+    distributed: dict[str, object] = {}
+    if options.launch != "single_process":
+        distributed = {"launch": options.launch, "num_actors": options.num_actors}
+    runs = []
+    for seed in range(options.seeds):
+        for panel in figure.panels:
+            for arm in figure.arms_at(scale):
+                # An agent without a model gets the same observation statistics.
+                skills = paths[arm.bundle] if arm.bundle else _statistics(paths)
+                settings = {
+                    "agent": arm.agent,
+                    "skills": skills,
+                    "scale": scale,
+                    "eval_episodes": 0,
+                    "task": "stack_red_blue",
+                    **panel.settings,
+                    **arm.settings,
+                    **distributed,
+                }
+                steps = options.steps or figure.steps[scale]
+                runs.append(Run(root, panel.name, arm.name, seed, steps, settings))
+    return runs
+
+
+def _statistics(paths: Mapping[str, str]) -> str | None:
+    """Returns a bundle whose statistics normalise observations."""
+    return next((path for name, path in paths.items() if "helms" in name), None)
+
+
+def _rate(run: Run) -> float:
+    if run.settings.get("observations") == "vision":
+        return _VISION_RATE
+    return _RUN_RATES[str(run.settings["agent"])]
+
+
+def _wanted(spec: Bundle, scale: str) -> str:
+    settings = (f"{name} {value}" for name, value in spec.of(scale).items())
+    return f"{spec.model} ({', '.join((*settings, spec.dataset))})"
+
+
+def _recipe(path: str) -> str | None:
+    """Returns which of the paper's data sets a directory holds; None: neither."""
+    settings = loader.manifest(path).get("settings", {})
+    if settings.get("dataset") in RECIPES:
+        return str(settings["dataset"])
+    combination = settings.get("task"), settings.get("object_set")
+    return next((n for n, wanted in RECIPES.items() if wanted == (combination,)), None)
+
+
+def slurm(commands: Sequence[str]) -> str:
+    """Returns a script of sbatch: a job array with a task for each command.
+
+    sbatch's own flags say how many cores a task has.
+    """
+    numbered = "\n".join(commands)
+    return f"""#!/bin/bash
+#SBATCH --job-name=helms
+#SBATCH --array=1-{len(commands)}
+cd {shlex.quote(os.getcwd())}
+sed -n "$((SLURM_ARRAY_TASK_ID)) p" <<'COMMANDS' | bash
+{numbered}
+COMMANDS
+"""
