@@ -12,23 +12,27 @@ from launchers.reproduction import figures
 from launchers.reproduction.figures import Arm, Figure
 from launchers.reproduction.plan import Plan
 
-_BEGIN, _END = "<!-- results -->", "<!-- end of results -->"
-
 
 def write(path: pathlib.Path, plans: Sequence[Plan]) -> None:
-    """Writes the results between two marks of a page, or makes a page of them alone.
+    """Writes settings and results between the marks of a page; the rest stays.
 
     Args:
-      path: Markdown file; what is outside its marks stays.
+      path: Markdown file.
       plans: plans of the figures, in their order.
+
+    Raises:
+      ValueError: the page lacks a mark.
     """
-    text = path.read_text() if path.exists() else f"{_BEGIN}\n{_END}\n"
-    if _BEGIN not in text or _END not in text:
-        raise ValueError(f"{path} has no lines {_BEGIN} and {_END}")
-    before, rest = text.split(_BEGIN, 1)
-    _, after = rest.split(_END, 1)
-    body = "\n".join(section(plan, path.parent) for plan in plans)
-    atomic_files.write_text(path, f"{before}{_BEGIN}\n\n{body}\n{_END}{after}")
+    text = path.read_text()
+    results = "\n".join(section(plan, path.parent) for plan in plans)
+    table = "\n".join(settings_table("laptop"))
+    for name, body in (("settings", table), ("results", results)):
+        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        if begin not in text or end not in text:
+            raise ValueError(f"{path} has no lines {begin} and {end}")
+        before, rest = text.split(begin, 1)
+        text = f"{before}{begin}\n\n{body}\n{end}{rest.split(end, 1)[1]}"
+    atomic_files.write_text(path, text)
 
 
 def section(plan: Plan, directory: pathlib.Path) -> str:

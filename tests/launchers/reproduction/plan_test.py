@@ -152,12 +152,14 @@ def test_results_and_page_are_of_the_csvs(tmp_path):
     summary = {"steps": 800, "panels": {"set_4_staged_sparse": entries}}
     atomic_files.write_json(plan.root / "summary.json", summary)
     target = tmp_path / "page.md"
-    target.write_text("before\n<!-- results -->\nold\n<!-- end of results -->\nafter\n")
+    marks = "<!-- {0} -->\nold\n<!-- end of {0} -->\n"
+    marked = "between\n".join(map(marks.format, ("settings", "results")))
+    target.write_text(f"before\n{marked}after\n")
     page.write(target, [plan])
     text = target.read_text()
-    assert (
-        text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    )
+    assert text.startswith("before\n") and text.endswith("after\n")
+    assert "old" not in text and "between\n" in text
+    assert "| 8 | set 4, staged-sparse, set 3," in text
     assert "| set 4, staged-sparse | both | 2 | 3 (-10 to 16) | 100 % |" in text
     target.write_text("mine")
     with pytest.raises(ValueError, match="has no lines"):
