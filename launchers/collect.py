@@ -4,8 +4,9 @@ python -m launchers.collect --out=DIR --task=stack_red_blue --episodes=100
 python -m launchers.collect --out=DIR --dataset=all_pairs_stacking
 
 The data set is RLDS: `tfds.builder_from_directory(DIR)` reads it. The same command
-resumes an interrupted run. `manifest.json` beside it records how it was made, and how
-often each task succeeded on each object set.
+resumes an interrupted run, and with a larger --episodes extends a finished data set.
+`manifest.json` beside it records how it was made, and how often each task succeeded on
+each object set.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _EPISODES = flags.DEFINE_integer(
     "episodes",
     None,
     f"Number of episodes that are kept; 100 by default, {recipes.EPISODES} of a "
-    "--dataset.",
+    "--dataset. More than a finished data set has extend it.",
 )
 _KEEP = flags.DEFINE_string(
     "keep",

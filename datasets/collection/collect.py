@@ -1,4 +1,4 @@
-"""Collects a data set by several processes; resumes after an interruption.
+"""Collects or extends a data set by several processes; resumes after an interruption.
 
 An episode depends on the settings and its index alone, and a shard holds fixed episodes
 (`shard_assignment`): neither the number of processes nor an interruption changes the
@@ -20,7 +20,13 @@ from typing import Any
 import tqdm
 
 from datasets import experts
-from datasets.collection import code_version, rollout, shard_assignment, worker_pool
+from datasets.collection import (
+    code_version,
+    extension,
+    rollout,
+    shard_assignment,
+    worker_pool,
+)
 from datasets.rlds import files, schema, statistics
 from environments import EnvironmentConfig
 
@@ -43,9 +49,11 @@ def collect(
 ) -> dict[str, Any]:
     """Collects the missing part of a data set and returns its manifest.
 
+    A finished data set of fewer episodes is extended (`extension`).
+
     Args:
       directory: new directory, or that of an unfinished or complete data set of the
-        same settings.
+        same settings, or of a complete one of fewer episodes.
       settings: settings that decide the data.
       make_environment: builds the environment; picklable. None takes the settings'.
       make_expert: builds the expert of an environment; picklable. None takes the
@@ -74,12 +82,22 @@ def collect(
     with files.locked(directory):
         check(directory, settings)
         files.remove_temporaries(directory)
-        if is_complete(directory, settings):
-            return files.read_manifest(directory)
-        work = worker_pool.Work(settings, make_environment, make_expert)
-        collection = _Collection(directory, work, processes)
-        collection.run(progress)
-        return collection.finish()
+        if extension.is_pending(directory):
+            extension.adopt(directory)
+        if not is_complete(directory, settings):
+            place = extension.place(directory, settings)
+            if place != directory:
+                extension.begin(directory, settings)
+                files.remove_temporaries(place)
+            work = worker_pool.Work(settings, make_environment, make_expert)
+            collection = _Collection(place, work, processes)
+            collection.run(progress)
+            manifest = collection.finish()
+            if place == directory:
+                return manifest
+            extension.adopt(directory)
+        extension.clean_up(directory, settings)
+        return files.read_manifest(directory)
 
 
 def check(directory: pathlib.Path, settings: schema.Settings) -> None:
@@ -95,6 +113,11 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
             )
         return
     manifest = files.read_manifest(directory)
+    if "parts" in manifest:
+        raise ValueError(
+            f"{directory} holds a merged data set: extend its parts and merge them "
+            "again, or give another directory"
+        )
     version = manifest.get("schema_version", _FIRST_VERSION)
     if version != schema.VERSION:
         raise ValueError(
@@ -103,6 +126,8 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
         )
     recorded = manifest.get("settings", {})
     for name, value in settings.to_dict().items():
+        if name == "episodes":
+            continue
         # A setting added after the manifest was written had its default.
         old = recorded.get(name, _DEFAULTS.get(name))
         if old != value:
@@ -111,6 +136,8 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
                 f"{old!r}, not {value!r}: continue with the same settings or give "
                 "another directory"
             )
+    if extension.recorded_episodes(directory) != settings.episodes:
+        extension.check(directory, settings)
 
 
 def is_complete(directory: pathlib.Path, settings: schema.Settings) -> bool:
@@ -118,12 +145,18 @@ def is_complete(directory: pathlib.Path, settings: schema.Settings) -> bool:
     written = all(
         (directory / f).exists() for f in (files.DATASET_INFO, files.METADATA)
     )
-    return written and not _missing(directory, settings)
+    return (
+        written
+        and extension.recorded_episodes(directory) == settings.episodes
+        and not extension.is_pending(directory)
+        and not _missing(directory, settings)
+    )
 
 
 def shards_written(directory: pathlib.Path, settings: schema.Settings) -> int:
-    """Counts the files that are finished."""
-    return settings.num_shards - len(_missing(directory, settings))
+    """Counts the files that are finished, of an extension among them."""
+    place = extension.place(directory, settings)
+    return settings.num_shards - len(_missing(place, settings))
 
 
 def _shard(directory: pathlib.Path, settings: schema.Settings, i: int) -> pathlib.Path:
