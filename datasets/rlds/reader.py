@@ -104,6 +104,7 @@ class Records:
       files: paths of the shards, in order.
       lengths: number of episodes that each shard must hold.
       statistics: statistics of the steps in the metadata; empty if they have none.
+      name, description: the data set's own, from `dataset_info.json`.
     """
 
     def __init__(
@@ -141,6 +142,7 @@ class Records:
                 self.step_features.pop(name, None)
         self.lengths = list(info.splits[schema.SPLIT].shard_lengths)
         self.statistics = _statistics(info.metadata)
+        self.name, self.description = info.name, info.description
         try:
             self._parse = writer.Parser(self.features)
         except Exception as e:  # TFDS's and TensorFlow's own, of features they lack
@@ -167,7 +169,14 @@ class Records:
         return sum(self.lengths)
 
     def episodes(self, report: Report, first: int = 0) -> Iterator[Episode]:
-        """Yields every episode that can be read and reports the others.
+        """Yields every episode that can be read; see `examples`."""
+        for episode, _ in self.examples(report, first):
+            yield episode
+
+    def examples(
+        self, report: Report, first: int = 0
+    ) -> Iterator[tuple[Episode, bytes]]:
+        """Yields every episode that can be read, with its record; reports the others.
 
         Args:
           report: called with each file that is missing, cut off, corrupt, or holds
@@ -187,7 +196,7 @@ class Records:
                         text = f"does not fit {files.FEATURES}: {errors.one_line(e)}"
                         report(Problem(place, text))
                         continue
-                    yield self._episode(place, example)
+                    yield self._episode(place, example), record.numpy()
             begin += length
 
     def _records(

@@ -106,10 +106,10 @@ def _packed(values: np.ndarray) -> bytes:
     return b"\x0a" + bytes((*size, length)) + content
 
 
-def _template(directory: pathlib.Path) -> naming.ShardedFileTemplate:
+def _template(directory: pathlib.Path, name: str) -> naming.ShardedFileTemplate:
     return naming.ShardedFileTemplate(
         data_dir=directory,
-        dataset_name=schema.DATASET_NAME,
+        dataset_name=name,
         split=schema.SPLIT,
         filetype_suffix=schema.FILE_FORMAT,
     )
@@ -189,6 +189,8 @@ def write_metadata(
     num_bytes: int,
     manifest: Mapping[str, Any],
     statistics: Mapping[str, Any],
+    name: str = schema.DATASET_NAME,
+    description: str = schema.DESCRIPTION,
 ) -> None:
     """Writes all that TFDS needs to read the shards, `dataset_info.json` last.
 
@@ -200,9 +202,11 @@ def write_metadata(
       manifest: content of `manifest.json`.
       statistics: result of `statistics.StepStatistics`; TFDS's readers show it as
         `builder.info.metadata["statistics"]`.
+      name: name of the data set, with which its files' names begin.
+      description: description for people.
     """
     identity = dataset_info.DatasetIdentity(
-        name=schema.DATASET_NAME,
+        name=name,
         version=tfds.core.Version(schema.VERSION),
         data_dir=str(directory),
         module_name="",
@@ -210,7 +214,7 @@ def write_metadata(
     info = tfds.core.DatasetInfo(
         builder=identity,
         features=features,
-        description=schema.DESCRIPTION,
+        description=description,
         metadata=tfds.core.MetadataDict(statistics=statistics),
     )
     info.set_file_format(schema.FILE_FORMAT)
@@ -218,7 +222,7 @@ def write_metadata(
         name=schema.SPLIT,
         shard_lengths=list(shard_lengths),
         num_bytes=num_bytes,
-        filename_template=_template(directory),
+        filename_template=_template(directory, name),
     )
     info.set_splits(splits.SplitDict([split]))
     aside = rlds_files.temporary(directory / "metadata")

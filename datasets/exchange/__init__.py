@@ -1,0 +1,1 @@
+"""Data sets joined with each other, and exchanged with other libraries."""
