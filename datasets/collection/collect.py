@@ -113,10 +113,10 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
             )
         return
     manifest = files.read_manifest(directory)
-    if "parts" in manifest:
+    if manifest.get("dataset", schema.DATASET_NAME) != schema.DATASET_NAME:
         raise ValueError(
-            f"{directory} holds a merged data set: extend its parts and merge them "
-            "again, or give another directory"
+            f"{directory} holds a data set that was {manifest['dataset']}, and not "
+            "collected: give another directory"
         )
     version = manifest.get("schema_version", _FIRST_VERSION)
     if version != schema.VERSION:

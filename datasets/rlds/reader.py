@@ -20,6 +20,7 @@ from datasets.rlds import description, errors, files, schema, writer
 from environments import observations
 
 REQUIRED = ("observation", "action", "reward", "is_first", "is_last", "is_terminal")
+flattened = writer.flattened  # features as well as arrays
 _ACTIONS = ("action", schema.EXPERT_ACTION)
 _KNOWN = (*_ACTIONS, *REQUIRED[2:], "discount", "expert_phase")
 _NUMBERS = "biuf"  # kinds of NumPy's types
@@ -268,17 +269,6 @@ def _metadata(values: Any) -> dict[str, Any]:
         if kind is None or isinstance(value, kind):
             found[name] = value
     return found
-
-
-def flattened(features: Any) -> dict[str, Any]:
-    """Flattens dictionaries of features to names joined by slashes, as TFDS does."""
-    flat: dict[str, Any] = {}
-    for name, feature in features.items():
-        if isinstance(feature, tfds.features.FeaturesDict):
-            flat |= {f"{name}/{key}": f for key, f in flattened(feature).items()}
-        else:
-            flat[name] = feature
-    return flat
 
 
 def array_shape(feature: Any) -> tuple[int, ...] | None:

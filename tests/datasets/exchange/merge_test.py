@@ -92,7 +92,7 @@ def test_only_successes(parts, tmp_path):
 
 
 def test_a_merged_data_set_is_not_collected_further(merged):
-    with pytest.raises(ValueError, match="holds a merged data set"):
+    with pytest.raises(ValueError, match="holds a data set that was merged"):
         collect.check(merged[0], SETTINGS)
 
 
