@@ -4,8 +4,9 @@
 dones [T, ...]; `data` has the attributes `total` and `env_args`, `mask` lists of demos.
 What the layout has no place for lies in `data/demo_I/rlds`, which robomimic does not
 read: `last`, values of the last step of what else has T, `steps`, arrays [T+1, ...],
-and `metadata`; the array `rlds` has what is of no single episode. T is the number of
-control steps. https://robomimic.github.io/docs/datasets/overview.html
+and `metadata`; the array `rlds` has what is of no single episode. An observation's
+name has underscores for the slashes of RLDS, at which robomimic would cut it. T is the
+number of control steps. https://robomimic.github.io/docs/datasets/overview.html
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import h5py
@@ -50,18 +51,20 @@ def export(
     """
     trajectory.check_out(out)
     source = trajectory.open_dataset(directory)
+    keys = _keys(source.observation_features)
     names, successes, total = [], [], 0
     with files.aside(out, durable=True) as aside, h5py.File(aside, "w") as file:
         data = file.create_group("data")
         with trajectory.bar(source.num_episodes, progress) as bar:
             for number, episode in enumerate(trajectory.read(source)):
                 names.append(f"demo_{number}")
-                total += _write_demo(data.create_group(names[-1]), episode)
+                total += _write_demo(data.create_group(names[-1]), episode, keys)
                 if episode.metadata.get("success", False):
                     successes.append(names[-1])
                 bar.update()
         data.attrs["total"] = total
         kept = trajectory.origin(source)
+        kept["observations"] = {key: name for name, key in keys.items()}
         data.attrs["env_args"] = json.dumps(_env_args(source, kept))
         # As a data set, because an attribute holds 64 KiB at most.
         file["rlds"] = json.dumps(kept)
@@ -82,13 +85,26 @@ def _env_args(source: reader.Records, kept: Mapping[str, Any]) -> dict[str, Any]
     return {"env_name": name, "type": _GYM, "env_kwargs": settings}
 
 
-def _write_demo(demo: h5py.Group, episode: trajectory.Trajectory) -> int:
+def _keys(names: Iterable[str]) -> dict[str, str]:
+    """Returns robomimic's names of observations."""
+    keys: dict[str, str] = {}
+    for name in names:
+        key = name.replace("/", "_")
+        if key in keys.values():
+            raise ValueError(f"two observations would both be {key}, as {name} would")
+        keys[name] = key
+    return keys
+
+
+def _write_demo(
+    demo: h5py.Group, episode: trajectory.Trajectory, keys: Mapping[str, str]
+) -> int:
     steps = dict(episode.steps)
     length = len(steps["action"])
     count = max(length - 1, 0)
     demo.attrs["num_samples"] = count
     for name in [name for name in steps if name.startswith(_OBSERVATION)]:
-        values, key = steps.pop(name), name.removeprefix(_OBSERVATION)
+        values, key = steps.pop(name), keys[name.removeprefix(_OBSERVATION)]
         _write(demo, f"obs/{key}", values[:-1])
         _write(demo, f"next_obs/{key}", values[1:])
     terminal = np.zeros(length, np.int64)
@@ -143,7 +159,7 @@ def import_data(
             with trajectory.bar(len(demos), progress) as bar:
                 return trajectory.write(
                     out,
-                    _episodes(path, demos, bar),
+                    _episodes(path, demos, kept.get("observations", {}), bar),
                     manifest,
                     kept.get("name", "robomimic"),
                     kept.get("description", f"Imported from {path.name}."),
@@ -166,17 +182,19 @@ def _demos(path: pathlib.Path, file: h5py.File) -> list[h5py.Group]:
 
 
 def _episodes(
-    path: pathlib.Path, demos: list[h5py.Group], bar: Any
+    path: pathlib.Path, demos: list[h5py.Group], names: Mapping[str, str], bar: Any
 ) -> Iterator[trajectory.Trajectory]:
     for number, demo in enumerate(demos):
         try:
-            yield _episode(demo, number)
+            yield _episode(demo, number, names)
         except ValueError as e:
             raise ValueError(f"{path}: {demo.name}: {e}") from e
         bar.update()
 
 
-def _episode(demo: h5py.Group, number: int) -> trajectory.Trajectory:
+def _episode(
+    demo: h5py.Group, number: int, names: Mapping[str, str]
+) -> trajectory.Trajectory:
     arrays = _arrays(demo)
     count, is_ours = len(arrays["actions"]), "rlds/last/actions" in arrays
     steps: dict[str, np.ndarray] = {}
@@ -189,7 +207,7 @@ def _episode(demo: h5py.Group, number: int) -> trajectory.Trajectory:
             raise ValueError(f"{name} has {len(values)} steps, but actions has {count}")
         if kind == "obs":
             end = arrays.get(f"next_obs/{key}", values)[-1:]
-            steps[_OBSERVATION + key] = np.concatenate([values, end])
+            steps[_OBSERVATION + names.get(key, key)] = np.concatenate([values, end])
             continue
         if is_ours and f"rlds/last/{name}" not in arrays:
             continue  # made of is_terminal
