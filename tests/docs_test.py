@@ -14,6 +14,7 @@ import pytest
 from datasets import loader
 from datasets.rlds import reader
 from datasets.validation import inspection
+from tests.helpers import commands, dataset_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -127,3 +128,31 @@ def test_bring_your_own(tmp_path):
     (batch,) = loader.windows(directory, batch_size=4).take(1)
     assert np.isfinite(batch["proprio"]).all()
     shutil.rmtree(tmp_path / "mine")
+
+
+@pytest.mark.slow
+def test_exchange(tmp_path):
+    """Each command of the guide, on small data sets, then its Python."""
+    page = (ROOT / "docs" / "guides" / "exchange.md").read_text()
+    episodes = dataset_files.examples(6)
+    dataset_files.write(tmp_path / "r4", episodes[:4])
+    dataset_files.write(tmp_path / "r4_more", episodes[4:])
+    blocks = re.findall(r"```\n(.*?)```", page, re.S)
+    lines = [line for block in blocks for line in block.splitlines()]
+    ours = [line for line in lines if line.startswith("python -m launchers.")]
+    assert len(ours) == 8
+    for line in ours:
+        line = line.replace("runs/", f"{tmp_path}/").replace(
+            "--episodes=2", "--episodes=1"
+        )
+        _, _, module, *arguments = line.split()
+        run = commands.run(module, *arguments)
+        assert run.returncode == 0, f"{line}: {run.stderr}"
+    assert {p.name for p in tmp_path.iterdir()} >= {"from_robomimic", "from_lerobot"}
+    assert (ROOT / "scripts" / "open_exports.py").exists()
+    (block,) = _python_blocks(ROOT / "docs" / "guides" / "exchange.md")
+    script = tmp_path / "act.py"
+    script.write_text(block.replace("runs/", f"{tmp_path}/"))
+    run = _run_script(script, tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert len(run.stdout.splitlines()) == 2

@@ -63,9 +63,7 @@ def policy():
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     out = tmp_path_factory.mktemp("exported") / "model"
-    run = commands.run("launchers.export", RUN, "--format=saved_model", f"--out={out}")
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.startswith("helms_cat of ")
+    assert saved_policy.export_run(RUN, None, out).startswith("helms_cat of ")
     return str(out)
 
 
@@ -131,13 +129,11 @@ def test_a_clone_s_bundle_acts(timesteps, tmp_path):
     ("arguments", "message"),
     [
         ([], "what to export?"),
-        ([RUN, f"--workdir={RUN}"], "what to export?"),
         (["/x", "--format=saved_model"], "no run in /x"),
         (
             [str(PRETRAINED / "helms_red_on_blue"), "--format=saved_model"],
             "need a high level to act: .*valid: bundles of bc, hierarchical_bc",
         ),
-        (["/x", "--format=robomimic"], "data set /x does not exist"),
         (["/x", "--format=lerobot", "--skills=/y"], "--skills is of a run"),
         ([RUN, "--format=zip"], "run|saved_model|lerobot|robomimic"),
     ],
@@ -145,6 +141,7 @@ def test_a_clone_s_bundle_acts(timesteps, tmp_path):
 def test_bad_input_gets_one_line_and_exit_2(arguments, message, tmp_path):
     run = commands.run("launchers.export", *arguments, f"--out={tmp_path / 'out'}")
     assert run.returncode == 2, run.stderr
-    assert len(run.stderr.strip().splitlines()) == 1, run.stderr
-    assert re.search(message, run.stderr), run.stderr
+    # TensorFlow may warn before it.
+    (line,) = re.findall("^error: .*", run.stderr, re.M)
+    assert re.search(message, line), line
     assert not list(tmp_path.iterdir())
