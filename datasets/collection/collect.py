@@ -234,13 +234,15 @@ class _Collection:
         settings = self._settings
         written, _ = self._read(set(range(settings.num_shards)) - set(missing))
         keeper = shard_assignment.make(
-            settings, {k: [s.index for s in read] for k, read in written.items()}
+            settings,
+            {k: [s.index for s in read] for k, read in written.items()},
+            self._begun(),
         )
         successes = sum(s.success for read in written.values() for s in read)
         serialize = writer.Serializer(self._features())
         bar = tqdm.tqdm(
             total=settings.episodes,
-            initial=sum(map(len, written.values())),
+            initial=sum(map(len, written.values())) + keeper.num_begun,
             unit="episode",
             dynamic_ncols=True,
             disable=not progress,
@@ -269,6 +271,17 @@ class _Collection:
 
         with bar:
             return pool.run(keeper.indices(), on_episode)
+
+    def _begun(self) -> dict[int, bytes]:
+        """Reads the episodes of a file that an extension makes longer."""
+        path = extension.begun_file(self._directory, self._settings)
+        if path is None or not path.exists():
+            return {}
+        from datasets.rlds import writer
+
+        parse = writer.Parser(self._features())
+        read = writer.read_shard(path, parse)
+        return {summary.index: record for summary, _, record in read}
 
     def finish(self) -> dict[str, Any]:
         """Writes the metadata of the whole data set and returns the manifest."""
@@ -345,9 +358,9 @@ class _Collection:
         for shard in sorted(shards):
             path = _shard(self._directory, self._settings, shard)
             read = []
-            for summary, arrays, size in writer.read_shard(path, parse):
+            for summary, arrays, record in writer.read_shard(path, parse):
                 read.append(summary)
-                num_bytes += size
+                num_bytes += len(record)
                 if steps is not None:
                     steps.add(arrays)
             indices = [summary.index for summary in read]

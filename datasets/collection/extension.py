@@ -2,9 +2,9 @@
 
 The longer data set is collected in a hidden directory within the finished one, which
 stays as it is and readable. It begins with links to the files that hold the same
-episodes; the last file is collected again where it was not full. Once it is finished
-its files replace those outside, `dataset_info.json` last. A kill at any moment leaves
-what the same command resumes.
+episodes; those of a last file that was not full are copied into the longer one. Once it
+is finished its files replace those outside, `dataset_info.json` last. A kill at any
+moment leaves what the same command resumes.
 """
 
 from __future__ import annotations
@@ -86,9 +86,8 @@ def begin(directory: pathlib.Path, settings: schema.Settings) -> None:
     shutil.rmtree(aside, ignore_errors=True)  # of a kill before its manifest
     aside.mkdir()
     manifest = files.read_manifest(directory)
-    recorded = recorded_episodes(directory)
-    full = recorded // settings.episodes_per_shard
-    before = -(-recorded // settings.episodes_per_shard)
+    full, rest = divmod(recorded_episodes(directory), settings.episodes_per_shard)
+    before = full + bool(rest)
     for shard in range(full):
         source = directory / schema.shard_name(shard, before)
         if source.exists():  # else its episodes are collected again
@@ -97,6 +96,24 @@ def begin(directory: pathlib.Path, settings: schema.Settings) -> None:
     started = {name: manifest[name] for name in kept if name in manifest}
     started["settings"] = settings.to_dict()
     files.write_json(aside / files.MANIFEST, started, durable=True)
+
+
+def begun_file(
+    directory: pathlib.Path, settings: schema.Settings
+) -> pathlib.Path | None:
+    """Returns the finished data set's last file if it is not full.
+
+    Args:
+      directory: the hidden directory; None is returned for any other.
+      settings: those of the longer data set.
+    """
+    if directory.name != _DIRECTORY:
+        return None
+    full, rest = divmod(
+        recorded_episodes(directory.parent), settings.episodes_per_shard
+    )
+    name = schema.shard_name(full, full + 1)
+    return directory.parent / name if rest else None
 
 
 def _link(source: pathlib.Path, target: pathlib.Path) -> None:

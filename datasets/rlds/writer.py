@@ -159,8 +159,8 @@ def _numpy(values: Any) -> Any:
 
 def read_shard(
     path: pathlib.Path, parse: Parser
-) -> Iterator[tuple[schema.EpisodeSummary, dict[str, Any], int]]:
-    """Yields the summary, the steps and the size in bytes of each episode of a shard.
+) -> Iterator[tuple[schema.EpisodeSummary, dict[str, Any], bytes]]:
+    """Yields the summary, the steps and the record of each episode of a shard.
 
     Raises:
       ValueError: the shard is damaged.
@@ -169,7 +169,7 @@ def read_shard(
         for record in tf.data.TFRecordDataset(str(path)):
             example = parse(record)
             summary = schema.summary(example)
-            yield summary, example["steps"], len(record.numpy())
+            yield summary, example["steps"], record.numpy()
         if rlds_files.record_checksums(path)[1]:
             raise ValueError("bytes after the last record")
     except (tf.errors.OpError, ValueError) as e:

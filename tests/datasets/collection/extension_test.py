@@ -39,7 +39,8 @@ def pending(short, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(extension, "adopt", lambda _: None)
         patch.setattr(extension, "clean_up", lambda *_: None)
-        collect_fakes(directory)
+        # No episode of the file that was not full is collected again.
+        collect_fakes(directory, fault="raise", faulty_seed=SETTINGS.episode_seed(7))
     return directory
 
 
@@ -75,11 +76,11 @@ def test_a_kill_while_files_are_put_in_place(pending, tmp_path, monkeypatch, com
 def test_successes_are_extended_after_a_worker_died(tmp_path):
     few = dataclasses.replace(SUCCESSES, episodes=4)
     collect_fakes(tmp_path, few)
-    seed = schema.summary(expected_episodes(SUCCESSES)[-1]).seed
+    seeds = [schema.summary(e).seed for e in expected_episodes(SUCCESSES)]
     with pytest.raises(collect.CollectionError):
-        collect_fakes(tmp_path, SUCCESSES, fault="kill", faulty_seed=seed)
+        collect_fakes(tmp_path, SUCCESSES, fault="kill", faulty_seed=seeds[-1])
     check_content(tmp_path, few)
-    collect_fakes(tmp_path, SUCCESSES)
+    collect_fakes(tmp_path, SUCCESSES, fault="raise", faulty_seed=seeds[3])
     check_whole(tmp_path, SUCCESSES)
 
 
