@@ -48,6 +48,10 @@ _SKILLS = flags.DEFINE_string(
     "to it, relative to --out, and has no copy.",
 )
 
+_VIDEO = flags.DEFINE_bool(
+    "video", False, "Of --format=lerobot: images as lossless videos, not as PNG."
+)
+
 
 def main(argv: Sequence[str]) -> None:
     """Exports and prints a summary."""
@@ -55,9 +59,12 @@ def main(argv: Sequence[str]) -> None:
     out = pathlib.Path(_OUT.value)
     with cli.bad_input():
         source = _source(argv)
+        if _VIDEO.value and _FORMAT.value != "lerobot":
+            raise ValueError("--video is of --format=lerobot; leave it out")
         if _FORMAT.value in exchange.FORMATS:
             _check_no_skills()
-            episodes = exchange.module(_FORMAT.value).export(source, out)
+            options = {"video": True} if _VIDEO.value else {}
+            episodes = exchange.module(_FORMAT.value).export(source, out, **options)
             what = f"{episodes} episodes"
         elif _FORMAT.value == _SAVED_MODEL:
             what = _export_saved_model(source, out)

@@ -31,7 +31,7 @@ def open_lerobot(root: pathlib.Path) -> None:
         value = batch[name]
         shape = list(getattr(value, "shape", [len(value)]))
         assert shape[0] == 4, name
-        if feature["dtype"] == "image":
+        if feature["dtype"] in ("image", "video"):
             assert value.min() >= 0 and value.max() <= 1
     missing = [
         name

@@ -5,13 +5,15 @@
 (`observation/wrist/angle`: `observation.wrist.angle`), and an array is flattened. What
 the layout has no place for lies in columns of `meta/episodes/`: `rlds/last/NAME`, the
 values of the last step, and `rlds/metadata/NAME`; and in `rlds` of `info.json`: names
-and shapes of RLDS, and what is of no single episode. T is the number of control steps.
+and shapes of RLDS, and what is of no single episode. Images are PNG in `data/`, or
+lossless H.264, a file per episode, in `videos/`. T is the number of control steps.
 https://huggingface.co/docs/lerobot/lerobot-dataset-v3
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import os
@@ -19,6 +21,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import imageio_ffmpeg
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,6 +38,7 @@ _STATS = "meta/stats.json"
 _TASKS = "meta/tasks.parquet"
 _FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 _DATA, _EPISODES = f"data/{_FILE}", f"meta/episodes/{_FILE}"
+_VIDEO = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 _FILES_PER_CHUNK = 1000
 _FILE_MB = 100
 _DEFAULT = {  # columns of every data set
@@ -54,14 +58,16 @@ def export(
     out: pathlib.Path,
     progress: bool = True,
     fps: float = 1 / scene.CONTROL_TIMESTEP,
+    video: bool = False,
 ) -> int:
-    """Writes a data set in LeRobot's layout; images as PNG, so that none is changed.
+    """Writes a data set in LeRobot's layout.
 
     Args:
       directory: the data set.
       out: directory to make.
       progress: whether to show a bar on standard error.
       fps: control steps per second.
+      video: whether images of three channels become lossless videos, not PNG.
 
     Returns:
       The number of episodes.
@@ -75,7 +81,7 @@ def export(
         files.new_directory(out) as aside,
         trajectory.bar(source.num_episodes, progress) as bar,
     ):
-        data = _Export(aside, fps)
+        data = _Export(aside, fps, video)
         for episode in trajectory.read(source):
             data.add(episode)
             bar.update()
@@ -86,8 +92,9 @@ def export(
 class _Export:
     """Files of a data set that is being written."""
 
-    def __init__(self, root: pathlib.Path, fps: float) -> None:
+    def __init__(self, root: pathlib.Path, fps: float, video: bool) -> None:
         self._root = root
+        self._video = video
         self._fps = int(fps) if float(fps).is_integer() else fps
         self._columns: dict[str, _Column] = {}
         self._statistics: dict[str, running_statistics.RunningStatistics] = {}
@@ -99,7 +106,7 @@ class _Export:
     def add(self, episode: trajectory.Trajectory) -> None:
         steps = episode.steps
         if not self._columns:
-            self._columns = _columns(steps)
+            self._columns = _columns(steps, self._video)
         count = max(len(steps["action"]) - 1, 0)
         index = len(self._episodes)
         task = episode.metadata.get("task")
@@ -130,7 +137,10 @@ class _Export:
         }
         for key, column in self._columns.items():
             whole = steps[column.name]
-            table[key] = column.encode(whole[:-1])
+            if column.is_video:
+                row |= self._write_video(key, index, whole[:-1])
+            else:
+                table[key] = column.encode(whole[:-1])
             row[_LAST + key] = column.encode(whole[-1:])
             self._count(key, column, whole[:-1])
         for name, value in episode.metadata.items():
@@ -149,6 +159,21 @@ class _Export:
             size = flat.shape[1]
             self._statistics[key] = running_statistics.RunningStatistics(size)
         self._statistics[key].update(flat / 255 if column.is_image else flat)
+
+    def _write_video(
+        self, key: str, index: int, images: np.ndarray
+    ) -> dict[str, pa.Array]:
+        """Writes the video of an episode and returns its columns of the episode."""
+        path = self._root / _place(_VIDEO, index, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _encode_video(path, images, self._fps)
+        columns = {
+            "chunk_index": index // _FILES_PER_CHUNK,
+            "file_index": index % _FILES_PER_CHUNK,
+            "from_timestamp": 0.0,
+            "to_timestamp": len(images) / self._fps,
+        }
+        return {f"videos/{key}/{k}": pa.array([v]) for k, v in columns.items()}
 
     def _write(self, table: pa.Table) -> None:
         if self._writer is None:
@@ -190,8 +215,8 @@ class _Export:
             "fps": self._fps,
             "splits": {"train": f"0:{len(self._episodes)}"},
             "data_path": _DATA,
-            "video_path": None,
-            "features": {key: column.feature for key, column in columns} | features,
+            "video_path": _VIDEO if any(c.is_video for _, c in columns) else None,
+            "features": {k: c.feature(self._fps) for k, c in columns} | features,
             "rlds": {
                 **origin,
                 "columns": {k: [c.name, list(c.shape)] for k, c in columns},
@@ -214,17 +239,35 @@ class _Export:
 class _Column:
     """Column of an array of RLDS, whose rows are flat."""
 
-    def __init__(self, name: str, values: np.ndarray) -> None:
+    def __init__(self, name: str, values: np.ndarray, video: bool) -> None:
         self.name = name
         self.shape = values.shape[1:]
         self.is_image = values.dtype == np.uint8 and len(self.shape) == 3
         self._dtype = values.dtype
-        size = math.prod(self.shape)
-        kind = "string" if values.dtype == object else values.dtype.name
-        self.feature: dict[str, Any] = {"dtype": kind, "shape": [size], "names": None}
-        if self.is_image:
-            names = ["height", "width", "channels"]
-            self.feature = {"dtype": "image", "shape": self.shape, "names": names}
+        self.is_video = video and self.is_image and self.shape[-1] == 3
+
+    def feature(self, fps: float) -> dict[str, Any]:
+        """Returns the description of the column in `info.json`."""
+        if not self.is_image:
+            kind = "string" if self._dtype.kind == "O" else self._dtype.name
+            return {"dtype": kind, "shape": [math.prod(self.shape)], "names": None}
+        feature: dict[str, Any] = {
+            "dtype": "video" if self.is_video else "image",
+            "shape": list(self.shape),
+            "names": ["height", "width", "channels"],
+        }
+        if self.is_video:
+            feature["info"] = {
+                "video.height": self.shape[0],
+                "video.width": self.shape[1],
+                "video.channels": self.shape[2],
+                "video.codec": "h264",
+                "video.pix_fmt": "gbrp",
+                "video.is_depth_map": False,
+                "video.fps": fps,
+                "has_audio": False,
+            }
+        return feature
 
     def encode(self, values: np.ndarray) -> pa.Array:
         """Returns a row per step; raises ValueError for other arrays than the first."""
@@ -251,10 +294,44 @@ def _png(image: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-def _columns(steps: Mapping[str, np.ndarray]) -> dict[str, _Column]:
+def _encode_video(path: pathlib.Path, images: np.ndarray, fps: float) -> None:
+    """Writes [T, H, W, 3] so that each pixel comes back as it is."""
+    writer = imageio_ffmpeg.write_frames(
+        str(path),
+        (images.shape[2], images.shape[1]),
+        fps=fps,
+        codec="libx264rgb",
+        pix_fmt_out="rgb24",
+        quality=None,
+        output_params=["-crf", "0", "-g", "10"],
+        macro_block_size=1,
+    )
+    writer.send(None)
+    for image in images:
+        writer.send(np.ascontiguousarray(image))
+    writer.close()
+
+
+def _decode_video(
+    path: pathlib.Path, start: float, fps: float, shape: Sequence[int], count: int
+) -> np.ndarray:
+    """Reads [count, H, W, 3] from a time in seconds on."""
+    begin = max(start - 0.5 / fps, 0.0)  # between two frames
+    frames = imageio_ffmpeg.read_frames(str(path), input_params=["-ss", f"{begin:.6f}"])
+    next(frames)  # a description
+    read = [np.frombuffer(f, np.uint8) for f in itertools.islice(frames, count)]
+    frames.close()
+    if len(read) != count:
+        raise ValueError(
+            f"{path} has {len(read)} frames from {start} s; needed {count}"
+        )
+    return np.stack(read).reshape(count, *shape)
+
+
+def _columns(steps: Mapping[str, np.ndarray], video: bool) -> dict[str, _Column]:
     columns: dict[str, _Column] = {}
     for name, values in steps.items():
-        column = _Column(name, values)
+        column = _Column(name, values, video)
         key = name.replace("/", ".")
         if key == "reward":
             key = "next.reward"
@@ -268,9 +345,9 @@ def _columns(steps: Mapping[str, np.ndarray]) -> dict[str, _Column]:
     return columns
 
 
-def _place(pattern: str, number: int) -> str:
+def _place(pattern: str, number: int, key: str = "") -> str:
     chunk, file = divmod(number, _FILES_PER_CHUNK)
-    return pattern.format(chunk_index=chunk, file_index=file)
+    return pattern.format(chunk_index=chunk, file_index=file, video_key=key)
 
 
 def _tasks_table(tasks: Mapping[str, int]) -> pa.Table:
@@ -360,12 +437,7 @@ class _Import:
         for needed in ("action", _OBSERVATION):
             if not any(name.startswith(needed) for name, _ in self._names.values()):
                 raise ValueError(f"{root} has no {needed.rstrip('/')} in its features")
-        videos = [k for k, f in self._features.items() if f["dtype"] == "video"]
-        if videos:
-            raise ValueError(
-                f"{root} has videos: {', '.join(videos)}; valid: images, which LeRobot "
-                "keeps as dtype image"
-            )
+        self._fps = float(info["fps"])
         tables = [pq.read_table(f) for f in sorted(root.glob("meta/episodes/*/*"))]
         table = pa.concat_tables(tables, promote_options="default")
         self._episodes = table.sort_by("episode_index")
@@ -390,7 +462,10 @@ class _Import:
     ) -> trajectory.Trajectory:
         steps, metadata = {}, {}
         for key, (name, shape) in self._names.items():
-            values = self._decode(key, table[key], shape)
+            if self._features[key]["dtype"] == "video":
+                values = self._decode_video(key, kept, shape)
+            else:
+                values = self._decode(key, table[key], shape)
             if _LAST + key in kept.column_names:
                 last = self._decode(key, kept[_LAST + key], shape)
                 values = np.concatenate([values, last])
@@ -414,11 +489,22 @@ class _Import:
                 metadata["success"] = np.bool_(steps["next.success"][-1])
         return trajectory.Trajectory(steps, metadata)
 
+    def _decode_video(
+        self, key: str, kept: pa.Table, shape: Sequence[int]
+    ) -> np.ndarray:
+        names = ("chunk_index", "file_index", "from_timestamp")
+        chunk, file, start = (kept[f"videos/{key}/{n}"][0].as_py() for n in names)
+        path = self._root / _place(_VIDEO, chunk * _FILES_PER_CHUNK + file, key)
+        if not path.is_file():
+            raise ValueError(f"{path} is missing")
+        count = kept["length"][0].as_py()
+        return _decode_video(path, start, self._fps, shape, count)
+
     def _decode(
         self, key: str, column: pa.ChunkedArray, shape: Sequence[int]
     ) -> np.ndarray:
         kind = self._features[key]["dtype"]
-        if kind == "image":
+        if kind in ("image", "video"):
             images = [Image.open(io.BytesIO(v["bytes"])) for v in column.to_pylist()]
             arrays = [np.asarray(image, np.uint8).reshape(shape) for image in images]
             return np.stack(arrays) if arrays else np.zeros((0, *shape), np.uint8)

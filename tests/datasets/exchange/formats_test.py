@@ -81,6 +81,19 @@ def test_what_is_no_such_data_set_is_refused_in_one_line(form, data, tmp_path):
         assert not (tmp_path / "out").exists()
 
 
+def test_images_as_videos_of_lerobot_keep_every_pixel(data, tmp_path):
+    from datasets.exchange import lerobot
+
+    lerobot.export(data, tmp_path / "lerobot", progress=False, video=True)
+    assert len(list(tmp_path.glob("lerobot/videos/*/chunk-000/file-00?.mp4"))) == 3
+    lerobot.import_data(tmp_path / "lerobot", tmp_path / "data", progress=False)
+    for one, other in zip(read(data), read(tmp_path / "data"), strict=True):
+        assert_equal(one, other)
+    next(tmp_path.glob("lerobot/videos/*/*/file-001.mp4")).unlink()
+    with pytest.raises(ValueError, match="file-001.mp4 is missing"):
+        lerobot.import_data(tmp_path / "lerobot", tmp_path / "again", progress=False)
+
+
 def _foreign_robomimic(path):
     import h5py
 
