@@ -411,7 +411,7 @@ def import_data(
                 source.origin.get("name", "lerobot"),
                 source.origin.get("description", f"Imported from {path.name}."),
             )
-    except (pa.ArrowException, OSError, KeyError, TypeError) as e:
+    except (pa.ArrowException, OSError, LookupError, TypeError, AttributeError) as e:
         raise ValueError(f"{path} cannot be read: {errors.named(e)}") from e
 
 
@@ -428,6 +428,9 @@ class _Import:
         self._features = {
             k: f for k, f in info["features"].items() if k not in _DEFAULT
         }
+        for key in self._features:
+            if "/" in key:  # LeRobot refuses it, too; a video's path has it.
+                raise ValueError(f"{root} has the feature {key}; valid: no slashes")
         self.origin = info.get("rlds", {})
         known = self.origin.get("columns", {})
         self._names = {
@@ -442,7 +445,7 @@ class _Import:
         table = pa.concat_tables(tables, promote_options="default")
         self._episodes = table.sort_by("episode_index")
         self.rows = self._episodes.select(
-            ["episode_index", "tasks", "data/chunk_index", "data/file_index"]
+            ["episode_index", "tasks", "length", "data/chunk_index", "data/file_index"]
         ).to_pylist()
         self._path, self._table = "", pa.table({})
 
@@ -454,6 +457,11 @@ class _Import:
                 self._path, self._table = path, pq.read_table(self._root / path)
             chosen = pc.equal(self._table["episode_index"], row["episode_index"])
             table = self._table.filter(chosen)
+            if table.num_rows != row["length"]:
+                raise ValueError(
+                    f"{self._root / path} has {table.num_rows} frames of episode "
+                    f"{row['episode_index']}, of {row['length']}"
+                )
             yield self._episode(table, self._episodes.slice(number, 1), row)
             bar.update()
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from datasets import loader
 from datasets.exchange import trajectory
-from datasets.rlds import files, reader
+from datasets.rlds import errors, files, reader
 from environments import gymnasium_envs, tasks
 
 _GYM = 2  # robomimic.envs.env_base.EnvType.GYM_TYPE
@@ -164,8 +164,8 @@ def import_data(
                     kept.get("name", "robomimic"),
                     kept.get("description", f"Imported from {path.name}."),
                 )
-    except (OSError, KeyError, UnicodeDecodeError) as e:
-        raise ValueError(f"{path} is no HDF5 file that can be read: {e}") from e
+    except (OSError, LookupError, TypeError, AttributeError) as e:
+        raise ValueError(f"{path} cannot be read: {errors.named(e)}") from e
 
 
 def _demos(path: pathlib.Path, file: h5py.File) -> list[h5py.Group]:

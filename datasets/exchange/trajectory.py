@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -122,9 +123,11 @@ def write(
       The whole manifest.
 
     Raises:
-      ValueError: there are no episodes, or one has other arrays than the first; nothing
-        is written.
+      ValueError: there are no episodes, one has other arrays than the first, or the
+        name is no word; nothing is written.
     """
+    if not re.fullmatch(r"\w+", name):  # It comes from a file, and names files.
+        raise ValueError(f"its name is {name!r}; valid: letters, digits, underscores")
     data = serialize = None
     with files.new_directory(out) as aside:
         for number, trajectory in enumerate(trajectories):

@@ -94,6 +94,34 @@ def test_images_as_videos_of_lerobot_keep_every_pixel(data, tmp_path):
         lerobot.import_data(tmp_path / "lerobot", tmp_path / "again", progress=False)
 
 
+def test_names_in_a_file_cannot_leave_the_directory(data, tmp_path):
+    import h5py
+
+    from datasets.exchange import robomimic
+
+    path = tmp_path / "data.hdf5"
+    robomimic.export(data, path, progress=False)
+    with h5py.File(path, "a") as file:
+        kept = json.loads(file["rlds"][()]) | {"name": "../../elsewhere"}
+        del file["rlds"]
+        file["rlds"] = json.dumps(kept)
+    with pytest.raises(ValueError, match="valid: letters, digits"):
+        robomimic.import_data(path, tmp_path / "out", progress=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["data.hdf5"]
+
+
+def test_a_lerobot_data_set_that_lacks_frames_is_refused(data, tmp_path):
+    from datasets.exchange import lerobot
+
+    root = tmp_path / "lerobot"
+    lerobot.export(data, root, progress=False)
+    (path,) = root.glob("data/*/*.parquet")
+    lerobot.pq.write_table(lerobot.pq.read_table(path).slice(0, 20), path)
+    with pytest.raises(ValueError, match="has 2 frames of episode 2, of 12"):
+        lerobot.import_data(root, tmp_path / "out", progress=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["lerobot"]
+
+
 def _foreign_robomimic(path):
     import h5py
 
