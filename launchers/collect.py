@@ -2,14 +2,17 @@
 
 python -m launchers.collect --out=DIR --task=stack_red_blue --episodes=100
 python -m launchers.collect --out=DIR --dataset=all_pairs_stacking
+python -m launchers.collect --out=DIR --cameras=basket_front_left,basket_front_right
 
 The data set is RLDS: `tfds.builder_from_directory(DIR)` reads it. The same command
-resumes an interrupted run. `manifest.json` beside it records how it was made, and how
-often each task succeeded on each object set.
+resumes an interrupted run, and with a larger --episodes extends a finished data set.
+`manifest.json` beside it records how it was made, and how often each task succeeded on
+each object set.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import sys
@@ -40,13 +43,17 @@ _ENVIRONMENT = environment_flags.define(
     "object_set",
     "domain_randomization",
     "max_action_delay",
+    "cameras",
     "preset",
+)
+_IMAGE_SIZE = flags.DEFINE_integer(
+    "image_size", 64, "Pixels of both sides of the images of --cameras."
 )
 _EPISODES = flags.DEFINE_integer(
     "episodes",
     None,
     f"Number of episodes that are kept; 100 by default, {recipes.EPISODES} of a "
-    "--dataset.",
+    "--dataset. More than a finished data set has extend it.",
 )
 _KEEP = flags.DEFINE_string(
     "keep",
@@ -129,6 +136,19 @@ def _pinned(expert: str) -> str:
     return f"{name}:{checkpoint_expert.pin(path)}"
 
 
+def _environment() -> EnvironmentConfig:
+    """Returns the environment, with images where --cameras names cameras."""
+    environment = _ENVIRONMENT()
+    if not flags.FLAGS["cameras"].present:
+        if flags.FLAGS["image_size"].present:
+            raise ValueError("--image_size is of the images of --cameras; give both")
+        return environment
+    size = _IMAGE_SIZE.value
+    return dataclasses.replace(
+        environment, observations="vision", image_size=(size, size)
+    )
+
+
 def _settings() -> schema.Settings:
     named = _DATASET.value is not None
     for name in ("task", "object_set"):
@@ -142,7 +162,7 @@ def _settings() -> schema.Settings:
         episodes = recipes.EPISODES if named else 100
     return schema.Settings(
         dataset=_DATASET.value,
-        environment=_ENVIRONMENT(),
+        environment=_environment(),
         expert=_pinned(_EXPERT.value),
         episodes=episodes,
         keep=_KEEP.value,

@@ -141,6 +141,7 @@ def _commands(page):
     return [words[words.index("-m") + 1 :] for words in lines if "-m" in words]
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_comparison(tmp_path):
     """On runs and data that are there: no seed is left to run."""
     laptop = scales.settings("laptop", "mpo")
@@ -173,3 +174,31 @@ def test_the_commands_of_the_comparison(tmp_path):
     ):
         found = list(tmp_path.rglob(written))
         assert found or written == "config.json", f"{written} was not written"
+
+
+@pytest.mark.slow
+def test_exchange(tmp_path):
+    """Each command of the guide, on small data sets, then its Python."""
+    page = (ROOT / "docs" / "guides" / "exchange.md").read_text()
+    episodes = dataset_files.examples(6)
+    dataset_files.write(tmp_path / "r4", episodes[:4])
+    dataset_files.write(tmp_path / "r4_more", episodes[4:])
+    blocks = re.findall(r"```\n(.*?)```", page, re.S)
+    lines = [line for block in blocks for line in block.splitlines()]
+    ours = [line for line in lines if line.startswith("python -m launchers.")]
+    assert len(ours) == 8
+    for line in ours:
+        line = line.replace("runs/", f"{tmp_path}/").replace(
+            "--episodes=2", "--episodes=1"
+        )
+        _, _, module, *arguments = line.split()
+        run = commands.run(module, *arguments)
+        assert run.returncode == 0, f"{line}: {run.stderr}"
+    assert {p.name for p in tmp_path.iterdir()} >= {"from_robomimic", "from_lerobot"}
+    assert (ROOT / "scripts" / "open_exports.py").exists()
+    (block,) = _python_blocks(ROOT / "docs" / "guides" / "exchange.md")
+    script = tmp_path / "act.py"
+    script.write_text(block.replace("runs/", f"{tmp_path}/"))
+    run = _run_script(script, tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("]") == 2  # two arrays

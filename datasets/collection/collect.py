@@ -1,4 +1,4 @@
-"""Collects a data set by several processes; resumes after an interruption.
+"""Collects or extends a data set by several processes; resumes after an interruption.
 
 An episode depends on the settings and its index alone, and a shard holds fixed episodes
 (`shard_assignment`): neither the number of processes nor an interruption changes the
@@ -20,7 +20,13 @@ from typing import Any
 import tqdm
 
 from datasets import experts
-from datasets.collection import code_version, rollout, shard_assignment, worker_pool
+from datasets.collection import (
+    code_version,
+    extension,
+    rollout,
+    shard_assignment,
+    worker_pool,
+)
 from datasets.rlds import files, schema, statistics
 from environments import EnvironmentConfig
 
@@ -43,9 +49,11 @@ def collect(
 ) -> dict[str, Any]:
     """Collects the missing part of a data set and returns its manifest.
 
+    A finished data set of fewer episodes is extended (`extension`).
+
     Args:
       directory: new directory, or that of an unfinished or complete data set of the
-        same settings.
+        same settings, or of a complete one of fewer episodes.
       settings: settings that decide the data.
       make_environment: builds the environment; picklable. None takes the settings'.
       make_expert: builds the expert of an environment; picklable. None takes the
@@ -74,12 +82,22 @@ def collect(
     with files.locked(directory):
         check(directory, settings)
         files.remove_temporaries(directory)
-        if is_complete(directory, settings):
-            return files.read_manifest(directory)
-        work = worker_pool.Work(settings, make_environment, make_expert)
-        collection = _Collection(directory, work, processes)
-        collection.run(progress)
-        return collection.finish()
+        if extension.is_pending(directory):
+            extension.adopt(directory)
+        if not is_complete(directory, settings):
+            place = extension.place(directory, settings)
+            if place != directory:
+                extension.begin(directory, settings)
+                files.remove_temporaries(place)
+            work = worker_pool.Work(settings, make_environment, make_expert)
+            collection = _Collection(place, work, processes)
+            collection.run(progress)
+            manifest = collection.finish()
+            if place == directory:
+                return manifest
+            extension.adopt(directory)
+        extension.clean_up(directory, settings)
+        return files.read_manifest(directory)
 
 
 def check(directory: pathlib.Path, settings: schema.Settings) -> None:
@@ -95,6 +113,11 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
             )
         return
     manifest = files.read_manifest(directory)
+    if manifest.get("dataset", schema.DATASET_NAME) != schema.DATASET_NAME:
+        raise ValueError(
+            f"{directory} holds a data set that was {manifest['dataset']}, and not "
+            "collected: give another directory"
+        )
     version = manifest.get("schema_version", _FIRST_VERSION)
     if version != schema.VERSION:
         raise ValueError(
@@ -103,6 +126,8 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
         )
     recorded = manifest.get("settings", {})
     for name, value in settings.to_dict().items():
+        if name == "episodes":
+            continue
         # A setting added after the manifest was written had its default.
         old = recorded.get(name, _DEFAULTS.get(name))
         if old != value:
@@ -111,6 +136,8 @@ def check(directory: pathlib.Path, settings: schema.Settings) -> None:
                 f"{old!r}, not {value!r}: continue with the same settings or give "
                 "another directory"
             )
+    if extension.recorded_episodes(directory) != settings.episodes:
+        extension.check(directory, settings)
 
 
 def is_complete(directory: pathlib.Path, settings: schema.Settings) -> bool:
@@ -118,12 +145,18 @@ def is_complete(directory: pathlib.Path, settings: schema.Settings) -> bool:
     written = all(
         (directory / f).exists() for f in (files.DATASET_INFO, files.METADATA)
     )
-    return written and not _missing(directory, settings)
+    return (
+        written
+        and extension.recorded_episodes(directory) == settings.episodes
+        and not extension.is_pending(directory)
+        and not _missing(directory, settings)
+    )
 
 
 def shards_written(directory: pathlib.Path, settings: schema.Settings) -> int:
-    """Counts the files that are finished."""
-    return settings.num_shards - len(_missing(directory, settings))
+    """Counts the files that are finished, of an extension among them."""
+    place = extension.place(directory, settings)
+    return settings.num_shards - len(_missing(place, settings))
 
 
 def _shard(directory: pathlib.Path, settings: schema.Settings, i: int) -> pathlib.Path:
@@ -201,13 +234,15 @@ class _Collection:
         settings = self._settings
         written, _ = self._read(set(range(settings.num_shards)) - set(missing))
         keeper = shard_assignment.make(
-            settings, {k: [s.index for s in read] for k, read in written.items()}
+            settings,
+            {k: [s.index for s in read] for k, read in written.items()},
+            self._begun(),
         )
         successes = sum(s.success for read in written.values() for s in read)
         serialize = writer.Serializer(self._features())
         bar = tqdm.tqdm(
             total=settings.episodes,
-            initial=sum(map(len, written.values())),
+            initial=sum(map(len, written.values())) + keeper.num_begun,
             unit="episode",
             dynamic_ncols=True,
             disable=not progress,
@@ -236,6 +271,17 @@ class _Collection:
 
         with bar:
             return pool.run(keeper.indices(), on_episode)
+
+    def _begun(self) -> dict[int, bytes]:
+        """Reads the episodes of a file that an extension makes longer."""
+        path = extension.begun_file(self._directory, self._settings)
+        if path is None or not path.exists():
+            return {}
+        from datasets.rlds import writer
+
+        parse = writer.Parser(self._features())
+        read = writer.read_shard(path, parse)
+        return {summary.index: record for summary, _, record in read}
 
     def finish(self) -> dict[str, Any]:
         """Writes the metadata of the whole data set and returns the manifest."""
@@ -312,9 +358,9 @@ class _Collection:
         for shard in sorted(shards):
             path = _shard(self._directory, self._settings, shard)
             read = []
-            for summary, arrays, size in writer.read_shard(path, parse):
+            for summary, arrays, record in writer.read_shard(path, parse):
                 read.append(summary)
-                num_bytes += size
+                num_bytes += len(record)
                 if steps is not None:
                     steps.add(arrays)
             indices = [summary.index for summary in read]

@@ -34,34 +34,52 @@ def fits(
 
 
 def make(
-    settings: schema.Settings, written: Mapping[int, Sequence[int]]
+    settings: schema.Settings,
+    written: Mapping[int, Sequence[int]],
+    begun: Mapping[int, bytes] | None = None,
 ) -> KeepAll | FirstSuccesses:
     """Makes the assignment of the missing episodes to files.
 
     Args:
       settings: settings of the data set.
       written: number of each existing file -> indices of its episodes.
+      begun: index -> record of the first episodes, in order, of a file that an
+        extension makes longer; left out if that file exists.
 
     Raises:
       ValueError: a missing file cannot be collected because later files exist.
     """
-    return (KeepAll if settings.keep == "all" else FirstSuccesses)(settings, written)
+    kind = KeepAll if settings.keep == "all" else FirstSuccesses
+    return kind(settings, written, begun or {})
 
 
 class KeepAll:
     """Assignment that keeps all episodes, each in the file of its index."""
 
     def __init__(
-        self, settings: schema.Settings, written: Mapping[int, Sequence[int]]
+        self,
+        settings: schema.Settings,
+        written: Mapping[int, Sequence[int]],
+        begun: Mapping[int, bytes],
     ) -> None:
         self._settings = settings
         missing = [s for s in range(settings.num_shards) if s not in written]
         self._shards: dict[int, dict[int, bytes]] = {shard: {} for shard in missing}
-        self.tried = sum(map(len, written.values()))
+        for index, record in begun.items():
+            shard = index // settings.episodes_per_shard
+            if shard in self._shards:
+                self._shards[shard][index] = record
+        self.num_begun = sum(map(len, self._shards.values()))
+        self.tried = sum(map(len, written.values())) + self.num_begun
 
     def indices(self) -> Iterable[int]:
         """Returns the indices of the episodes to run, in order."""
-        return [i for s in self._shards for i in self._settings.shard_episodes(s)]
+        return [
+            index
+            for shard, records in self._shards.items()
+            for index in self._settings.shard_episodes(shard)
+            if index not in records
+        ]
 
     def add(self, index: int, record: bytes | None) -> Iterator[Shard]:
         """Adds an episode and yields the file that it completes, if any."""
@@ -88,7 +106,10 @@ class FirstSuccesses:
     """
 
     def __init__(
-        self, settings: schema.Settings, written: Mapping[int, Sequence[int]]
+        self,
+        settings: schema.Settings,
+        written: Mapping[int, Sequence[int]],
+        begun: Mapping[int, bytes],
     ) -> None:
         self._settings = settings
         self._shard = len(written)  # number of the file being filled
@@ -100,6 +121,9 @@ class FirstSuccesses:
                 )
         self._next = written[self._shard - 1][-1] + 1 if written else 0
         self._records: list[bytes] = []
+        if begun and max(begun) >= self._next:
+            self._records, self._next = list(begun.values()), max(begun) + 1
+        self.num_begun = len(self._records)
         self._waiting: dict[int, bytes | None] = {}
         self.tried = self._next
 

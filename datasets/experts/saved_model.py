@@ -3,7 +3,9 @@
 The agents are those of the public `rgb_stacking` repository, or any of the same
 signature: `initial_state()` and `step(timestep, state)`, batched by 1, on stacked
 observations in physical units. The agents are stochastic; they return the distribution
-of their action, from which this expert draws by a seed.
+of their action, from which this expert draws by a seed. Agents that
+`launchers.export --format=saved_model` wrote draw themselves, by the seed in their
+state.
 """
 
 from __future__ import annotations
@@ -53,6 +55,12 @@ class SavedModelExpert:
         for name in ("initial_state", "step"):
             if not hasattr(self._agent, name):
                 raise ValueError(f"the SavedModel {path} has no {name}()")
+        self._inputs: tuple[str, ...] = INPUTS
+        if hasattr(self._agent.initial_state(), "seed"):
+            (timestep, _), _ = self._agent.step.concrete_functions[
+                0
+            ].structured_input_signature
+            self._inputs = tuple(timestep.observation)
         self.phase = -1
         self.reset(0)
 
@@ -62,10 +70,18 @@ class SavedModelExpert:
         state = self._agent.initial_state()
         # The agent is saved with a batched counter, but its initial state has none.
         self._state = state._replace(counter=tf.reshape(state.counter, [1]))
+        if hasattr(state, "seed"):
+            own = tf.constant([seed % (1 << 31)], tf.int32)
+            self._state = self._state._replace(seed=own)
 
     def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
         """Returns an action, float32 [5] in [-1, 1]."""
-        observation = {n: tf.constant(timestep.observation[n][None]) for n in INPUTS}
+        missing = [n for n in self._inputs if n not in timestep.observation]
+        if missing:
+            raise ValueError(f"the SavedModel observes {', '.join(missing)}")
+        observation = {
+            n: tf.constant(timestep.observation[n][None]) for n in self._inputs
+        }
         (action, extras), self._state = self._agent.step(
             dm_env.TimeStep(None, None, None, observation), self._state
         )
@@ -78,6 +94,9 @@ class SavedModelExpert:
 
         The distribution has four Gaussian velocities, and fingers that close or open.
         """
+        if "normalized_action" in extras:
+            own = extras["normalized_action"].numpy()[0]
+            return own, own
         try:
             gaussian, fingers = extras["actor"]["dist_params"].dist_params_list
         except (KeyError, TypeError, AttributeError, ValueError):

@@ -13,6 +13,7 @@ import reprlib
 import shutil
 import stat
 import struct
+import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -71,6 +72,26 @@ def aside(path: pathlib.Path, durable: bool = False) -> Iterator[pathlib.Path]:
             os.replace(name, path)
     finally:
         name.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_directory(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields a directory to fill, renamed to `path`, or removed if the block raises.
+
+    If another process makes `path` meanwhile, that one stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    filled = pathlib.Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}.", dir=path.parent))
+    filled.chmod(0o755)  # a data set may be read by others
+    try:
+        yield filled
+        try:
+            filled.rename(path)
+        except OSError:
+            if not path.is_dir():
+                raise
+    finally:
+        shutil.rmtree(filled, ignore_errors=True)
 
 
 def remove_temporaries(directory: pathlib.Path, below: bool = False) -> None:

@@ -20,6 +20,7 @@ from datasets.rlds import description, errors, files, schema, writer
 from environments import observations
 
 REQUIRED = ("observation", "action", "reward", "is_first", "is_last", "is_terminal")
+flattened = writer.flattened  # features as well as arrays
 _ACTIONS = ("action", schema.EXPERT_ACTION)
 _KNOWN = (*_ACTIONS, *REQUIRED[2:], "discount", "expert_phase")
 _NUMBERS = "biuf"  # kinds of NumPy's types
@@ -104,6 +105,7 @@ class Records:
       files: paths of the shards, in order.
       lengths: number of episodes that each shard must hold.
       statistics: statistics of the steps in the metadata; empty if they have none.
+      name, description: the data set's own, from `dataset_info.json`.
     """
 
     def __init__(
@@ -141,6 +143,7 @@ class Records:
                 self.step_features.pop(name, None)
         self.lengths = list(info.splits[schema.SPLIT].shard_lengths)
         self.statistics = _statistics(info.metadata)
+        self.name, self.description = info.name, info.description
         try:
             self._parse = writer.Parser(self.features)
         except Exception as e:  # TFDS's and TensorFlow's own, of features they lack
@@ -167,7 +170,14 @@ class Records:
         return sum(self.lengths)
 
     def episodes(self, report: Report, first: int = 0) -> Iterator[Episode]:
-        """Yields every episode that can be read and reports the others.
+        """Yields every episode that can be read; see `examples`."""
+        for episode, _ in self.examples(report, first):
+            yield episode
+
+    def examples(
+        self, report: Report, first: int = 0
+    ) -> Iterator[tuple[Episode, bytes]]:
+        """Yields every episode that can be read, with its record; reports the others.
 
         Args:
           report: called with each file that is missing, cut off, corrupt, or holds
@@ -187,7 +197,7 @@ class Records:
                         text = f"does not fit {files.FEATURES}: {errors.one_line(e)}"
                         report(Problem(place, text))
                         continue
-                    yield self._episode(place, example)
+                    yield self._episode(place, example), record.numpy()
             begin += length
 
     def _records(
@@ -259,17 +269,6 @@ def _metadata(values: Any) -> dict[str, Any]:
         if kind is None or isinstance(value, kind):
             found[name] = value
     return found
-
-
-def flattened(features: Any) -> dict[str, Any]:
-    """Flattens dictionaries of features to names joined by slashes, as TFDS does."""
-    flat: dict[str, Any] = {}
-    for name, feature in features.items():
-        if isinstance(feature, tfds.features.FeaturesDict):
-            flat |= {f"{name}/{key}": f for key, f in flattened(feature).items()}
-        else:
-            flat[name] = feature
-    return flat
 
 
 def array_shape(feature: Any) -> tuple[int, ...] | None:

@@ -39,9 +39,14 @@ DESCRIPTION = (
 )
 
 
-def shard_name(shard: int, num_shards: int) -> str:
+def shard_name(shard: int, num_shards: int, dataset: str = DATASET_NAME) -> str:
     """Returns the file name that TFDS expects."""
-    return f"{DATASET_NAME}-{SPLIT}.{FILE_FORMAT}-{shard:05d}-of-{num_shards:05d}"
+    return f"{dataset}-{SPLIT}.{FILE_FORMAT}-{shard:05d}-of-{num_shards:05d}"
+
+
+def shard_glob() -> str:
+    """Returns the pattern of all files' names, whatever their number."""
+    return f"{DATASET_NAME}-{SPLIT}.{FILE_FORMAT}-*-of-*"
 
 
 _MAX_EPISODES = 10_000_000

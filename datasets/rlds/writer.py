@@ -30,35 +30,21 @@ class Serializer:
     """Serialiser of examples of `rollout.run_episode` to `tf.train.Example`s."""
 
     def __init__(self, features: tfds.features.FeaturesDict) -> None:
-        """Takes the features of `schema.features`."""
-        self._features = features
-        info = features.get_serialized_info()
-        observation = features["steps"].feature["observation"]
-        self._images = any(
-            isinstance(f, tfds.features.Image) for f in observation.values()
+        """Takes the features of `schema.features`, or others of arrays and texts."""
+        self._metadata = features["episode_metadata"]
+        self._features = flattened(features["steps"].feature)
+        self._steps = flattened(features.get_serialized_info()["steps"])
+        self._serializer = example_serializer.ExampleSerializer(
+            {"episode_metadata": self._metadata.get_serialized_info()}
         )
-        self._steps = {} if self._images else flattened(info["steps"])
-        if not self._images:
-            info = {"episode_metadata": info["episode_metadata"]}
-        self._serializer = example_serializer.ExampleSerializer(info)
 
     def __call__(self, example: Mapping[str, Any]) -> bytes:
         """Serialises an episode; raises if arrays do not fit the features."""
-        if self._images:
-            encoded = self._features.encode_example(example)
-            proto = self._serializer.get_tf_example(encoded)
-        else:
-            # TFDS would write the steps one by one, at forty times the cost of whole
-            # arrays, which give the same bytes (writer_test).
-            metadata = self._features["episode_metadata"]
-            proto = self._serializer.get_tf_example(
-                {
-                    "episode_metadata": metadata.encode_example(
-                        example["episode_metadata"]
-                    )
-                }
-            )
-            self._add_steps(proto, flattened(example["steps"]))
+        # TFDS would write the steps one by one, at forty times the cost of whole
+        # arrays, which give the same bytes (writer_test).
+        metadata = self._metadata.encode_example(example["episode_metadata"])
+        proto = self._serializer.get_tf_example({"episode_metadata": metadata})
+        self._add_steps(proto, flattened(example["steps"]))
         return proto.SerializeToString(deterministic=True)
 
     def _add_steps(
@@ -68,25 +54,33 @@ class Serializer:
             odd = ", ".join(sorted(arrays.keys() ^ self._steps.keys()))
             raise ValueError(f"the steps and the features differ in {odd}")
         for name, values in arrays.items():
-            info = self._steps[name]
-            shape, dtype = tuple(info.shape[1:]), np.dtype(info.np_dtype)
-            if values.shape[1:] != shape or values.dtype != dtype:
+            stored, seen = self._steps[name], self._features[name].get_tensor_info()
+            shape, dtype = tuple(seen.shape), np.dtype(seen.np_dtype)
+            if values.shape[1:] != shape or (
+                values.dtype != dtype and dtype.kind in "biuf"
+            ):
                 raise ValueError(
                     f"{name} is {values.dtype} {list(values.shape[1:])}, but the "
                     f"features say {dtype} {list(shape)}"
                 )
             feature = proto.features.feature[f"steps/{name}"]
-            if dtype == np.float32:
+            kind = np.dtype(stored.np_dtype).kind
+            if kind == "f":
                 feature.float_list.MergeFromString(_packed(values))
-            else:
+            elif kind in "biu":
                 feature.int64_list.value.extend(values.ravel().tolist())
+            else:  # images, texts, and what TFDS has no numbers for
+                encode = self._features[name].encode_example
+                feature.bytes_list.value.extend(
+                    tf.compat.as_bytes(encode(value)) for value in values
+                )
 
 
-def flattened(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flattened(nested: Any, prefix: str = "") -> dict[str, Any]:
     """Flattens nested values to names joined by slashes, as TFDS stores them."""
     flat: dict[str, Any] = {}
     for name, value in nested.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping | tfds.features.FeaturesDict):
             flat |= flattened(value, f"{prefix}{name}/")
         else:
             flat[f"{prefix}{name}"] = value
@@ -106,10 +100,10 @@ def _packed(values: np.ndarray) -> bytes:
     return b"\x0a" + bytes((*size, length)) + content
 
 
-def _template(directory: pathlib.Path) -> naming.ShardedFileTemplate:
+def _template(directory: pathlib.Path, name: str) -> naming.ShardedFileTemplate:
     return naming.ShardedFileTemplate(
         data_dir=directory,
-        dataset_name=schema.DATASET_NAME,
+        dataset_name=name,
         split=schema.SPLIT,
         filetype_suffix=schema.FILE_FORMAT,
     )
@@ -165,8 +159,8 @@ def _numpy(values: Any) -> Any:
 
 def read_shard(
     path: pathlib.Path, parse: Parser
-) -> Iterator[tuple[schema.EpisodeSummary, dict[str, Any], int]]:
-    """Yields the summary, the steps and the size in bytes of each episode of a shard.
+) -> Iterator[tuple[schema.EpisodeSummary, dict[str, Any], bytes]]:
+    """Yields the summary, the steps and the record of each episode of a shard.
 
     Raises:
       ValueError: the shard is damaged.
@@ -175,7 +169,7 @@ def read_shard(
         for record in tf.data.TFRecordDataset(str(path)):
             example = parse(record)
             summary = schema.summary(example)
-            yield summary, example["steps"], len(record.numpy())
+            yield summary, example["steps"], record.numpy()
         if rlds_files.record_checksums(path)[1]:
             raise ValueError("bytes after the last record")
     except (tf.errors.OpError, ValueError) as e:
@@ -189,6 +183,8 @@ def write_metadata(
     num_bytes: int,
     manifest: Mapping[str, Any],
     statistics: Mapping[str, Any],
+    name: str = schema.DATASET_NAME,
+    description: str = schema.DESCRIPTION,
 ) -> None:
     """Writes all that TFDS needs to read the shards, `dataset_info.json` last.
 
@@ -200,9 +196,11 @@ def write_metadata(
       manifest: content of `manifest.json`.
       statistics: result of `statistics.StepStatistics`; TFDS's readers show it as
         `builder.info.metadata["statistics"]`.
+      name: name of the data set, with which its files' names begin.
+      description: description for people.
     """
     identity = dataset_info.DatasetIdentity(
-        name=schema.DATASET_NAME,
+        name=name,
         version=tfds.core.Version(schema.VERSION),
         data_dir=str(directory),
         module_name="",
@@ -210,7 +208,7 @@ def write_metadata(
     info = tfds.core.DatasetInfo(
         builder=identity,
         features=features,
-        description=schema.DESCRIPTION,
+        description=description,
         metadata=tfds.core.MetadataDict(statistics=statistics),
     )
     info.set_file_format(schema.FILE_FORMAT)
@@ -218,7 +216,7 @@ def write_metadata(
         name=schema.SPLIT,
         shard_lengths=list(shard_lengths),
         num_bytes=num_bytes,
-        filename_template=_template(directory),
+        filename_template=_template(directory, name),
     )
     info.set_splits(splits.SplitDict([split]))
     aside = rlds_files.temporary(directory / "metadata")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import pathlib
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 # Defined in datasets, which needs them too and imports nothing of launchers.
 from datasets.rlds.files import (
     aside,
     is_temporary,
+    new_directory,
     open_file,
     read_json,
     read_text,
@@ -35,25 +33,6 @@ __all__ = (
     "write_json",
     "write_text",
 )
-
-
-@contextlib.contextmanager
-def new_directory(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a directory to fill, renamed to `path`, or removed if the block raises.
-
-    If another process makes `path` meanwhile, that one stays.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    filled = pathlib.Path(tempfile.mkdtemp(prefix=".tmp.", dir=path.parent))
-    try:
-        yield filled
-        try:
-            filled.rename(path)
-        except OSError:
-            if not path.is_dir():
-                raise
-    finally:
-        shutil.rmtree(filled, ignore_errors=True)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -1,17 +1,19 @@
 """The real command with tiny flags."""
 
 import json
+import os
 import pathlib
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
 from environments import objects
-from tests.helpers import commands
+from tests.helpers import commands, inspections
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -42,6 +44,9 @@ def _run(*flags):
         ("--episodes=0", "episodes is 0"),
         ("--episodes=many", "episodes"),
         ("--processes=0", "processes is 0"),
+        ("--cameras=ceiling", "basket_front_left"),
+        ("--image_size=32", "--image_size is of the images of --cameras"),
+        ("--cameras=basket_front_left --image_size=0", "image size (0, 0)"),
     ],
 )
 def test_bad_flags_get_one_line_and_exit_2(tmp_path, flag, message):
@@ -87,6 +92,37 @@ def test_collects_continues_and_refuses(tmp_path):
     assert other.returncode == 2
     assert "seed 0, not 1" in other.stderr
     assert len(other.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.gl
+@pytest.mark.slow
+def test_images_of_cameras_are_recorded(tmp_path):
+    cameras = ("basket_front_left", "basket_back_left")
+    out = tmp_path / "data"
+    run = subprocess.run(
+        _command(
+            f"--out={out}",
+            "--episodes=1",
+            "--expert=random",
+            f"--cameras={','.join(cameras)}",
+            "--image_size=32",
+        ),
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if k != "MUJOCO_GL"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    (episode,) = tfds.builder_from_directory(str(out)).as_dataset(split="train")
+    steps = [tfds.as_numpy(step)["observation"] for step in episode["steps"]]
+    assert len(steps) == 401
+    for camera in cameras:
+        images = np.stack([step[f"{camera}/pixels"] for step in steps])
+        assert images.shape == (401, 32, 32, 3) and images.dtype == np.uint8
+        assert (images[0] != images[-1]).any() and images.std() > 10
+    found, _ = inspections.inspect(out)
+    assert list(map(str, found.problems)) == []
+    assert len(found.images) == 2
 
 
 @pytest.mark.slow

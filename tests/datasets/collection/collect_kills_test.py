@@ -53,7 +53,7 @@ collect.collect(sys.argv[1], settings, make, fakes.FakeExpert, 2, progress=False
 """
 
 
-def _start(directory, settings, commits=-1):
+def start(directory, settings, commits=-1):
     """Starts the collection; it kills itself after so many files of its finish."""
     root = pathlib.Path(collect.__file__).parents[2]
     arguments = [str(directory), json.dumps(settings.to_dict()), str(commits)]
@@ -71,7 +71,7 @@ def _shards(directory):
 def _kill_after_new_shard(directory, settings, delay, victim):
     """Kills main, or a worker of it; False where it was done before."""
     before = _shards(directory)
-    process = _start(directory, settings)
+    process = start(directory, settings)
     while process.poll() is None and _shards(directory) == before:
         time.sleep(0.005)
     time.sleep(delay)
@@ -121,7 +121,7 @@ def test_kill_9_ten_times_and_continue(tmp_path, settings):
 
 
 def _kill_in_finish(directory, settings, commits):
-    process = _start(directory, settings, commits)
+    process = start(directory, settings, commits)
     assert process.wait() == -signal.SIGKILL
     written = {f.name for f in directory.iterdir()}
     # manifest.json is there from the start.
