@@ -277,6 +277,26 @@ def _config() -> RunConfig:
 
 def _run_seeds() -> None:
     """Runs and compares several seeds, as the flags say."""
+    from launchers.transfer import seeds
+
+    with cli.bad_input():
+        configs = _seed_configs()
+    try:
+        seeds.run(
+            configs,
+            arguments=sys.argv[1:],
+            jobs=_JOBS.value,
+            report=lambda line: print(line, flush=True),
+        )
+    except KeyboardInterrupt:
+        _end_stopped(_WORKDIR.value)
+    except seeds.SeedsError as e:
+        print(f"error: {e}", file=sys.stderr)
+        raise SystemExit(e.exit_code) from None
+
+
+def _seed_configs() -> list[RunConfig]:
+    """Returns a configuration per seed; raises ValueError, in one line."""
     if _LAUNCH.value != "single_process":
         raise ValueError("--seeds is for --launch=single_process")
     if flags.FLAGS["seed"].present:
@@ -285,20 +305,7 @@ def _run_seeds() -> None:
         raise ValueError("--restart is for one run: give another --workdir to --seeds")
     from launchers.transfer import seeds
 
-    config, numbers = _config(), seeds.parse(_SEEDS.value)
-    try:
-        seeds.run(
-            config,
-            numbers,
-            arguments=sys.argv[1:],
-            jobs=_JOBS.value,
-            report=lambda line: print(line, flush=True),
-        )
-    except KeyboardInterrupt:
-        _end_stopped(config.workdir)
-    except seeds.SeedsError as e:
-        print(f"error: {e}", file=sys.stderr)
-        raise SystemExit(1) from None
+    return seeds.split(_config(), seeds.parse(_SEEDS.value))
 
 
 def _end_stopped(workdir: str) -> None:
@@ -310,10 +317,10 @@ def _end_stopped(workdir: str) -> None:
 def main(argv: Sequence[str]) -> None:
     """Trains and prints a summary."""
     del argv
+    if _SEEDS.value:
+        _run_seeds()
+        return
     with cli.bad_input():
-        if _SEEDS.value:
-            _run_seeds()
-            return
         config = _config()
         from launchers.experiments.config import SetupError
         from launchers.transfer import training

@@ -10,6 +10,7 @@ from launchers.common import atomic_files, curves, figures, html_report
 from launchers.comparison import results
 from launchers.comparison import runs as comparison_runs
 from launchers.comparison.runs import Group
+from launchers.experiments import record
 
 PAGE = "comparison.html"
 _NUMBERS, _GROUPS, _CURVES = "comparison.json", "groups.csv", "curves.csv"
@@ -33,7 +34,7 @@ def compare(directories: Sequence[str], out: str) -> dict[str, dict[str, Any]]:
     """
     groups = comparison_runs.group(comparison_runs.read(directories))
     root = pathlib.Path(out)
-    if (root / comparison_runs.CONFIG).exists():
+    if (root / record.CONFIG).exists():
         raise ValueError(f"{root} is the workdir of a run; give another --out")
     root.mkdir(parents=True, exist_ok=True)
     summaries = {group.label: results.summarise(group) for group in groups}

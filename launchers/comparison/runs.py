@@ -20,7 +20,6 @@ from environments import EnvironmentConfig
 from launchers.common import loggers
 from launchers.experiments import record
 
-CONFIG = "config.json"
 _MOST_LETTERS = 80  # of a group's label in a figure
 _DIGITS = 8  # of a checksum that a person reads
 _CHECKSUMS = ("skills", "demonstrations")
@@ -104,23 +103,23 @@ def differing(settings: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 def _workdirs(directory: str) -> list[pathlib.Path]:
     root = pathlib.Path(directory)
-    if (root / CONFIG).is_file():
+    if (root / record.CONFIG).is_file():
         return [root]
-    seeds = sorted(path.parent for path in root.glob(f"seed_*/{CONFIG}"))
+    seeds = sorted(path.parent for path in root.glob(f"seed_*/{record.CONFIG}"))
     if not seeds:
         raise ValueError(
             f"no run in {directory}; valid: a workdir of train_agent, which has a "
-            f"{CONFIG}, or one of train_agent --seeds"
+            f"{record.CONFIG}, or one of train_agent --seeds"
         )
     return seeds
 
 
 def _read(workdir: pathlib.Path) -> Run:
-    settings = record.identity(workdir / CONFIG)
+    settings = record.identity(workdir / record.CONFIG)
     rows = loggers.actor_rows(str(workdir))
     if not rows:
         raise ValueError(f"the run in {workdir} has no episode yet")
-    starts = record.starts(workdir / CONFIG)
+    starts = record.starts(workdir / record.CONFIG)
     return Run(
         workdir=workdir,
         seed=settings.pop("seed"),

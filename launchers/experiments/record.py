@@ -23,7 +23,7 @@ from launchers.common import atomic_files, provenance, workdir_lock
 from launchers.experiments.config import RunConfig, check_agent, make_experiment
 from launchers.skills.record import fingerprint
 
-_CONFIG = "config.json"
+CONFIG = "config.json"
 _BUNDLE = "skills"  # name of the bundle's directory in a work directory
 _FORMAT = {"format": "helms-agent", "version": 1}
 _COUNTS = ("actor_steps", "learner_steps")
@@ -63,7 +63,7 @@ class RunRecord:
                 bundle.copy(self._config.skills, root / _BUNDLE)
             new["skills"]["path"] = _BUNDLE
         starts = [*old.get("starts", []), start]
-        atomic_files.write_json(root / _CONFIG, {**new, "starts": starts})
+        atomic_files.write_json(root / CONFIG, {**new, "starts": starts})
 
 
 def check(config: RunConfig, restart: bool = False) -> RunRecord:
@@ -87,8 +87,8 @@ def check(config: RunConfig, restart: bool = False) -> RunRecord:
         if config.skills and os.path.abspath(config.skills) == os.path.abspath(bundles):
             bundle.copy(str(before / _BUNDLE), bundles)
     workdir_lock.hold(root)
-    if (root / _CONFIG).exists():
-        old = atomic_files.read_json(root / _CONFIG)
+    if (root / CONFIG).exists():
+        old = atomic_files.read_json(root / CONFIG)
         _check_same(root, old, new)
         # The lock is held: what is unfinished there is of a process that was killed.
         atomic_files.remove_temporaries(root, below=True)
@@ -101,7 +101,7 @@ def check(config: RunConfig, restart: bool = False) -> RunRecord:
         for path in root.iterdir()
     ):
         raise ValueError(
-            f"workdir {root} is not empty and has no {_CONFIG}; give another --workdir"
+            f"workdir {root} is not empty and has no {CONFIG}; give another --workdir"
         )
     record = RunRecord(config, new, {})
     record.commit()
@@ -115,10 +115,10 @@ def holds(config: RunConfig) -> bool:
       ValueError: in one line, if it holds another run.
     """
     root = pathlib.Path(config.workdir)
-    if not (root / _CONFIG).exists():
+    if not (root / CONFIG).exists():
         return False
     new = json.loads(json.dumps(_describe(config)))
-    _check_same(root, atomic_files.read_json(root / _CONFIG), new)
+    _check_same(root, atomic_files.read_json(root / CONFIG), new)
     return True
 
 
@@ -132,9 +132,9 @@ def load_config(workdir: str, skills: str | None = None) -> RunConfig:
     Raises:
       ValueError: in one line, why this is no run, or that the skills differ.
     """
-    path = pathlib.Path(workdir) / _CONFIG
+    path = pathlib.Path(workdir) / CONFIG
     if not path.is_file():
-        raise ValueError(f"no run in {workdir}: it has no {_CONFIG}")
+        raise ValueError(f"no run in {workdir}: it has no {CONFIG}")
     recorded = atomic_files.read_json(path)
     try:
         check_agent(recorded["agent"])
@@ -263,7 +263,7 @@ def export(config: RunConfig, out: pathlib.Path, copy_skills: bool) -> int:
                 bundle.copy(config.skills, aside / path)
             description["skills"]["path"] = path
         description |= {"demonstrations": None, "policy_only": True}
-        atomic_files.write_json(aside / _CONFIG, description)
+        atomic_files.write_json(aside / CONFIG, description)
     return learner_steps
 
 
@@ -276,7 +276,7 @@ def _check_same(root: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) ->
       new: description of the run, as JSON has it.
     """
     if old.get("format") != _FORMAT["format"]:
-        raise ValueError(f"{root / _CONFIG} is not the record of an agent")
+        raise ValueError(f"{root / CONFIG} is not the record of an agent")
     if old.get("policy_only"):
         raise ValueError(
             f"workdir {root} was exported: it has a policy alone and cannot go on; "

@@ -203,8 +203,9 @@ class _Run:
         self._next_snapshot = time.monotonic() + 60.0 * budget.checkpoint_minutes
 
     def counts(self) -> dict[str, float]:
-        """Returns the run's counts."""
-        return dict(self._counter.get_counts())
+        """Returns the run's counts, 0 of what has not ended once."""
+        zero = {"actor_steps": 0, "learner_steps": 0}
+        return {**zero, **self._counter.get_counts()}
 
     def _spent(self, actor_steps: int) -> str | None:
         budget = self._budget
@@ -254,8 +255,7 @@ class _Run:
         if result is None:
             raise Stopped("during an evaluation")
         self._begin += time.monotonic() - begin  # run_seconds excludes evaluations
-        counts = {"actor_steps": 0, "learner_steps": 0, **self.counts()}
-        self._evaluation_logger.write({**counts, **result.scalars()})
+        self._evaluation_logger.write({**self.counts(), **result.scalars()})
 
 
 def _counter(

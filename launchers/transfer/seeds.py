@@ -25,7 +25,15 @@ _COMPARISON = "comparison"  # directory in the work directory
 
 
 class SeedsError(RuntimeError):
-    """Raised, with one line, when runs have failed; the others have ended."""
+    """Raised, with one line, when runs have failed; the others have ended.
+
+    Attributes:
+      exit_code: exit code for the command.
+    """
+
+    def __init__(self, message: str, exit_code: int = 1):
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def parse(texts: Sequence[str]) -> list[int]:
@@ -46,7 +54,7 @@ def split(config: RunConfig, seeds: Sequence[int]) -> list[RunConfig]:
       ValueError: in one line, if a work directory holds another run.
     """
     root = pathlib.Path(config.workdir)
-    if (root / "config.json").exists():
+    if (root / record.CONFIG).exists():
         raise ValueError(f"workdir {root} holds a run of its own; give another")
     configs = [
         dataclasses.replace(config, seed=seed, workdir=str(root / f"seed_{seed}"))
@@ -58,8 +66,7 @@ def split(config: RunConfig, seeds: Sequence[int]) -> list[RunConfig]:
 
 
 def run(
-    config: RunConfig,
-    seeds: Sequence[int],
+    configs: Sequence[RunConfig],
     arguments: Sequence[str],
     jobs: int | None = None,
     report: Callable[[str], None] = print,
@@ -69,33 +76,32 @@ def run(
     Where one fails, the others go on.
 
     Args:
-      config: configuration of the runs, but for the seed and with WORKDIR.
-      seeds: their seeds.
-      arguments: arguments of train_agent that make `config`.
+      configs: configurations of the runs, of `split`.
+      arguments: arguments of train_agent that make them.
       jobs: most runs at a time; None takes one per core.
       report: receives lines of progress.
 
     Raises:
-      ValueError: in one line, a run's own, of bad input; the others have stopped.
-      SeedsError: which runs have failed, and where to read why.
+      SeedsError: which runs have failed, and where to read why; or a run's own line of
+        bad input, with which all have stopped.
       KeyboardInterrupt: after all have saved.
     """
-    configs = {each.seed: each for each in split(config, seeds)}
+    budget = configs[0].budget
+    unfinished = {each.seed: each for each in configs if not training.is_complete(each)}
     starts = {
         seed: functools.partial(_start, each, arguments)
-        for seed, each in configs.items()
-        if not training.is_complete(each)
+        for seed, each in unfinished.items()
     }
     progress = {
-        seed: loggers.Progress(configs[seed].workdir, config.budget.max_actor_steps)
-        for seed in starts
+        seed: loggers.Progress(each.workdir, budget.max_actor_steps)
+        for seed, each in unfinished.items()
     }
-    next_report = time.monotonic() + config.budget.log_seconds
+    next_report = time.monotonic() + budget.log_seconds
 
     def show(running: Collection[int]) -> None:
         nonlocal next_report
         if time.monotonic() >= next_report:
-            next_report = time.monotonic() + config.budget.log_seconds
+            next_report = time.monotonic() + budget.log_seconds
             for seed in running:
                 report(f"seed {seed}: {progress[seed].line()}")
 
@@ -105,13 +111,13 @@ def run(
             if code == 0:
                 report(f"seed {seed} has ended")
                 continue
-            log = _log(configs[seed])
+            log = _log(unfinished[seed])
             fault = (log.read_text(errors="replace").splitlines() or [""])[-1]
             if code == cli.EXIT_BAD_INPUT:
-                raise ValueError(fault.removeprefix("error: "))
+                raise SeedsError(fault.removeprefix("error: "), code)
             failed.append(f"seed {seed} failed with exit code {code} ({fault}; {log})")
             report(failed[-1])
-    _compare(config.workdir, list(configs.values()), report)
+    _compare(configs, report)
     if failed:
         raise SeedsError("; ".join(failed))
 
@@ -126,10 +132,8 @@ def _log(config: RunConfig) -> pathlib.Path:
     return pathlib.Path(f"{config.workdir}.log")
 
 
-def _compare(
-    workdir: str, configs: Sequence[RunConfig], report: Callable[[str], None]
-) -> None:
-    out = pathlib.Path(workdir) / _COMPARISON
+def _compare(configs: Sequence[RunConfig], report: Callable[[str], None]) -> None:
+    out = pathlib.Path(configs[0].workdir).parent / _COMPARISON
     begun = [each.workdir for each in configs if loggers.actor_rows(each.workdir)]
     if not begun:
         return

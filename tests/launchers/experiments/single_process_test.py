@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -85,6 +86,17 @@ def test_a_resumed_run_counts_as_one_that_ran_through(tmp_path):
         sizes.append(info["sequences"].current_size)
         server.stop()
     assert sizes[0] == sizes[1] == 480 // 4
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_run_that_is_stopped_in_its_first_episode_resumes(tmp_path):
+    signalled = threading.Event()
+    signalled.set()
+    experiment = _experiment(tmp_path, 16)
+    run = single_process._Run(experiment, lambda line: None, signalled)
+    assert run.run() == "signal"
+    assert _run(experiment) == "max_actor_steps"
+    assert _counts(tmp_path)["actor_steps"] == 16
 
 
 @pytest.mark.usefixtures("eagerly")

@@ -66,7 +66,7 @@ def test_complete_runs_are_not_repeated_and_all_are_compared(
     atomic_files.write_json(tmp_path / "seed_0" / "summary.json", summary)
     started = _set_processes(monkeypatch, {1: "exit 0"})
     lines: list[str] = []
-    seeds.run(config, [0, 1], [], report=lines.append)
+    seeds.run(seeds.split(config, [0, 1]), [], report=lines.append)
     assert list(started) == [1]
     assert any("success 100 %" in line and "2 seeds" in line for line in lines)
     assert (tmp_path / "comparison" / "comparison.html").exists()
@@ -76,7 +76,7 @@ def test_a_failure_is_named_and_the_others_go_on(config, tmp_path, monkeypatch):
     _set_processes(monkeypatch, {0: "echo error: full disk; exit 1", 1: "sleep 0.3"})
     lines: list[str] = []
     with pytest.raises(seeds.SeedsError, match="seed 0 failed .*full disk.*seed_0.log"):
-        seeds.run(config, [0, 1], [], jobs=2, report=lines.append)
+        seeds.run(seeds.split(config, [0, 1]), [], jobs=2, report=lines.append)
     assert "seed 1 has ended" in lines
     assert (tmp_path / "comparison" / "comparison.html").exists()
 
@@ -84,8 +84,9 @@ def test_a_failure_is_named_and_the_others_go_on(config, tmp_path, monkeypatch):
 def test_bad_input_of_a_run_stops_all(config, tmp_path, monkeypatch):
     scripts = {0: "sleep 0.2; echo error: no such bundle; exit 2", 1: "exec sleep 300"}
     started = _set_processes(monkeypatch, scripts)
-    with pytest.raises(ValueError, match="^no such bundle$"):
-        seeds.run(config, [0, 1], [], jobs=2, report=lambda _: None)
+    with pytest.raises(seeds.SeedsError, match="^no such bundle$") as raised:
+        seeds.run(seeds.split(config, [0, 1]), [], jobs=2, report=lambda _: None)
+    assert raised.value.exit_code == 2
     assert started[1].returncode == -signal.SIGTERM
     assert not (tmp_path / "comparison").exists()
 
@@ -94,7 +95,7 @@ def test_a_signal_reaches_all(config, monkeypatch):
     started = _set_processes(monkeypatch, {0: "exec sleep 300", 1: "exec sleep 300"})
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
-        seeds.run(config, [0, 1], [], jobs=2, report=lambda _: None)
+        seeds.run(seeds.split(config, [0, 1]), [], jobs=2, report=lambda _: None)
     assert {process.returncode for process in started.values()} == {-signal.SIGTERM}
 
 
