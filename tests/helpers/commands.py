@@ -54,7 +54,9 @@ def run(
     return subprocess.CompletedProcess([module, *arguments], process.exitcode, *output)
 
 
-def _main(module: str, arguments: tuple[str, ...], paths: list[str], modules: str) -> None:
+def _main(
+    module: str, arguments: tuple[str, ...], paths: list[str], modules: str
+) -> None:
     for stream, path in zip((1, 2), paths, strict=True):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
     os.chdir(ROOT)
