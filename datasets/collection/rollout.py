@@ -66,8 +66,7 @@ def run_episode(
     while not timestep.last():
         on_step()
         action = np.array(expert.step(timestep), np.float32)
-        label = action if expert.intended is None else expert.intended
-        label = np.array(label, np.float32)
+        label = np.array(getattr(expert, "intended", action), np.float32)
         if not is_cell:  # whose own experts stay within their bounds
             spec = environment.action_spec()
             action, label = (

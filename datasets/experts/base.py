@@ -22,12 +22,12 @@ class Expert(Protocol):
       PHASES: names of its phases; empty where it has none.
       phase: index into `PHASES` of the last action; -1 for none.
       intended: the last action before exploration noise, float32 [D] within the bounds;
-        equal to the action, or None, where the expert adds no noise.
+        equal to the action where the expert adds no noise. A user's expert may lack it.
     """
 
     PHASES: ClassVar[tuple[str, ...]]
     phase: int
-    intended: np.ndarray | None
+    intended: np.ndarray
 
     def reset(self, seed: int) -> None:
         """Starts an episode whose task and objects the environment has already set.
@@ -83,7 +83,7 @@ def _user(form: str, environment: dm_env.Environment) -> Expert:
     for name in ("reset", "step"):
         if not callable(getattr(expert, name, None)):
             raise ValueError(f"expert {form!r} has no {name}(); valid: reset and step")
-    for name, value in (("PHASES", ()), ("phase", -1), ("intended", None)):
+    for name, value in (("PHASES", ()), ("phase", -1)):
         if not hasattr(expert, name):
             setattr(expert, name, value)
     return expert

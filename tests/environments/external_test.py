@@ -24,7 +24,7 @@ class Goal(gymnasium.Env):
     observation_space = spaces.Dict(
         {"hand": spaces.Box(-1, 1, (2,)), "goal": spaces.Box(-1, 1, (1, 2), np.float64)}
     )
-    action_space = spaces.Box(np.float32([-2, 0]), np.float32([2, 4]))
+    action_space = spaces.Box(*np.array([[-2, 0], [2, 4]], np.float32))
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -37,8 +37,7 @@ class Goal(gymnasium.Env):
         return observation, 1, False, True, {"is_success": np.True_}
 
 
-gymnasium.register("tests/Goal-v0", Goal)
-gymnasium.register("tests/Discrete-v0", "gymnasium.envs.classic_control:CartPoleEnv")
+gymnasium.register("tests/Goal-v0", f"{__name__}:Goal")
 
 
 class Blind(collection_fakes.FakeEnvironment):

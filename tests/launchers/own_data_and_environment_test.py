@@ -96,9 +96,10 @@ def test_own_data(tmp_path):
     done = _run("train_skills", *flags, workdir, "--model=npmp", *SMALL["train_skills"])
     assert done.returncode == 0, done.stderr
     # Other columns of the same sizes are another training.
-    flags = [flags[0], flags[1].replace("pos,robot0_eef_quat", "quat,robot0_eef_pos")]
-    flags += [outside_datasets.ROBOMIMIC_KEYS[1], workdir, "--model=npmp"]
-    assert "data" in _refused(_run("train_skills", *flags, *SMALL["train_skills"]))
+    proprio, objects = outside_datasets.ROBOMIMIC_KEYS
+    turned = proprio.replace("pos,robot0_eef_quat", "quat,robot0_eef_pos")
+    other = (flags[0], turned, objects, workdir, "--model=npmp")
+    assert "data" in _refused(_run("train_skills", *other, *SMALL["train_skills"]))
 
 
 def test_a_task_of_dm_control(tmp_path):

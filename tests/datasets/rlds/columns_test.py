@@ -46,6 +46,7 @@ def test_actions_are_scaled_by_the_least_and_greatest_of_the_data(open_x):
     data, raw = loader.load(open_x, OPEN_X), _raw(open_x)
     ends = np.cumsum(data.lengths) - 1  # whose actions mean nothing
     acted = np.delete(raw["action"], ends, axis=0)
+    assert data.columns.bounds is not None
     low, high = data.columns.bounds
     np.testing.assert_allclose(low, acted.min(axis=0))
     np.testing.assert_allclose(high, acted.max(axis=0))
