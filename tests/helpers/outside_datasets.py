@@ -8,7 +8,7 @@ from tensorflow_datasets.core import example_serializer
 
 from datasets.rlds import files, schema, writer
 
-STEPS = 20  # control steps of an episode
+STEPS = 12  # control steps of an episode
 
 f = tfds.features
 _FLAGS = {name: f.Scalar(np.bool_) for name in ("is_first", "is_last", "is_terminal")}
@@ -69,7 +69,7 @@ def draw(rng, feature, high=1.0):
     return rng.uniform(-high, high, feature.shape).astype(feature.np_dtype)
 
 
-def write(directory, layout, episodes=4, action_high=2.5):
+def write(directory, layout, episodes=3, action_high=2.5):
     """Writes a data set of noise.
 
     Args:
