@@ -107,14 +107,15 @@ def _from_scratch(config: MPOConfig, frozen: FrozenModel | None) -> AgentBuilder
 # policy does not see them. Weights: Table 5.
 _MIX_VISION = {"components": "scratch", "eta_y": 0.1, "eta_z": 0.1}
 
-MODELS: Mapping[str, Model] = {
+# A user's module adds rows to both: docs/guides/own_data_and_environment.md.
+MODELS: dict[str, Model] = {
     "helms": Model(HelmsModel, Skills),
     "npmp": Model(NpmpModel, NpmpSkills),
     "bc": Model(BcModel, BcPolicy),
     "hierarchical_bc": Model(HierarchicalBcModel, HierarchicalBcPolicy),
 }
 
-AGENTS: Mapping[str, Agent] = {
+AGENTS: dict[str, Agent] = {
     "helms_mix": Agent(HelmsMixConfig, HelmsMixBuilder, "helms", _MIX_VISION, True),
     "helms_cat": Agent(HelmsCatConfig, HelmsCatBuilder, "helms"),
     "mpo": Agent(ActionMPOConfig, _from_scratch, None, {}),

@@ -11,13 +11,15 @@ import functools
 import os
 import pathlib
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from datasets.rlds import files, reader, schema
-from environments import observations
+from datasets.rlds import columns as columns_lib
+from datasets.rlds import files, reader
+from datasets.rlds.columns import Columns
+from environments import mapping
 
 _TOLERANCE = 1e-6  # for float32 actions at their bounds
 
@@ -41,6 +43,8 @@ class Episodes:
       combinations: task and object set (0: random) of each episode; ("", 0) where its
         metadata has none.
       names: [E] file and number of each episode, for messages.
+      columns: what of the data set is here, by its own names, with the bounds by which
+        actions were scaled to [-1, 1].
     """
 
     proprio: tf.Tensor
@@ -50,6 +54,7 @@ class Episodes:
     lengths: np.ndarray
     combinations: tuple[tuple[str, int], ...]
     names: tuple[str, ...]
+    columns: Columns
     reward: tf.Tensor | None = None
     discount: tf.Tensor | None = None
 
@@ -59,7 +64,9 @@ class Episodes:
         return len(self.lengths)
 
 
-def load(directory: str | os.PathLike[str]) -> Episodes:
+def load(
+    directory: str | os.PathLike[str], columns: Columns = columns_lib.OWN
+) -> Episodes:
     """Reads a data set; a second call for the same one returns the same object.
 
     Raises:
@@ -67,7 +74,7 @@ def load(directory: str | os.PathLike[str]) -> Episodes:
         shapes.
     """
     path = pathlib.Path(directory)
-    return _load(path.resolve(), str(path), _check_files(path))
+    return _load(path.resolve(), str(path), _check_files(path), columns)
 
 
 def _check_files(path: pathlib.Path) -> Hashable:
@@ -78,33 +85,23 @@ def _check_files(path: pathlib.Path) -> Hashable:
 
 
 @functools.lru_cache(maxsize=1)  # A single one, because data sets are large.
-def _load(path: pathlib.Path, name: str, version: Hashable) -> Episodes:
+def _load(
+    path: pathlib.Path, name: str, version: Hashable, columns: Columns
+) -> Episodes:
     del path, version
-    source = reader.Records(name, required=("observation", "action"))
-    has_label = schema.EXPERT_ACTION in source.step_features
-    label = schema.EXPERT_ACTION if has_label else "action"
-    _check_shapes(source, label)
-    return _read(source, name, label)
+    required = ("observation", "action") if columns.is_own else ("observation",)
+    source = reader.Records(name, required=required)
+    return _read(source, name, columns.resolved(source))
 
 
-def _check_shapes(source: reader.Records, label: str) -> None:
-    valid = (schema.ACTION_SIZE,)
-    for key in (label, "action"):
-        feature = source.step_features[key]
-        if reader.array_shape(feature) != valid:
-            text = f"says: {reader.wrong_shape(key, feature, valid)}"
-            raise files.refusal(source.directory, files.FEATURES, text)
-    source.check_groups()
-
-
-def _read(source: reader.Records, name: str, label: str) -> Episodes:
+def _read(source: reader.Records, name: str, columns: Columns) -> Episodes:
     def refuse(problem: reader.Problem) -> None:
         raise ValueError(f"data set {name} is damaged: {problem}")
 
     episodes, empty = [], []
     for episode in source.episodes(refuse):
-        length = len(episode.steps["action"])
-        fault = _fault(episode, length, label)
+        length = len(episode.steps[columns.executed[0]])
+        fault = _fault(episode, length, columns)
         if length < 2 and fault is None:
             empty.append(episode)
         elif not episode.metadata.get("invalid", False):
@@ -113,7 +110,7 @@ def _read(source: reader.Records, name: str, label: str) -> Episodes:
                 raise ValueError(f"data set {name}: {place}: {fault}")
             task = episode.metadata.get("task", "")
             combination = task, episode.metadata.get("object_set", 0)
-            arrays = _arrays(episode, label)
+            arrays = _arrays(episode, columns)
             episodes.append((episode.index, arrays, combination, place))
     if empty:
         first = empty[0].place
@@ -129,6 +126,7 @@ def _read(source: reader.Records, name: str, label: str) -> Episodes:
         )
     episodes.sort(key=lambda e: e[0])
     _, arrays_of, combinations, names = zip(*episodes, strict=True)
+    columns = _scale(arrays_of, columns)
     lengths = np.array([len(arrays["action"]) for arrays in arrays_of])
     with tf.device("CPU:0"):  # The data set may be larger than a GPU.
         tensors = {
@@ -137,46 +135,78 @@ def _read(source: reader.Records, name: str, label: str) -> Episodes:
             )
             for key in list(arrays_of[0])
         }
-    return Episodes(lengths=lengths, combinations=combinations, names=names, **tensors)
+    return Episodes(
+        lengths=lengths,
+        combinations=combinations,
+        names=names,
+        columns=columns,
+        **tensors,
+    )
 
 
-def _used(episode: reader.Episode, label: str) -> dict[str, np.ndarray]:
+def _scale(arrays_of: Sequence[dict[str, np.ndarray]], columns: Columns) -> Columns:
+    """Scales actions to [-1, 1] in place; returns the columns with their bounds."""
+    if columns.is_own:
+        return columns
+    if columns.bounds is None:
+        low = np.min([arrays["action"][:-1].min(axis=0) for arrays in arrays_of], 0)
+        high = np.max([arrays["action"][:-1].max(axis=0) for arrays in arrays_of], 0)
+        columns = dataclasses.replace(columns, bounds=columns_lib.bounds_of(low, high))
+    assert columns.bounds is not None
+    for arrays in arrays_of:
+        for key in ("action", "executed_action"):
+            values = columns_lib.scaled(arrays[key][:-1], columns.bounds)
+            arrays[key][:-1] = np.clip(values, -1.0, 1.0)
+    return columns
+
+
+def _used(episode: reader.Episode, columns: Columns) -> dict[str, np.ndarray]:
     """Returns the arrays that learners use, by their names in the data set."""
     observation = {
-        name: episode.observation[name]
-        for names in observations.GROUPS.values()
-        for name in names
+        name: episode.observation[name] for name in (*columns.proprio, *columns.objects)
     }
-    names = dict.fromkeys((label, "action", "reward", "discount"))
+    names = dict.fromkeys((*columns.action, *columns.executed, "reward", "discount"))
     steps = {name: episode.steps[name] for name in names if name in episode.steps}
     return observation | steps
 
 
-def _fault(episode: reader.Episode, length: int, label: str) -> str | None:
+def _fault(episode: reader.Episode, length: int, columns: Columns) -> str | None:
     """Returns what makes an episode unfit to learn from, None if nothing does."""
-    for name, values in _used(episode, label).items():
+    actions = tuple(dict.fromkeys((*columns.action, *columns.executed)))
+    for name, values in _used(episode, columns).items():
         if len(values) != length:
-            return f"{name} has {len(values)} steps, but action has {length}"
+            return f"{name} has {len(values)} steps, but {actions[-1]} has {length}"
         if length > 1 and name not in ("reward", "discount"):  # these are for RL alone
-            acted = values[:-1] if name in (label, "action") else values
+            acted = values[:-1] if name in actions else values
             if not np.isfinite(acted).all():
                 return f"{name} not finite"
-    for name in (label, "action"):
-        largest = np.abs(episode.steps[name][:-1]).max(initial=0.0)
-        if largest > 1.0 + _TOLERANCE:
-            return f"an {name} of {largest:.4g} is outside [-1, 1]"
+    if columns.bounds is None:
+        return None
+    low, high = np.asarray(columns.bounds)
+    room = _TOLERANCE * (high - low) / 2
+    for names in dict.fromkeys((columns.action, columns.executed)):
+        values = mapping.vector(episode.steps, names, lead=1)[:-1]
+        beyond = np.maximum(low - values, values - high) - room
+        if (beyond > 0).any():
+            step, i = np.unravel_index(np.argmax(beyond), beyond.shape)
+            return (
+                f"an {', '.join(names)} of {values[step, i]:.4g} is outside "
+                f"[{low[i]:g}, {high[i]:g}]"
+            )
     return None
 
 
-def _arrays(episode: reader.Episode, label: str) -> dict[str, np.ndarray]:
+def _arrays(episode: reader.Episode, columns: Columns) -> dict[str, np.ndarray]:
     """Returns an episode's arrays, float32, as `Episodes` names them.
 
     Of the last step only the observation has a meaning: what else it has becomes zero.
     """
-    arrays = observations.group(episode.observation)
-    originals = {"action": label, "executed_action": "action"}
-    originals |= {k: k for k in ("reward", "discount") if k in episode.steps}
-    for key, original in originals.items():
-        arrays[key] = np.array(episode.steps[original], np.float32)
+    arrays = columns.observations(episode.observation)
+    arrays["action"] = mapping.vector(episode.steps, columns.action, lead=1)
+    arrays["executed_action"] = mapping.vector(episode.steps, columns.executed, lead=1)
+    for key in ("reward", "discount"):
+        if key in episode.steps:
+            arrays[key] = np.array(episode.steps[key], np.float32)
+    for key in arrays.keys() - {"proprio", "objects"}:
         arrays[key][-1:] = 0.0
     return arrays

@@ -7,6 +7,8 @@ The last tenth of the episodes, at least one, is held out.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -16,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from datasets import episodes as episodes_lib
+from datasets.rlds import columns as columns_lib
 from datasets.rlds import (
     description,
     files,
@@ -23,6 +26,7 @@ from datasets.rlds import (
     running_statistics,
     schema,
 )
+from datasets.rlds.columns import Columns
 
 SPLITS = ("train", "held_out")
 _HELD_OUT_FRACTION = 0.1
@@ -79,7 +83,9 @@ def _content(path: pathlib.Path) -> dict[str, Any]:
 
 
 def statistics(
-    directory: str | os.PathLike[str], context: bool = False
+    directory: str | os.PathLike[str],
+    context: bool = False,
+    columns: Columns = columns_lib.OWN,
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Returns mean and standard deviation of `proprio` [P] and `objects` [O], float32.
 
@@ -91,11 +97,12 @@ def statistics(
       directory: directory of the data set.
       context: as in `windows`; the context itself has mean 0 and deviation 1, so that
         normalisation leaves it unchanged.
+      columns: as in `load`.
 
     Raises:
       ValueError: the data set cannot be used.
     """
-    data = load(directory)
+    data = load(directory, columns)
     frames = int(data.lengths[: _num_train(data, directory)].sum())
     result = {}
     for key in ("proprio", "objects"):
@@ -124,6 +131,7 @@ def windows(
     seed: int = 0,
     skip: int = 0,
     context: bool = False,
+    columns: Columns = columns_lib.OWN,
 ) -> tf.data.Dataset:
     """Returns batches of windows that never cross an episode's end.
 
@@ -151,6 +159,7 @@ def windows(
       skip: batches to skip; the rest are those of a run that skips none.
       context: whether to append `recipes.context` of the episode's task and object set
         to each frame of `objects`.
+      columns: as in `load`.
 
     Returns:
       A data set of `proprio` [B, T+L, P], `objects` [B, T+L, O], `action` [B, T, D] and
@@ -171,7 +180,7 @@ def windows(
     for name, (value, low) in limits.items():
         if value < low:
             raise ValueError(f"{name} is {value}; valid: whole numbers from {low}")
-    data = load(directory)
+    data = load(directory, columns)
     train = _num_train(data, directory)
     gather = _Gather(data, window, look_ahead, context)
     with tf.device("CPU:0"):
@@ -213,6 +222,23 @@ def windows(
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.prefetch(_PARALLEL_CALLS).with_options(options)
+
+
+class Source:
+    """The functions of this module for other columns than this project's."""
+
+    def __init__(self, columns: Columns):
+        """Binds the columns."""
+        self._columns = columns
+        self.load = functools.partial(load, columns=columns)
+        self.windows = functools.partial(windows, columns=columns)
+        self.statistics = functools.partial(statistics, columns=columns)
+
+    def manifest(self, directory: str | os.PathLike[str]) -> dict[str, Any]:
+        """Returns `manifest` with the columns, which make it another set of data."""
+        if self._columns.is_own:
+            return manifest(directory)
+        return manifest(directory) | {"columns": dataclasses.asdict(self._columns)}
 
 
 class _Gather:

@@ -13,6 +13,12 @@ from environments.tasks import REWARDS, TASKS
 
 OBSERVATIONS = ("state", "vision")
 MAX_ACTION_DELAY = 2  # control steps
+# Settings of an environment from elsewhere; all others are the cell's.
+OF_EXTERNAL = ("environment", "proprio", "objects", "action_bounds")
+
+
+def _tuples(values: Any) -> Any:
+    return tuple(map(_tuples, values)) if isinstance(values, list) else values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +40,14 @@ class EnvironmentConfig:
       grouped: whether the state is given as the vectors that agents see, proprio and
         objects, instead of named observations.
       preset: fast or reference physics; or a `scene.Physics`.
+      environment: an environment from elsewhere, in place of this cell:
+        dm_control:DOMAIN/TASK, gym:ID, or package.module:make. With it, only the
+        following settings are given.
+      proprio: observations of an environment from elsewhere that make up proprio, in
+        order; by default those of the skills.
+      objects: likewise, of what is around the robot.
+      action_bounds: low and high of its actions, which are -1 and 1 for agents; None
+        for those of the skills, or else of its action spec.
     """
 
     task: str = "stack_red_blue"
@@ -46,12 +60,17 @@ class EnvironmentConfig:
     image_size: tuple[int, int] = (64, 64)
     grouped: bool = False
     preset: str | scene.Physics = scene.DEFAULT_PRESET
+    environment: str | None = None
+    proprio: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
+    action_bounds: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError, naming the valid values, for a value that is not valid."""
-        for name in ("object_set", "cameras", "image_size"):
+        for name in ("object_set", "cameras", "image_size", *OF_EXTERNAL[1:]):
             if isinstance(getattr(self, name), list):  # JSON and flags give a list
-                object.__setattr__(self, name, tuple(getattr(self, name)))
+                object.__setattr__(self, name, _tuples(getattr(self, name)))
+        self._check_external()
         scene.one_of("task", self.task, TASKS)
         scene.one_of("reward", self.reward, REWARDS)
         objects.check(self.object_set)
@@ -60,6 +79,23 @@ class EnvironmentConfig:
         scene.one_of("observations", self.observations, OBSERVATIONS)
         camera_lib.check(self.cameras, self.image_size)
         scene.physics(self.preset)
+
+    def _check_external(self) -> None:
+        """Raises ValueError where settings of the cell and of another one are mixed."""
+        for field in dataclasses.fields(self):
+            is_external = field.name in OF_EXTERNAL
+            if field.name == "grouped" or getattr(self, field.name) == field.default:
+                continue
+            if self.environment is not None and not is_external:
+                raise ValueError(
+                    f"{field.name} is a setting of the Sawyer cell, and the "
+                    f"environment is {self.environment}: leave one of them out"
+                )
+            if self.environment is None and is_external:
+                raise ValueError(
+                    f"{field.name} is a setting of an environment from elsewhere: "
+                    "give environment, too, or leave it out"
+                )
 
     @classmethod
     def paper(cls, **changes: Any) -> EnvironmentConfig:
@@ -87,9 +123,16 @@ class EnvironmentConfig:
         for name, plain in (("domain_randomization", bool), ("preset", str)):
             if not isinstance(getattr(self, name), plain):
                 raise ValueError(f"{name} is no name, and cannot be written")
+        values = dataclasses.asdict(self)
+        for name in list(values):
+            # Of the two kinds of environments, each has its own settings.
+            if name != "environment" and (name in OF_EXTERNAL) == (
+                self.environment is None
+            ):
+                del values[name]
         return {
             name: list(value) if isinstance(value, tuple) else value
-            for name, value in dataclasses.asdict(self).items()
+            for name, value in values.items()
         }
 
     @property

@@ -10,7 +10,7 @@ from environments.stacking import RgbStacking
 
 
 def make(*, seed: int | None = None, **settings: Any) -> RgbStacking:
-    """Builds the RGB-stacking environment.
+    """Builds the RGB-stacking environment, or another one by `environment`.
 
     Args:
       seed: seed of all draws; None draws one.
@@ -25,6 +25,21 @@ def make(*, seed: int | None = None, **settings: Any) -> RgbStacking:
     return build(EnvironmentConfig(**settings), seed)
 
 
-def build(config: EnvironmentConfig, seed: int | None = None) -> RgbStacking:
-    """Builds the environment of a configuration; see `make`."""
+def build(config: EnvironmentConfig, seed: int | None = None) -> Any:
+    """Builds the environment of a configuration.
+
+    Returns:
+      The RGB-stacking environment (see `make`); or an `external.ExternalEnvironment`,
+      within an `external.AgentView` where the configuration is grouped.
+
+    Raises:
+      ValueError: in one line, what does not fit.
+    """
+    if config.environment is not None:
+        from environments import external
+
+        environment = external.load(config.environment, seed)
+        return (
+            external.AgentView(environment, config) if config.grouped else environment
+        )
     return RgbStacking(scene.build(config.object_set, config.preset), config, seed)

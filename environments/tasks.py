@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from environments import contacts, observations, rewards
 
@@ -157,7 +157,7 @@ def _is_on(top: rewards.Vector, bottom: rewards.Vector) -> bool:
     return bool(aside < _SUCCESS_XY and top[2] - bottom[2] > _SUCCESS_Z)
 
 
-TASKS: Mapping[str, Task] = {
+TASKS: dict[str, Task] = {
     **{
         f"stack_{top}_{bottom}": _stack(top, bottom)
         for top, bottom in itertools.permutations(observations.COLORS, 2)

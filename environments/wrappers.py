@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import dm_env
 import numpy as np
 from acme import specs as acme_specs
@@ -42,7 +44,14 @@ class GroupObservations(wrappers.EnvironmentWrapper):
         """Advances one control step."""
         return self._grouped(self._environment.step(action))
 
-    def _grouped(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
-        observation = timestep.observation
+    def grouped(self, observation: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Returns proprio [P], objects [O] and the cameras' images."""
         cameras = {k: v for k, v in observation.items() if k.endswith("/pixels")}
-        return timestep._replace(observation=observations.group(observation) | cameras)
+        return observations.group(observation) | cameras
+
+    def scaled(self, action: np.ndarray) -> np.ndarray:
+        """Returns an action within [-1, 1], the environment's own units."""
+        return np.clip(action, -1.0, 1.0)
+
+    def _grouped(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
+        return timestep._replace(observation=self.grouped(timestep.observation))

@@ -19,7 +19,10 @@ from absl import flags
 
 from launchers.analysis import pipeline
 from launchers.analysis.config import LATENTS, AnalysisConfig
-from launchers.common import cli, environment_flags, workers
+from launchers.common import cli, environment_flags, plugins, workers
+
+if __name__ == "__main__":  # before flags list what it registers
+    plugins.import_for_command(sys.argv)
 
 _DEFAULTS = AnalysisConfig(skills="", out="")
 

@@ -25,7 +25,10 @@ from datasets.collection import collect, rollout
 from datasets.experts import base
 from datasets.rlds import errors, files, recipes, schema
 from environments import EnvironmentConfig
-from launchers.common import cli, environment_flags
+from launchers.common import cli, environment_flags, plugins
+
+if __name__ == "__main__":  # before flags list what it registers
+    plugins.import_for_command(sys.argv)
 
 _CHECKPOINT = "checkpoint:DIR"  # experts of launchers.experiments.checkpoint_expert
 
@@ -45,6 +48,7 @@ _ENVIRONMENT = environment_flags.define(
     "max_action_delay",
     "cameras",
     "preset",
+    "environment",
 )
 _IMAGE_SIZE = flags.DEFINE_integer(
     "image_size", 64, "Pixels of both sides of the images of --cameras."
@@ -63,8 +67,9 @@ _KEEP = flags.DEFINE_string(
 _EXPERT = flags.DEFINE_string(
     "expert",
     "scripted",
-    f"What acts: {', '.join(base.FORMS)}; or {_CHECKPOINT}, the work directory of "
-    "launchers.train_agent.",
+    f"What acts: {', '.join(base.FORMS)}; {_CHECKPOINT}, the work directory of "
+    f"launchers.train_agent; or {base.USER_FORM}, a function from the environment to "
+    "an expert.",
 )
 _PROCESSES = flags.DEFINE_integer(
     "processes", None, "Collecting processes; one a core by default."
@@ -98,7 +103,9 @@ def main(argv: Sequence[str]) -> None:
             manifest = collect.collect(out, settings, make_expert=make_expert)
             print(f"{out} is complete: {_describe(manifest)}")
             return
-    make_environment = rollout.environment_maker(settings)
+        make_environment = plugins.carried(rollout.environment_maker(settings))
+        if settings.environment.environment is not None:
+            make_environment().close()  # says here what is wrong with it
     try:
         with cli.bad_input():
             manifest = collect.collect(

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import flags
 
-from launchers.common import cli
+from launchers.common import cli, plugins
+
+if __name__ == "__main__":  # before flags list what it registers
+    plugins.import_for_command(sys.argv)
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Directory of a train_agent run.")
 _EPISODES = flags.DEFINE_integer("episodes", 10, "How many episodes.")
@@ -52,11 +56,18 @@ def main(argv: Sequence[str]) -> None:
         f"return {result['return_mean']:.2f} +- {result['return_interval']:.2f} "
         f"({result['episodes']} episodes, 95 %)"
     )
-    print(
+    if "success_rate" not in result:
+        print("success unknown: the environment does not tell")
+    else:
+        print(_success(result))
+    print(json.dumps(result))
+
+
+def _success(result: Mapping[str, Any]) -> str:
+    return (
         f"success {100 * result['success_rate']:.0f} % "
         f"({100 * result['success_low']:.0f} to {100 * result['success_high']:.0f} %)"
     )
-    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from absl import flags
 from datasets.rlds import reader
 from datasets.validation import inspection
 from environments.rendering import RenderingUnavailable
-from launchers.common import cli
+from launchers.common import cli, columns_flags
 from launchers.inspection import episode_views, figures, report
 
 _OUT = flags.DEFINE_string("out", None, "Directory of the figures; none by default.")
@@ -32,6 +32,7 @@ _FIGURE_EPISODES = flags.DEFINE_integer(
     "Episodes to draw, spread over the data set.",
     lower_bound=0,
 )
+_COLUMNS = columns_flags.define()
 _VIDEO = flags.DEFINE_bool("video", False, "Also a video of each episode drawn.")
 
 
@@ -43,8 +44,10 @@ def main(argv: Sequence[str]) -> None:
         out = pathlib.Path(_OUT.value) if _OUT.value else None
         if _VIDEO.value and out is None:
             raise ValueError("--video needs --out=DIR")
-        source = reader.Records(argv[1])
-        checked = inspection.Inspection(source)
+        columns = _COLUMNS()
+        needed = [n for n in reader.REQUIRED if columns.is_own or n != "action"]
+        source = reader.Records(argv[1], needed)
+        checked = inspection.Inspection(source, columns)
         if out and out.exists() and not out.is_dir():
             raise ValueError(f"{out} is not a directory")
         if out:

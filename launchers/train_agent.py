@@ -28,11 +28,21 @@ from agents import scales
 from agents.mpo.config import MPOConfig
 from agents.registry import AGENTS
 from environments import EnvironmentConfig
-from launchers.common import cli, environment_flags, settings, signals, sinks
+from launchers.common import (
+    cli,
+    environment_flags,
+    plugins,
+    settings,
+    signals,
+    sinks,
+)
 from launchers.distributed.config import Layout
 
 if TYPE_CHECKING:
     from launchers.experiments.config import RunConfig
+
+if __name__ == "__main__":  # before flags list what it registers
+    plugins.import_for_command(sys.argv)
 
 _CONFIG = flags.DEFINE_string(
     "config",
@@ -58,6 +68,9 @@ _ENVIRONMENT = environment_flags.define(
     "max_action_delay",
     "cameras",
     "preset",
+    "environment",
+    "proprio",
+    "objects",
 )
 _OBSERVATIONS = flags.DEFINE_string(
     "observations",
@@ -186,8 +199,11 @@ _SETTINGS = settings.Settings(
 def _environment() -> EnvironmentConfig:
     """Returns the environment's settings; agents for vision only see images."""
     default = "vision" if AGENTS[_AGENT.value].vision_only else "state"
+    environment = _ENVIRONMENT()
+    if environment.environment is not None and not flags.FLAGS["observations"].present:
+        return environment
     observations = _OBSERVATIONS.value or default
-    return dataclasses.replace(_ENVIRONMENT(), observations=observations)
+    return dataclasses.replace(environment, observations=observations)
 
 
 def _agent_config(environment: EnvironmentConfig) -> MPOConfig:
@@ -202,8 +218,9 @@ def _agent_config(environment: EnvironmentConfig) -> MPOConfig:
     values.update(_SETTINGS.given(_AGENT.value))
     if values.get("demonstration_share") and not _DEMONSTRATIONS.value:
         raise ValueError("--demonstration_share needs --demonstrations")
-    # Checked here, because the agent's own check does not know the limit.
-    experiment_config.check_skill_steps(values.get("skill_steps", 1))
+    if environment.environment is None:
+        # Checked here, because the agent's own check does not know the limit.
+        experiment_config.check_skill_steps(values.get("skill_steps", 1))
     if _TARGET_UPDATE_PERIOD.value is not None:
         for target in ("policy", "critic"):
             values[f"target_{target}_update_period"] = _TARGET_UPDATE_PERIOD.value

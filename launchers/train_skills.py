@@ -18,14 +18,21 @@ from absl import flags
 from agents.offline.config import OfflineConfig
 from agents.registry import MODELS
 from datasets import loader
-from environments import observations
-from launchers.common import cli, settings
+from launchers.common import cli, columns_flags, plugins, settings
 from launchers.skills import report
 from launchers.skills import training as skill_training
 
+if __name__ == "__main__":  # before flags list what it registers
+    plugins.import_for_command(sys.argv)
+
 _DATASET = flags.DEFINE_string(
-    "dataset", None, "Directory of the data set (launchers.collect).", required=True
+    "dataset",
+    None,
+    "Directory of the data set: of launchers.collect, or any RLDS with --proprio and "
+    "--objects.",
+    required=True,
 )
+_COLUMNS = columns_flags.define()
 _MODEL = flags.DEFINE_string("model", "helms", f"Model: {', '.join(MODELS)}.")
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory of the results and checkpoints.", required=True
@@ -96,10 +103,9 @@ def main(argv: Sequence[str]) -> None:
                     checkpoint_minutes=_CHECKPOINT_MINUTES.value,
                     jit_compile=_XLA.value,
                 ),
-                loader,
+                loader.Source(_COLUMNS()),
                 _DATASET.value,
                 _WORKDIR.value,
-                observation_names=observations.GROUPS,
                 restart=_RESTART.value,
             )
         summary = training.run()

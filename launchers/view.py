@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import pathlib
 import re
+import sys
 import threading
 import time
 import warnings
@@ -29,14 +30,22 @@ from datasets.experts import base
 from environments import EnvironmentConfig, cameras, controller, scene
 from environments.rendering import RenderingUnavailable, mujoco
 from environments.stacking import EPISODE_STEPS, RgbStacking
-from launchers.common import atomic_files, cli, environment_flags
+from launchers.common import atomic_files, cli, environment_flags, plugins
+
+if __name__ == "__main__":  # before flags list what it registers
+    plugins.import_for_command(sys.argv)
 
 _POLICIES = ("random", "still", "scripted")
 _SUFFIXES = (".mp4", ".gif", ".png")
 _CAMERAS = (scene.MAIN_CAMERA, *scene.CAMERAS)
 
 _ENVIRONMENT = environment_flags.define(
-    EnvironmentConfig(), "task", "object_set", "domain_randomization", "preset"
+    EnvironmentConfig(),
+    "task",
+    "object_set",
+    "domain_randomization",
+    "preset",
+    "environment",
 )
 _CAMERA = flags.DEFINE_string("camera", scene.MAIN_CAMERA, ", ".join(_CAMERAS) + ".")
 _POLICY = flags.DEFINE_string("policy", "random", ", ".join(_POLICIES) + ".")
@@ -83,6 +92,11 @@ def main(argv: Sequence[str]) -> None:
         scene.one_of("camera", _CAMERA.value, _CAMERAS)
         scene.one_of("policy", _POLICY.value, _POLICIES)
         steps = _checked_steps(_STEPS.value)
+        external = _ENVIRONMENT().environment
+        if external is not None and not (_VIDEO.value and _POLICY.value == "random"):
+            raise ValueError(
+                f"{external} is shown by --video=FILE.mp4 and --policy=random alone"
+            )
         if _VIDEO.value is None and not _has_display():
             raise ValueError(
                 "there is no display for a window; --video=FILE.mp4 writes a video"

@@ -46,6 +46,7 @@ def save(
     observation_names: Mapping[str, Sequence[str]],
     data: Mapping[str, object] | None = None,
     training: Mapping[str, object] | None = None,
+    action: Mapping[str, object] | None = None,
 ) -> None:
     """Writes a bundle beside `directory`, then renames it into place.
 
@@ -55,6 +56,8 @@ def save(
       observation_names: names that make up "proprio" and "objects", in order.
       data: facts about the data set (JSON values).
       training: facts about the training (JSON values).
+      action: `names`, `low` [D] and `high` [D] of the actions that were scaled to
+        [-1, 1] (JSON values); None where they were in [-1, 1].
 
     Raises:
       ValueError: a weight is not finite, or `directory` holds something else.
@@ -80,6 +83,8 @@ def save(
         "data": dict(data or {}),
         "training": dict(training or {}),
     }
+    if action is not None:
+        description["action"] = dict(action)
     description["checksum"] = _checksum(description, weights)
     with replaced(directory) as aside:
         np.savez(aside / WEIGHTS, **weights)
@@ -265,7 +270,10 @@ def _named_weights(networks: OfflineNetworks) -> dict[str, np.ndarray]:
 
 def _checksum(description: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> str:
     """Returns the checksum of what decides how the model acts, and only of that."""
-    return checksum({key: description.get(key) for key in _IDENTITY}, weights)
+    identity = {key: description.get(key) for key in _IDENTITY}
+    if "action" in description:  # bundles of actions in [-1, 1] have none
+        identity["action"] = description["action"]
+    return checksum(identity, weights)
 
 
 def checksum(identity: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> str:

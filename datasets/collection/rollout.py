@@ -39,8 +39,8 @@ def run_episode(
     """Runs episode `index` and returns it as an RLDS example.
 
     Args:
-      environment: environment with `seed_episode`, `set_task`, `set_objects`, `success`
-        and `episode_info` besides the methods of dm_env.
+      environment: environment with `seed_episode`, `success`, `episode_info` and, of
+        the cell, `set_task` and `set_objects` besides the methods of dm_env.
       expert: expert that acts in it.
       settings: settings that give seed, task, objects and metadata.
       index: index of the episode, from 0, over all that are tried.
@@ -55,8 +55,10 @@ def run_episode(
     seed = settings.episode_seed(index)
     task, object_set = settings.combination(index)
     environment.seed_episode(seed)
-    environment.set_task(task)
-    environment.set_objects(object_set)
+    is_cell = settings.environment.environment is None
+    if is_cell:
+        environment.set_task(task)
+        environment.set_objects(object_set)
     timestep = environment.reset()
     expert.reset(settings.expert_seed(index))
     observations, actions, intended, rewards = [], [], [], []
@@ -64,10 +66,16 @@ def run_episode(
     while not timestep.last():
         on_step()
         action = np.array(expert.step(timestep), np.float32)
+        label = np.array(getattr(expert, "intended", action), np.float32)
+        if not is_cell:  # whose own experts stay within their bounds
+            spec = environment.action_spec()
+            action, label = (
+                np.clip(x, spec.minimum, spec.maximum) for x in (action, label)
+            )
         observations.append(timestep.observation)
         timestep = environment.step(action)
         actions.append(action)
-        intended.append(np.array(expert.intended, np.float32))
+        intended.append(label)
         phases.append(expert.phase)
         rewards.append(timestep.reward)
         discounts.append(timestep.discount)
@@ -94,7 +102,7 @@ def run_episode(
     metadata = {
         "success": bool(environment.success()),
         "task": task,
-        "reward": settings.environment.reward,
+        "reward": settings.environment.reward if is_cell else "",
         "object_set": schema.object_set_number(object_set),
         "seed": seed,
         "episode_index": index,

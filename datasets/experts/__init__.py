@@ -1,5 +1,5 @@
 """Experts, which act during collection; `factory` selects one by its form."""
 
-from datasets.experts.base import FORMS, Expert, factory
+from datasets.experts.base import FORMS, MAKERS, Expert, factory
 
-__all__ = ["FORMS", "Expert", "factory"]
+__all__ = ["FORMS", "MAKERS", "Expert", "factory"]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import dm_env
 import numpy as np
 
-from environments import tasks
+from environments import importing, tasks
 
 FORMS = ("scripted", "saved_model:PATH", "random")
+USER_FORM = "package.module:make"  # a function from an environment to an expert
 
 
 class Expert(Protocol):
@@ -21,7 +22,7 @@ class Expert(Protocol):
       PHASES: names of its phases; empty where it has none.
       phase: index into `PHASES` of the last action; -1 for none.
       intended: the last action before exploration noise, float32 [D] within the bounds;
-        equal to the action where the expert adds no noise.
+        equal to the action where the expert adds no noise. A user's expert may lack it.
     """
 
     PHASES: ClassVar[tuple[str, ...]]
@@ -75,7 +76,25 @@ def _saved_model(path: str, environment: dm_env.Environment) -> Expert:
     return saved_model.SavedModelExpert(path)
 
 
+def _user(form: str, environment: dm_env.Environment) -> Expert:
+    """Makes a user's expert, which may lack what is not of its kind: phases, noise."""
+    make = MAKERS.get(form) or importing.function(form, "expert")
+    expert: Any = make(environment)
+    for name in ("reset", "step"):
+        if not callable(getattr(expert, name, None)):
+            raise ValueError(f"expert {form!r} has no {name}(); valid: reset and step")
+    for name, value in (("PHASES", ()), ("phase", -1)):
+        if not hasattr(expert, name):
+            setattr(expert, name, value)
+    return expert
+
+
 Maker = Callable[[dm_env.Environment], Expert]
+# Experts that a name alone makes; a user's module adds rows.
+MAKERS: dict[str, Callable[[dm_env.Environment], Any]] = {
+    "scripted": _scripted,
+    "random": RandomExpert,
+}
 
 
 def factory(
@@ -102,13 +121,20 @@ def factory(
     for other, make in (more or {}).items():
         if path and name == other.partition(":")[0]:
             return make(path)
-    makers = {"scripted": _scripted, "random": RandomExpert}
-    if form not in makers:
-        valid = ", ".join((*FORMS, *(more or {})))
+    if form not in MAKERS:
+        if path:
+            importing.function(form, "expert")
+            return functools.partial(_user, form)
+        valid = ", ".join(dict.fromkeys((*FORMS, *MAKERS, *(more or {}), USER_FORM)))
         raise ValueError(f"unknown expert {form!r}; valid: {valid}")
     if form == "scripted":
         from datasets.experts.scripted import expert
 
         for task in names:
+            if task not in tasks.TASKS:
+                raise ValueError(
+                    "the scripted expert acts in the Sawyer cell, not in "
+                    f"{task}; valid: random, checkpoint:DIR, package.module:make"
+                )
             expert.pair(tasks.TASKS[task])
-    return functools.partial(makers[form])
+    return functools.partial(_user, form)

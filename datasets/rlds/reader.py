@@ -17,7 +17,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from datasets.rlds import description, errors, files, schema, writer
-from environments import observations
+from environments import mapping, observations
 
 REQUIRED = ("observation", "action", "reward", "is_first", "is_last", "is_terminal")
 flattened = writer.flattened  # features as well as arrays
@@ -128,7 +128,9 @@ class Records:
         info, self.files = description.read(path)
         self.features = _example_features(path, info.features)
         steps = self.features["steps"].feature
-        self.observation_features = flattened(steps["observation"])
+        self.observation_features = flattened({"observation": steps["observation"]})
+        if isinstance(steps["observation"], tfds.features.FeaturesDict):
+            self.observation_features = flattened(steps["observation"])
         own = {k: f for k, f in steps.items() if k != "observation"}
         self.step_features = flattened(own)
         missing = [name for name in required if name not in steps]
@@ -238,7 +240,7 @@ class Records:
 
     def _episode(self, place: Place, example: dict[str, Any]) -> Episode:
         steps = dict(example["steps"])
-        observation = writer.flattened(steps.pop("observation"))
+        observation = mapping.flattened(steps.pop("observation"))
         steps = {
             name: values
             for name, values in writer.flattened(steps).items()
@@ -326,9 +328,8 @@ def _example_features(path: pathlib.Path, features: Any) -> Any:
     if (
         not isinstance(steps.feature, kinds.FeaturesDict)
         or "observation" not in steps.feature
-        or not isinstance(steps.feature["observation"], kinds.FeaturesDict)
     ):
-        raise refuse("a step has no observation with named arrays")
+        raise refuse("a step has no observation")
     read = {name: features[name] for name in _READ if name in features}
     return kinds.FeaturesDict(read)
 

@@ -8,6 +8,7 @@ final observation, with zero actions, reward and discount. https://github.com/go
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +31,8 @@ KEEP = ("all", "successes")
 UNKNOWN_PHASE = -1  # Phase of steps whose expert has none, and of every last step.
 
 DESCRIPTION = (
-    "Episodes of a Sawyer arm that stacks RGB objects, in the RLDS format. A step's "
+    "Episodes in the RLDS format, of a Sawyer arm that stacks RGB objects where "
+    "manifest.json names no other environment. A step's "
     "reward and discount are those got after its action; the last step holds the final "
     "observation alone. expert_action is what the expert intended before it added "
     "noise, action what was executed. expert_phase indexes the metadata's "
@@ -81,6 +83,11 @@ class Settings:
         scene.one_of("keep", self.keep, KEEP)
         if self.dataset is not None:
             scene.one_of("dataset", self.dataset, recipes.RECIPES)
+            if self.environment.environment is not None:
+                raise ValueError(
+                    f"dataset {self.dataset} is of the Sawyer cell: leave it out "
+                    f"beside {self.environment.environment}"
+                )
             task, object_set = self.combinations[0]
             first = dataclasses.replace(
                 self.environment, task=task, object_set=object_set
@@ -111,7 +118,7 @@ class Settings:
         Raises:
           ValueError: a setting is unknown, missing or invalid.
         """
-        own = {f.name for f in dataclasses.fields(cls)}
+        own = {f.name for f in dataclasses.fields(cls)} - {"environment"}
         environment = {k: v for k, v in values.items() if k not in own}
         if values.get("dataset") is not None:
             for name in _NO_COMBINATION:
@@ -129,6 +136,8 @@ class Settings:
         """The tasks and object sets that episodes take in turns."""
         if self.dataset is not None:
             return recipes.RECIPES[self.dataset]
+        if self.environment.environment is not None:
+            return ((self.environment.environment, 0),)
         return ((self.environment.task, self.environment.object_set),)
 
     def combination(self, index: int) -> recipes.Combination:
@@ -202,6 +211,10 @@ def features(
             return f.Image(shape=spec.shape, encoding_format="png")
         return f.Tensor(shape=spec.shape, dtype=spec.dtype)
 
+    action = feature(action_spec)
+    if isinstance(action_spec, specs.BoundedArray):
+        document = f.Documentation(value_range=range_text(action_spec))
+        action = f.Tensor(shape=action_spec.shape, dtype=np.float32, doc=document)
     return f.FeaturesDict(
         {
             "steps": f.Dataset(
@@ -209,8 +222,8 @@ def features(
                     "observation": f.FeaturesDict(
                         {name: feature(s) for name, s in observation_spec.items()}
                     ),
-                    "action": f.Tensor(shape=action_spec.shape, dtype=np.float32),
-                    EXPERT_ACTION: f.Tensor(shape=action_spec.shape, dtype=np.float32),
+                    "action": action,
+                    EXPERT_ACTION: action,
                     "reward": f.Scalar(np.float32),
                     "discount": f.Scalar(np.float32),
                     "is_first": f.Scalar(np.bool_),
@@ -236,6 +249,12 @@ def features(
             ),
         }
     )
+
+
+def range_text(spec: specs.BoundedArray) -> str:
+    """Returns an action's bounds as `columns.Columns.bounds` are read: JSON lists."""
+    bounds = (np.broadcast_to(x, spec.shape) for x in (spec.minimum, spec.maximum))
+    return json.dumps([bound.tolist() for bound in bounds])
 
 
 def object_set_number(object_set: objects.ObjectSet) -> int:

@@ -20,9 +20,11 @@ from environments.sensors import FULL_TICS, INWARD_GRASP, NO_GRASP, OUTWARD_GRAS
 
 _TOLERANCE = 1e-6  # for float32 at the bounds
 _ACTIONS = ("action", schema.EXPERT_ACTION)
-_BOUNDS = dict.fromkeys(_ACTIONS, (-1.0, 1.0)) | dict.fromkeys(
+Bounds = Mapping[str, tuple[Any, Any]]  # low and high of arrays of the steps
+OWN_BOUNDS: Bounds = dict.fromkeys(_ACTIONS, (-1.0, 1.0)) | dict.fromkeys(
     ("reward", "discount"), (0.0, 1.0)
 )
+_ACTED = tuple(OWN_BOUNDS)  # arrays without a meaning in the last step
 _ANGLE_ROOM = 0.02  # rad; twenty times the noise of joint angles
 _UNIT_ROOM = 0.01  # deviation of a quaternion's norm from 1
 _DIFFERENCE_ROOM = 1e-4  # between to_pinch and the difference of two poses
@@ -51,7 +53,12 @@ def check_features(
             yield reader.wrong_shape(name, steps[name], valid)
     needed = tuple(observations.FRAME_SIZES)  # no learner reads the previous action
     missing = [name for name in needed if name not in features]
-    if missing:
+    if len(missing) == len(needed):
+        yield (
+            "has none of this project's observations: name its own by --proprio and "
+            f"--objects; valid: {', '.join(features)}"
+        )
+    elif missing:
         yield f"lacks the observations {', '.join(missing)}"
     for name in (*needed, observations.PREVIOUS_ACTION):
         valid = observations.shape(name)
@@ -60,13 +67,16 @@ def check_features(
 
 
 def check_steps(
-    steps: Mapping[str, np.ndarray], observation: Mapping[str, np.ndarray]
+    steps: Mapping[str, np.ndarray],
+    observation: Mapping[str, np.ndarray],
+    bounds: Bounds = OWN_BOUNDS,
 ) -> Iterator[str]:
     """Yields a line for each kind of problem of each of an episode's arrays.
 
     Args:
       steps: arrays [T+1, ...] by name.
       observation: arrays [T+1, ...] by name.
+      bounds: bounds of arrays of the steps, numbers or [D].
     """
     length = len(steps["is_first"])
     if length < 2:
@@ -76,15 +86,16 @@ def check_steps(
         if len(values) != length:
             same_length = False
             yield f"{name} has {len(values)} steps, but is_first has {length}"
-        if name in _BOUNDS and values is steps.get(name):
+        if name in _ACTED and values is steps.get(name):
             values = values[:-1]  # of the last step, only the observation has a meaning
         if np.issubdtype(values.dtype, np.floating):
             good = np.isfinite(flat(values)).all(axis=1)
             if not good.all():
                 yield f"{name} is not finite at {_where(~good)}"
-    for name, (low, high) in _BOUNDS.items():
-        values = steps.get(name, np.zeros(1))[:-1]
-        yield from _outside(name, values, low - _TOLERANCE, high + _TOLERANCE)
+    for name, (low, high) in bounds.items():
+        if name in steps:
+            room = _TOLERANCE * np.maximum(1.0, np.abs(np.subtract(high, low)) / 2)
+            yield from _outside(name, steps[name][:-1], low - room, high + room)
     if same_length and length:
         yield from _check_flags(steps, length)
 

@@ -20,7 +20,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from datasets.rlds import files, reader, running_statistics, schema, statistics
+from datasets.rlds.columns import OWN, Bounds, Columns, said_bounds
 from datasets.validation import checks, manifest
+from environments import mapping
 
 ACTION_BINS = 40
 # Readings of these sensors above the 99th percentile times the factor are reported.
@@ -91,7 +93,9 @@ class Inspection:
       rows: a row per episode.
       statistics: statistics of every dimension of the steps.
       images: names of observations that are images.
-      action_counts: [D, ACTION_BINS] counts of actions over [-1, 1].
+      action_bounds: low and high of the action, [D] or numbers; None where the data set
+        is from elsewhere and does not say them.
+      action_counts: [D, ACTION_BINS] counts of actions over these bounds, if any.
       phase_steps, phase_episodes: control steps and episodes by the expert's phase.
       randomization: statistics of each number drawn; `NAME_0` to `NAME_6` are one,
         `NAME`.
@@ -100,8 +104,16 @@ class Inspection:
       manifest: manifest of the data set; empty where there is none.
     """
 
-    def __init__(self, source: reader.Records) -> None:
-        """Checks what needs no episode: features, manifest and surplus files."""
+    def __init__(self, source: reader.Records, columns: Columns = OWN) -> None:
+        """Checks what needs no episode: features, manifest and surplus files.
+
+        Args:
+          source: the data set.
+          columns: the features that are to be learned from.
+
+        Raises:
+          ValueError: the data set does not have these.
+        """
         self.problems: list[reader.Problem] = []
         self.rows: list[Row] = []
         features = source.observation_features
@@ -121,10 +133,18 @@ class Inspection:
             k: [] for k in OUTLIER_KEYS
         }
         self._seen: dict[Any, reader.Place] = {}
-        for text in checks.check_features(features, source.step_features):
-            self.report(reader.Problem(reader.Place(files.FEATURES), text))
         self._source = source
         self._read_manifest(source.directory)
+        self._columns = columns if columns.is_own else columns.resolved(source)
+        self.action_bounds: tuple[Any, Any] | None = (-1.0, 1.0)
+        self._bounds = checks.OWN_BOUNDS
+        if not columns.is_own:
+            self._take_bounds(self._columns.bounds)
+        elif self.manifest.get("settings", {}).get("environment") is not None:
+            self._take_bounds(said_bounds([source.step_features["action"]]))
+        else:
+            for text in checks.check_features(features, source.step_features):
+                self.report(reader.Problem(reader.Place(files.FEATURES), text))
         self.problems.extend(manifest.check_directory(source, self.manifest))
 
     def report(self, problem: reader.Problem) -> None:
@@ -133,8 +153,13 @@ class Inspection:
 
     def add(self, episode: reader.Episode) -> None:
         """Checks and counts one episode."""
+        if not self._columns.is_own and self._columns.executed != ("action",):
+            action = mapping.vector(episode.steps, self._columns.executed, lead=1)
+            episode = dataclasses.replace(
+                episode, steps={**episode.steps, "action": action}
+            )
         for text in itertools.chain(
-            checks.check_steps(episode.steps, episode.observation),
+            checks.check_steps(episode.steps, episode.observation, self._bounds),
             checks.check_observations(episode.observation),
         ):
             self.report(reader.Problem(episode.place, text))
@@ -143,6 +168,15 @@ class Inspection:
         self._add_ranges(episode)
         self._add_phases(episode)
         self._add_randomization(episode)
+
+    def action_edges(self, size: int) -> np.ndarray:
+        """Returns the edges of the bins of `size` dimensions, [size, ACTION_BINS + 1].
+
+        There must be `action_bounds`.
+        """
+        assert self.action_bounds is not None
+        low, high = (np.broadcast_to(b, size) for b in self.action_bounds)
+        return np.linspace(low, high, ACTION_BINS + 1, axis=-1)
 
     def finish(self) -> None:
         """Adds the problems that only the whole data set shows."""
@@ -163,6 +197,14 @@ class Inspection:
                         f"{peak / percentile:.0f} times the 99th percentile"
                     )
                     self.report(reader.Problem(place, text, warning=True))
+
+    def _take_bounds(self, bounds: Bounds | None) -> None:
+        """Takes the bounds of a data set from elsewhere, whose rewards have none."""
+        self.action_bounds = bounds
+        self._bounds = {"discount": (0.0, 1.0)}
+        if bounds is not None:
+            low, high = map(np.asarray, bounds)
+            self._bounds |= dict.fromkeys(("action", schema.EXPERT_ACTION), (low, high))
 
     def _read_manifest(self, directory: pathlib.Path) -> None:
         try:
@@ -209,11 +251,18 @@ class Inspection:
     def _add_ranges(self, episode: reader.Episode) -> None:
         self.statistics.add({**episode.steps, "observation": episode.observation})
         action = checks.flat(episode.steps["action"][:-1])
-        edges = np.linspace(-1.0, 1.0, ACTION_BINS + 1)
-        counts = np.stack([np.histogram(column, edges)[0] for column in action.T])
-        self.action_counts = counts + (
-            0 if self.action_counts is None else self.action_counts
-        )
+        if self.action_bounds is not None:
+            counts = np.stack(
+                [
+                    np.histogram(column, edges)[0]
+                    for column, edges in zip(
+                        action.T, self.action_edges(action.shape[1]), strict=True
+                    )
+                ]
+            )
+            self.action_counts = counts + (
+                0 if self.action_counts is None else self.action_counts
+            )
         for key in OUTLIER_KEYS:
             values = episode.observation.get(key)
             if values is None or not np.issubdtype(values.dtype, np.floating):

@@ -17,8 +17,8 @@ from agents.helms.frozen import Skills
 from agents.npmp.frozen import NpmpSkills
 from datasets import loader
 from datasets.rlds import reader, schema
+from datasets.rlds.columns import OWN, Columns
 from datasets.validation import inspection
-from environments import observations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,18 +71,24 @@ class HeldOutEpisodes:
     phase_names: tuple[str, ...]
 
 
-def held_out(directory: str | os.PathLike[str], most: int) -> HeldOutEpisodes:
+def held_out(
+    directory: str | os.PathLike[str], most: int, columns: Columns = OWN
+) -> HeldOutEpisodes:
     """Reads the last tenth of a data set, which training does not see.
 
     Args:
       directory: directory of the data set.
       most: maximum number of episodes, taken evenly spread where there are more.
+      columns: features that the models were learned from.
 
     Raises:
       ValueError: in one line, for a data set that cannot be used.
     """
-    source = reader.Records(directory)  # raises where there is no data set
-    source.check_groups()
+    # Raises where there is no data set.
+    source = reader.Records(
+        directory, reader.REQUIRED if columns.is_own else ("observation",)
+    )
+    columns = columns.resolved(source)
     count = loader.num_held_out(source.num_episodes)
     first = source.num_episodes - count
 
@@ -92,7 +98,7 @@ def held_out(directory: str | os.PathLike[str], most: int) -> HeldOutEpisodes:
     kept = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
     names: dict[str, int] = {}
     labelled = [
-        _episode(record, names)
+        _episode(record, names, columns)
         for i, record in enumerate(source.episodes(refuse, first))
         if i in kept
     ]
@@ -102,9 +108,11 @@ def held_out(directory: str | os.PathLike[str], most: int) -> HeldOutEpisodes:
     return HeldOutEpisodes(tuple(episodes), tuple(names))
 
 
-def _episode(record: reader.Episode, names: dict[str, int]) -> Episode | None:
+def _episode(
+    record: reader.Episode, names: dict[str, int], columns: Columns
+) -> Episode | None:
     steps, metadata = record.steps, record.metadata
-    num_steps = len(steps["action"]) - 1
+    num_steps = len(steps[columns.action[0]]) - 1
     if num_steps < 1 or metadata.get("invalid", False):
         return None
     phases = np.full(num_steps, schema.UNKNOWN_PHASE, np.int64)
@@ -121,7 +129,7 @@ def _episode(record: reader.Episode, names: dict[str, int]) -> Episode | None:
         task=metadata.get("task", ""),
         success=None if success is None else bool(success),
         phases=phases,
-        **observations.group(record.observation),
+        **columns.observations(record.observation),
     )
 
 

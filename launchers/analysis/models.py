@@ -6,6 +6,8 @@ import functools
 from typing import Any
 
 from agents import registry
+from agents.offline import bundle
+from datasets.rlds.columns import Columns
 from environments import controller, observations
 
 
@@ -13,9 +15,13 @@ from environments import controller, observations
 def load(directory: str) -> Any:
     """Loads a bundle of any model, once per directory.
 
+    Its sizes are checked where it was learned on this project's observations.
+
     Raises:
       ValueError: in one line, why the directory holds no bundle that fits.
     """
+    if not Columns.of_bundle(bundle.read_description(directory)).is_own:
+        return registry.load_bundle(directory)
     return registry.load_bundle(
         directory,
         proprio_dim=observations.GROUP_SIZES["proprio"],
@@ -24,6 +30,6 @@ def load(directory: str) -> Any:
     )
 
 
-def name(bundle: Any) -> str:
+def name(frozen: Any) -> str:
     """Returns the name of a bundle's model."""
-    return str(bundle.description["model"])
+    return str(frozen.description["model"])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 from agents.high_level.distillation import DistillationConfig
+from agents.offline import bundle as bundle_lib
 from datasets.collection import code_version
+from datasets.rlds.columns import Columns
 from launchers.analysis import (
     ceiling,
     data_sections,
@@ -43,6 +46,16 @@ class Analysis:
         Raises:
           ValueError: in one line, what does not fit.
         """
+        columns = Columns.of_bundle(bundle_lib.read_description(config.skills))
+        self._in_cell = columns.is_own
+        if not self._in_cell:
+            # Rollouts, table 1 and the ceiling act in the cell.
+            config = dataclasses.replace(config, table1_episodes=0, ceiling_episodes=0)
+            if config.dataset is None:
+                raise ValueError(
+                    f"the skills at {config.skills} were learned on other observations "
+                    "than the Sawyer cell's: give the data set by --dataset"
+                )
         self._config = config
         self._out = pathlib.Path(config.out)
         self._bundles: dict[str, tuple[str, Any]] = {}  # model -> directory, frozen
@@ -78,7 +91,7 @@ class Analysis:
         self._data = None
         if config.dataset is not None:
             self._data = held_out_episodes.held_out(
-                config.dataset, config.dataset_episodes
+                config.dataset, config.dataset_episodes, columns
             )
         if config.ceiling_episodes:
             if "helms" not in self._bundles:
@@ -120,10 +133,13 @@ class Analysis:
         """Makes all sections on HeLMS except table 1."""
         config, out = self._config, self._out
         directory, skills = self._bundles["helms"]
-        rollouts = skill_sections.run_rollouts(
-            config, directory, skills.num_skills, workers
-        )
-        parts = [("rollouts", skill_sections.show_rollouts(config, rollouts, out))]
+        parts = []
+        if self._in_cell:
+            rollouts = skill_sections.run_rollouts(
+                config, directory, skills.num_skills, workers
+            )
+            shown = skill_sections.show_rollouts(config, rollouts, out)
+            parts.append(("rollouts", shown))
         if self._data is None:
             parts.append(("skills", skill_sections.show_transitions(skills, out)))
             samples = data_sections.rollout_samples(rollouts)

@@ -8,7 +8,7 @@ from typing import Any
 
 from absl import flags
 
-from environments.config import EnvironmentConfig
+from environments.config import OF_EXTERNAL, EnvironmentConfig
 from launchers.common import settings
 
 _GROUP = "environment"
@@ -50,8 +50,17 @@ def define(defaults: EnvironmentConfig, *names: str) -> Callable[[], Environment
             )
 
     def config() -> EnvironmentConfig:
-        return dataclasses.replace(
-            defaults, **{name: holder.value for name, holder in holders.items()}
+        values = {name: holder.value for name, holder in holders.items()}
+        if values.get("environment") is None:
+            return dataclasses.replace(defaults, **values)
+        for name in values:
+            if flags.FLAGS[name].present and name not in OF_EXTERNAL:
+                raise ValueError(
+                    f"--{name} is a setting of the Sawyer cell: leave it out beside "
+                    f"--environment={values['environment']}"
+                )
+        return EnvironmentConfig(
+            **{name: v for name, v in values.items() if name in OF_EXTERNAL}
         )
 
     return config

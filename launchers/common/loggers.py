@@ -307,10 +307,10 @@ class Progress:
             parts.append(f"return {sum(returns) / len(returns):.2f}")
         last = last_row(self._workdir, "evaluator")
         if last:
-            parts.append(
-                f"evaluation {last['return_mean']:.2f} "
-                f"(success {100 * last['success_rate']:.0f} %)"
-            )
+            text = f"evaluation {last['return_mean']:.2f}"
+            if "success_rate" in last:
+                text += f" (success {100 * last['success_rate']:.0f} %)"
+            parts.append(text)
         if limit and rate > 0 and actor < limit:
             minutes = math.ceil((limit - actor) / rate / 60)
             parts.append(f"about {minutes:,} min left")

@@ -97,9 +97,11 @@ def _steps(
         )
     evaluation = loggers.last_row(workdir, "evaluator")
     if evaluation:
+        success = ""
+        if "success_rate" in evaluation:
+            success = f", success {100 * evaluation['success_rate']:.0f} %"
         lines.append(
-            f"{'evaluation':15s}{evaluation['return_mean']:.2f}, success "
-            f"{100 * evaluation['success_rate']:.0f} %, after "
+            f"{'evaluation':15s}{evaluation['return_mean']:.2f}{success}, after "
             f"{evaluation['actor_steps']:,.0f} actor steps"
         )
     return lines

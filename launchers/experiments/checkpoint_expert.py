@@ -7,9 +7,10 @@ DIR@STEPS.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import dm_env
 import numpy as np
@@ -17,7 +18,7 @@ from acme import specs
 
 import environments
 from agents.mpo.batched_acting import BatchedActor, BatchedPolicy
-from environments import observations, wrappers
+from environments import external, wrappers
 from launchers.experiments import config as experiment_config
 from launchers.experiments import record
 
@@ -39,9 +40,11 @@ class CheckpointExpert:
         """
         config = record.load_config(workdir)
         builder = experiment_config.make_builder(config)
-        grouped = wrappers.GroupObservations(environment)
+        self._view: Any = wrappers.GroupObservations(environment)
+        if config.environment.environment is not None:
+            self._view = external.AgentView(environment, config.environment)
         networks = builder.make_networks(
-            specs.make_environment_spec(grouped), config.seed
+            specs.make_environment_spec(self._view), config.seed
         )
         self.learner_steps = builder.restore_policy(networks, workdir)
         self._actor = BatchedActor(BatchedPolicy(builder.make_policy(networks), seed=0))
@@ -53,9 +56,9 @@ class CheckpointExpert:
         self._actor.restart(experiment_config.derive_seed(seed, "expert"))
 
     def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
-        """Returns an action, float32 [D] in [-1, 1]."""
-        grouped = observations.group(timestep.observation)
-        self.intended = np.clip(self._actor.select_action(grouped), -1.0, 1.0)
+        """Returns an action, float32 [D], in the environment's own units."""
+        grouped = self._view.grouped(timestep.observation)
+        self.intended = self._view.scaled(self._actor.select_action(grouped))
         return self.intended
 
 
@@ -65,7 +68,8 @@ def pin(workdir: str) -> str:
     Raises:
       ValueError: in one line, why no agent can be loaded.
     """
-    environment = environments.make()
+    config = record.load_config(workdir).environment
+    environment = environments.build(dataclasses.replace(config, grouped=False))
     expert = CheckpointExpert(workdir, environment)
     environment.close()
     return f"{workdir}@{expert.learner_steps}"

@@ -29,11 +29,14 @@ from agents.high_level import distillation
 from agents.high_level.config import HighLevelOptions
 from agents.mpo.config import MPOConfig
 from agents.mpo.demonstrations import Episode, check_fits
+from agents.offline import bundle
 from agents.offline.frozen import FrozenModel
 from agents.registry import AGENTS
 from datasets.rlds import recipes
+from datasets.rlds.columns import Columns
 from environments import EnvironmentConfig
 from environments.stacking import EPISODE_STEPS
+from launchers.common import plugins
 from launchers.experiments import demonstrations
 
 LAUNCHES = (
@@ -107,6 +110,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         """Raises ValueError for an unknown agent or settings of another agent."""
         check_agent(self.agent)
+        object.__setattr__(self, "environment", _completed(self))
         agent = AGENTS[self.agent]
         config_type = agent.config_type
         settings = agent.default_settings(image_keys(self.environment.image_cameras))
@@ -122,7 +126,8 @@ class RunConfig:
                 raise ValueError("demonstrations have no images; valid: on state")
             if not self.agent_config.demonstration_share:
                 raise ValueError("demonstrations need a demonstration_share above 0")
-        check_skill_steps(self.agent_config.skill_steps)
+        if self.environment.environment is None:
+            check_skill_steps(self.agent_config.skill_steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +140,25 @@ class Experiment:
     environment_spec: specs.EnvironmentSpec
     seed: int
     budget: Budget
+
+
+def _completed(config: RunConfig) -> EnvironmentConfig:
+    """Fills what an environment from elsewhere takes from the skills.
+
+    Raises:
+      ValueError: in one line, if the bundle cannot be read.
+    """
+    environment = config.environment
+    filled = environment.proprio and environment.objects and environment.action_bounds
+    if environment.environment is None or config.skills is None or filled:
+        return environment
+    columns = Columns.of_bundle(bundle.read_description(config.skills))
+    return dataclasses.replace(
+        environment,
+        proprio=environment.proprio or columns.proprio,
+        objects=environment.objects or columns.objects,
+        action_bounds=environment.action_bounds or columns.bounds,
+    )
 
 
 def image_keys(cameras: Sequence[str]) -> tuple[str, ...]:
@@ -224,8 +248,10 @@ def make_experiment(config: RunConfig) -> Experiment:
         check_fits(spec, _load_demonstrations(config)[0])
     return Experiment(
         workdir=config.workdir,
-        builder_factory=functools.partial(make_builder, config),
-        environment_factory=functools.partial(make_environment, config),
+        builder_factory=plugins.carried(functools.partial(make_builder, config)),
+        environment_factory=plugins.carried(
+            functools.partial(make_environment, config)
+        ),
         environment_spec=spec,
         seed=config.seed,
         budget=config.budget,

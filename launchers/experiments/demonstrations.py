@@ -7,6 +7,7 @@ import numpy as np
 from agents.mpo.demonstrations import Episode
 from datasets import loader
 from datasets.rlds import files
+from datasets.rlds.columns import OWN, Columns
 from environments import EnvironmentConfig
 
 
@@ -22,7 +23,7 @@ def load(directory: str, environment: EnvironmentConfig) -> list[Episode]:
       ValueError: in one line, if the data set cannot be read or does not fit.
     """
     _check(directory, environment)
-    data = loader.load(directory)
+    data = loader.load(directory, _columns(environment))
     if data.reward is None or data.discount is None:
         raise ValueError(
             f"data set {directory} lacks rewards or discounts in its {files.FEATURES}"
@@ -48,6 +49,13 @@ def load(directory: str, environment: EnvironmentConfig) -> list[Episode]:
     return episodes
 
 
+def _columns(environment: EnvironmentConfig) -> Columns:
+    if environment.environment is None:
+        return OWN
+    bounds = environment.action_bounds
+    return Columns(environment.proprio, environment.objects, bounds=bounds)
+
+
 def _check(directory: str, environment: EnvironmentConfig) -> None:
     """Raises ValueError unless the manifest matches the run's environment."""
     settings = loader.manifest(directory).get("settings")
@@ -55,7 +63,9 @@ def _check(directory: str, environment: EnvironmentConfig) -> None:
         raise ValueError(
             f"data set {directory} has no manifest.json that says its task and reward"
         )
-    for name in ("task", "reward", "object_set"):
+    is_cell = environment.environment is None
+    names = ("task", "reward", "object_set") if is_cell else ()
+    for name in ("environment", *names):
         value = getattr(environment, name)
         if settings.get(name) != value:
             raise ValueError(

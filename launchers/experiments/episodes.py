@@ -19,29 +19,39 @@ from launchers.experiments.config import derive_seed
 class Evaluation:
     """Undiscounted return and success of each episode.
 
-    `stages` are the rewards of the task's stages, averaged over all steps, in order;
-    empty where the environment does not report them.
+    Success is None where the environment does not tell. `stages` are the rewards of the
+    task's stages, averaged over all steps, in order; empty where the environment does
+    not report them.
     """
 
     returns: tuple[float, ...]
-    successes: tuple[bool, ...]
+    successes: tuple[bool | None, ...]
     steps: int
     seconds: float
     stages: tuple[float, ...] = ()
 
     def scalars(self) -> dict[str, float]:
-        """Returns means and 95 % intervals: normal for returns, Wilson for success."""
+        """Returns means and 95 % intervals: normal for returns, Wilson for success.
+
+        Where the environment tells no success, there is no `success_` among them.
+        """
         returns = np.asarray(self.returns)
-        low, high = intervals.wilson(sum(self.successes), len(self.successes))
+        known = [success for success in self.successes if success is not None]
+        success = {}
+        if known:
+            low, high = intervals.wilson(sum(known), len(known))
+            success = {
+                "success_rate": float(np.mean(known)),
+                "success_low": low,
+                "success_high": high,
+            }
         return {
             "episodes": len(returns),
             "return_mean": float(returns.mean()),
             "return_interval": intervals.normal_half_width(self.returns),
             "return_min": float(returns.min()),
             "return_max": float(returns.max()),
-            "success_rate": float(np.mean(self.successes)),
-            "success_low": low,
-            "success_high": high,
+            **success,
             "steps_per_second": self.steps / max(self.seconds, 1e-9),
             **{f"stage_{i}": value for i, value in enumerate(self.stages)},
         }
@@ -101,10 +111,11 @@ def run_episodes(
                 return None
         returns.append(total)
         successes.append(episode_success(environment))
-        bar.set_postfix_str(
-            f"return {np.mean(returns):.2f}, success {100 * np.mean(successes):.0f} %",
-            refresh=False,
-        )
+        text = f"return {np.mean(returns):.2f}"
+        known = [success for success in successes if success is not None]
+        if known:
+            text += f", success {100 * np.mean(known):.0f} %"
+        bar.set_postfix_str(text, refresh=False)
     return Evaluation(
         tuple(returns),
         tuple(successes),
@@ -114,7 +125,8 @@ def run_episodes(
     )
 
 
-def episode_success(environment: dm_env.Environment) -> bool:
-    """Returns whether the task is solved now; False if the environment cannot tell."""
+def episode_success(environment: dm_env.Environment) -> bool | None:
+    """Returns whether the task is solved now; None if the environment cannot tell."""
     success = getattr(environment, "success", None)
-    return bool(success()) if success is not None else False
+    told = None if success is None else success()
+    return None if told is None else bool(told)

@@ -72,7 +72,7 @@ class SuccessObserver(observers.EnvLoopObserver):
     """Observer that adds to an episode's log whether it ended in success."""
 
     def __init__(self) -> None:
-        self._success = False
+        self._success: bool | None = False
 
     def observe_first(self, env: dm_env.Environment, timestep: dm_env.TimeStep) -> None:
         """Clears the result of the previous episode."""
@@ -86,8 +86,8 @@ class SuccessObserver(observers.EnvLoopObserver):
             self._success = episode_success(env)
 
     def get_metrics(self) -> Mapping[str, float]:
-        """Returns `success`: 1 or 0."""
-        return {"success": float(self._success)}
+        """Returns `success`, 1 or 0; 0 also where the environment cannot tell."""
+        return {"success": float(bool(self._success))}
 
 
 def raise_if(stopped: Callable[[], bool]) -> None:

@@ -326,10 +326,10 @@ def _differences(
         yield "agent", old.get("agent"), new["agent"]
         return
     was, now = (_environment(record) for record in (old, new))
-    same_images = was.get("observations") == now["observations"] == "vision"
-    for key in now:
-        if was.get(key) != now[key] and (key != "cameras" or same_images):
-            yield key, was.get(key), now[key]
+    same_images = was.get("observations") == now.get("observations") == "vision"
+    for key in dict.fromkeys(("environment", *now)):  # which decides the others
+        if was.get(key) != now.get(key) and (key != "cameras" or same_images):
+            yield key, was.get(key), now.get(key)
     was = old.get("skills", {}).get("checksum")
     if was != new["skills"]["checksum"]:
         yield "skills of checksum", str(was)[:12], str(new["skills"]["checksum"])[:12]

@@ -32,12 +32,14 @@ def write_histograms(path: pathlib.Path, inspected: inspection.Inspection) -> No
     figure = figures.make(2.4 * (len(counts) + 1.5), 2.8)
     ratios = [1.0] * len(counts) + [1.5]
     *left, right = figure.subplots(1, len(counts) + 1, width_ratios=ratios)
-    edges = np.linspace(-1.0, 1.0, counts.shape[1] + 1)
-    for i, axes in enumerate(left):
+    for i, (axes, edges) in enumerate(
+        zip(left, inspected.action_edges(len(counts)), strict=True)
+    ):
         share = counts[i] / max(counts[i].sum(), 1)
         axes.stairs(share, edges, fill=True, color="#4c6a92")
-        axes.set(title=f"action {i}", xlim=(-1, 1), ylim=(0, None))
-        axes.set_xticks([-1, 0, 1])
+        low, high = edges[0], edges[-1]
+        axes.set(title=f"action {i}", xlim=(low, high), ylim=(0, None))
+        axes.set_xticks([low, (low + high) / 2, high])
     left[0].set_ylabel("share of control steps")
     groups: dict[str, tuple[bool | None, str]] = {
         "success": (True, "#2b9348"),

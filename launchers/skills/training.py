@@ -30,7 +30,7 @@ from agents.offline.model import Batch
 from agents.offline.networks import Dims, Statistics
 from agents.registry import MODELS
 from datasets import loader
-from environments import observations
+from datasets.rlds.columns import OWN, Columns
 from launchers.common import atomic_files, loggers
 from launchers.skills import figures, record, report
 
@@ -41,8 +41,8 @@ _STEPS_KEY = "learner_steps"
 class Data(Protocol):
     """Interface of `datasets.loader` that training uses."""
 
-    def load(self, directory: str) -> object:
-        """Raises ValueError unless the directory holds a data set that fits."""
+    def load(self, directory: str) -> Any:
+        """Reads the data set; raises ValueError unless there is one that fits."""
 
     def windows(
         self,
@@ -102,7 +102,7 @@ class SkillTraining:
         data: Data,
         dataset: str,
         workdir: str,
-        observation_names: Mapping[str, Sequence[str]],
+        observation_names: Mapping[str, Sequence[str]] | None = None,
         restart: bool = False,
     ):
         """Reads the data set and, where the work directory holds one, the checkpoint.
@@ -114,7 +114,8 @@ class SkillTraining:
           data: `datasets.loader`.
           dataset: directory of the data set.
           workdir: work directory; see the module's docstring.
-          observation_names: names that make up "proprio" and "objects", for the bundle.
+          observation_names: names that make up "proprio" and "objects", for the bundle;
+            None takes them, and names and bounds of the action, from the data.
           restart: see `record.start`.
 
         Raises:
@@ -123,8 +124,12 @@ class SkillTraining:
         self._config, self._options = config, options
         self._data, self._dataset = data, dataset
         self._root = pathlib.Path(workdir)
+        loaded = data.load(dataset)
+        self._action = None
+        if observation_names is None:
+            observation_names = loaded.columns.groups
+            self._action = loaded.columns.action_facts()
         self._observation_names = observation_names
-        data.load(dataset)
         self._manifest = data.manifest(dataset)
         dims = _dims(self._batches("held_out"), dataset)
         statistics = data.statistics(dataset)
@@ -219,6 +224,7 @@ class SkillTraining:
             self._observation_names,
             data=self._manifest,
             training=summary,
+            action=self._action,
         )
         atomic_files.write_json(self._root / "summary.json", summary)
         return summary
@@ -290,8 +296,9 @@ def train(
     workdir: str,
     config: OfflineConfig | None = None,
     options: TrainingOptions | None = None,
+    columns: Columns = OWN,
 ) -> dict[str, Any]:
-    """Learns a model from a data set of this project; resumes an earlier call.
+    """Learns a model from a data set; resumes an earlier call.
 
     Args:
       model: name of the model in `agents.registry.MODELS`.
@@ -300,6 +307,7 @@ def train(
         WORKDIR/skills.
       config: configuration of the model and its training; None takes the paper's.
       options: options of this run; None takes the defaults.
+      columns: features to learn from, of a data set that is not of this project.
 
     Returns:
       The content of `summary.json`.
@@ -314,10 +322,9 @@ def train(
         model,
         config or MODELS[model].offline.config_type(),
         options or TrainingOptions(),
-        loader,
+        loader.Source(columns),
         dataset,
         workdir,
-        observation_names=observations.GROUPS,
     ).run()
 
 

@@ -157,7 +157,7 @@ def run(
         )
         last = {
             "return": result["return_mean"],
-            "success": result["success_rate"],
+            "success": result.get("success_rate"),
             "eval_episodes": experiment.budget.eval_episodes,
             "evaluated_actor_steps": counts["actor_steps"],
         }
@@ -229,8 +229,10 @@ def describe(summary: dict[str, Any]) -> str:
     """Formats a summary in a few lines for a terminal."""
 
     def of(result: float | None, success: float | None) -> str:
-        if result is None or success is None:
+        if result is None:
             return "not evaluated"
+        if success is None:  # an environment that does not tell
+            return f"{result:.2f}"
         return f"{result:.2f} (success {100 * success:.0f} %)"
 
     return "\n".join(

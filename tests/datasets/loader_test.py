@@ -324,7 +324,7 @@ def test_an_action_that_is_out_of_range(tmp_path, name):
     episodes = dataset_files.examples(2)
     episodes[1]["steps"][name][4, 2] = -1.5
     data = dataset_files.write(tmp_path / "data", episodes)
-    with pytest.raises(ValueError, match=f"episode 1: an {name} of 1.5 is outside"):
+    with pytest.raises(ValueError, match=f"episode 1: an {name} of -1.5 is outside"):
         loader.load(data)
 
 

@@ -29,16 +29,22 @@ _CONTEXT.set_forkserver_preload(_MODULES)
 
 
 def run(
-    module: str, *arguments: str, timeout: float = 280.0
+    module: str, *arguments: str, timeout: float = 280.0, path: str = str(ROOT)
 ) -> subprocess.CompletedProcess[str]:
     """Runs `python -m MODULE ARGUMENTS` at the repository's root.
+
+    Args:
+      module: the module.
+      *arguments: its arguments.
+      timeout: in seconds.
+      path: a directory for PYTHONPATH.
 
     Raises:
       TimeoutError: it has not ended after `timeout` seconds; it is killed.
     """
     with tempfile.TemporaryDirectory() as directory:
         paths = [os.path.join(directory, name) for name in ("stdout", "stderr")]
-        process = _CONTEXT.Process(target=_main, args=(module, arguments, paths))
+        process = _CONTEXT.Process(target=_main, args=(module, arguments, paths, path))
         process.start()
         process.join(timeout)
         if process.exitcode is None:
@@ -48,11 +54,13 @@ def run(
     return subprocess.CompletedProcess([module, *arguments], process.exitcode, *output)
 
 
-def _main(module: str, arguments: tuple[str, ...], paths: list[str]) -> None:
+def _main(
+    module: str, arguments: tuple[str, ...], paths: list[str], modules: str
+) -> None:
     for stream, path in zip((1, 2), paths, strict=True):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
     os.chdir(ROOT)
-    sys.path.insert(0, str(ROOT))
+    sys.path[:0] = dict.fromkeys((str(ROOT), modules))
     sys.argv = [module, *arguments]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
