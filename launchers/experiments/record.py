@@ -81,7 +81,7 @@ def check(config: RunConfig, restart: bool = False) -> RunRecord:
     """
     root = pathlib.Path(config.workdir)
     new = json.loads(json.dumps(_describe(config)))  # tuples become lists, as on disk
-    if restart and (before := workdir_lock.set_aside(root, _CONFIG)):
+    if restart and (before := workdir_lock.set_aside(root, CONFIG)):
         print(f"--restart moved {root} to {before}", flush=True)
         bundles = root / _BUNDLE
         if config.skills and os.path.abspath(config.skills) == os.path.abspath(bundles):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 SCALES = ("laptop", "paper")
 
@@ -30,12 +31,12 @@ class Bundle:
 
     dataset: str
     model: str
-    settings: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     pretrained: str | None = None
-    laptop: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    laptop: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     distilled: bool = False
 
-    def of(self, scale: str) -> dict[str, object]:
+    def of(self, scale: str) -> dict[str, Any]:
         """Returns the model's settings at a scale."""
         return {**self.settings, **(self.laptop if scale == "laptop" else {})}
 
@@ -54,7 +55,7 @@ class Arm:
     name: str
     agent: str
     bundle: str | None = None
-    settings: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Panel:
 
     name: str
     title: str
-    settings: Mapping[str, object]
+    settings: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +144,7 @@ BUNDLES: Mapping[str, Bundle] = {
 }
 
 
-def _panel(object_set: int, reward: str = "staged_sparse", **settings: object) -> Panel:
+def _panel(object_set: int, reward: str = "staged_sparse", **settings: Any) -> Panel:
     named = f"set_{object_set}_{reward}"
     return Panel(
         named,
@@ -173,7 +174,7 @@ _SIX_LAPTOP = (
 )
 
 
-def _by_eta_z(bundle: str, values: tuple[float, ...], **settings: object) -> list[Arm]:
+def _by_eta_z(bundle: str, values: tuple[float, ...], **settings: Any) -> list[Arm]:
     beta_z = BUNDLES[bundle].settings["beta_z"]
     return [
         *(

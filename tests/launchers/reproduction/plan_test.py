@@ -57,7 +57,8 @@ def test_table_5_s_settings_of_figures():
     assert bundles["helms_all_pairs"].of("paper")["num_skills"] == 10
     assert bundles["helms"].of("paper") == {"num_skills": 5, "beta_z": 0.0}
     assert settings("5", "helms_mix") == {"eta_z": 0.1}
-    assert AGENTS["helms_mix"].vision.items() >= {"eta_z": 0.1, "eta_y": 0.1}.items()
+    vision = AGENTS["helms_mix"].vision or {}
+    assert vision.items() >= {"eta_z": 0.1, "eta_y": 0.1}.items()
     found = {arm.settings.get("eta_z") for arm in figures.find("9").arms}
     assert found == {None, 0.01, 0.1, 1.0, 10.0, 100.0}
 
