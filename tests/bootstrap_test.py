@@ -315,7 +315,7 @@ def _pins(name: str) -> dict[str, str]:
     """Returns the version of each package, with those of a file that is included."""
     lines = (_ROOT / name).read_text().splitlines()
     stripped = [line.split("#")[0].strip() for line in lines]
-    pins = {}
+    pins: dict[str, str] = {}
     for line in filter(None, stripped):
         if line.startswith("-r "):
             pins |= _pins(line.removeprefix("-r "))
