@@ -3,7 +3,8 @@
 Importing this package silences notices of libraries about themselves on standard error,
 which help no user of a command; errors and warnings about the run are still shown.
 TF_CPP_MIN_LOG_LEVEL=0 shows the notices of TensorFlow, Courier and Reverb.
-It also chooses whether TensorFlow uses oneDNN (`launchers.common.onednn`). Where Python
+It also chooses whether TensorFlow uses oneDNN (`launchers.common.onednn`), and loads
+CUDA where there is a GPU (`launchers.common.cuda`). Where Python
 imports it to run a command, Ctrl-C ends the command with one line from here on.
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 
 import gym_notices.notices
 
+from launchers.common import cuda as _cuda
 from launchers.common import onednn as _onednn
 from launchers.common import reverb_log as _reverb_log
 from launchers.common import signals as _signals
@@ -25,6 +27,7 @@ if sys.argv[:1] == ["-m"]:  # Python is finding the command that it is to run
 if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") not in ("0", "1"):
     _reverb_log.show(False)
 _onednn.choose()
+_cuda.preload()
 # Acme imports gym, which prints on every import that it is unmaintained.
 gym_notices.notices.notices.clear()
 

@@ -6,6 +6,8 @@
 # the one line on standard error names.
 #
 #   PYTHON=/path/to/python3.10   uses this interpreter and looks for no other
+#   GPU=1                        TensorFlow with CUDA (requirements-gpu.txt), from then on;
+#   GPU=0                        back to the one without
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -13,6 +15,8 @@ venv=.venv
 venv_python=$venv/bin/python
 lock=requirements.lock
 stamp=$venv/installed    # holds the digest of what is installed, once it all is
+gpu_mark=$venv/gpu       # there where TensorFlow has CUDA
+gpu_list=requirements-gpu.txt
 unfinished=$venv/unfinished  # there while an install runs, and after one was cut short
 libpython=libpython3.10.so.1.0
 
@@ -170,6 +174,17 @@ install_lock() {
   install -r "$lock"
 }
 
+# TensorFlow with CUDA has the same files as the one without: one of them is installed.
+install_gpu() {
+  if have uv; then
+    uv pip uninstall --quiet --python "$venv_python" tensorflow-cpu
+  else
+    "$venv_python" -m pip uninstall --quiet --yes tensorflow-cpu
+  fi
+  install -r "$gpu_list"
+  touch "$gpu_mark"
+}
+
 # The stack's compiled parts load each other: better to see a gap here than in a run.
 check_imports() {
   local output
@@ -186,7 +201,11 @@ check_gl() {
     "For rendering install libegl1 and libgl1, or libosmesa6 (Debian, Ubuntu)."
 }
 
-digest=$(cat "$lock" scripts/bootstrap.sh | sha256sum)
+[[ -n ${GPU:-} ]] || GPU=$([[ -e $gpu_mark ]] && echo 1 || echo 0)
+[[ $GPU == [01] ]] || fail "GPU=$GPU; valid: 0, 1"
+lists=("$lock")
+[[ $GPU == 0 ]] || lists+=("$gpu_list")
+digest=$(cat "${lists[@]}" scripts/bootstrap.sh | sha256sum)
 is_ready() { [[ -x $venv_python && -f $stamp && $(<"$stamp") == "$digest" ]]; }
 
 is_ready && exit 0
@@ -205,6 +224,7 @@ reusable=no
 if [[ -d $venv && ! -e $unfinished && $(probe "$venv_python") == ok\ * ]]; then
   reusable=yes
 fi
+[[ $GPU == 1 || ! -e $gpu_mark ]] || reusable=no
 if [[ $reusable == no ]]; then
   find_python
   say "making $venv with $base"
@@ -219,6 +239,7 @@ if [[ $reusable == no && -n $preload ]]; then
 fi
 say "installing $(grep -c '^[a-z]' "$lock") packages (2 GB on disk, a few minutes)"
 install_lock
+[[ $GPU == 0 ]] || install_gpu
 check_imports
 check_gl
 printf '%s\n' "$digest" >"$stamp"

@@ -197,6 +197,21 @@ def test_changed_lock_installs_into_the_same_environment(clone):
     assert clone.calls == ["venv", *[_BUILDERS, _LOCKED] * 2]
 
 
+def test_cuda_comes_after_the_lock_and_stays_until_it_is_given_up(clone):
+    clone.python("python3.10")
+    (clone.root / "requirements-gpu.txt").write_text("tensorflow==2.8.4\n")
+    locked = ["venv", _BUILDERS, _LOCKED]
+    assert clone.run("make", "venv", "GPU=1").returncode == 0
+    assert clone.calls == [*locked, "pip -r requirements-gpu.txt"]
+    assert clone.run("make", "venv").returncode == 0  # as it is
+    assert len(clone.calls) == 4
+    assert clone.run(GPU="0").returncode == 0
+    assert clone.calls[4:] == locked
+    assert clone.run().returncode == 0
+    assert len(clone.calls) == 7
+    _assert_refused(clone.run(GPU="yes"), "GPU=yes; valid: 0, 1")
+
+
 @pytest.mark.parametrize("fault", ["pip_fails", "no_reverb"])
 def test_failed_install_is_started_again_from_nothing(clone, fault):
     clone.python("python3.10")
@@ -340,7 +355,9 @@ def test_the_environment_s_list_holds_its_requirements_and_no_learning():
     assert not re.search(r"^(dm-acme|dm-reverb|jax|tensorflow|torch)\b", text, re.M)
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-environment.in"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-environment.in", "requirements-gpu.txt"]
+)
 def test_every_requirement_has_its_reason(name):
     for line in (_ROOT / name).read_text().splitlines():
         assert not line or "#" in line, line
@@ -353,6 +370,7 @@ def test_every_requirement_has_its_reason(name):
         "requirements.lock",
         "requirements-environment.in",
         "requirements-environment.txt",
+        "requirements-gpu.txt",
     ],
 )
 def test_requirements_name_no_host(name):
