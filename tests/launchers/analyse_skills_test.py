@@ -208,6 +208,7 @@ def _mask(job):
     return job, os.environ["OMP_NUM_THREADS"], os.environ["CUDA_VISIBLE_DEVICES"]
 
 
+@pytest.mark.slow
 def test_workers_have_one_thread_and_their_death_is_told():
     with workers.Workers(2, show_progress=False) as pool:
         found = sorted(pool.run(_mask, range(3), "jobs"))

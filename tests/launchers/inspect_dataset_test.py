@@ -103,6 +103,7 @@ def test_problems_are_named_one_a_line_and_exit_2(tmp_path):
     assert "3 episodes read of 6" in run.stdout
 
 
+@pytest.mark.slow
 def test_warnings_alone_exit_0(tmp_path):
     episodes = dataset_files.examples(4)
     dataset_files.set_frame(episodes[2], "wrist/force", 5, [1e3, 0, 0])
@@ -141,6 +142,7 @@ def test_how_many_were_tried_is_shown(tmp_path):
     assert line in map(" ".join, _report(data))
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_does_no_harm(tmp_path):
     data = dataset_files.write(tmp_path / "data", dataset_files.examples(2))
     command = [sys.executable, "-m", "launchers.inspect_dataset", str(data)]

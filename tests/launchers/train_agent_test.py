@@ -287,6 +287,7 @@ def test_seeds_differ_by_role_and_number():
     ) == experiment_config.derive_seed(0, "actor", 1)
 
 
+@pytest.mark.slow
 def test_one_process_learns(tmp_path):
     budget = Budget(max_actor_steps=2000, eval_every=1000, eval_episodes=20)
     made = fakes.make_experiment(tmp_path, seed=2, budget=budget)
@@ -307,6 +308,7 @@ def test_run_seconds(tmp_path):
     assert summary["stopped_by"] == "run_seconds" and summary["return"] is None
 
 
+@pytest.mark.slow
 def test_interrupt_saves_a_checkpoint(bundle, tmp_path):
     workdir = tmp_path / "run"
     command = [sys.executable, "-m", "launchers.train_agent", f"--skills={bundle}"]

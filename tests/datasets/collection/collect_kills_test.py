@@ -103,9 +103,8 @@ def _kill_and_continue(directory, victims, rng, settings=SETTINGS):
     check_whole(directory, settings)
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, SUCCESSES], ids=schema.KEEP)
-def test_kill_9_and_continue(tmp_path, settings):
-    _kill_and_continue(tmp_path, [0], random.Random(0), settings)
+def test_kill_9_and_continue(tmp_path):
+    _kill_and_continue(tmp_path, [0], random.Random(0), SETTINGS)
 
 
 @pytest.mark.slow
@@ -131,6 +130,7 @@ def _kill_in_finish(directory, settings, commits):
     check_whole(directory, settings)
 
 
+@pytest.mark.slow
 def test_kill_9_while_the_metadata_are_written(tmp_path):
     _kill_in_finish(tmp_path, SETTINGS, 3)
 

@@ -102,6 +102,7 @@ def test_rows_are_of_every_way_to_act_and_stay_in_the_bundle(skills, dataset, tm
         ceiling.measure(tmp_path, directory, skills, CONFIG, _run)
 
 
+@pytest.mark.slow
 def test_the_distilled_agents_act_by_the_kept_high_level(skills, dataset):
     ceiling.distil(skills, dataset, CONFIG.distillation, show_progress=False)
     rng = np.random.default_rng(0)

@@ -54,7 +54,11 @@ def test_the_user_decides_for_all(no_choice, monkeypatch, value):
 
 @pytest.mark.parametrize(
     ("first", "chosen", "expected"),
-    [("launchers", None, True), ("benchmarks", None, True), ("launchers", "0", False)],
+    [
+        ("launchers", None, True),
+        pytest.param("benchmarks", None, True, marks=pytest.mark.slow),
+        pytest.param("launchers", "0", False, marks=pytest.mark.slow),
+    ],
 )
 def test_it_counts_before_tensorflow_loads(no_choice, first, chosen, expected):
     own = {onednn.VARIABLE: chosen} if chosen is not None else {}

@@ -27,7 +27,11 @@ cli.run(main)
 
 @pytest.mark.parametrize(
     ("level", "arguments", "shown"),
-    [(None, [], False), ("0", [], True), (None, ["--verbosity=0"], True)],
+    [
+        (None, [], False),
+        pytest.param("0", [], True, marks=pytest.mark.slow),
+        pytest.param(None, ["--verbosity=0"], True, marks=pytest.mark.slow),
+    ],
 )
 def test_reverb_is_silent_unless_asked(level, arguments, shown):
     variables = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}

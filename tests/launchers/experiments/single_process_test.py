@@ -116,6 +116,7 @@ def test_what_came_after_the_snapshot_is_dropped(tmp_path):
     assert not stray.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_without_replay_the_learner_waits_for_new_data(tmp_path):
     for steps in (160, 480):
@@ -127,6 +128,7 @@ def test_without_replay_the_learner_waits_for_new_data(tmp_path):
     assert 0 < counts["learner_steps"] < _counts(through)["learner_steps"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_replay_of_other_limits_is_not_read(tmp_path):
     """Reverb would restore the old limits with it, and could wait for ever."""
@@ -142,6 +144,7 @@ def test_replay_of_other_limits_is_not_read(tmp_path):
     assert _counts(tmp_path)["learner_steps"] - learned == 46 // 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_other_settings_neither_rest_nor_catch_up(tmp_path):
     _run(_experiment(tmp_path, 320))
@@ -156,6 +159,7 @@ def test_other_settings_neither_rest_nor_catch_up(tmp_path):
     assert _counts(tmp_path)["learner_steps"] - learned == pytest.approx(paid, abs=2)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_evaluations_go_on_where_they_were(tmp_path):
     for steps in (96, 320):
