@@ -29,6 +29,8 @@ class Task:
       pair: colours of the top and the bottom object; None unless the task is a stack of
         two.
       dense_stages: stages of the dense reward, where they differ.
+      trio: of a pyramid, its top object, the one that is brought beside the other, and
+        the other.
     """
 
     stages: _Stages
@@ -36,6 +38,7 @@ class Task:
     success: Callable[[rewards.State], bool]
     pair: tuple[str, str] | None = None
     dense_stages: _Stages | None = None
+    trio: tuple[str, str, str] | None = None
 
     def reward(self, kind: str, state: rewards.State) -> float:
         """Returns the reward of a state, in [0, 1]; `kind` is one of `REWARDS`."""
@@ -106,7 +109,9 @@ def _pyramid(top: str, left: str, right: str) -> Task:
             and _is_free(state, top)
         )
 
-    return Task(stages, sparse, success, dense_stages=dense_stages)
+    return Task(
+        stages, sparse, success, dense_stages=dense_stages, trio=(top, left, right)
+    )
 
 
 def _lift(target: str) -> Task:

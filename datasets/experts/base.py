@@ -64,8 +64,10 @@ class RandomExpert:
 
 
 def _scripted(environment: dm_env.Environment) -> Expert:
-    from datasets.experts.scripted import expert
+    from datasets.experts.scripted import expert, pyramid
 
+    if environment.task.trio is not None:
+        return pyramid.PyramidExpert(environment)
     return expert.ScriptedExpert(environment)
 
 
@@ -136,5 +138,6 @@ def factory(
                     "the scripted expert acts in the Sawyer cell, not in "
                     f"{task}; valid: random, checkpoint:DIR, package.module:make"
                 )
-            expert.pair(tasks.TASKS[task])
+            if tasks.TASKS[task].trio is None:
+                expert.pair(tasks.TASKS[task])
     return functools.partial(_user, form)

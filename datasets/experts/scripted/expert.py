@@ -79,7 +79,7 @@ _PUSH_BELOW = 0.008  # m of the tool below the object's top
 _PUSH_SPEED = 0.8  # share of the largest speed
 
 # Velocity [3] in m/s, turn in rad/s, fingers, phase.
-_Command = tuple[np.ndarray, float, float, int]
+Command = tuple[np.ndarray, float, float, int]
 
 
 def pair(task: tasks.Task) -> tuple[str, str]:
@@ -115,11 +115,14 @@ class ScriptedExpert:
 
     def reset(self, seed: int) -> None:
         """Reads the episode's task and objects; the noise draws from `seed`."""
+        self._read_task()
+        self._view.read_objects()
+        self._noise = ExplorationNoise(seed)
+
+    def _read_task(self) -> None:
         top, bottom = pair(self._environment.task)
         self._top = observations.COLORS.index(top)
         self._bottom = observations.COLORS.index(bottom)
-        self._view.read_objects()
-        self._noise = ExplorationNoise(seed)
 
     def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
         """Returns the action, float32 [5] in [-1, 1]; does not read `timestep`."""
@@ -156,14 +159,14 @@ class ScriptedExpert:
 
     # Decisions.
 
-    def _decide(self) -> _Command:
+    def _decide(self) -> Command:
         if self._held(self._top):
             return self._carry(self._stacking())
         if self._is_stacked():
             return self._leave()
         return self._prepare() or self._fetch(self._stacking())
 
-    def _fetch(self, move: placing.PlacementGoal) -> _Command:
+    def _fetch(self, move: placing.PlacementGoal) -> Command:
         """Goes down around an object through a funnel, and closes the fingers."""
         view = self._view
         subject, others = move.carried(view.placed), move.others(view.placed)
@@ -195,7 +198,7 @@ class ScriptedExpert:
         phase = _DESCEND if wanted < 0.03 else _APPROACH
         return velocity, _GAIN * level * grasp.turn, _OPEN, phase
 
-    def _carry(self, move: placing.PlacementGoal) -> _Command:
+    def _carry(self, move: placing.PlacementGoal) -> Command:
         """Carries the held object over the goal, lowers it and releases it."""
         placed = self._view.placed
         carried, support = move.carried(placed), move.support(placed)
@@ -221,23 +224,31 @@ class ScriptedExpert:
         phase = _LIFT if lifting else _CARRY if far > 0.3 else _PLACE
         return np.append(level * _GAIN * away, climb), 0.0, _CLOSE, phase
 
-    def _leave(self) -> _Command:
+    def _leave(self) -> Command:
         """Opens the fingers around the stacked object, rises, and stays above it."""
         view = self._view
-        top = view.placed[self._top]
-        offset = view.pinch - top.position
-        across = top.cloud[:, :2] @ view.closing
-        width = min(float(across.max() - across.min()), 0.065)
-        opening = grasping.OPENING * (1.0 - view.finger / 230.0)
-        around = np.linalg.norm(offset[:2]) < 0.06 and offset[2] < 0.06
-        if around and opening < width + 0.012:
-            return np.zeros(3), 0.0, _OPEN, _RELEASE
+        if (release := self._let_go(self._top)) is not None:
+            return release
+        offset = view.pinch - view.placed[self._top].position
         rise = _RETREAT_HEIGHT - offset[2]
         phase = _RETREAT if rise > 0.012 else _DONE
         level = self._level(rise)  # straight up, then over the object
         return _GAIN * np.append(-level * offset[:2], rise), 0.0, _OPEN, phase
 
-    def _prepare(self) -> _Command | None:
+    def _let_go(self, index: int) -> Command | None:
+        """Opens the fingers where they are around an object; None: they are not."""
+        view = self._view
+        subject = view.placed[index]
+        offset = view.pinch - subject.position
+        across = subject.cloud[:, :2] @ view.closing
+        width = min(float(across.max() - across.min()), 0.065)
+        opening = grasping.OPENING * (1.0 - view.finger / 230.0)
+        around = np.linalg.norm(offset[:2]) < 0.06 and offset[2] < 0.06
+        if around and opening < width + 0.012:
+            return np.zeros(3), 0.0, _OPEN, _RELEASE
+        return None
+
+    def _prepare(self) -> Command | None:
         """Prepares a bottom object that cannot carry another; returns None if no need.
 
         A bottom object that leans on the basket's slope is brought to the floor; one
@@ -270,7 +281,7 @@ class ScriptedExpert:
 
     def _go_behind(
         self, topple: grasping.Topple, bottom: Placed, others: list[Placed]
-    ) -> _Command:
+    ) -> Command:
         pinch = self._view.pinch
         away = topple.start - pinch[:2]
         error = max(0.0, float(np.linalg.norm(away)) - 0.01) / 0.01
@@ -302,7 +313,7 @@ class ScriptedExpert:
             return None
         return direction / norm
 
-    def _push(self, bottom: Placed, direction: np.ndarray) -> _Command:
+    def _push(self, bottom: Placed, direction: np.ndarray) -> Command:
         speed = _PUSH_SPEED * controller.MAX_LINEAR_VELOCITY
         climb = _GAIN * (bottom.top - _PUSH_BELOW - self._view.pinch[2])
         velocity = np.append(speed * direction, max(climb, -0.02))

@@ -1,4 +1,4 @@
-"""Goals of the scripted expert's placements: onto an object, or to the floor."""
+"""Goals of the scripted expert's placements: on one object or two, or on the floor."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ _FLOOR_LIFT = 0.02  # m of clearance above the floor, on the way
 _FLOOR_DROP = 0.012  # m above the floor at the release
 _STACK_DROP = 0.002  # m above the bottom object at the release
 _OFF_CENTRE = 0.02  # m, most that a target may be off a bottom object's origin
+_GAP = 0.003  # m between objects that are put side by side
+_MOST_BESIDE = 0.068  # m, most between the centres of two objects side by side
+_BESIDE_DROP = 0.003  # m above the floor at the release of such an object
 _TOP_MARGIN = 0.02  # m below the workspace's upper end
 
 
@@ -31,6 +34,7 @@ class PlacementGoal:
       place: [2] m, on the floor; None where there is a bottom object.
       lift: clearance on the way, m.
       drop: gap below the object at its release, m.
+      clears: whether it is carried above all other objects.
     """
 
     subject: int
@@ -38,6 +42,7 @@ class PlacementGoal:
     place: np.ndarray | None
     lift: float
     drop: float
+    clears: bool = True
 
     def carried(self, placed: Sequence[Placed]) -> Placed:
         """Returns the object to place."""
@@ -64,7 +69,7 @@ class PlacementGoal:
     def height(self, placed: Sequence[Placed]) -> float:
         """Returns the height [m] of the object's centre on the way."""
         carried, around = self.carried(placed), self.support(placed)
-        if self.bottom is not None:
+        if self.clears:
             around = max(around, highest(self.others(placed)))
         half = carried.position[2] - carried.bottom
         end = scene_lib.WORKSPACE_CENTRE[2] + scene_lib.WORKSPACE_SIZE[2] / 2
@@ -87,7 +92,63 @@ def to_floor(subject: int, placed: Sequence[Placed]) -> PlacementGoal:
     away = np.linalg.norm(spots - scene_lib.BASKET_CENTRE, axis=1)
     cost = 4.0 * np.maximum(0.0, _ROOM - room) + 0.3 * distance + 0.5 * away
     spot = spots[int(cost.argmin())]
-    return PlacementGoal(subject, None, spot, _FLOOR_LIFT, _FLOOR_DROP)
+    return PlacementGoal(subject, None, spot, _FLOOR_LIFT, _FLOOR_DROP, clears=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bridge(PlacementGoal):
+    """Goal of putting an object on two others that lie side by side.
+
+    Attributes:
+      supports: their indices.
+    """
+
+    supports: tuple[int, int] = (0, 0)
+
+    def support(self, placed: Sequence[Placed]) -> float:
+        """Returns the height [m] of the higher one's highest point."""
+        return highest([placed[index] for index in self.supports])
+
+    def goal(self, placed: Sequence[Placed]) -> np.ndarray:
+        """Returns the midpoint [2] m of the two."""
+        left, right = (placed[index].position[:2] for index in self.supports)
+        return (left + right) / 2
+
+
+def across(subject: int, left: int, right: int, lift: float) -> PlacementGoal:
+    """Makes the goal of putting an object on two others."""
+    return _Bridge(subject, None, None, lift, _STACK_DROP, supports=(left, right))
+
+
+def beside(
+    subject: int, neighbour: int, closing: np.ndarray, placed: Sequence[Placed]
+) -> PlacementGoal:
+    """Makes the goal of putting an object on the floor beside another.
+
+    Args:
+      subject: index of the object.
+      neighbour: index of the other.
+      closing: [2], unit, along which the fingers close; the other is not in their way.
+      placed: all objects.
+    """
+    carried, other = placed[subject], placed[neighbour]
+    normal = np.array([-closing[1], closing[0]])
+    rest = [
+        p.position[:2] for i, p in enumerate(placed) if i not in (subject, neighbour)
+    ]
+    spots = []
+    for side in (normal, -normal):
+        half = float(((other.cloud - other.position)[:, :2] @ side).max())
+        own = float(((carried.cloud - carried.position)[:, :2] @ -side).max())
+        spots.append(other.position[:2] + min(half + own + _GAP, _MOST_BESIDE) * side)
+    cost = [
+        float(np.linalg.norm(spot - carried.position[:2]))
+        + 4.0 * max(0.0, _ROOM - min(np.linalg.norm(spot - p) for p in rest))
+        + 2.0 * max(0.0, np.linalg.norm(spot - scene_lib.BASKET_CENTRE) - _FLOOR_HALF)
+        for spot in spots
+    ]
+    spot = spots[int(np.argmin(cost))]
+    return PlacementGoal(subject, None, spot, _FLOOR_LIFT, _BESIDE_DROP)
 
 
 def highest(placed: Sequence[Placed]) -> float:

@@ -93,9 +93,14 @@ def test_bad_input_of_a_run_stops_all(config, tmp_path, monkeypatch):
 
 def test_a_signal_reaches_all(config, monkeypatch):
     started = _set_processes(monkeypatch, {0: "exec sleep 300", 1: "exec sleep 300"})
+    # Launchpad has a handler of its own where an earlier test ran a program.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
-        seeds.run(seeds.split(config, [0, 1]), [], jobs=2, report=lambda _: None)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            seeds.run(seeds.split(config, [0, 1]), [], jobs=2, report=lambda _: None)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert {process.returncode for process in started.values()} == {-signal.SIGTERM}
 
 
