@@ -148,6 +148,8 @@ def main(argv: Sequence[str]) -> None:
         names = list(figures.FIGURES) if _FIGURE.value == ["all"] else _FIGURE.value
         options = _options()
         plans = [Plan(name, options) for name in names]
+        if _PAGE.value:
+            page.read(pathlib.Path(_PAGE.value))
     for plan in plans:
         print(plan.describe())
     if not _DRAW.value:

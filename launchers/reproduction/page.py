@@ -12,27 +12,42 @@ from launchers.reproduction import figures
 from launchers.reproduction.figures import Arm, Figure
 from launchers.reproduction.plan import Plan
 
+_PARTS = ("settings", "results")
+
+
+def read(path: pathlib.Path) -> str:
+    """Reads a page.
+
+    Raises:
+      ValueError: it lacks a mark between which `write` writes.
+      OSError: there is none.
+    """
+    text = path.read_text()
+    for begin, end in map(_marks, _PARTS):
+        if begin not in text or end not in text:
+            raise ValueError(f"{path} has no lines {begin} and {end}")
+    return text
+
 
 def write(path: pathlib.Path, plans: Sequence[Plan]) -> None:
     """Writes settings and results between the marks of a page; the rest stays.
 
     Args:
-      path: Markdown file.
+      path: Markdown file that `read` reads.
       plans: plans of the figures, in their order.
-
-    Raises:
-      ValueError: the page lacks a mark.
     """
-    text = path.read_text()
+    text = read(path)
     results = "\n".join(section(plan, path.parent) for plan in plans)
     table = "\n".join(settings_table("laptop"))
-    for name, body in (("settings", table), ("results", results)):
-        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        if begin not in text or end not in text:
-            raise ValueError(f"{path} has no lines {begin} and {end}")
+    for name, body in zip(_PARTS, (table, results), strict=True):
+        begin, end = _marks(name)
         before, rest = text.split(begin, 1)
         text = f"{before}{begin}\n\n{body}\n{end}{rest.split(end, 1)[1]}"
     atomic_files.write_text(path, text)
+
+
+def _marks(part: str) -> tuple[str, str]:
+    return f"<!-- {part} -->", f"<!-- end of {part} -->"
 
 
 def section(plan: Plan, directory: pathlib.Path) -> str:

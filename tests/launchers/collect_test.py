@@ -30,7 +30,7 @@ def _run(*flags):
     ("flag", "message"),
     [
         ("--task=juggle", "stack_red_blue"),
-        ("--task=pyramid", "stack_red_blue"),
+        ("--task=lift_red", "stack_red_blue"),
         ("--reward=praise", "staged_sparse"),
         ("--object_set=9", "1, 2, 3, 4, 5"),
         ("--max_action_delay=7", "0, 1, 2"),

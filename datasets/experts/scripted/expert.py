@@ -85,7 +85,7 @@ Command = tuple[np.ndarray, float, float, int]
 def pair(task: tasks.Task) -> tuple[str, str]:
     """Returns a task's top and bottom object; ValueError if it is no stack of two."""
     if task.pair is None:
-        valid = ", ".join(name for name, t in tasks.TASKS.items() if t.pair)
+        valid = ", ".join(name for name, t in tasks.TASKS.items() if t.pair or t.trio)
         raise ValueError(f"the scripted expert only stacks; valid tasks: {valid}")
     return task.pair
 

@@ -19,7 +19,8 @@ _FLOOR_DROP = 0.012  # m above the floor at the release
 _STACK_DROP = 0.002  # m above the bottom object at the release
 _OFF_CENTRE = 0.02  # m, most that a target may be off a bottom object's origin
 _GAP = 0.003  # m between objects that are put side by side
-_MOST_BESIDE = 0.068  # m, most between the centres of two objects side by side
+_SIDES = np.linspace(-0.6, 0.6, 5)  # rad, from the normal of the fingers' direction
+_MOST_BESIDE = 0.075  # m, most between the centres of two objects side by side
 _BESIDE_DROP = 0.003  # m above the floor at the release of such an object
 _TOP_MARGIN = 0.02  # m below the workspace's upper end
 
@@ -132,22 +133,25 @@ def beside(
       placed: all objects.
     """
     carried, other = placed[subject], placed[neighbour]
-    normal = np.array([-closing[1], closing[0]])
+    normal = np.arctan2(closing[0], -closing[1])
+    angles = normal + np.concatenate([_SIDES, np.pi + _SIDES])
+    sides = np.stack([np.cos(angles), np.sin(angles)], axis=-1)  # [N, 2]
+    own = ((carried.cloud - carried.position)[:, :2] @ -sides.T).max(axis=0)
+    half = ((other.cloud - other.position)[:, :2] @ sides.T).max(axis=0)
+    apart = half + own + _GAP
+    spots = other.position[:2] + np.minimum(apart, _MOST_BESIDE)[:, None] * sides
     rest = [
         p.position[:2] for i, p in enumerate(placed) if i not in (subject, neighbour)
     ]
-    spots = []
-    for side in (normal, -normal):
-        half = float(((other.cloud - other.position)[:, :2] @ side).max())
-        own = float(((carried.cloud - carried.position)[:, :2] @ -side).max())
-        spots.append(other.position[:2] + min(half + own + _GAP, _MOST_BESIDE) * side)
-    cost = [
-        float(np.linalg.norm(spot - carried.position[:2]))
-        + 4.0 * max(0.0, _ROOM - min(np.linalg.norm(spot - p) for p in rest))
-        + 2.0 * max(0.0, np.linalg.norm(spot - scene_lib.BASKET_CENTRE) - _FLOOR_HALF)
-        for spot in spots
-    ]
-    spot = spots[int(np.argmin(cost))]
+    room = np.min([np.linalg.norm(spots - point, axis=1) for point in rest], axis=0)
+    outside = np.linalg.norm(spots - scene_lib.BASKET_CENTRE, axis=1) - _FLOOR_HALF
+    cost = (
+        np.linalg.norm(spots - carried.position[:2], axis=1)
+        + 4.0 * np.maximum(0.0, _ROOM - room)
+        + 2.0 * np.maximum(0.0, outside)
+        + 8.0 * np.maximum(0.0, apart - _MOST_BESIDE)
+    )
+    spot = spots[int(cost.argmin())]
     return PlacementGoal(subject, None, spot, _FLOOR_LIFT, _BESIDE_DROP)
 
 

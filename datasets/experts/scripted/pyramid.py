@@ -11,7 +11,9 @@ from datasets.experts.scripted import expert, placing
 from environments import observations, rewards, stacking, tasks
 
 _LIFT_HEIGHT = 0.03  # m of the top object above the two, on the way
-_BESIDE = 0.078  # m, most between the centres of two that can carry a third
+_BESIDE = (
+    rewards.NEAR_HORIZONTAL_TOLERANCE
+)  # m, most between the centres of two that can carry a third
 _ON_FLOOR = 0.012  # m, most between the floor and the lowest point of what lies there
 
 

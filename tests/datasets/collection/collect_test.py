@@ -36,7 +36,7 @@ def test_round_trip_by_tfds(whole):
     [
         ({"expert": "me"}, "unknown expert 'me'; valid: scripted"),
         (
-            {"expert": "scripted", "environment": EnvironmentConfig(task="pyramid")},
+            {"expert": "scripted", "environment": EnvironmentConfig(task="lift_red")},
             "only stacks; valid tasks",
         ),
     ],
