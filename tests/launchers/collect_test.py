@@ -103,7 +103,7 @@ def test_images_of_cameras_are_recorded(tmp_path):
         _command(
             f"--out={out}",
             "--episodes=1",
-            "--expert=random",
+            "--expert=scripted",
             f"--cameras={','.join(cameras)}",
             "--image_size=32",
         ),
