@@ -113,7 +113,7 @@ def _run_step(step: planning.Step) -> None:
 
 
 def _draw(plan: Plan, options: Options) -> dict[str, Any]:
-    """Draws a figure of RL, and returns its results."""
+    """Draws a figure of RL as far as there are results, and returns them."""
     seconds = plan.root / "seconds.json"
     summary: dict[str, Any] = {
         "figure": plan.name,
@@ -125,12 +125,16 @@ def _draw(plan: Plan, options: Options) -> dict[str, Any]:
     if not plan.runs:
         return summary
     titles = {panel.name: panel.title for panel in plan.figure.panels}
-    results = runs.results(plan.runs)
+    results = {
+        panel: found for panel, found in runs.results(plan.runs).items() if found[1]
+    }
+    if not results:
+        return summary
     steps = plan.runs[0].steps
     curves.draw_panels(
         plan.root / "figure.png",
         [
-            curves.Panel(returns, steps, titles[panel])
+            curves.Panel(returns, steps, titles[panel], show_runs=True)
             for panel, (returns, _) in results.items()
         ],
     )

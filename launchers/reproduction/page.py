@@ -57,8 +57,8 @@ def section(plan: Plan, directory: pathlib.Path) -> str:
       plan: its plan.
       directory: directory of the page, to which links are relative.
     """
-    title = plan.name if plan.name.startswith("table") else f"figure {plan.name}"
-    lines = [f"## {title.capitalize()}: {plan.figure.title.lower()}", ""]
+    title = "Table 1" if plan.name == "table1" else f"Figure {plan.name}"
+    lines = [f"## {title}. {plan.figure.title}", ""]
     lines += [f"The paper: {plan.figure.paper}", ""]
     path = plan.root / "summary.json"
     if not path.exists():
