@@ -31,7 +31,8 @@ test: venv  ## run the linters and the tests, without the slow ones, TEST_PROCES
 	@$(VENV_PYTHON) -m ruff check --quiet
 	@$(VENV_PYTHON) -m mypy --no-error-summary
 	@$(VENV_PYTHON) -m pytest -m "not slow" --numprocesses=$(TEST_PROCESSES) \
-	  --dist=loadfile --no-loadscope-reorder --max-worker-restart=0
+	  --dist=loadfile --no-loadscope-reorder --max-worker-restart=0 \
+	  --durations=30 --durations-min=5
 
 test-slow: venv  ## run the slow tests
 	@$(VENV_PYTHON) -m pytest -m slow
