@@ -10,9 +10,10 @@ from typing import Any
 from launchers.common import atomic_files
 from launchers.reproduction import figures
 from launchers.reproduction.figures import Arm, Figure
-from launchers.reproduction.plan import Plan
+from launchers.reproduction.plan import Plan, describe_seconds
 
 _PARTS = ("settings", "results")
+_PICTURES = ("figure.png", "skill_rollouts.png", "skills.png")
 
 
 def read(path: pathlib.Path) -> str:
@@ -64,10 +65,14 @@ def section(plan: Plan, directory: pathlib.Path) -> str:
     if not path.exists():
         return "\n".join([*lines, "Not run.", ""])
     summary = atomic_files.read_json(path)
-    picture = plan.root / "figure.png"
-    if picture.exists():
-        link = os.path.relpath(picture, directory)
-        lines += [f"![{plan.figure.title}]({link})", ""]
+    for name in _PICTURES:
+        if (plan.root / name).exists():
+            link = os.path.relpath(plan.root / name, directory)
+            lines += [f"![{plan.figure.title}]({link})", ""]
+    seconds = plan.root / "seconds.json"
+    if seconds.exists():
+        spent = atomic_files.read_json(seconds)["seconds"]
+        lines += [f"Made in about {describe_seconds(spent)} by the command.", ""]
     if "panels" in summary:
         lines += [
             f"{summary['steps']:,} environment steps a run. Area: the mean return of "
