@@ -53,7 +53,7 @@ _NUM_ACTORS = flags.DEFINE_integer(
 _DATASET = flags.DEFINE_string("dataset", None, "Data set to take; it must fit.")
 _SKILLS = flags.DEFINE_list("skills", [], "Bundles to take; each must fit.")
 _PLAN = flags.DEFINE_bool("plan", False, "Say what is to be run, and stop.")
-_DRAW = flags.DEFINE_bool("draw", False, "Only draw what is there.")
+_DRAW = flags.DEFINE_bool("draw", False, "Draw the finished runs and start none.")
 _PAGE = flags.DEFINE_string(
     "page", None, "Markdown file to write from the results of the figures."
 )

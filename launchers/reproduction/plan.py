@@ -1,4 +1,4 @@
-"""Plan of a figure: what is there, what is to be run, and about how long it takes."""
+"""Plan of a figure: its finished parts, the commands left, and their duration."""
 
 from __future__ import annotations
 
@@ -135,10 +135,10 @@ class Plan:
     """
 
     def __init__(self, name: str, options: Options):
-        """Finds out what is there; runs nothing.
+        """Finds the finished parts and starts nothing.
 
         Raises:
-          ValueError: in one line, what there is not, or what does not fit.
+          ValueError: in one line, which figure, bundle or data set does not fit.
         """
         self.figure, self.name = figures.find(name), name
         self._options = options
@@ -174,7 +174,7 @@ class Plan:
         return (steps + left / self._jobs()) / speed
 
     def describe(self) -> str:
-        """Returns lines that say what is there and what is to be run."""
+        """Returns lines that list the finished and the missing parts."""
         lines = [f"{self.name}: {self.figure.title}"]
         for step in (*self.before, *self.after):
             state = "done" if step.is_done() else "to do"
