@@ -6,7 +6,6 @@ import contextlib
 import os
 import pathlib
 import subprocess
-import sys
 
 from launchers.common import side_by_side
 
@@ -20,8 +19,7 @@ def start(
       log, core: see `side_by_side.start`.
       **settings: its flags; None leaves one out.
     """
-    given = [f"--{k}={v}" for k, v in settings.items() if v is not None]
-    command = [sys.executable, "-m", "launchers.train_agent", *given]
+    command = side_by_side.command("launchers.train_agent", settings)
     return side_by_side.start(command, log, core)
 
 

@@ -7,12 +7,19 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import TypeVar
 
 _POLL_SECONDS = 2.0
 _Name = TypeVar("_Name")
+
+
+def command(module: str, settings: Mapping[str, object]) -> list[str]:
+    """Returns the command of a module with flags by name; None leaves a flag out."""
+    given = [f"--{k}={v}" for k, v in settings.items() if v is not None]
+    return [sys.executable, "-m", module, *given]
 
 
 def start(

@@ -7,7 +7,6 @@ import math
 import os
 import pathlib
 import shlex
-import sys
 import time
 from collections.abc import Mapping, Sequence
 
@@ -19,6 +18,7 @@ from agents.registry import MODELS
 from datasets import loader
 from datasets.rlds import files
 from datasets.rlds.recipes import RECIPES
+from launchers.common import side_by_side
 from launchers.reproduction import figures
 from launchers.reproduction.figures import Bundle, Figure
 from launchers.reproduction.runs import Run
@@ -79,8 +79,7 @@ class Step:
 
     def command(self) -> list[str]:
         """Returns the command, which resumes where an earlier one stopped."""
-        given = [f"--{name}={value}" for name, value in self.settings.items()]
-        return [sys.executable, "-m", self.module, *given]
+        return side_by_side.command(self.module, self.settings)
 
     def is_done(self) -> bool:
         """Returns whether the result is there."""

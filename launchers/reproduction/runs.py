@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import pathlib
 import subprocess
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -70,10 +69,7 @@ class Run:
             "max_actor_steps": self.steps,
             "workdir": self.workdir,
         }
-        given = [
-            f"--{name}={value}" for name, value in flags.items() if value is not None
-        ]
-        return [sys.executable, "-m", "launchers.train_agent", *given]
+        return side_by_side.command("launchers.train_agent", flags)
 
     def start(self, core: int | None) -> subprocess.Popen:
         """Starts or continues the run on a core; None: on all."""

@@ -8,12 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from datasets.experts.scripted import expert, placing
-from environments import observations, rewards, stacking, tasks
+from environments import observations, rewards, tasks
 
 _LIFT_HEIGHT = 0.03  # m of the top object above the two, on the way
-_BESIDE = (
-    rewards.NEAR_HORIZONTAL_TOLERANCE
-)  # m, most between the centres of two that can carry a third
+# Most between the centres of two that can carry a third.
+_BESIDE = rewards.NEAR_HORIZONTAL_TOLERANCE
 _ON_FLOOR = 0.012  # m, most between the floor and the lowest point of what lies there
 
 
@@ -31,15 +30,6 @@ def trio(task: tasks.Task) -> tuple[str, str, str]:
 
 class PyramidExpert(expert.ScriptedExpert):
     """Expert for an `RgbStacking` environment whose task is a pyramid."""
-
-    def __init__(self, environment: stacking.RgbStacking) -> None:
-        """See `ScriptedExpert`.
-
-        Raises:
-          ValueError: the task is no pyramid.
-        """
-        trio(environment.task)
-        super().__init__(environment)
 
     def _read_task(self) -> None:
         colors = trio(self._environment.task)
