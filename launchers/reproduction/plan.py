@@ -40,8 +40,9 @@ _TRAINING: Mapping[str, Mapping[str, object]] = {
 _TABLE_EPISODES = {"laptop": 200, "paper": 1000}  # the paper: 1000
 _ACTORS = 1500  # the paper's
 
-# Measured on one core of a machine whose environment takes _REFERENCE steps a second:
-# control steps a second of a run at scale laptop, and of a collection by one process.
+# Control steps a second, on one core of a machine whose environment takes _REFERENCE of
+# them, of a run at scale laptop and of a collection by one process. Those of helms_cat
+# and bc were measured; all others are estimates.
 _REFERENCE = 420.0
 _RUN_RATES = {
     "helms_cat": 100.0,
