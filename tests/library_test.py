@@ -26,8 +26,7 @@ warnings.warn("my own", DeprecationWarning)
     "names",
     [
         ("environments", "agents.registry"),
-        ("agents.registry", "environments"),
-        ("datasets.loader", "environments.gymnasium_envs"),
+        ("agents.registry", "environments", "datasets.loader"),
     ],
     ids=lambda names: names[0],
 )

@@ -177,6 +177,7 @@ def test_acts_stores_and_learns(name, frozen):
         for name in _ON_STATE
     ],
 )
+@pytest.mark.usefixtures("eagerly")
 def test_resumes_as_if_it_had_run_through(name, frozen, tmp_path):
     builder = _builder(name, frozen, target_policy_update_period=2)
     rng = np.random.default_rng(0)
@@ -239,6 +240,7 @@ def _with_finger(name, bernoulli, **overrides):
 
 
 @pytest.mark.parametrize("name", ["mpo", "bc", "hierarchical_bc"])
+@pytest.mark.usefixtures("eagerly")
 def test_a_bernoulli_finger_acts_and_learns(name, bernoulli):
     clone = {} if name == "mpo" else {"eta_clone": 0.3}
     builder = _with_finger(name, bernoulli, **clone)

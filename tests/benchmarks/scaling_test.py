@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.helpers import commands
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -76,7 +78,7 @@ def test_costs_and_model(tmp_path):
     ],
 )
 def test_bad_input_gets_one_line_and_exit_2(argument, message, tmp_path):
-    run = _run(argument, f"--out={tmp_path}")
+    run = commands.run("benchmarks.scaling", argument, f"--out={tmp_path}")
     assert run.returncode == 2
     assert message in run.stderr
     assert len(run.stderr.strip().splitlines()) == 1, run.stderr

@@ -40,14 +40,7 @@ def bundle(tmp_path_factory):
 
 
 def _run(module, *args):
-    return subprocess.run(
-        [sys.executable, "-m", f"launchers.{module}", *args],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
+    return commands.run(f"launchers.{module}", *args)
 
 
 def _one_line(done, *words):
@@ -81,8 +74,6 @@ def test_trains_evaluates_and_resumes(bundle, tmp_path):
     assert result["episodes"] == 1
     assert result["learner_steps"] == summary["learner_steps"]
 
-    _check_export(workdir, tmp_path, result)
-
     done = _run("train_agent", *flags, "--max_actor_steps=800", "--eval_episodes=0")
     assert done.returncode == 0, done.stderr
     again = json.loads((workdir / "summary.json").read_text())
@@ -96,9 +87,14 @@ def test_trains_evaluates_and_resumes(bundle, tmp_path):
     assert again["learner_steps"] > summary["learner_steps"]
 
 
-def _check_export(workdir, tmp_path, result):
-    """An exported run is evaluated as its run, wherever it is, and never goes on."""
+@pytest.mark.slow
+def test_an_exported_run_is_evaluated_as_its_run_and_never_goes_on(bundle, tmp_path):
+    workdir = tmp_path / "run"
+    flags = (f"--skills={bundle}", f"--workdir={workdir}", *TINY)
+    done = _run("train_agent", *flags, "--max_actor_steps=400", "--eval_episodes=0")
+    assert done.returncode == 0, done.stderr
     config = record.load_config(str(workdir))
+    result = experiments_evaluation.evaluate(config, episodes=1)
     record.export(config, tmp_path / "exported", copy_skills=True)
     moved = (tmp_path / "exported").rename(tmp_path / "moved")
     assert config.skills is not None
@@ -206,39 +202,31 @@ def test_refuses(flags, words, bundle, tmp_path):
     _one_line(commands.run("launchers.train_agent", *shared, *flags), *words)
 
 
-def test_flags_win_over_the_scale():
-    code = """if True:
-        from absl import flags
-        from launchers import train_agent
-        flags.FLAGS(["train_agent", "--agent=mpo", "--scale=laptop", "--n_step=3"])
-        config = train_agent._agent_config(train_agent._environment())
-        print(config.n_step, config.batch_size, config.init_log_alpha_mean)
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.stdout.split() == ["3", "64", "3.0"], done.stderr
+def _write_settings(flags, path):
+    """Writes the configuration that flags of train_agent give."""
+    # Not at the top: it defines flags, which other tests' commands define, too.
+    from absl import flags as absl_flags
+
+    from launchers import train_agent
+
+    absl_flags.FLAGS(["train_agent", *flags])
+    config = dataclasses.asdict(train_agent._config())
+    pathlib.Path(path).write_text(json.dumps(config))
 
 
-def _settings_of(*calls):
-    """The configurations that flags of train_agent give, as JSON; one process."""
-    code = f"""if True:
-        import dataclasses, json, os
-        from absl import flags
-        from launchers import train_agent
-        for call in {calls!r}:
-            if not os.fork():
-                flags.FLAGS(["train_agent", *call])
-                config = dataclasses.asdict(train_agent._config())
-                print(json.dumps(config), flush=True)
-                os._exit(0)
-            os.wait()
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
-    assert len(done.stdout.splitlines()) == len(calls), done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+def _settings_of(path, *flags):
+    process = commands.CONTEXT.Process(target=_write_settings, args=(flags, path))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    return json.loads(path.read_text())
+
+
+def test_flags_win_over_the_scale(tmp_path):
+    flags = ("--agent=mpo", "--scale=laptop", "--n_step=3", f"--workdir={tmp_path}")
+    config = _settings_of(tmp_path / "settings.json", *flags)["agent_config"]
+    names = ("n_step", "batch_size", "init_log_alpha_mean")
+    assert [config[name] for name in names] == [3, 64, 3.0]
 
 
 def test_a_runs_own_record_gives_the_settings_that_no_flag_gives(bundle, tmp_path):
@@ -258,9 +246,9 @@ def test_a_runs_own_record_gives_the_settings_that_no_flag_gives(bundle, tmp_pat
     expected["skills"] = str(tmp_path / "run" / "skills")  # the copy
     given = f"--config={tmp_path / 'run' / 'config.json'}"
     workdir = f"--workdir={tmp_path / 'run'}"
-    same, other = _settings_of(
-        (given, workdir), (given, workdir, "--seed=5", "--eta_z=0.2")
-    )
+    settings = tmp_path / "settings.json"
+    same = _settings_of(settings, given, workdir)
+    other = _settings_of(settings, given, workdir, "--seed=5", "--eta_z=0.2")
     assert same == expected
     assert (other["seed"], other["agent_config"]["eta_z"]) == (5, 0.2)
     assert other["environment"] == expected["environment"]

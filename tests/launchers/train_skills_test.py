@@ -64,7 +64,8 @@ def _evaluated_steps(workdir):
 )
 def test_every_model_trains_and_its_bundle_acts(dataset, tmp_path, model):
     finger = "bernoulli" if model in ("helms", "bc") else "gaussian"
-    code, out, errors = _run(
+    done = commands.run(
+        "launchers.train_skills",
         f"--dataset={dataset}",
         f"--workdir={tmp_path}",
         f"--model={model}",
@@ -72,8 +73,10 @@ def test_every_model_trains_and_its_bundle_acts(dataset, tmp_path, model):
         "--steps=6",
         "--eval_every=3",
         *TINY,
+        eagerly=True,
     )
-    assert code == 0, errors
+    assert done.returncode == 0, done.stderr
+    out = done.stdout
     assert f"model {model}: 6 steps" in out
     assert out.count("held-out ELBO ") >= 3  # a line an evaluation
     assert "log-likelihood" in out and "train ELBO" in " ".join(out.split())

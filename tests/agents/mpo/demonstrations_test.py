@@ -194,7 +194,7 @@ def _expected(name, model, episode):
         ("mpo", {}),
     ],
 )
-@pytest.mark.usefixtures("eagerly_but_helms")
+@pytest.mark.usefixtures("eagerly")
 def test_agents_learn_from_both(name, settings, tmp_path):
     agent, model = AGENTS[name], None
     if agent.model is not None:

@@ -89,7 +89,7 @@ def test_masked_steps_do_not_change_a_step_or_an_evaluation(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.usefixtures("eagerly_but_helms")
+@pytest.mark.usefixtures("eagerly")
 def test_a_batch_with_nan_raises_and_changes_nothing(name):
     good = two_modes(0, CONFIGS[name])
     bads = [two_modes(1, CONFIGS[name]) for _ in range(2)]
@@ -127,7 +127,7 @@ COSINE = dataclasses.replace(
 
 
 @pytest.mark.parametrize("name", [*MODELS, COSINE])
-@pytest.mark.usefixtures("eagerly_but_helms")
+@pytest.mark.usefixtures("eagerly")
 def test_a_run_that_stops_and_resumes_equals_one_that_does_not(tmp_path, name):
     def checkpointer(learner):
         return savers.Checkpointer(
