@@ -17,6 +17,7 @@ from acme import specs
 from agents.builder import Decision, Held, Observation, Policy
 from agents.mpo import networks as mpo_networks
 from agents.mpo.builder import MPOBuilder
+from agents.mpo.critics import ActionCritic
 from agents.mpo.demonstrations import Episode
 from agents.mpo.policy_losses.sampled import SampledPolicyLoss
 from agents.mpo.rows import Rows
@@ -46,7 +47,13 @@ class ContinuousPolicy(Policy):
     def __call__(
         self, observation: Observation, seed: tf.Tensor, held: Held | None = None
     ) -> Decision:
-        """See `Policy`; environment actions are clipped to [-1, 1], draws are not."""
+        """Decides on M observations; clips the environment's action to [-1, 1].
+
+        Args:
+          observation: name -> [M, size].
+          seed: int32 [2]; equal seeds give equal decisions.
+          held: earlier decisions, where one lasts several steps.
+        """
         if self._greedy:
             agent_action, holds = self._network.mode(observation, held)
         else:
@@ -84,7 +91,7 @@ class ContinuousMPOBuilder(MPOBuilder, abc.ABC):
 
     @abc.abstractmethod
     def make_policy_loss(self, networks: mpo_networks.MPONetworks) -> SampledPolicyLoss:
-        """See `MPOBuilder`."""
+        """Makes the loss of a policy of real vectors, of which it draws samples."""
 
     def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
         """Returns the actions; see `MPOBuilder`."""
@@ -106,7 +113,7 @@ class ContinuousMPOBuilder(MPOBuilder, abc.ABC):
     ) -> mpo_networks.MPONetworks:
         """Makes policy and critic; raises ValueError if something does not fit."""
         config = self._config
-        critic = mpo_networks.ActionCritic(
+        critic = ActionCritic(
             self.representation(environment_spec, config.critic_keys),
             config.critic_hidden_sizes,
             self.agent_action_size(environment_spec),

@@ -18,7 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from agents.mpo.networks import SequenceCritic
+from agents.mpo.critics import SequenceCritic
 from agents.mpo.rows import Rows
 
 _MIN_LOG_DUAL = -18.0  # its softplus is 1.5e-8
