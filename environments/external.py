@@ -121,7 +121,7 @@ class ExternalEnvironment(dm_env.Environment):
         )
 
     def close(self) -> None:
-        """Closes the environment."""
+        """Frees what the environment holds, such as its renderer."""
         self._inner.close()
 
     def seed_episode(self, seed: int) -> None:
@@ -141,7 +141,7 @@ class ExternalEnvironment(dm_env.Environment):
     ) -> np.ndarray:
         """Returns an image, uint8 [H, W, 3], of the environment's own camera.
 
-        gymnasium's have a size of their own.
+        An environment of gymnasium has an image size of its own.
 
         Raises:
           RenderingUnavailable: the environment cannot render here.

@@ -120,7 +120,7 @@ def _assert_refused(result: subprocess.CompletedProcess, *words: str) -> None:
 
 
 def _processor_seconds() -> float:
-    """Of the child processes so far: what a busy machine does not stretch."""
+    """Returns the CPU time of children, which a busy machine does not stretch."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

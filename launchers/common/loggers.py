@@ -206,7 +206,7 @@ def _write_rows(
 
 
 def read_rows(workdir: str, node: str) -> list[dict[str, float]]:
-    """The rows that a node has written, values as numbers; empty ones are left out."""
+    """Reads the rows that a node has written, as numbers; leaves empty values out."""
     _, rows = _read(pathlib.Path(workdir) / "logs" / node / _FILE)
     return [{k: float(v) for k, v in row.items() if v} for row in rows]
 
