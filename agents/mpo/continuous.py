@@ -13,6 +13,7 @@ import dm_env
 import numpy as np
 import tensorflow as tf
 from acme import specs
+from typing_extensions import override
 
 from agents.builder import Decision, Held, Observation, Policy
 from agents.mpo import networks as mpo_networks
@@ -24,7 +25,7 @@ from agents.mpo.rows import Rows
 
 
 class ContinuousPolicy(Policy):
-    """Policy that draws the agent action, which the environment takes as it is."""
+    """Policy that draws the agent action; the environment takes it within [-1, 1]."""
 
     def __init__(
         self,
@@ -44,16 +45,10 @@ class ContinuousPolicy(Policy):
         self._greedy = greedy
         self.skill_steps = skill_steps
 
+    @override
     def __call__(
         self, observation: Observation, seed: tf.Tensor, held: Held | None = None
     ) -> Decision:
-        """Decides on M observations; clips the environment's action to [-1, 1].
-
-        Args:
-          observation: name -> [M, size].
-          seed: int32 [2]; equal seeds give equal decisions.
-          held: earlier decisions, where one lasts several steps.
-        """
         if self._greedy:
             agent_action, holds = self._network.mode(observation, held)
         else:

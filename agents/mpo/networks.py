@@ -52,7 +52,7 @@ class PolicyNetwork(snt.Module, abc.ABC):
     def mode(
         self, observation: Mapping[str, tf.Tensor], held: Held | None = None
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Returns the mode [..., D] in place of a draw; see `draw`."""
+        """Returns what `draw` returns, with the mode [..., D] in place of a draw."""
         return hold(self(observation).mode(), held), None
 
 

@@ -208,7 +208,7 @@ def read_manifest(directory: pathlib.Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def locked(directory: pathlib.Path) -> Iterator[None]:
-    """Locks the directory against a second collecting process, until this one ends.
+    """Locks the directory against other collecting processes while the block runs.
 
     Raises:
       ValueError: another process holds the lock.

@@ -56,7 +56,7 @@ class Step:
         return side_by_side.command(self.module, self.settings)
 
     def is_done(self) -> bool:
-        """Returns whether the result is there."""
+        """Returns whether the step's result exists."""
         return self.result.exists()
 
 
