@@ -96,7 +96,7 @@ class AgentBuilder(abc.ABC, Generic[Networks]):
     def make_replay_tables(
         self, environment_spec: specs.EnvironmentSpec, limit_rate: bool = True
     ) -> list[reverb.Table]:
-        """Makes the replay tables.
+        """Makes the tables of a replay server, as the agent's adders fill them.
 
         Args:
           environment_spec: spec of the environment that fills them.

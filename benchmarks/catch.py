@@ -15,7 +15,7 @@ ROWS, COLUMNS = 10, 5
 
 
 class Catch(dm_env.Environment):
-    """Catch, whose action is one number; its rounded value moves the paddle."""
+    """Game of Catch whose action is one number, rounded to a move of the paddle."""
 
     def __init__(self, seed: int):
         """Takes the seed of the columns in which balls start."""

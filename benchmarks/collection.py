@@ -75,7 +75,7 @@ def main(argv: list[str]) -> None:
 
 
 def measure_one_process(work: worker_pool.Work) -> dict[str, float]:
-    """Collects and steps in turns, an episode each, all in this process.
+    """Measures collection and bare steps in this process, an episode of each in turns.
 
     Returns:
       Control steps per second of both, their ratio, and the microseconds of CPU per

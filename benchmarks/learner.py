@@ -99,7 +99,7 @@ def synthetic_sample(
 
 
 def acme_learner(rng: np.random.Generator) -> core.Learner:
-    """Makes Acme's learner."""
+    """Makes Acme's MPO learner over one random batch, which repeats for ever."""
 
     def draw(*shape: int) -> tf.Tensor:
         return tf.constant(rng.normal(size=(acme_mpo.BATCH_SIZE, *shape)), tf.float32)

@@ -133,7 +133,7 @@ def measure(dataset: str, seconds: float, seed: int) -> dict[str, float | int]:
 
 
 def write_noise(directory: pathlib.Path, episodes: int) -> None:
-    """Writes a data set of real sizes, whose episodes are copies of one of noise."""
+    """Writes a data set of real sizes that repeats one episode of noise."""
     settings = schema.Settings(EnvironmentConfig.paper(), "fake", episodes)
     steps = stacking.EPISODE_STEPS
     environment = collection_fakes.FakeEnvironment(max_steps=steps, min_steps=steps)

@@ -53,6 +53,7 @@ from benchmarks.load import (
     setup,
     usage,
 )
+from benchmarks.load.settings import Inputs, Settings
 from launchers.common import atomic_files, cli
 from launchers.experiments import config as experiment_config
 
@@ -154,7 +155,7 @@ def main(argv: list[str]) -> None:
             rate = settings.steps_per_second
             name = f"light_{settings.actors}_{rate:.0f}{_held_suffix()}"
 
-            def run(asked: light.Settings) -> dict[str, Any]:
+            def run(asked: Settings) -> dict[str, Any]:
                 lit = light.measure(asked, inputs)
                 atomic_files.write_csv(
                     out / f"{name}.csv", usage.Sample._fields, lit.samples
@@ -214,9 +215,9 @@ def _held_suffix() -> str:
     return "" if cores is None else f"_at_{cores:g}_cores"
 
 
-def _settings() -> light.Settings:
+def _settings() -> Settings:
     actors = _LIGHT.value or _DEFAULT_ACTORS
-    return light.Settings(
+    return Settings(
         agent=_AGENT.value,
         actors=actors,
         steps_per_second=_RATE.value or min(setup.REAL_TIME * actors, _HELD_RATE),
@@ -233,21 +234,21 @@ def _settings() -> light.Settings:
     )
 
 
-def _inputs(out: pathlib.Path, settings: light.Settings) -> light.Inputs:
+def _inputs(out: pathlib.Path, settings: Settings) -> Inputs:
     """Makes the episodes of light actors and the variables of the learner."""
     logs = out / "logs"
     setup.one_thread()
     variables = servers.make_variables(settings.agent, settings.seed)
     if not (_LIGHT.value or _SATURATE.value) and (_REAL.value or _MODEL.value):
-        return light.Inputs([], variables, logs)
+        return Inputs([], variables, logs)
     recorded = episodes.record(settings.agent, _RECORD.value, settings.seed)
-    return light.Inputs(recorded, variables, logs)
+    return Inputs(recorded, variables, logs)
 
 
 def _kept(
     path: pathlib.Path,
-    settings: light.Settings,
-    measure: Callable[[light.Settings], dict[str, Any]],
+    settings: Settings,
+    measure: Callable[[Settings], dict[str, Any]],
 ) -> dict[str, Any]:
     """Measures and writes a result, or reads it where --resume allows."""
     if _RESUME.value and path.exists():
@@ -260,7 +261,7 @@ def _kept(
     return measured
 
 
-def _saturate(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
+def _saturate(settings: Settings, inputs: Inputs) -> dict[str, Any]:
     return {
         **saturation.measure_batches(settings, inputs),
         **saturation.measure_fetches(settings, inputs),

@@ -225,7 +225,7 @@ def windows(
 
 
 class Source:
-    """The functions of this module for other columns than this project's."""
+    """Functions of this module, with the columns that a user names."""
 
     def __init__(self, columns: Columns):
         """Binds the columns."""

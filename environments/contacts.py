@@ -38,7 +38,7 @@ class Contacts(NamedTuple):
 def find(
     model: mujoco.MjModel, data: mujoco.MjData, scene: scene_lib.Scene
 ) -> Contacts:
-    """Reads the contacts; positions and contacts of `data` must be up to date."""
+    """Finds what touches; needs positions and contacts of `data` to be up to date."""
     contact = data.contact
     owners = scene.geom_owner[contact.geom[contact.dist <= 0.0]].tolist()
     touching = [(_OWNERS[a], _OWNERS[b]) for a, b in owners]

@@ -30,16 +30,16 @@ def build(config: EnvironmentConfig, seed: int | None = None) -> Any:
 
     Returns:
       The RGB-stacking environment (see `make`); or an `external.ExternalEnvironment`,
-      within an `external.AgentView` where the configuration is grouped.
+      within an `agent_view.AgentView` where the configuration is grouped.
 
     Raises:
       ValueError: in one line, what does not fit.
     """
     if config.environment is not None:
-        from environments import external
+        from environments import agent_view, external
 
         environment = external.load(config.environment, seed)
         return (
-            external.AgentView(environment, config) if config.grouped else environment
+            agent_view.AgentView(environment, config) if config.grouped else environment
         )
     return RgbStacking(scene.build(config.object_set, config.preset), config, seed)

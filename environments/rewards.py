@@ -212,7 +212,9 @@ def above(state: State, target: str, height: float = ABOVE_HEIGHT) -> float:
 
 
 def staged(stages: Sequence[float]) -> float:
-    """Combines stages: the last one with a reward is current, all before it count 1.
+    """Combines the rewards of stages; those before the current one count 1.
+
+    The current stage is the last one with a reward.
 
     Args:
       stages: rewards in the order of the task.

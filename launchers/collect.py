@@ -21,7 +21,7 @@ from typing import Any
 
 from absl import flags
 
-from datasets.collection import collect, rollout
+from datasets.collection import collect, collection_run, rollout, shard_files
 from datasets.experts import base
 from datasets.rlds import errors, files, recipes, schema
 from environments import EnvironmentConfig
@@ -112,14 +112,14 @@ def main(argv: Sequence[str]) -> None:
                 out, settings, make_environment, make_expert, _PROCESSES.value
             )
     except KeyboardInterrupt:
-        done = collect.shards_written(out, settings)
+        done = shard_files.count(out, settings)
         print(
             f"interrupted: {done} of {settings.num_shards} files are written; the same "
             "command continues",
             file=sys.stderr,
         )
         raise SystemExit(130) from None
-    except collect.CollectionError as e:
+    except collection_run.CollectionError as e:
         print(f"error: {e}; the same command continues", file=sys.stderr)
         raise SystemExit(1) from None
     print(f"{out}: {_describe(manifest)}")

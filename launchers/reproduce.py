@@ -25,9 +25,8 @@ from absl import flags
 
 from launchers.common import atomic_files, cli, curves, signals
 from launchers.experiments import config as experiment_config
-from launchers.reproduction import figures, page, runs
-from launchers.reproduction import plan as planning
-from launchers.reproduction.plan import Options, Plan
+from launchers.reproduction import estimates, figures, page, runs, slurm
+from launchers.reproduction.plan import Options, Plan, Step
 
 _FIGURE = flags.DEFINE_list(
     "figure", None, f"Figures: {', '.join(figures.FIGURES)}; or all.", required=True
@@ -87,9 +86,9 @@ def _execute(plan: Plan, options: Options) -> None:
     try:
         for step in plan.before:
             _run_step(step)
-        if plan.incomplete():
+        if plan.incomplete:
             runs.run_all(
-                plan.runs, options.jobs, pinned=options.launch == "single_process"
+                plan.incomplete, options.jobs, options.launch == "single_process"
             )
         for step in plan.after:
             _run_step(step)
@@ -101,7 +100,7 @@ def _execute(plan: Plan, options: Options) -> None:
             atomic_files.write_json(path, {"seconds": spent})
 
 
-def _run_step(step: planning.Step) -> None:
+def _run_step(step: Step) -> None:
     if step.is_done():
         return
     print(f"{step.title}:", flush=True)
@@ -158,9 +157,9 @@ def main(argv: Sequence[str]) -> None:
         print(plan.describe())
     if not _DRAW.value:
         if options.scale == "laptop":
-            speed = planning.measure_speed()
+            speed = estimates.measure_speed()
             left = sum(plan.seconds(speed) for plan in plans)
-            words = planning.describe_seconds(left) if left else "nothing"
+            words = estimates.describe(left) if left else "nothing"
             print(f"left to run: about {words} on {_cores(options)}", flush=True)
         if _PLAN.value:
             print("\n".join(line for plan in plans for line in plan.commands()))
@@ -196,7 +195,7 @@ def _write_jobs(plans: Sequence[Plan]) -> None:
         if lines:
             path = plan.root / "slurm.sh"
             path.parent.mkdir(parents=True, exist_ok=True)
-            atomic_files.write_text(path, planning.slurm(lines))
+            atomic_files.write_text(path, slurm.script(lines))
             print(f"sbatch {path}")
 
 

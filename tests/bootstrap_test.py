@@ -120,7 +120,7 @@ def _assert_refused(result: subprocess.CompletedProcess, *words: str) -> None:
 
 
 def _processor_seconds() -> float:
-    """Of the child processes so far: what a busy machine does not stretch."""
+    """Returns the CPU time of children, which a busy machine does not stretch."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -314,7 +314,7 @@ def test_gl_tests_are_skipped_with_a_reason_where_nothing_renders(clone):
     (clone.root / "tests").mkdir()
     shutil.copy(_ROOT / "tests" / "conftest.py", clone.root / "tests")
     shutil.copy(_ROOT / "pyproject.toml", clone.root)
-    for name in ("agents", "datasets", "environments", "launchers"):
+    for name in ("agents", "datasets", "environments", "filesystem", "launchers"):
         (clone.root / name).symlink_to(_ROOT / name)
     (clone.root / "tests" / "some_test.py").write_text(
         "import pytest\n\n@pytest.mark.gl\ndef test_a(): assert False\n\n"

@@ -41,6 +41,7 @@ def test_only_tests_are_left_out_each_by_its_name():
         "datasets",
         "environments",
         "examples",
+        "filesystem",
         "launchers",
         "scripts",
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tensorflow as tf
+from typing_extensions import override
 
 from agents.bc.config import BcConfig
 from agents.bc.networks import BcNetworks
@@ -16,11 +17,11 @@ class BcModel(OfflineModel):
     networks_type = BcNetworks
     config_type = BcConfig
 
+    @override
     def terms(
         self, batch: Batch, seed: tf.Tensor, evaluation: bool = False
     ) -> LossOutput:
-        """See `OfflineModel`; `seed` is not used."""
-        del seed
+        del seed  # nothing is drawn
         features = self.networks.normalize(batch["proprio"], batch["objects"])
         action = self.networks.distribution(*features)  # [B, T, D]
         log_likelihood = sum_valid(action.log_prob(batch["action"]), batch["mask"])

@@ -27,7 +27,7 @@ def kl_divergence(logit_p: tf.Tensor, logit_q: tf.Tensor) -> tf.Tensor:
 
 
 def entropy(logit: tf.Tensor) -> tf.Tensor:
-    """Returns the entropy [...], nats."""
+    """Returns the entropy [...] in nats."""
     return categorical.entropy(_log_probs(logit))
 
 

@@ -68,7 +68,7 @@ class Hybrid(NamedTuple):
         )
 
     def sample(self, count: int, seed: tf.Tensor) -> tf.Tensor:
-        """Draws [N, ..., D], the last -1 or +1; seed is int32 [2]."""
+        """Draws N actions [N, ..., D], whose last value is -1 or +1."""
         return self.at(self.noise(count, tf.shape(self.logit), seed))
 
     def noise(

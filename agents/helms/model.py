@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
+from typing_extensions import override
 
 from agents.distributions import gaussian
 from agents.helms.config import HelmsConfig
@@ -29,10 +30,10 @@ class HelmsModel(OfflineModel):
     networks: HelmsNetworks
     config: HelmsConfig
 
+    @override
     def terms(
         self, batch: Batch, seed: tf.Tensor, evaluation: bool = False
     ) -> LossOutput:
-        """See `OfflineModel`; evaluation reports Eq. 3, without `balance`."""
         networks, config = self.networks, self.config
         has_variance = config.variant != "discrete"
         proprio, objects = networks.normalize(batch["proprio"], batch["objects"])

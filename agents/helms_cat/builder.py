@@ -14,6 +14,7 @@ from agents.helms_cat.networks import SkillPolicy
 from agents.high_level import distillation
 from agents.mpo import networks as mpo_networks
 from agents.mpo.builder import MPOBuilder
+from agents.mpo.critics import CategoricalCritic
 from agents.mpo.demonstrations import Episode, by_windows
 from agents.mpo.networks import MPONetworks
 from agents.mpo.policy_losses.categorical import CategoricalPolicyLoss
@@ -78,7 +79,7 @@ class HelmsCatBuilder(MPOBuilder):
             config.policy_hidden_sizes,
             num_skills,
         )
-        critic = mpo_networks.CategoricalCritic(
+        critic = CategoricalCritic(
             self.representation(environment_spec, config.critic_keys),
             config.critic_hidden_sizes,
             num_skills,

@@ -15,6 +15,7 @@ from typing_extensions import override
 from agents.builder import Decision, Held, Policy, hold
 from agents.distributions import categorical
 from agents.mpo import networks as mpo_networks
+from agents.mpo.representation import Statistics
 
 
 class SkillDecoder(Protocol):
@@ -25,7 +26,7 @@ class SkillDecoder(Protocol):
     proprio_dim: int
     object_dim: int
 
-    def observation_statistics(self) -> mpo_networks.Statistics:
+    def observation_statistics(self) -> Statistics:
         """Returns mean and standard deviation of "proprio" [P] and "objects" [O]."""
 
     def decode(

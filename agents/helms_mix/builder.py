@@ -37,7 +37,12 @@ class HelmsMixBuilder(LatentMPOBuilder):
         skills: Skills,
         context: np.ndarray | None = None,
     ):
-        """See `LatentMPOBuilder`; for `context`, see `HelmsCatBuilder`.
+        """Makes the policy's prior over skills, and keeps the rest for the networks.
+
+        Args:
+          config: configuration of the agent.
+          skills: frozen skills, whose latents have a variance.
+          context: task and objects, for a distilled high level that reads them.
 
         Raises:
           ValueError: the skills' latents have no variance, or the skills lack the

@@ -18,6 +18,7 @@ from agents.distributions.policies import Mixture
 from agents.helms.frozen import Skills
 from agents.helms.networks import HelmsNetworks, MidLevel
 from agents.mpo import networks as mpo_networks
+from agents.mpo.representation import InputRepresentation
 
 
 class Components(snt.Module, abc.ABC):
@@ -91,8 +92,8 @@ class SkillComponents(Components):
         self._normalizers = networks.normalize_proprio, networks.normalize_objects
         self._mid_level = networks.mid_level
 
+    @override
     def __call__(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `Components`; reads "proprio" and "objects"."""
         return self._mid_level(self._features(observation))
 
     @override
@@ -114,8 +115,8 @@ class FrozenComponents(Components):
         super().__init__(name="components")
         self._skills = skills
 
+    @override
     def __call__(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `Components`; reads "proprio" and "objects"."""
         return self._skills.mid_level(observation)
 
     @override
@@ -130,7 +131,7 @@ class NewComponents(Components):
 
     def __init__(
         self,
-        representation: mpo_networks.InputRepresentation,
+        representation: InputRepresentation,
         skills: Skills,
         input_size: int,
         seed: int,

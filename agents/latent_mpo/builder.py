@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 from acme import specs
+from typing_extensions import override
 
 from agents.builder import Observation
 from agents.mpo import networks as mpo_networks
@@ -56,10 +57,10 @@ class LatentMPOBuilder(ContinuousMPOBuilder, abc.ABC):
         del environment_spec
         return self._skills.latent_dim
 
+    @override
     def make_networks(
         self, environment_spec: specs.EnvironmentSpec, seed: int
     ) -> mpo_networks.MPONetworks:
-        """See `ContinuousMPOBuilder`; raises ValueError if the skills do not fit."""
         check_fits(environment_spec, self._skills)
         return super().make_networks(environment_spec, seed)
 

@@ -72,7 +72,10 @@ class MixtureMPOLoss(NamedTuple):
 
 
 class MixtureMPOStats(NamedTuple):
-    """Diagnostics, each of shape [...], without gradient; KLs summed over K and D."""
+    """Diagnostics of a mixture's improvement, each of shape [...], without gradient.
+
+    A KL of components is summed over K and D.
+    """
 
     kl_improved: tf.Tensor  # KL(q || target), which epsilon bounds
     kl_categorical: tf.Tensor  # KL(target || online), bounded by epsilon_categorical

@@ -274,7 +274,7 @@ class BatchedActor(core.Actor):
         self._previous_skill: np.integer | np.ndarray = self._skill
 
     def restart(self, seed: int) -> None:
-        """Starts an episode as a new actor of `seed`; the runner has no other actor."""
+        """Starts an episode as a new actor of `seed` would; it is the only actor."""
         self._runner.restart(seed)
         self._begin_episode()
 

@@ -18,19 +18,15 @@ from acme.utils import counting, loggers
 from typing_extensions import override
 
 from agents.builder import AgentBuilder, Policy
-from agents.mpo import sequences
+from agents.mpo import learner_checkpoints, sequences
 from agents.mpo.batched_acting import BatchedActor, BatchedPolicy, VariableClient
 from agents.mpo.config import MPOConfig
 from agents.mpo.demonstrations import Demonstrations, Episode, decisions
 from agents.mpo.interruptible_writer import InterruptibleClient, Waiting
-from agents.mpo.learning import (
-    MPOLearner,
-    checkpoint_steps,
-    restore_policy,
-    save_policy,
-)
-from agents.mpo.networks import InputRepresentation, MPONetworks, Statistics
+from agents.mpo.learning import MPOLearner
+from agents.mpo.networks import MPONetworks
 from agents.mpo.policy_losses.base import PolicyLoss
+from agents.mpo.representation import InputRepresentation, Statistics
 
 TABLE = "sequences"
 
@@ -61,8 +57,8 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
     ) -> dm_env.specs.Array:
         """Returns the spec of the agent action, which replay stores."""
 
+    @override
     def demonstrate(self, load: Callable[[], Sequence[Episode]]) -> None:
-        """See `AgentBuilder`; `demonstration_share` is their share of a batch."""
         self._load_demonstrations = load
 
     @abc.abstractmethod
@@ -184,6 +180,7 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
             self._config.sequence_period,
         )
 
+    @override
     def make_actors(
         self,
         policy: Policy,
@@ -191,7 +188,6 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
         adders: Sequence[adders.Adder | None],
         variable_source: core.VariableSource | None = None,
     ) -> list[BatchedActor]:
-        """See `AgentBuilder`; waits for the source's variables."""
         client = None
         if variable_source is not None:
             client = VariableClient(
@@ -230,15 +226,15 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
 
     @override
     def restore_policy(self, networks: MPONetworks, directory: str) -> int:
-        return restore_policy(networks.policy, directory)
+        return learner_checkpoints.restore_policy(networks.policy, directory)
 
     @override
     def save_policy(self, networks: MPONetworks, directory: str, steps: int) -> None:
-        save_policy(networks.policy, directory, steps)
+        learner_checkpoints.save_policy(networks.policy, directory, steps)
 
     @override
     def checkpoint_steps(self, directory: str) -> int | None:
-        return checkpoint_steps(directory)
+        return learner_checkpoints.steps(directory)
 
     def learner_steps_due(self, actor_steps: int) -> int:
         """Returns the learner steps that `actor_steps` allow at the limiter's ratio.
@@ -258,7 +254,7 @@ class MPOBuilder(AgentBuilder[MPONetworks]):
         return int(paid * config.samples_per_insert / config.replay_batch_size)
 
     def steps_stored(self, episode_steps: int) -> int:
-        """See `AgentBuilder`.
+        """Returns the steps that an episode counts for in `learner_steps_due`.
 
         Where a decision lasts several steps, an episode that is not a multiple of the
         period makes fewer sequences than its steps suggest, and the learner must not

@@ -13,17 +13,19 @@ import dm_env
 import numpy as np
 import tensorflow as tf
 from acme import specs
+from typing_extensions import override
 
 from agents.builder import Decision, Held, Observation, Policy
 from agents.mpo import networks as mpo_networks
 from agents.mpo.builder import MPOBuilder
+from agents.mpo.critics import ActionCritic
 from agents.mpo.demonstrations import Episode
 from agents.mpo.policy_losses.sampled import SampledPolicyLoss
 from agents.mpo.rows import Rows
 
 
 class ContinuousPolicy(Policy):
-    """Policy that draws the agent action, which the environment takes as it is."""
+    """Policy that draws the agent action; the environment takes it within [-1, 1]."""
 
     def __init__(
         self,
@@ -43,10 +45,10 @@ class ContinuousPolicy(Policy):
         self._greedy = greedy
         self.skill_steps = skill_steps
 
+    @override
     def __call__(
         self, observation: Observation, seed: tf.Tensor, held: Held | None = None
     ) -> Decision:
-        """See `Policy`; environment actions are clipped to [-1, 1], draws are not."""
         if self._greedy:
             agent_action, holds = self._network.mode(observation, held)
         else:
@@ -84,7 +86,7 @@ class ContinuousMPOBuilder(MPOBuilder, abc.ABC):
 
     @abc.abstractmethod
     def make_policy_loss(self, networks: mpo_networks.MPONetworks) -> SampledPolicyLoss:
-        """See `MPOBuilder`."""
+        """Makes the loss of a policy of real vectors, of which it draws samples."""
 
     def demonstrated(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
         """Returns the actions; see `MPOBuilder`."""
@@ -106,7 +108,7 @@ class ContinuousMPOBuilder(MPOBuilder, abc.ABC):
     ) -> mpo_networks.MPONetworks:
         """Makes policy and critic; raises ValueError if something does not fit."""
         config = self._config
-        critic = mpo_networks.ActionCritic(
+        critic = ActionCritic(
             self.representation(environment_spec, config.critic_keys),
             config.critic_hidden_sizes,
             self.agent_action_size(environment_spec),

@@ -28,7 +28,7 @@ _EPISODES_A_CALL = 16  # per call of the frozen model: 200 MB of look-ahead inpu
 
 
 class Episode(NamedTuple):
-    """Episode of a demonstration."""
+    """Demonstrated episode of n control steps, which becomes sequences of replay."""
 
     observation: Mapping[str, np.ndarray]  # name -> [n+1, ...]
     action: np.ndarray  # [n, D], the environment's

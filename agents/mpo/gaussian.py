@@ -23,6 +23,7 @@ from agents.mpo.config import ActionMPOConfig, GaussianMPOConfig
 from agents.mpo.continuous import ContinuousMPOBuilder
 from agents.mpo.demonstrations import Episode
 from agents.mpo.policy_losses.sampled import GaussianPolicyLoss, HybridPolicyLoss
+from agents.mpo.representation import InputRepresentation
 
 
 class _ContinuousPolicy(mpo_networks.PolicyNetwork):
@@ -30,7 +31,7 @@ class _ContinuousPolicy(mpo_networks.PolicyNetwork):
 
     def __init__(
         self,
-        representation: mpo_networks.InputRepresentation,
+        representation: InputRepresentation,
         hidden_sizes: Sequence[int],
         size: int,
         init_stddev: float,
@@ -64,7 +65,7 @@ class HybridPolicy(_ContinuousPolicy):
 
     def __init__(
         self,
-        representation: mpo_networks.InputRepresentation,
+        representation: InputRepresentation,
         hidden_sizes: Sequence[int],
         size: int,
         init_stddev: float,

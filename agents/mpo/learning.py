@@ -19,7 +19,6 @@ Shape letters: B batch, T time, R rows that train.
 
 from __future__ import annotations
 
-import pathlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,12 +35,11 @@ from acme.utils import counting, loggers
 
 from agents import checkpoints
 from agents.losses import critic as critic_loss
+from agents.mpo import learner_checkpoints
 from agents.mpo.config import MPOConfig
 from agents.mpo.networks import MPONetworks, copy_variables, move_variables
 from agents.mpo.policy_losses.base import PolicyLoss
 from agents.mpo.rows import Rows
-
-CHECKPOINT_NAME = "learner"
 
 
 class _Evaluation(NamedTuple):
@@ -117,7 +115,7 @@ class MPOLearner(acme.Learner):
         self._timestamp: float | None = None
         self._checkpointer: savers.Checkpointer | None = None
         if directory is not None:
-            with checkpoints.reading(_newest_checkpoint(directory)):
+            with checkpoints.reading(learner_checkpoints.newest(directory)):
                 self._checkpointer = savers.Checkpointer(
                     objects_to_save={
                         "policy": networks.policy,
@@ -132,7 +130,7 @@ class MPOLearner(acme.Learner):
                         "num_steps": self._num_steps,
                     },
                     directory=checkpoints.plain(directory),
-                    subdirectory=CHECKPOINT_NAME,
+                    subdirectory=learner_checkpoints.NAME,
                     add_uid=False,  # with one, nothing is ever restored
                     max_to_keep=2,
                 )
@@ -386,57 +384,3 @@ def _copy_if(condition: tf.Tensor, source: snt.Module, destination: snt.Module) 
         return tf.constant(True)
 
     tf.cond(condition, copy, lambda: tf.constant(False))
-
-
-def checkpoint_steps(directory: str) -> int | None:
-    """Reads the learner steps of a learner's newest checkpoint.
-
-    Returns:
-      None where there is no checkpoint.
-
-    Raises:
-      ValueError: in one line, if there is one that cannot be read.
-    """
-    newest = _newest_checkpoint(directory)
-    if newest is None:
-        return None
-    with checkpoints.reading(newest):
-        name = "num_steps/.ATTRIBUTES/VARIABLE_VALUE"
-        return int(tf.train.load_variable(newest, name))
-
-
-def _newest_checkpoint(directory: str) -> str | None:
-    path = pathlib.Path(directory, "checkpoints", CHECKPOINT_NAME)
-    return checkpoints.newest(path)
-
-
-def restore_policy(policy: snt.Module, directory: str) -> int:
-    """Reads a policy, with its variables made, from a learner's newest checkpoint.
-
-    Returns:
-      The learner steps of that checkpoint.
-
-    Raises:
-      ValueError: there is no checkpoint, or it is of another model.
-    """
-    newest = _newest_checkpoint(directory)
-    if newest is None:
-        raise ValueError(f"no checkpoint in {directory}")
-    num_steps = tf.Variable(0, dtype=tf.int64, trainable=False)
-    with checkpoints.reading(newest):
-        restored = tf.train.Checkpoint(policy=policy, num_steps=num_steps)
-        try:
-            status = restored.restore(newest)
-            status.expect_partial()  # or TensorFlow lists all that is not read
-            status.assert_existing_objects_matched()
-        except (AssertionError, ValueError) as e:
-            raise ValueError("it is of another model") from e
-    return int(num_steps)
-
-
-def save_policy(policy: snt.Module, directory: str, steps: int) -> None:
-    """Writes a checkpoint of a policy alone, which `restore_policy` reads."""
-    num_steps = tf.Variable(steps, dtype=tf.int64, trainable=False)
-    path = pathlib.Path(directory, "checkpoints", CHECKPOINT_NAME)
-    prefix = f"{checkpoints.plain(path)}/ckpt"
-    tf.train.Checkpoint(policy=policy, num_steps=num_steps).save(prefix)

@@ -8,7 +8,7 @@ from agents.offline.autoencoder import AutoencoderModel
 
 
 class NpmpModel(AutoencoderModel):
-    """Bound with an AR(1) prior, or with N(0, I)."""
+    """Lower bound of the likelihood, under an AR(1) prior of the latent or N(0, I)."""
 
     networks_type = NpmpNetworks
     config_type = NpmpConfig

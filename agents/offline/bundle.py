@@ -9,8 +9,6 @@ of the normalisation). It holds no optimiser. Skills may have a distilled high l
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -27,6 +25,7 @@ import tensorflow as tf
 
 from agents.offline.frozen import FrozenModel
 from agents.offline.networks import Dims, OfflineNetworks, unit_statistics
+from filesystem import locks, regular_files
 
 FORMAT = "helms-skills"
 VERSION = 2
@@ -101,7 +100,7 @@ def replaced(directory: pathlib.Path) -> Iterator[pathlib.Path]:
     directory.parent.mkdir(parents=True, exist_ok=True)
     aside = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}")
     aside.mkdir()
-    with _locked(aside):
+    with locks.held(aside, required=False):
         try:
             yield aside
             if directory.exists():
@@ -116,35 +115,22 @@ def replaced(directory: pathlib.Path) -> Iterator[pathlib.Path]:
     name = re.compile(rf"\.{re.escape(directory.name)}\.[0-9a-f]{{32}}(\.old)?")
     for other in list(directory.parent.iterdir()):
         if name.fullmatch(other.name):
-            with contextlib.suppress(OSError), _locked(other, strict=True):
+            with contextlib.suppress(OSError), locks.held(other):
                 shutil.rmtree(other, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def _locked(directory: pathlib.Path, strict: bool = False) -> Iterator[None]:
-    """Holds the lock of a directory that is written.
-
-    Args:
-      directory: the directory.
-      strict: whether to raise OSError where another process holds the lock or the file
-        system has none; else the block runs without.
-    """
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            if strict:
-                raise
-        yield
-    finally:
-        os.close(handle)
-
-
 def check_file(path: pathlib.Path) -> None:
-    """Raises OSError if a path is no file but, for one, a pipe, whose reader waits."""
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    """Raises OSError if a path cannot be opened or is no regular file."""
+    regular_files.open_file(path).close()
+
+
+def read_weights(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Reads the arrays of an .npz file by name; raises OSError as `open_file` does."""
+    with (
+        regular_files.open_file(path) as file,
+        np.load(file, allow_pickle=False) as archive,
+    ):
+        return {name: archive[name] for name in archive.files}
 
 
 def copy(source: str | os.PathLike[str], target: pathlib.Path) -> None:
@@ -170,8 +156,7 @@ def read_description(directory: str | os.PathLike[str]) -> dict[str, Any]:
         valid = f"; beside it: {beside}" if beside else ""
         raise ValueError(f"no skills at {directory}: no such directory{valid}")
     try:
-        check_file(directory / DESCRIPTION)
-        description = json.loads((directory / DESCRIPTION).read_text())
+        description = json.loads(regular_files.read_text(directory / DESCRIPTION))
     except FileNotFoundError:
         raise ValueError(
             f"{directory} is not a skill bundle: it has no {DESCRIPTION} "
@@ -228,9 +213,7 @@ def load(
                 f"environment has {size}"
             )
     try:
-        check_file(directory / WEIGHTS)
-        with np.load(directory / WEIGHTS, allow_pickle=False) as archive:
-            weights = {name: archive[name] for name in archive.files}
+        weights = read_weights(directory / WEIGHTS)
     except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError) as e:
         raise ValueError(
             f"skills at {directory} have no readable {WEIGHTS}: {e}"

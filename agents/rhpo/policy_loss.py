@@ -42,9 +42,15 @@ class MixturePolicyLoss(SampledPolicyLoss):
         values: tf.Tensor,
         prior: Mixture | tuple[tf.Tensor, tf.Tensor] | None = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """See `PolicyLoss`; the prior is a mixture, or mean and stddev [R, K, D].
+        """Returns the loss [R] of one improvement step, and diagnostics [R] by name.
 
-        Mean and stddev alone give the weights a uniform prior.
+        Args:
+          online: mixture of the online policy.
+          target: mixture of the target policy.
+          actions: draws [N, R, D] of the target policy.
+          values: values [N, R] of the draws.
+          prior: a mixture; or mean and standard deviation [R, K, D] of the components,
+            while the weights' is uniform; None: the weights' uniform one alone.
         """
         config, logits = self._config, None
         if isinstance(prior, Mixture):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,36 +13,9 @@ import tqdm
 
 from benchmarks.load import actors as light_actors
 from benchmarks.load import limits, processes, servers, usage
-from benchmarks.load.episodes import Episode
+from benchmarks.load.settings import Inputs, Settings
 
 _DRAIN_SECONDS = 600.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """Settings of a run."""
-
-    agent: str = "helms_mix"
-    actors: int = 100
-    steps_per_second: float = 0.0  # of all actors; 0: as fast as possible
-    seconds: float = 60.0
-    replay_size: int = 20_000  # sequences
-    update_period: int = 400  # steps between an actor's fetches
-    update_seconds: float = 1.0  # between the cacher's fetches
-    fetches: bool = True  # whether the actors fetch variables
-    processes: int = 2  # processes of light actors
-    threads: int = 8  # threads in each
-    actors_per_process: int = 1  # for real actors
-    server_cores: float | None = None  # cores that a server may use; None: all
-    seed: int = 0
-
-
-class Inputs(NamedTuple):
-    """Inputs of a run."""
-
-    episodes: list[Episode]  # episodes that light actors replay
-    variables: list[np.ndarray]  # variables that the learner serves
-    logs: pathlib.Path  # directory for the nodes' output
 
 
 class Run(NamedTuple):
@@ -54,18 +26,9 @@ class Run(NamedTuple):
     insert: np.ndarray  # seconds of each
 
 
-class Totals(NamedTuple):
-    """Totals of all processes of light actors."""
-
-    steps: int
-    items: int
-    fetches: int
-    errors: int
-
-
-def total(parts: Sequence[light_actors.Progress]) -> Totals:
+def total(parts: Sequence[light_actors.Progress]) -> light_actors.Progress:
     """Sums the totals of processes."""
-    return Totals(*(sum(column) for column in zip(*parts, strict=True)))
+    return light_actors.Progress(*(sum(column) for column in zip(*parts, strict=True)))
 
 
 def lost(created: int, received: int) -> int:
@@ -93,14 +56,7 @@ def measure(settings: Settings, inputs: Inputs) -> Run:
       processes.Failed: a node failed.
     """
     with processes.running(inputs.logs) as start:
-        program = servers.start_program(
-            start,
-            settings.agent,
-            settings.seed,
-            settings.replay_size,
-            inputs.variables,
-            settings.update_seconds,
-        )
+        program = servers.start_program(start, settings, inputs.variables)
         loads = [
             start(
                 f"actors_{i}",
@@ -112,7 +68,7 @@ def measure(settings: Settings, inputs: Inputs) -> Run:
                     episodes=inputs.episodes,
                     variables=inputs.variables,
                     replay_port=program.replay_port,
-                    cacher_port=program.cacher_port if settings.fetches else None,
+                    cacher_port=program.cacher_port,
                     seconds_per_step=(
                         settings.actors / settings.steps_per_second
                         if settings.steps_per_second
@@ -147,11 +103,8 @@ def measure(settings: Settings, inputs: Inputs) -> Run:
             stopped = total([load.receive("stopped") for load in loads])
             elapsed = time.monotonic() - begin
             middle = servers.inserts(client)
-        begin = time.monotonic()
         reports = [load.receive("report", _DRAIN_SECONDS) for load in loads]
-        drain = time.monotonic() - begin
         after = servers.inserts(client)
-        kept = servers.statistics(program.cacher_port)
     end = total([report.progress for report in reports])
     used = usage.summarise(watch.samples)
     insert = _together(reports, "insert")
@@ -172,12 +125,6 @@ def measure(settings: Settings, inputs: Inputs) -> Run:
         **percentiles("acknowledge", _together(reports, "acknowledge")),
         **percentiles("fetch", _together(reports, "fetch")),
         **connected,
-        "drain_seconds": drain,
-        "replay_items": after.size,
-        "replay_worker_busy": (middle.worker_busy_ms - before.worker_busy_ms)
-        / (1e3 * elapsed),
-        "cacher_fetches": kept["fetches"],
-        "cacher_failures": kept["failures"],
         "nodes": {node: of_node._asdict() for node, of_node in used.items()},
         "settings": dataclasses.asdict(settings),
     }

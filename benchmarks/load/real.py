@@ -14,7 +14,8 @@ import reverb
 import tqdm
 
 from benchmarks.load import actors as light_actors
-from benchmarks.load import light, processes, servers, setup, usage
+from benchmarks.load import processes, servers, setup, usage
+from benchmarks.load.settings import Inputs, Settings
 from environments import wrappers
 from launchers.experiments import config
 
@@ -29,7 +30,7 @@ class Done(NamedTuple):
     fetches: int
 
 
-def measure(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
+def measure(settings: Settings, inputs: Inputs) -> dict[str, Any]:
     """Measures the control steps per second of all actors on this machine together.
 
     The clock starts once all of them are in their first episode, with the policy
@@ -38,15 +39,9 @@ def measure(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
     Raises:
       processes.Failed: a node failed.
     """
-    node = settings.agent, settings.seed
     with processes.running(inputs.logs) as start:
-        program = servers.start_program(
-            start,
-            *node,
-            settings.replay_size,
-            inputs.variables,
-            settings.update_seconds,
-        )
+        program = servers.start_program(start, settings, inputs.variables)
+        node = settings.agent, settings.seed
         ports = program.replay_port, program.cacher_port
         parts = light_actors.split(
             settings.actors, -(-settings.actors // settings.actors_per_process)
@@ -84,7 +79,6 @@ def measure(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
         "actors_per_process": settings.actors_per_process,
         "seconds": elapsed,
         "steps_per_second": sum(each) / elapsed,
-        "steps_per_second_of_slowest": min(each) / elapsed,
         "inserts_per_second": inserted / elapsed,
         "fetches_per_second": fetches / elapsed,
         "replay_connections": connected,

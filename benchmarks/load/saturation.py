@@ -26,6 +26,7 @@ import tqdm
 
 from benchmarks.load import actors as light_actors
 from benchmarks.load import light, limits, processes, relay, servers, setup, usage
+from benchmarks.load.settings import Inputs, Settings
 from launchers.distributed import heartbeat
 
 _CALLING_THREADS = 4
@@ -68,7 +69,7 @@ def _per_operation(name: str, driven: Driven, idle: float = 0.0) -> dict[str, An
     }
 
 
-def measure_inserts(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
+def measure_inserts(settings: Settings, inputs: Inputs) -> dict[str, Any]:
     """Measures an insert's cost to the server, at some rates and at full load.
 
     The memory of an item is the server's growth over the items that stayed, so
@@ -104,7 +105,6 @@ def measure_inserts(settings: light.Settings, inputs: light.Inputs) -> dict[str,
         "inserts_lost": result["lost"],
         "steps_actor_cpu_seconds": actors * seconds / max(1, result["steps"]),
         "steps_per_insert": result["steps"] / max(1, inserted),
-        "replay_worker_busy": result["replay_worker_busy"],
         "replay_bytes_per_item": 1e6
         * (memory[-1] - memory[0])
         / max(1, min(inserted, settings.replay_size)),
@@ -117,7 +117,7 @@ def _insert_cost(result: dict[str, Any]) -> tuple[float, float]:
     return rate, result["nodes"]["replay"]["cpu"] / max(rate, 1e-9)
 
 
-def measure_fetches(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
+def measure_fetches(settings: Settings, inputs: Inputs) -> dict[str, Any]:
     """Measures a fetch's cost to the cacher at full load, and the cacher's idle use."""
     with processes.running(inputs.logs) as start:
         learner = start("learner", servers.learner, inputs.variables)
@@ -133,7 +133,7 @@ def measure_fetches(settings: light.Settings, inputs: light.Inputs) -> dict[str,
     }
 
 
-def measure_calls(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
+def measure_calls(settings: Settings, inputs: Inputs) -> dict[str, Any]:
     """Measures a call's cost to the coordinator, by counts and heartbeats in turns."""
     with processes.running(inputs.logs) as start:
         server = start("coordinator", servers.coordinator, str(inputs.logs))
@@ -142,7 +142,7 @@ def measure_calls(settings: light.Settings, inputs: light.Inputs) -> dict[str, A
     return _per_operation("calls", driven)
 
 
-def measure_batches(settings: light.Settings, inputs: light.Inputs) -> dict[str, Any]:
+def measure_batches(settings: Settings, inputs: Inputs) -> dict[str, Any]:
     """Measures the learner's data set on a filled table, and the bytes transferred."""
     config = setup.make_builder(settings.agent, settings.seed).config
     wanted = max(config.min_replay_size, _PREFILL_BATCHES * config.batch_size)
@@ -229,7 +229,7 @@ def _wait(seconds: float, title: str) -> None:
 
 
 def _drive(
-    client: processes.Node, server: processes.Node, settings: light.Settings
+    client: processes.Node, server: processes.Node, settings: Settings
 ) -> Driven:
     """Lets a node of `_between_go_and_stop` work for `settings.seconds`."""
     client.receive("ready")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import courier
 import numpy as np
@@ -12,6 +12,7 @@ import reverb
 
 from agents.mpo.builder import TABLE
 from benchmarks.load import processes, setup
+from benchmarks.load.settings import Settings
 from environments import wrappers
 from launchers.distributed import heartbeat, variable_cache, variable_cacher
 from launchers.experiments import loop_hooks
@@ -22,7 +23,6 @@ class Inserts(NamedTuple):
 
     completed: int  # inserts
     size: int  # items
-    worker_busy_ms: int  # of the table's single thread, which inserts and samples
 
 
 def replay(pipe: Connection, agent: str, seed: int, replay_size: int) -> None:
@@ -38,12 +38,7 @@ def replay(pipe: Connection, agent: str, seed: int, replay_size: int) -> None:
 def inserts(client: reverb.Client) -> Inserts:
     """Reads the table's counts from the server."""
     info = client.server_info()[TABLE]
-    worker = info.table_worker_time
-    return Inserts(
-        completed=info.rate_limiter_info.insert_stats.completed,
-        size=info.current_size,
-        worker_busy_ms=worker.running_ms + worker.sampling_ms + worker.inserting_ms,
-    )
+    return Inserts(info.rate_limiter_info.insert_stats.completed, info.current_size)
 
 
 def learner(pipe: Connection, variables: Sequence[np.ndarray]) -> None:
@@ -85,31 +80,26 @@ class Program(NamedTuple):
 
 def start_program(
     start: Callable[..., processes.Node],
-    agent: str,
-    seed: int,
-    replay_size: int,
+    settings: Settings,
     variables: Sequence[np.ndarray],
-    update_seconds: float = 1.0,
 ) -> Program:
     """Starts replay, learner and cacher, which serve when this returns.
 
     Args:
       start: starts a node, as `processes.running` yields it.
-      agent: name of the agent whose replay tables are served.
-      seed: seed of the agent's weights.
-      replay_size: sequences that replay holds.
+      settings: agent, size of replay and the cacher's period.
       variables: variables that the learner serves.
-      update_seconds: time between the cacher's fetches from the learner.
 
     Raises:
       processes.Failed: a node failed.
     """
+    agent = settings.agent, settings.seed
     nodes = [
-        start("replay", replay, agent, seed, replay_size),
+        start("replay", replay, *agent, settings.replay_size),
         start("learner", learner, variables),
     ]
     replay_port, learner_port = (node.receive("port") for node in nodes)
-    nodes.append(start("cacher", cache, learner_port, update_seconds))
+    nodes.append(start("cacher", cache, learner_port, settings.update_seconds))
     return Program(nodes, replay_port, nodes[-1].receive("port"))
 
 
@@ -119,8 +109,3 @@ def make_variables(agent: str, seed: int) -> list[np.ndarray]:
     networks = builder.make_networks(wrappers.environment_spec(), seed)
     policy = builder.make_policy(networks)
     return [variable.numpy() for variable in policy.learned_variables]
-
-
-def statistics(port: int) -> dict[str, Any]:
-    """Reads the statistics of the cacher on a port."""
-    return courier.Client(f"localhost:{port}", call_timeout=30).statistics()

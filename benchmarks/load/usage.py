@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import psutil
 
 _SPARE_DESCRIPTORS = 512  # for files that are no connections
@@ -16,7 +15,7 @@ _MB = 1e6
 
 
 class Sample(NamedTuple):
-    """Sample of one process's usage."""
+    """Memory and CPU time of a node's process at one moment."""
 
     seconds: float  # since the first sample
     node: str
@@ -30,7 +29,6 @@ class Usage(NamedTuple):
     cpu: float  # cores
     rss_mb: float  # at the end
     rss_growth_mb: float  # after warm-up
-    rss_growth_mb_per_minute: float  # after warm-up, least squares
 
 
 def cpu_seconds(pid: int) -> float:
@@ -121,17 +119,11 @@ def summarise(samples: Sequence[Sample], warm_up: float = 1 / 3) -> dict[str, Us
         mine = [sample for sample in samples if sample.node == node]
         first, last = mine[0], mine[-1]
         start = first.seconds + warm_up * (last.seconds - first.seconds)
-        late = [s for s in mine if s.seconds >= start]
-        seconds = np.array([s.seconds for s in late])
-        memory = np.array([s.rss_mb for s in late])
-        slope = 0.0
-        if len(late) > 1:
-            slope = 60.0 * float(np.polyfit(seconds - seconds[0], memory, 1)[0])
+        warm = next(s for s in mine if s.seconds >= start)
         elapsed = last.seconds - first.seconds
         usage[node] = Usage(
             cpu=(last.cpu_seconds - first.cpu_seconds) / elapsed,
             rss_mb=last.rss_mb,
-            rss_growth_mb=float(memory[-1] - memory[0]),
-            rss_growth_mb_per_minute=slope,
+            rss_growth_mb=last.rss_mb - warm.rss_mb,
         )
     return usage

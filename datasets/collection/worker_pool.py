@@ -65,7 +65,7 @@ class _Worker:
 
 
 class Pool:
-    """Pool of worker processes; a context manager, at whose end they end."""
+    """Pool of worker processes, a context manager; leaving it ends the processes."""
 
     def __init__(self, work: Work, processes: int, logs: pathlib.Path) -> None:
         """Prepares the pool; `logs` is a directory for the workers' output."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import os
 import pathlib
 import re
 import reprlib
 import shutil
-import stat
 import struct
 import tempfile
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import Any
+
+from filesystem import locks, regular_files
 
 MANIFEST = "manifest.json"
 DATASET_INFO = "dataset_info.json"
@@ -120,30 +119,10 @@ def write_json(
         temporary_path.write_text(text)
 
 
-def open_file(path: pathlib.Path) -> BinaryIO:
-    """Opens a file for reading.
-
-    Raises:
-      OSError: it cannot be opened, or is no regular file but, for one, a named pipe,
-        whose reader would wait for ever.
-    """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return open(handle, "rb")
-
-
-def read_text(path: pathlib.Path, errors: str = "strict") -> str:
-    """Reads a text file; raises OSError as `open_file` does."""
-    with open_file(path) as file:
-        return file.read().decode(errors=errors)
-
-
 def read_json(path: pathlib.Path) -> dict[str, Any]:
     """Reads a JSON object; raises ValueError, in one line, if the file holds none."""
     try:
-        content = json.loads(read_text(path))
+        content = json.loads(regular_files.read_text(path))
     except (OSError, ValueError, RecursionError) as e:
         raise ValueError(f"{path} is not readable: {e}") from e
     if not isinstance(content, dict):
@@ -229,20 +208,17 @@ def read_manifest(directory: pathlib.Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def locked(directory: pathlib.Path) -> Iterator[None]:
-    """Locks the directory against a second collecting process, until this one ends.
+    """Locks the directory against other collecting processes while the block runs.
 
     Raises:
       ValueError: another process holds the lock.
     """
-    handle = os.open(directory, os.O_RDONLY)
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locks.held(directory))
         except BlockingIOError as e:
             raise ValueError(f"another process is collecting into {directory}") from e
         yield
-    finally:
-        os.close(handle)
 
 
 def _sync(path: pathlib.Path) -> None:

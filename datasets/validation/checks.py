@@ -196,7 +196,7 @@ def _check_stack(name: str, values: np.ndarray) -> Iterator[str]:
 
 
 def is_known(name: str, values: np.ndarray) -> bool:
-    """Returns whether [T+1, ...] are an observation of this project."""
+    """Returns whether values [T+1, ...] are one of this project's observations."""
     known = name in observations.FRAME_SIZES or name == observations.PREVIOUS_ACTION
     return known and values.shape[1:] == observations.shape(name)
 

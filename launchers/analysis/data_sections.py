@@ -43,7 +43,7 @@ class SkillSequences:
 
     @property
     def transitions(self) -> np.ndarray:
-        """Transition shares [K, K]; NaN for a skill that never occurs."""
+        """Shares [K, K] of the skills that follow each; NaN where it never occurs."""
         return sequences.transition_shares(self.skills, self.num_skills)
 
 

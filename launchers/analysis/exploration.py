@@ -26,6 +26,7 @@ from agents.high_level.distillation import CONTEXT
 from datasets.rlds import recipes
 from environments import EnvironmentConfig, contacts, observations, sensors
 from environments.stacking import RgbStacking
+from filesystem import regular_files
 from launchers.analysis import models, zero_shot_agents
 from launchers.common import atomic_files
 from launchers.experiments.config import derive_seed
@@ -300,7 +301,7 @@ def _repaired(path: pathlib.Path) -> dict[tuple[str, int], dict[str, str]]:
     """Reads the episodes in the file after it cuts off an unfinished last line."""
     if not path.exists():
         return {}
-    text = atomic_files.read_text(path)
+    text = regular_files.read_text(path)
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
         atomic_files.write_text(path, whole)

@@ -1,4 +1,4 @@
-"""Atomic writes, aside and then renamed, and reads of regular files only."""
+"""Atomic writes: files and directories are made aside, then renamed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from datasets.rlds.files import (
     aside,
     is_temporary,
     new_directory,
-    open_file,
     read_json,
-    read_text,
     remove_temporaries,
     temporary,
     write_json,
@@ -24,9 +22,7 @@ __all__ = (
     "aside",
     "is_temporary",
     "new_directory",
-    "open_file",
     "read_json",
-    "read_text",
     "remove_temporaries",
     "temporary",
     "write_csv",

@@ -20,6 +20,7 @@ from acme.utils import loggers
 from acme.utils.loggers import aggregators, base, filters, tf_summary
 from tensorflow.python.ops import summary_ops_v2
 
+from filesystem import regular_files
 from launchers.common import atomic_files, sinks
 
 _FILE = "logs.csv"
@@ -160,7 +161,7 @@ def rewind(workdir: str, node: str, steps_key: str, step: int) -> None:
 
 
 def _drop_unfinished_line(path: pathlib.Path) -> None:
-    with atomic_files.open_file(path) as file:
+    with regular_files.open_file(path) as file:
         content = file.read()
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
@@ -173,7 +174,7 @@ def _read(path: pathlib.Path) -> tuple[list[str], list[dict[str, str]]]:
     """Reads the columns and the rows; names rows that are none, and leaves them out."""
     if not path.exists():
         return [], []
-    content = atomic_files.read_text(path, errors="replace")
+    content = regular_files.read_text(path, errors="replace")
     lines = content[: content.rfind("\n") + 1].split("\n")  # the rest is being written
     fields = next(csv.reader(lines[:1]), [])
     rows = []
@@ -205,7 +206,7 @@ def _write_rows(
 
 
 def read_rows(workdir: str, node: str) -> list[dict[str, float]]:
-    """The rows that a node has written, values as numbers; empty ones are left out."""
+    """Reads the rows that a node has written, as numbers; leaves empty values out."""
     _, rows = _read(pathlib.Path(workdir) / "logs" / node / _FILE)
     return [{k: float(v) for k, v in row.items() if v} for row in rows]
 
@@ -215,7 +216,7 @@ def last_rows(workdir: str, node: str) -> list[dict[str, float]]:
     path = pathlib.Path(workdir) / "logs" / node / _FILE
     if not path.exists():
         return []
-    with atomic_files.open_file(path) as f:
+    with regular_files.open_file(path) as f:
         fields = f.readline().decode().strip().split(",")
         begin = f.tell()
         f.seek(max(begin, path.stat().st_size - _TAIL_BYTES))

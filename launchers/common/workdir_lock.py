@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import itertools
-import os
 import pathlib
 
-# Of this process, by device and inode, open until it ends.
-_handles: dict[tuple[int, int], int] = {}
+from filesystem import locks
+
+# Directories that this process holds until it ends, by device and inode.
+_held: set[tuple[int, int]] = set()
 
 
 def hold(directory: pathlib.Path) -> None:
@@ -25,20 +25,17 @@ def hold(directory: pathlib.Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     status = directory.stat()
     key = status.st_dev, status.st_ino
-    if key in _handles:
+    if key in _held:
         return
-    handle = os.open(directory, os.O_RDONLY)  # children do not inherit it
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as e:
-        os.close(handle)
-        if not isinstance(e, BlockingIOError):
-            return  # a file system without locks
+        handle = locks.take(directory)
+    except BlockingIOError as e:
         raise ValueError(
             f"another process is running in {directory}: wait for it, stop it, or take "
             "another workdir"
         ) from e
-    _handles[key] = handle
+    if handle is not None:
+        _held.add(key)
 
 
 def set_aside(directory: pathlib.Path, record: str) -> pathlib.Path | None:

@@ -29,7 +29,7 @@ class WorkerError(RuntimeError):
 
 
 class Workers:
-    """Pool of processes; a context manager, at whose end they end."""
+    """Pool of processes, a context manager; leaving it ends the processes."""
 
     def __init__(self, processes: int, show_progress: bool = True) -> None:
         """Prepares the processes, which start with the first job."""

@@ -68,10 +68,10 @@ class Register:
         self._nodes: dict[str, tuple[float, dict[str, Any]]] = {}
 
     def beat(self, name: str, state: dict[str, Any]) -> None:
-        """Records a node's heartbeat; nodes call it.
+        """Records the heartbeat that a node sends.
 
         Raises:
-          ValueError: it is no result of `Heartbeat.state`; nothing is recorded.
+          ValueError: `Heartbeat.state` returns no such state; nothing is recorded.
         """
         checked = _checked(name, state)
         with self._lock:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 import launchpad as lp
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
+from filesystem import regular_files
 from launchers.common import atomic_files, signals
 from launchers.common.private_network import PrivateNetwork
 from launchers.distributed import launchpad_internals, process_env
@@ -86,7 +87,7 @@ class Node:
     def last_exception(self) -> str | None:
         """Returns the last line of its output that names an exception."""
         with contextlib.suppress(OSError):
-            return last_exception(atomic_files.read_text(self._out, errors="replace"))
+            return last_exception(regular_files.read_text(self._out, errors="replace"))
         return None
 
 

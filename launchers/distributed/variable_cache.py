@@ -127,7 +127,7 @@ class VariableCache:
         return [snapshot.variables[name] for name in names]
 
     def statistics(self) -> dict[str, float]:
-        """Returns statistics.
+        """Counts the fetches, and tells how old the variables are.
 
         Returns:
           The numbers of `fetches` and of `failures` so far; once there are variables,

@@ -18,7 +18,7 @@ from acme import specs
 
 import environments
 from agents.mpo.batched_acting import BatchedActor, BatchedPolicy
-from environments import external, wrappers
+from environments import agent_view, wrappers
 from launchers.experiments import config as experiment_config
 from launchers.experiments import record
 
@@ -42,7 +42,7 @@ class CheckpointExpert:
         builder = experiment_config.make_builder(config)
         self._view: Any = wrappers.GroupObservations(environment)
         if config.environment.environment is not None:
-            self._view = external.AgentView(environment, config.environment)
+            self._view = agent_view.AgentView(environment, config.environment)
         networks = builder.make_networks(
             specs.make_environment_spec(self._view), config.seed
         )

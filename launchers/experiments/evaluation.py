@@ -102,7 +102,7 @@ def evaluate_in_run(
     actor_steps: int,
     stopped: Callable[[], bool],
 ) -> evaluation_episodes.Evaluation | None:
-    """Runs an evaluation within a run, as its budget asks, with its video.
+    """Evaluates an actor during a run, and records the video that the budget asks for.
 
     Args:
       experiment: the run's experiment.

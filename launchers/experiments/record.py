@@ -69,12 +69,12 @@ class RunRecord:
 def check(config: RunConfig, restart: bool = False) -> RunRecord:
     """Locks the work directory, and checks that it is new or holds the same run.
 
-    A new run is recorded at once, another start by `RunRecord.commit`.
+    Records a new run at once; `RunRecord.commit` records a later start.
 
     Args:
       config: configuration of the run.
-      restart: whether to begin anew, and move a run that the work directory holds
-        aside (`workdir_lock.set_aside`).
+      restart: whether to begin anew, and to move aside the run that the work directory
+        holds (`workdir_lock.set_aside`).
 
     Raises:
       ValueError: in one line, if the work directory holds another run.

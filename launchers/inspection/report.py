@@ -50,7 +50,7 @@ def lines(inspected: inspection.Inspection, source: reader.Records) -> Iterator[
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yields aligned lines; the first column to the left, the others to the right."""
+    """Yields lines whose first column stands to the left, the others to the right."""
     cells = [list(header), *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:

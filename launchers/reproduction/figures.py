@@ -26,7 +26,6 @@ class Bundle:
       pretrained: directory in the repository that scale laptop takes instead, if its
         settings fit; None: there is none.
       laptop: settings at scale laptop, in place of those of `settings`.
-      distilled: whether scale laptop needs its distilled high level.
     """
 
     dataset: str
@@ -34,7 +33,6 @@ class Bundle:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     pretrained: str | None = None
     laptop: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    distilled: bool = False
 
     def of(self, scale: str) -> dict[str, Any]:
         """Returns the model's settings at a scale."""
@@ -119,27 +117,23 @@ BUNDLES: Mapping[str, Bundle] = {
         {"num_skills": 5, "beta_z": 0.0},
         _PRETRAINED.format("helms"),
         {"beta_z": 0.1},
-        distilled=True,
     ),
     "npmp": Bundle(_RED_ON_BLUE, "npmp", {}, _PRETRAINED.format("npmp")),
     "bc": Bundle(_RED_ON_BLUE, "bc", {}, _PRETRAINED.format("bc")),
     "hierarchical_bc": Bundle(
         _RED_ON_BLUE, "hierarchical_bc", {}, _PRETRAINED.format("hierarchical_bc")
     ),
-    "helms_all_pairs": Bundle(_ALL_PAIRS, "helms", {"num_skills": 10}, distilled=True),
+    "helms_all_pairs": Bundle(_ALL_PAIRS, "helms", {"num_skills": 10}),
     "npmp_all_pairs": Bundle(_ALL_PAIRS, "npmp"),
     "helms_discrete": Bundle(
         _RED_ON_BLUE,
         "helms",
         {"num_skills": 5, "variant": "discrete"},
-        distilled=True,
     ),
     "helms_beta_z_0.01": Bundle(
-        _RED_ON_BLUE, "helms", {"num_skills": 5, "beta_z": 0.01}, distilled=True
+        _RED_ON_BLUE, "helms", {"num_skills": 5, "beta_z": 0.01}
     ),
-    "helms_beta_z_0": Bundle(
-        _RED_ON_BLUE, "helms", {"num_skills": 5, "beta_z": 0.0}, distilled=True
-    ),
+    "helms_beta_z_0": Bundle(_RED_ON_BLUE, "helms", {"num_skills": 5, "beta_z": 0.0}),
     "npmp_ar1": Bundle(_RED_ON_BLUE, "npmp", {"prior_coefficient": 0.95}),
 }
 
@@ -293,6 +287,12 @@ FIGURES: Mapping[str, Figure] = {
         analysed=("helms", "npmp", "bc", "hierarchical_bc"),
     ),
 }
+
+
+def changed_settings(model: str) -> set[str]:
+    """Returns the settings of a model that any bundle of the figures changes."""
+    mine = [bundle for bundle in BUNDLES.values() if bundle.model == model]
+    return {name for scale in SCALES for bundle in mine for name in bundle.of(scale)}
 
 
 def find(name: str) -> Figure:

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from launchers.common import atomic_files
-from launchers.reproduction import figures
+from launchers.reproduction import estimates, figures
 from launchers.reproduction.figures import Arm, Figure
-from launchers.reproduction.plan import Plan, describe_seconds
+from launchers.reproduction.plan import Plan
 
 _PARTS = ("settings", "results")
 _PICTURES = ("figure.png", "skill_rollouts.png", "skills.png")
@@ -72,7 +72,7 @@ def section(plan: Plan, directory: pathlib.Path) -> str:
     seconds = plan.root / "seconds.json"
     if seconds.exists():
         spent = atomic_files.read_json(seconds)["seconds"]
-        lines += [f"Made in about {describe_seconds(spent)} by the command.", ""]
+        lines += [f"Made in about {estimates.describe(spent)} by the command.", ""]
     if "panels" in summary:
         lines += [
             f"{summary['steps']:,} environment steps a run. Area: the mean return of "

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import pathlib
 import shlex
-import time
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-import environments
 from agents.offline import bundle as bundles
-from agents.registry import MODELS
-from datasets import loader
 from datasets.rlds import files
-from datasets.rlds.recipes import RECIPES
 from launchers.common import side_by_side
-from launchers.reproduction import figures
-from launchers.reproduction.figures import Bundle, Figure
+from launchers.reproduction import estimates, figures, fitting
+from launchers.reproduction.figures import Figure
 from launchers.reproduction.runs import Run
 
 # Ours: the paper does not give its own.
@@ -39,25 +31,6 @@ _TRAINING: Mapping[str, Mapping[str, object]] = {
 }
 _TABLE_EPISODES = {"laptop": 200, "paper": 1000}  # the paper: 1000
 _ACTORS = 1500  # the paper's
-
-# Control steps a second, on one core of a machine whose environment takes _REFERENCE of
-# them, of a run at scale laptop and of a collection by one process. Those of helms_cat
-# and bc were measured; all others are estimates.
-_REFERENCE = 420.0
-_RUN_RATES = {
-    "helms_cat": 100.0,
-    "helms_mix": 50.0,
-    "npmp": 60.0,
-    "mpo": 30.0,
-    "bc": 27.0,
-    "hierarchical_bc": 25.0,
-    "asymmetric_mpo": 3.0,
-}
-_VISION_RATE = 3.0
-_COLLECT_RATE = 250.0
-_TRAIN_SECONDS = 300.0  # a training at scale laptop
-_ANALYSIS_RATE = 150.0  # control steps a second of rollouts
-_EPISODE = 400  # control steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +56,7 @@ class Step:
         return side_by_side.command(self.module, self.settings)
 
     def is_done(self) -> bool:
-        """Returns whether the result is there."""
+        """Returns whether the step's result exists."""
         return self.result.exists()
 
 
@@ -130,6 +103,7 @@ class Plan:
       root: directory of its results.
       before: commands that make data sets and bundles, in order.
       runs: runs of RL, by seed.
+      incomplete: those that were not complete when the plan was made.
       after: commands that analyse skills.
       paths: directory of each bundle by its name in `figures.BUNDLES`.
     """
@@ -153,24 +127,24 @@ class Plan:
         for bundle in needed:
             self._provide(bundle)
         self.runs = _runs(self.figure, self.root, options, self.paths)
+        self.incomplete = [run for run in self.runs if not run.is_complete()]
         self.after = [self._analysis()] if self.figure.analysed else []
 
     def steps(self) -> list[Step]:
         """Returns the commands besides the runs that are not done."""
         return [step for step in (*self.before, *self.after) if not step.is_done()]
 
-    def incomplete(self) -> list[Run]:
-        """Returns the runs that are not complete."""
-        return [run for run in self.runs if not run.is_complete()]
-
     def seconds(self, speed: float = 1.0) -> float:
         """Returns about how long the rest takes at scale laptop on this machine.
 
         Args:
-          speed: speed of this machine; see `measure_speed`.
+          speed: speed of this machine; see `estimates.measure_speed`.
         """
         steps = sum(step.seconds for step in self.steps())
-        left = sum((r.steps - r.steps_taken()) / _rate(r) for r in self.incomplete())
+        left = sum(
+            estimates.run_seconds(run, run.steps - run.steps_taken())
+            for run in self.incomplete
+        )
         return (steps + left / self._jobs()) / speed
 
     def describe(self) -> str:
@@ -183,7 +157,7 @@ class Plan:
             if pathlib.Path(path).exists():
                 lines.append(f"  there: {name} at {path}")
         if self.runs:
-            done = len(self.runs) - len(self.incomplete())
+            done = len(self.runs) - len(self.incomplete)
             lines.append(
                 f"  {len(self.runs)} runs of {self.runs[0].steps:,} environment steps "
                 f"({len(self.figure.panels)} panels, "
@@ -199,7 +173,7 @@ class Plan:
         """
         steps = [step for step in self.before if not step.is_done()]
         after = [step for step in self.after if not step.is_done()]
-        parts: tuple[Step | Run, ...] = (*steps, *self.incomplete(), *after)
+        parts: tuple[Step | Run, ...] = (*steps, *self.incomplete, *after)
         return [shlex.join(["python", *part.command()[1:]]) for part in parts]
 
     def _jobs(self) -> int:
@@ -210,23 +184,27 @@ class Plan:
         scale = self._options.scale
         for path in self._options.skills:
             description = bundles.read_description(path)
-            fitting = [
-                n for n in needed if fits(description, figures.BUNDLES[n], scale)
+            names = [
+                name
+                for name in needed
+                if fitting.fits(description, figures.BUNDLES[name], scale)
             ]
-            if not fitting:
-                wanted = ", ".join(_wanted(figures.BUNDLES[n], scale) for n in needed)
+            if not names:
+                wanted = ", ".join(
+                    fitting.describe(figures.BUNDLES[n], scale) for n in needed
+                )
                 raise ValueError(
                     f"{self.name} takes no bundle like {path}; it takes {wanted}"
                 )
-            self.paths |= dict.fromkeys(fitting, path)
+            self.paths |= dict.fromkeys(names, path)
         data = self._options.dataset
         if data is not None:
-            names = {figures.BUNDLES[n].dataset for n in needed}
-            recipe = _recipe(data)
-            if recipe is None or recipe not in names:
+            datasets = {figures.BUNDLES[name].dataset for name in needed}
+            recipe = fitting.recipe_of(data)
+            if recipe is None or recipe not in datasets:
                 raise ValueError(
                     f"the data set at {data} is {recipe or 'of none of the paper'}; "
-                    f"{self.name} needs {' or '.join(sorted(names)) or 'none'}"
+                    f"{self.name} needs {' or '.join(sorted(datasets)) or 'none'}"
                 )
             self._data[recipe] = data
 
@@ -236,7 +214,7 @@ class Plan:
         workdir = self._options.out / "bundles" / name
         if name not in self.paths and scale == "laptop" and spec.pretrained:
             description = bundles.read_description(spec.pretrained)
-            if fits(description, spec, scale):
+            if fitting.fits(description, spec, scale):
                 self.paths[name] = spec.pretrained
         if name not in self.paths:
             data = self._dataset(spec.dataset)
@@ -244,7 +222,7 @@ class Plan:
             settings = {**_TRAINING[scale], **spec.of(scale)}
             self.before.append(
                 Step(
-                    f"learn {name}: {_wanted(spec, scale)}",
+                    f"learn {name}: {fitting.describe(spec, scale)}",
                     "launchers.train_skills",
                     {
                         "dataset": data,
@@ -253,7 +231,7 @@ class Plan:
                         "workdir": workdir,
                     },
                     workdir / "skills",
-                    _TRAIN_SECONDS,
+                    estimates.TRAINING_SECONDS,
                 )
             )
         high_level = pathlib.Path(self.paths[name]) / bundles.HIGH_LEVEL
@@ -277,7 +255,7 @@ class Plan:
                         "table1_episodes": 0,
                     },
                     high_level,
-                    _TRAIN_SECONDS / 2,
+                    estimates.DISTILLATION_SECONDS,
                 )
             )
 
@@ -293,7 +271,7 @@ class Plan:
                     "launchers.collect",
                     {"dataset": recipe, "episodes": episodes, "out": out},
                     out / files.DATASET_INFO,
-                    episodes * _EPISODE / _COLLECT_RATE / len(os.sched_getaffinity(0)),
+                    estimates.collection_seconds(episodes),
                 )
             )
         return self._data[recipe]
@@ -315,42 +293,8 @@ class Plan:
                 **rollouts,
             },
             self.root / "report.html",
-            count * _EPISODE / _ANALYSIS_RATE / len(os.sched_getaffinity(0)),
+            estimates.rollout_seconds(count),
         )
-
-
-def fits(description: Mapping[str, object], spec: Bundle, scale: str) -> bool:
-    """Returns whether a bundle's description has a model and settings at a scale."""
-    config = description.get("config")
-    if description.get("model") != spec.model or not isinstance(config, dict):
-        return False
-    defaults = MODELS[spec.model].offline.config_type().to_dict()
-    # A setting of the loop, as the batch size, is left free.
-    wanted = {**spec.of(scale), "variant": spec.of(scale).get("variant", "full")}
-    if spec.model != "helms":
-        del wanted["variant"]
-    return all(
-        config.get(name, defaults[name]) == value for name, value in wanted.items()
-    )
-
-
-def measure_speed(seconds: float = 2.0) -> float:
-    """Returns the speed of this machine's core, of the one that estimates are from."""
-    environment = environments.make(seed=0)
-    environment.reset()
-    action = np.zeros(environment.action_spec().shape)
-    begin, steps = time.perf_counter(), 0
-    while time.perf_counter() - begin < seconds:
-        environment.step(action)
-        steps += 1
-    return steps / (time.perf_counter() - begin) / _REFERENCE
-
-
-def describe_seconds(seconds: float) -> str:
-    """Returns a duration in words, with one digit that a person can use."""
-    if seconds < 3600:
-        return f"{max(1, math.ceil(seconds / 60))} minutes"
-    return f"{seconds / 3600:.1f} hours"
 
 
 def _runs(
@@ -384,39 +328,3 @@ def _runs(
 def _statistics(paths: Mapping[str, str]) -> str | None:
     """Returns a bundle whose statistics normalise observations."""
     return next((path for name, path in paths.items() if "helms" in name), None)
-
-
-def _rate(run: Run) -> float:
-    if run.settings.get("observations") == "vision":
-        return _VISION_RATE
-    return _RUN_RATES[str(run.settings["agent"])]
-
-
-def _wanted(spec: Bundle, scale: str) -> str:
-    settings = (f"{name} {value}" for name, value in spec.of(scale).items())
-    return f"{spec.model} ({', '.join((*settings, spec.dataset))})"
-
-
-def _recipe(path: str) -> str | None:
-    """Returns which of the paper's data sets a directory holds; None: neither."""
-    settings = loader.manifest(path).get("settings", {})
-    if settings.get("dataset") in RECIPES:
-        return str(settings["dataset"])
-    combination = settings.get("task"), settings.get("object_set")
-    return next((n for n, wanted in RECIPES.items() if wanted == (combination,)), None)
-
-
-def slurm(commands: Sequence[str]) -> str:
-    """Returns a script of sbatch: a job array with a task for each command.
-
-    sbatch's own flags say how many cores a task has.
-    """
-    numbered = "\n".join(commands)
-    return f"""#!/bin/bash
-#SBATCH --job-name=helms
-#SBATCH --array=1-{len(commands)}
-cd {shlex.quote(os.getcwd())}
-sed -n "$((SLURM_ARRAY_TASK_ID)) p" <<'COMMANDS' | bash
-{numbered}
-COMMANDS
-"""

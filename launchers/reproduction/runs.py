@@ -80,9 +80,7 @@ class Run:
         return self.csv.exists() and curves.read(self.csv)[-1, 0] >= self.steps
 
     def steps_taken(self) -> int:
-        """Returns the environment steps of the episodes so far."""
-        if self.is_complete():
-            return self.steps
+        """Returns the environment steps of the episodes in the work directory."""
         rows = loggers.actor_rows(str(self.workdir))
         return min(int(rows[-1][_COLUMNS[0]]), self.steps) if rows else 0
 
@@ -109,23 +107,24 @@ def run_all(runs: Sequence[Run], jobs: int | None, pinned: bool = True) -> None:
     Raises:
       RuntimeError: a run failed.
     """
-    incomplete = [run for run in runs if not run.is_complete()]
+    taken = {run: run.steps_taken() for run in runs if not run.is_complete()}
     starts = {
         run: (run.start if pinned else lambda core, run=run: run.start(None))
-        for run in incomplete
+        for run in taken
     }
-    total = sum(run.steps for run in incomplete)
+    total = sum(run.steps for run in taken)
     bar = tqdm.tqdm(total=total, unit="step", desc="environment steps")
 
     def report(running: Collection[Run]) -> None:
-        del running
-        bar.update(sum(run.steps_taken() for run in incomplete) - bar.n)
+        taken.update({run: run.steps_taken() for run in running})
+        bar.update(sum(taken.values()) - bar.n)
 
     with bar, contextlib.closing(side_by_side.run(starts, jobs, report)) as ended:
         for run, code in ended:
             if code:
                 raise RuntimeError(f"{run} ended with {code}; see {run.log}")
             run.keep()
+            taken[run] = run.steps
 
 
 def results(

@@ -380,7 +380,7 @@ def test_discrete_skills_have_no_mixture(frozen, tmp_path):
 
 
 def _prior(builder, data):
-    """Of all rows, [B, T, Z]."""
+    """Returns the prior of all rows, [B, T, Z]."""
     prior = builder.prior(data, Rows.where(data.extras["valid"]))
     return Gaussian(*(tf.reshape(part, data.action.shape) for part in prior))
 

@@ -129,7 +129,7 @@ def mapper():
 
 
 def slopes(x, target, weight, jacobian, bias, low, high):
-    """Of a program's cost along each joint where it can still fall: 0 at the best."""
+    """Returns the cost's slope along each joint that can move: 0 at the optimum."""
     slope = jacobian.T @ (jacobian @ x - target) + weight * (x - bias)
     slope[(x <= low + 1e-9) & (slope > 0)] = 0.0
     slope[(x >= high - 1e-9) & (slope < 0)] = 0.0

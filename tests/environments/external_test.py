@@ -1,43 +1,18 @@
 """Environments from elsewhere: real ones of dm_control and gymnasium, and faults."""
 
-import dataclasses
 import json
 
 import dm_env
-import gymnasium
 import numpy as np
 import pytest
 from dm_env import specs
-from gymnasium import spaces
 
-import environments
 from environments import EnvironmentConfig, external
 from tests.helpers import collection_fakes
+from tests.helpers.goal_environment import GOAL
 
 REACHER = "dm_control:reacher/easy"
 PENDULUM = "gym:Pendulum-v1"
-
-
-class Goal(gymnasium.Env):
-    """An environment whose info tells of success, with a dictionary of observations."""
-
-    observation_space = spaces.Dict(
-        {"hand": spaces.Box(-1, 1, (2,)), "goal": spaces.Box(-1, 1, (1, 2), np.float64)}
-    )
-    action_space = spaces.Box(*np.array([[-2, 0], [2, 4]], np.float32))
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self._draw = self.np_random.uniform(-1, 1, (1, 2))
-        return {"hand": np.zeros(2, np.float32), "goal": self._draw}, {}
-
-    def step(self, action):
-        self.action = action
-        observation = {"hand": np.ones(2, np.float32), "goal": self._draw}
-        return observation, 1, False, True, {"is_success": np.True_}
-
-
-gymnasium.register("tests/Goal-v0", f"{__name__}:Goal")
 
 
 class Blind(collection_fakes.FakeEnvironment):
@@ -59,7 +34,7 @@ def make_fault(size):
     return size
 
 
-@pytest.mark.parametrize("name", [REACHER, PENDULUM, "gym:tests/Goal-v0"])
+@pytest.mark.parametrize("name", [REACHER, PENDULUM, GOAL])
 def test_an_episode_is_a_function_of_its_seed_and_fits_its_specs(name):
     environment = external.load(name, seed=0)
     spec, actions = environment.observation_spec(), environment.action_spec()
@@ -76,32 +51,6 @@ def test_an_episode_is_a_function_of_its_seed_and_fits_its_specs(name):
     np.testing.assert_array_equal(episodes[0], episodes[1])
     assert not np.array_equal(episodes[0], episodes[2])
     environment.close()
-
-
-def test_agents_see_the_groups_and_act_within_one():
-    config = EnvironmentConfig(
-        environment="gym:tests/Goal-v0",
-        proprio=("observation/hand",),
-        objects=("goal", "hand"),
-        grouped=True,
-    )
-    environment = environments.build(config, seed=0)
-    assert environment.action_spec().minimum == -1.0
-    observation = environment.reset().observation
-    sizes = {k: v.shape for k, v in environment.observation_spec().items()}
-    assert sizes == {"proprio": (2,), "objects": (4,)}
-    assert {k: v.shape for k, v in observation.items()} == sizes
-    inner = environment.environment._inner._environment.unwrapped
-    timestep = environment.step(np.array([0.5, -1.0], np.float32))
-    np.testing.assert_allclose(inner.action, [1.0, 0.0])
-    assert timestep.last() and timestep.discount == 1.0 and environment.success()
-    assert isinstance(timestep.reward, np.float32)
-    bounds = ((-1.0, 1.0), (0.0, 2.0))  # of skills
-    scaled = environments.build(dataclasses.replace(config, action_bounds=bounds), 0)
-    scaled.reset()
-    scaled.step(np.array([0.0, 1.0], np.float32))
-    inner = scaled.environment._inner._environment.unwrapped
-    np.testing.assert_allclose(inner.action, [-0.5, 2.0])
 
 
 def test_a_terminal_step_ends_the_discount_and_success_may_be_unknown():
@@ -138,19 +87,6 @@ def test_what_is_no_environment_is_refused_in_one_line(name, message):
     with pytest.raises(ValueError, match=message) as caught:
         external.load(name)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ({}, "--proprio is missing: which observations of gym.*valid: observation"),
-        ({"proprio": ("x",), "objects": ("x",)}, "--proprio of .* no 'x'; valid: obs"),
-    ],
-)
-def test_observations_that_are_not_there(keys, message):
-    config = EnvironmentConfig(environment=PENDULUM, grouped=True, **keys)
-    with pytest.raises(ValueError, match=message):
-        environments.build(config)
 
 
 def test_settings_of_the_cell_and_of_others_do_not_mix():

@@ -18,7 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from agents.mpo.networks import SequenceCritic
+from agents.mpo.critics import SequenceCritic
 from agents.mpo.rows import Rows
 
 _MIN_LOG_DUAL = -18.0  # its softplus is 1.5e-8
@@ -78,7 +78,7 @@ class PolicyLoss(tf.Module, abc.ABC):
         """Returns the present values of the dual variables, scalars by name."""
 
     def end_step(self) -> None:
-        """Ends a step that has changed the policy."""
+        """Counts a step that has changed the policy: a weight may decay by steps."""
 
     def project(self) -> None:
         """Keeps the duals in the range where softplus has a gradient."""

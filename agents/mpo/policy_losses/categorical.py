@@ -13,7 +13,7 @@ from typing_extensions import override
 from agents.losses import categorical_mpo
 from agents.losses import critic as critic_loss
 from agents.mpo.config import CategoricalMPOConfig
-from agents.mpo.networks import CategoricalCritic
+from agents.mpo.critics import CategoricalCritic
 from agents.mpo.policy_losses.base import (
     PolicyLoss,
     PriorWeight,
@@ -42,10 +42,10 @@ class CategoricalPolicyLoss(PolicyLoss):
         """Returns None: all actions are candidates."""
         del output, rows, seed
 
+    @override
     def values(
         self, critic: CategoricalCritic, features: tf.Tensor, actions: None
     ) -> tf.Tensor:
-        """See `PolicyLoss`: [R, K]."""
         del actions
         return critic.values(features)
 
@@ -67,7 +67,15 @@ class CategoricalPolicyLoss(PolicyLoss):
         values: tf.Tensor,
         prior: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """See `PolicyLoss`; outputs and prior are logits [R, K]; None: the uniform."""
+        """Returns the loss [R] of one improvement step, and diagnostics [R] by name.
+
+        Args:
+          online: logits [R, K] of the online policy.
+          target: logits [R, K] of the target policy.
+          actions: None, as all actions are candidates.
+          values: values [R, K] of all actions.
+          prior: logits [R, K] of the policy's prior; None: the uniform one.
+        """
         del actions
         losses, stats = categorical_mpo.categorical_mpo(
             online,

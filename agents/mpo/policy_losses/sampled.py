@@ -13,7 +13,7 @@ from typing_extensions import override
 from agents.distributions.policies import Gaussian, Hybrid, Mixture
 from agents.losses import bernoulli_mpo, gaussian_mpo, sampled_improvement
 from agents.mpo.config import ActionMPOConfig, GaussianMPOConfig, SampledMPOConfig
-from agents.mpo.networks import ActionCritic
+from agents.mpo.critics import ActionCritic
 from agents.mpo.policy_losses.base import PolicyLoss, positive, total_and_diagnostics
 from agents.mpo.rows import Rows
 
@@ -29,7 +29,7 @@ class SampledPolicyLoss(PolicyLoss):
     def candidates(
         self, output: Gaussian | Hybrid | Mixture, rows: Rows, seed: tf.Tensor
     ) -> tf.Tensor:
-        """See `PolicyLoss`: [N, R, D].
+        """Returns N draws [N, R, D] of the target policy's output.
 
         All states [B, T] get noise, so that a state's draws do not depend on which
         other states train.
@@ -37,10 +37,10 @@ class SampledPolicyLoss(PolicyLoss):
         noise = output.noise(self._config.num_samples, rows.shape, seed)
         return output.at(rows.take(noise, axis=1))
 
+    @override
     def values(
         self, critic: ActionCritic, features: tf.Tensor, actions: tf.Tensor
     ) -> tf.Tensor:
-        """See `PolicyLoss`: [N, R]."""
         return critic.value(features, actions)
 
     @override
@@ -147,7 +147,13 @@ class HybridPolicyLoss(_GaussianPartLoss):
     def __init__(
         self, config: ActionMPOConfig, action_size: int, prior_weight: float = 0.0
     ):
-        """See `GaussianPolicyLoss`; D counts the finger."""
+        """Makes the duals of the Gaussian part and of the finger.
+
+        Args:
+          config: configuration of the agent.
+          action_size: D, the finger included.
+          prior_weight: weight of the KL to the prior.
+        """
         super().__init__(config, action_size - 1, prior_weight)
         self._log_alpha_finger = dual("alpha_finger", config.init_log_alpha_finger)
 

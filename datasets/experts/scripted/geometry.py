@@ -20,11 +20,12 @@ class Solid:
     """A convex object in its own frame.
 
     Attributes:
-      vertices: [V, 3] m, of the hull.
-      normals: [F, 3] outward, unit.
-      offsets: [F] m; a point x is inside where normals @ x <= offsets.
-      areas: [F] m2.
-      centroids: [F, 3] m.
+      vertices: corners of the hull, [V, 3] m.
+      normals: outward unit normals of the faces, [F, 3].
+      offsets: distances of the faces, [F] m; a point x is inside where
+        normals @ x <= offsets.
+      areas: areas of the faces, [F] m2.
+      centroids: centroids of the faces, [F, 3] m.
     """
 
     def __init__(self, vertices: np.ndarray) -> None:

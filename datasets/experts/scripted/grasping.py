@@ -25,7 +25,7 @@ _PUSH_BELOW = 0.008  # m below the top, where the fingertips push
 
 @dataclasses.dataclass(frozen=True)
 class Grasp:
-    """A grasp.
+    """A way for the gripper to take hold of an object.
 
     Attributes:
       turn: rad, turn about z to make.

@@ -10,7 +10,7 @@ LOGITS = np.array([-30.0, -2.0, -1e-3, 0.0, 0.7, 5.0])
 
 
 def _probabilities(logit):
-    """Of -1 and +1, [..., 2]."""
+    """Returns the probabilities [..., 2] of -1 and +1."""
     up = 1 / (1 + np.exp(-logit))
     return np.stack([1 / (1 + np.exp(logit)), up], axis=-1)
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from agents.losses import bernoulli_mpo as mpo
 from agents.losses import categorical_mpo
-from tests.helpers import differences
+from tests.helpers import loss_gradients
 
 EPSILON, PRIOR_WEIGHT = 0.0025, 0.3
 
@@ -94,28 +94,15 @@ _REACHES = {
 }
 
 
-def _gradients(tensors, term):
-    with tf.GradientTape() as tape:
-        tape.watch(tensors)
-        loss = tf.reduce_sum(getattr(_loss(tensors)[0], term))
-    return tape.gradient(loss, tensors, unconnected_gradients="zero")
-
-
 @pytest.mark.parametrize("term", mpo.BernoulliMPOLoss._fields)
 def test_gradients_equal_finite_differences_and_reach_nothing_else(term):
     inputs = _random_inputs(1)
     tensors = _tensors(inputs)
-    gradients = _gradients(tensors, term)
-    reached = {name for name, gradient in gradients.items() if np.any(gradient)}
-    assert reached == _REACHES[term]
-    for name in reached:
-
-        def loss(moved, name=name):
-            losses, _ = _loss({**tensors, name: tf.constant(moved)})
-            return np.sum(getattr(losses, term))
-
-        numeric = differences.central(loss, inputs[name], step=1e-5)
-        np.testing.assert_allclose(gradients[name], numeric, rtol=1e-6, atol=1e-8)
+    gradients = loss_gradients.gradients(_loss, tensors, term)
+    assert loss_gradients.reached(gradients) == _REACHES[term]
+    loss_gradients.check_by_differences(
+        _loss, inputs, tensors, term, _REACHES[term], atol=1e-8
+    )
 
 
 def test_stats_have_no_gradient_and_extremes_stay_finite_in_float32():

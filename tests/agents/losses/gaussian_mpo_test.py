@@ -8,7 +8,7 @@ from acme.tf.losses import mpo as acme_mpo
 
 from agents.losses import gaussian_mpo as mpo
 from agents.losses import sampled_improvement
-from tests.helpers import differences
+from tests.helpers import loss_gradients
 
 tfd = tfp.distributions
 
@@ -219,34 +219,19 @@ _REACHES = {
 }
 
 
-def _gradients(tensors, term):
-    with tf.GradientTape() as tape:
-        tape.watch(tensors)
-        loss = tf.reduce_sum(getattr(_loss(tensors)[0], term))
-    return tape.gradient(loss, tensors, unconnected_gradients="zero")
-
-
 @pytest.mark.parametrize("term", mpo.GaussianMPOLoss._fields)
 def test_each_term_reaches_its_variables_only(term):
-    gradients = _gradients(_tensors(_random_inputs()), term)
-    reached = {name for name, gradient in gradients.items() if np.any(gradient)}
-    assert reached == _REACHES[term]
+    gradients = loss_gradients.gradients(_loss, _tensors(_random_inputs()), term)
+    assert loss_gradients.reached(gradients) == _REACHES[term]
     assert all(np.isfinite(gradient).all() for gradient in gradients.values())
 
 
 @pytest.mark.parametrize("term", mpo.GaussianMPOLoss._fields)
 def test_gradients_equal_finite_differences(term):
     inputs = _random_inputs(1, batch=(2,), samples=3, size=2)
-    tensors = _tensors(inputs)
-    gradients = _gradients(tensors, term)
-    for name in _REACHES[term]:
-
-        def loss(moved, name=name):
-            losses, _ = _loss({**tensors, name: tf.constant(moved)})
-            return np.sum(getattr(losses, term))
-
-        numeric = differences.central(loss, inputs[name], step=1e-5)
-        np.testing.assert_allclose(gradients[name], numeric, rtol=1e-6, atol=1e-7)
+    loss_gradients.check_by_differences(
+        _loss, inputs, _tensors(inputs), term, _REACHES[term]
+    )
 
 
 def test_temperature_gradient_is_the_slack_of_the_bound():
@@ -254,18 +239,14 @@ def test_temperature_gradient_is_the_slack_of_the_bound():
     tensors = _tensors(_random_inputs())
     _, stats = _loss(tensors)
     np.testing.assert_allclose(
-        _gradients(tensors, "temperature")["temperature"],
+        loss_gradients.gradients(_loss, tensors, "temperature")["temperature"],
         np.sum(EPSILON - stats.kl_improved),
         rtol=1e-9,
     )
 
 
 def test_stats_have_no_gradient():
-    tensors = _tensors(_random_inputs())
-    with tf.GradientTape() as tape:
-        tape.watch(tensors)
-        total = tf.add_n(list(_loss(tensors)[1]))
-    assert all(g is None for g in tape.gradient(total, tensors).values())
+    loss_gradients.check_statistics_have_none(_loss, _tensors(_random_inputs()))
 
 
 def test_extreme_inputs_stay_finite_in_float32():

@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 
 from agents.losses import gaussian_mpo
 from agents.losses import mixture_mpo as mpo
-from tests.helpers import differences
+from tests.helpers import loss_gradients
 
 tfd = tfp.distributions
 
@@ -67,12 +67,7 @@ def _loss(tensors, **options):
 
 
 def _gradients(tensors, *terms):
-    """Gradients by input name of the sum of some terms (none named: of all)."""
-    with tf.GradientTape() as tape:
-        tape.watch(tensors)
-        losses, _ = _loss(tensors)
-        loss = tf.add_n([getattr(losses, term) for term in terms or losses._fields])
-    return tape.gradient(loss, tensors, unconnected_gradients="zero")
+    return loss_gradients.gradients(_loss, tensors, *terms)
 
 
 @pytest.mark.parametrize("dual", [(), (3,)])
@@ -307,31 +302,19 @@ _REACHES = {
 @pytest.mark.parametrize("term", mpo.MixtureMPOLoss._fields)
 def test_each_term_reaches_its_variables_only(term):
     gradients = _gradients(_tensors(_random_inputs()), term)
-    reached = {name for name, gradient in gradients.items() if np.any(gradient)}
-    assert reached == _REACHES[term]
+    assert loss_gradients.reached(gradients) == _REACHES[term]
 
 
 @pytest.mark.parametrize("term", mpo.MixtureMPOLoss._fields)
 def test_gradients_equal_finite_differences(term):
     inputs = _random_inputs(5, batch=(1,), samples=3, dual=(2,))
-    tensors = _tensors(inputs)
-    gradients = _gradients(tensors, term)
-    for name in _REACHES[term]:
-
-        def loss(moved, name=name):
-            losses, _ = _loss({**tensors, name: tf.constant(moved)})
-            return np.sum(getattr(losses, term))
-
-        numeric = differences.central(loss, inputs[name], step=1e-5)
-        np.testing.assert_allclose(gradients[name], numeric, rtol=1e-6, atol=1e-7)
+    loss_gradients.check_by_differences(
+        _loss, inputs, _tensors(inputs), term, _REACHES[term]
+    )
 
 
 def test_stats_have_no_gradient():
-    tensors = _tensors(_random_inputs())
-    with tf.GradientTape() as tape:
-        tape.watch(tensors)
-        total = tf.add_n(list(_loss(tensors)[1]))
-    assert all(g is None for g in tape.gradient(total, tensors).values())
+    loss_gradients.check_statistics_have_none(_loss, _tensors(_random_inputs()))
 
 
 def _extreme(**changes):

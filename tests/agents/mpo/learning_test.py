@@ -11,7 +11,7 @@ from acme.adders.reverb import base
 from acme.utils import counting
 
 from agents.helms_cat.config import HelmsCatConfig
-from agents.mpo import learning
+from agents.mpo import learner_checkpoints
 from tests.helpers import fakes
 
 _SMALL = {
@@ -293,10 +293,10 @@ def test_restore_policy(tmp_path):
     learner.step()
     learner.save_checkpoint()
     _, other = _learner(seed=5)
-    assert learning.restore_policy(other.policy, str(tmp_path)) == 1
+    assert learner_checkpoints.restore_policy(other.policy, str(tmp_path)) == 1
     assert _equal(_values(networks.policy), _values(other.policy))
     _, wider = _learner(policy_hidden_sizes=(17,))
     with pytest.raises(ValueError, match="of another model"):
-        learning.restore_policy(wider.policy, str(tmp_path))
+        learner_checkpoints.restore_policy(wider.policy, str(tmp_path))
     with pytest.raises(ValueError, match="no checkpoint in"):
-        learning.restore_policy(other.policy, str(tmp_path / "empty"))
+        learner_checkpoints.restore_policy(other.policy, str(tmp_path / "empty"))

@@ -6,6 +6,7 @@ import tensorflow as tf
 from acme import specs
 
 from agents.mpo import networks
+from agents.mpo.representation import InputRepresentation
 from agents.registry import AGENTS
 
 _IMAGE = "camera/pixels"
@@ -30,34 +31,8 @@ def _observation(seed=0, batch=2, time=2):
     }
 
 
-def _representation(shapes, keys):
-    return networks.InputRepresentation(shapes, keys, {}, size=5)
-
-
-def test_what_is_not_there_or_no_vector_is_refused():
-    shapes = {"proprio": (3,), "grid": (4, 4)}
-    with pytest.raises(ValueError, match="no observation 'objects'; it has grid, prop"):
-        _representation(shapes, ("objects",))
-    with pytest.raises(ValueError, match="neither a vector nor an image"):
-        _representation(shapes, ("grid",))
-
-
-def test_vectors_are_normalised():
-    shapes = {"proprio": (3,)}
-    raw = networks.InputRepresentation(shapes, ("proprio",), {}, size=5)
-    statistics = {"proprio": (np.full(3, 2.0), np.full(3, 4.0))}
-    scaled = networks.InputRepresentation(shapes, ("proprio",), statistics, size=5)
-    x = _observation()["proprio"]
-    raw({"proprio": x})
-    scaled({"proprio": x})
-    networks.copy_variables(_Trained(raw), _Trained(scaled))
-    np.testing.assert_allclose(
-        scaled({"proprio": 4.0 * x + 2.0}), raw({"proprio": x}), atol=1e-5
-    )
-
-
 def _policy(shapes, statistics, hidden_sizes=(4, 3), num_actions=3):
-    representation = networks.InputRepresentation(shapes, (*shapes,), statistics, 5)
+    representation = InputRepresentation(shapes, (*shapes,), statistics, 5)
     policy = networks.CategoricalPolicy(representation, hidden_sizes, num_actions)
     policy({key: tf.zeros([1, *shape]) for key, shape in shapes.items()})
     for variable in policy.trainable_variables:  # biases and offsets start at 0
@@ -97,13 +72,6 @@ def test_what_does_not_fold_is_refused():
     ):
         with pytest.raises(ValueError):
             policy.fold(other, constants)
-
-
-class _Trained:
-    """The trainable variables of a module, as `copy_variables` takes them."""
-
-    def __init__(self, module):
-        self.variables = module.trainable_variables
 
 
 def test_an_asymmetric_agent_acts_on_images_and_values_by_state():
@@ -148,17 +116,3 @@ def test_the_critic_of_a_vision_agent_sees_state_or_images():
         AGENTS["mpo"].default_settings((), True)
     with pytest.raises(ValueError, match="acts on state"):
         AGENTS["helms_cat"].default_settings((_IMAGE,), True)
-
-
-def test_many_actions_at_a_state_are_valued_as_one_by_one():
-    shapes = {"proprio": (3,)}
-    critic = networks.ActionCritic(_representation(shapes, ("proprio",)), (8, 8), 2, 4)
-    observation = _observation()
-    critic.make_variables(observation)
-    actions = tf.random.stateless_normal([6, 2, 2, 2], [1, 2])
-    together = critic(observation, actions)
-    assert together.shape == (6, 2, 2)
-    for i in range(6):
-        np.testing.assert_allclose(
-            critic(observation, actions[i]), together[i], atol=1e-5
-        )

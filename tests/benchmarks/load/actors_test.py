@@ -205,7 +205,7 @@ def test_split(count, processes, sizes):
 
 def test_totals_and_percentiles():
     parts = [actors.Progress(1, 2, 3, 0), actors.Progress(10, 20, 30, 1)]
-    assert light.total(parts) == light.Totals(11, 22, 33, 1)
+    assert light.total(parts) == actors.Progress(11, 22, 33, 1)
     found = light.percentiles("insert", np.arange(101) / 100)
     assert found == pytest.approx(
         {

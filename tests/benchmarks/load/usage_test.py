@@ -49,7 +49,6 @@ def test_usage_by_hand():
     assert found["node"].cpu == pytest.approx(0.5)
     assert found["node"].rss_mb == 101
     assert found["node"].rss_growth_mb == pytest.approx(1.0)
-    assert found["node"].rss_growth_mb_per_minute == pytest.approx(3.0)
 
 
 def test_a_watch_looks_now_and_then():

@@ -6,7 +6,12 @@ import shutil
 
 import pytest
 
-from datasets.collection import collect, shard_assignment, worker_pool
+from datasets.collection import (
+    collect,
+    collection_run,
+    shard_assignment,
+    worker_pool,
+)
 from datasets.rlds import files, schema
 from environments import EnvironmentConfig
 from tests.helpers.fake_collections import (
@@ -143,7 +148,7 @@ def test_while_a_file_is_collected_again_the_data_set_is_not_finished(whole, tmp
     directory = shutil.copytree(whole[0], tmp_path / "data")
     (directory / schema.shard_name(3, 5)).unlink()
     seed = SETTINGS.episode_seed(10)
-    with pytest.raises(collect.CollectionError):
+    with pytest.raises(collection_run.CollectionError):
         collect_fakes(directory, fault="raise", faulty_seed=seed)
     assert not (directory / "dataset_info.json").exists()
     collect_fakes(directory)
@@ -224,7 +229,7 @@ def test_a_failing_worker_is_reported_and_finished_shards_are_kept(
     tmp_path, fault, message
 ):
     seed = SETTINGS.episode_seed(7)
-    with pytest.raises(collect.CollectionError, match=message) as error:
+    with pytest.raises(collection_run.CollectionError, match=message) as error:
         collect_fakes(tmp_path, fault=fault, faulty_seed=seed)
     assert "\n" not in str(error.value)
     # Episode 7 is in shard 2: shards 0 and 1 were complete by then.

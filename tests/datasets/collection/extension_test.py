@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from datasets.collection import collect, extension
+from datasets.collection import collect, collection_run, extension
 from datasets.rlds import files, schema
 from tests.datasets.collection import collect_kills_test
 from tests.helpers.fake_collections import (
@@ -77,7 +77,7 @@ def test_successes_are_extended_after_a_worker_died(tmp_path):
     few = dataclasses.replace(SUCCESSES, episodes=4)
     collect_fakes(tmp_path, few)
     seeds = [schema.summary(e).seed for e in expected_episodes(SUCCESSES)]
-    with pytest.raises(collect.CollectionError):
+    with pytest.raises(collection_run.CollectionError):
         collect_fakes(tmp_path, SUCCESSES, fault="kill", faulty_seed=seeds[-1])
     check_content(tmp_path, few)
     collect_fakes(tmp_path, SUCCESSES, fault="raise", faulty_seed=seeds[3])

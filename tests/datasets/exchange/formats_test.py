@@ -111,12 +111,14 @@ def test_names_in_a_file_cannot_leave_the_directory(data, tmp_path):
 
 
 def test_a_lerobot_data_set_that_lacks_frames_is_refused(data, tmp_path):
+    import pyarrow.parquet as pq
+
     from datasets.exchange import lerobot
 
     root = tmp_path / "lerobot"
     lerobot.export(data, root, progress=False)
     (path,) = root.glob("data/*/*.parquet")
-    lerobot.pq.write_table(lerobot.pq.read_table(path).slice(0, 20), path)
+    pq.write_table(pq.read_table(path).slice(0, 20), path)
     with pytest.raises(ValueError, match="has 2 frames of episode 2, of 12"):
         lerobot.import_data(root, tmp_path / "out", progress=False)
     assert [p.name for p in tmp_path.iterdir()] == ["lerobot"]

@@ -11,7 +11,7 @@ import environments
 from agents import registry
 from agents.helms import networks
 from agents.helms.config import HelmsConfig
-from agents.mpo.learning import CHECKPOINT_NAME
+from agents.mpo import learner_checkpoints
 from agents.offline.networks import Dims, unit_statistics
 from environments import observations
 from launchers.experiments import checkpoint_expert, record
@@ -25,7 +25,7 @@ def _save(config, policy, learner_steps):
         tf.train.Checkpoint(
             policy=policy, num_steps=tf.Variable(learner_steps, dtype=tf.int64)
         ),
-        os.path.join(config.workdir, "checkpoints", CHECKPOINT_NAME),
+        os.path.join(config.workdir, "checkpoints", learner_checkpoints.NAME),
         max_to_keep=1,
     ).save()
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import reverb
 
-from agents.mpo.learning import checkpoint_steps
+from agents.mpo import learner_checkpoints
 from launchers.common import loggers
 from launchers.experiments import checkpointing, single_process
 from launchers.experiments.config import Budget, SetupError
@@ -64,7 +64,7 @@ def test_a_resumed_run_counts_as_one_that_ran_through(tmp_path):
     for steps in (240, 480):
         _run(_experiment(parts, steps))
     assert _steps_counted(parts) == _steps_counted(through)
-    assert checkpoint_steps(str(parts)) == _counts(parts)["learner_steps"] > 40
+    assert learner_checkpoints.steps(str(parts)) == _counts(parts)["learner_steps"] > 40
     # One snapshot is left, and its replay holds all sequences since the first start.
     (record,) = (parts / "checkpoints" / "snapshots").glob("*.json")
     (replay,) = (parts / "checkpoints" / "replay").iterdir()
@@ -80,7 +80,7 @@ def test_a_resumed_run_counts_as_one_that_ran_through(tmp_path):
         )
         kept = checkpointing.Snapshots(str(workdir))
         settings = checkpointing.settings(tables)
-        found = kept.load(checkpoint_steps(str(workdir)), settings)
+        found = kept.load(learner_checkpoints.steps(str(workdir)), settings)
         server = reverb.Server(tables, checkpointer=kept.checkpointer(found))
         info = reverb.Client(f"localhost:{server.port}").server_info()
         sizes.append(info["sequences"].current_size)
@@ -294,7 +294,9 @@ def test_replay_that_cannot_be_read_is_left_out_and_said(name, content, words, w
         experiment.environment_spec, limit_rate=False
     )
     snapshot = checkpointing.Snapshots(str(workdir)).load(
-        checkpoint_steps(str(workdir)), checkpointing.settings(tables), lines.append
+        learner_checkpoints.steps(str(workdir)),
+        checkpointing.settings(tables),
+        lines.append,
     )
     assert snapshot is not None and snapshot.replay is None
     assert snapshot.counts["actor_steps"] == 320
@@ -305,7 +307,7 @@ def test_replay_that_cannot_be_read_is_left_out_and_said(name, content, words, w
 def test_a_run_resumes_without_its_replay_and_with_the_snapshots_counts(workdir):
     (_newest(workdir, "replay/*") / "DONE").unlink()
     (workdir / "counts.json").write_text("")
-    learned = checkpoint_steps(str(workdir))
+    learned = learner_checkpoints.steps(str(workdir))
     lines: list[str] = []
     single_process.run(_experiment(workdir, 640), report=lines.append)
     assert any("leaves out the replay" in line for line in lines)

@@ -1,7 +1,6 @@
 """Figures as data, and the plans that are made of them."""
 
 import pathlib
-import subprocess
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from datasets.rlds.recipes import RECIPES
 from environments import EnvironmentConfig
 from launchers.common import atomic_files
 from launchers.reproduction import figures, page, runs
-from launchers.reproduction import plan as planning
 from launchers.reproduction.plan import Options, Plan
 from launchers.reproduction.runs import Run
 from tests.helpers import untrained_skills
@@ -165,14 +163,3 @@ def test_results_and_page_are_of_the_csvs(tmp_path):
     target.write_text("mine")
     with pytest.raises(ValueError, match="has no lines"):
         page.write(target, [plan])
-
-
-def test_jobs_of_slurm_run_each_command_once(tmp_path):
-    lines = [f"echo {number} >> {tmp_path}/said" for number in range(3)]
-    script = tmp_path / "slurm.sh"
-    script.write_text(planning.slurm(lines))
-    assert "#SBATCH --array=1-3\n" in script.read_text()
-    for task in (1, 3):
-        environment = {"SLURM_ARRAY_TASK_ID": str(task), "PATH": "/usr/bin:/bin"}
-        subprocess.run(["bash", script], env=environment, check=True)
-    assert (tmp_path / "said").read_text() == "0\n2\n"

@@ -1,0 +1,1 @@
+"""Parts of `benchmarks.fuzz`: commands, damage to files, how a command ends."""
