@@ -328,10 +328,8 @@ def _read(skills: Skills) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             "launchers.analyse_skills --dataset=DIR and benchmarks.ceiling make one"
         )
     try:
-        bundle.check_file(directory / WEIGHTS)
         description = json.loads((directory / DESCRIPTION).read_text())
-        with np.load(directory / WEIGHTS, allow_pickle=False) as archive:
-            weights = {name: archive[name] for name in archive.files}
+        weights = bundle.read_weights(directory / WEIGHTS)
         said = description["checksum"], description["skills"]
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as e:
         raise ValueError(

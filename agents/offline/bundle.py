@@ -119,11 +119,6 @@ def replaced(directory: pathlib.Path) -> Iterator[pathlib.Path]:
                 shutil.rmtree(other, ignore_errors=True)
 
 
-def check_file(path: pathlib.Path) -> None:
-    """Raises OSError if a path cannot be opened or is no regular file."""
-    regular_files.open_file(path).close()
-
-
 def read_weights(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Reads the arrays of an .npz file by name; raises OSError as `open_file` does."""
     with (
