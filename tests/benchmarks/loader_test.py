@@ -24,6 +24,7 @@ def test_the_noise_has_the_real_sizes(tmp_path):
     assert np.unique(data.proprio.numpy(), axis=0).shape[0] == 401
 
 
+@pytest.mark.slow
 def test_the_last_line_has_the_figures(tmp_path):
     data = dataset_files.write(tmp_path / "data", dataset_files.examples(3))
     run = _run(f"--dataset={data}", "--seconds=0.4")

@@ -36,6 +36,7 @@ def _sample(spec, latent, length):
 
 
 @pytest.mark.parametrize("agent", small_tasks.AGENTS)
+@pytest.mark.usefixtures("eagerly")
 def test_an_agent_takes_a_learner_step(agent):
     spec = specs.make_environment_spec(small_tasks.make_grouped("two_modes", seed=0))
     builder = small_tasks.make_builder(agent, "two_modes", spec)

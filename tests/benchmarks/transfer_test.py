@@ -33,6 +33,7 @@ finally:
 """
 
 
+@pytest.mark.slow
 def test_variants_are_started_and_end_with_the_benchmark(tmp_path):
     arguments = (
         "--agents=helms_cat,helms_cat_distilled",

@@ -8,6 +8,8 @@ import sys
 import imageio.v2 as imageio
 import pytest
 
+from tests.helpers import commands
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -61,8 +63,10 @@ def test_writes_a_video(tmp_path, name, flags):
 )
 def test_bad_flags_get_one_line_and_exit_2(tmp_path, flag, message):
     path = tmp_path / "view.mp4"
-    video = () if message.startswith("there is no") else (f"--video={path}",)
-    result = run(*video, flag)
+    if message.startswith("there is no"):
+        result = run(flag)
+    else:
+        result = commands.run("launchers.view", f"--video={path}", flag)
     assert result.returncode == 2, result.stderr
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr

@@ -89,6 +89,7 @@ def test_what_is_no_agent_is_rejected(tmp_path):
         saved_model.SavedModelExpert(tmp_path / "module")
 
 
+@pytest.mark.slow
 def test_the_benchmark_goes_on_after_what_it_has(tmp_path):
     """Two episodes in a worker, then the same again from the file."""
     setting = fidelity.Setting(
