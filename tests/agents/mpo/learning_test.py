@@ -254,6 +254,7 @@ def test_nan_changes_nothing_and_raises(tmp_path):
     assert all(np.isfinite(v).all() for v in _values(restored.critic))
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_resumes_everything(tmp_path):
     batches = [_batch(i) for i in range(8)]
     straight, expected = _learner(batches)
