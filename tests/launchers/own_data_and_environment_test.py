@@ -77,6 +77,7 @@ def test_the_guide_has_these_blocks():
     assert [len(block) for block in _blocks()] == [3, 5, 3, 4]
 
 
+@pytest.mark.doors
 @pytest.mark.slow
 def test_own_data(tmp_path):
     outside_datasets.write(tmp_path / "theirs", outside_datasets.OPEN_X)
@@ -103,6 +104,7 @@ def test_own_data(tmp_path):
     assert "data" in _refused(_run("train_skills", *other, *SMALL["train_skills"]))
 
 
+@pytest.mark.doors
 @pytest.mark.slow
 def test_a_task_of_dm_control(tmp_path):
     outputs = _follow(_blocks()[1], tmp_path)
@@ -117,6 +119,7 @@ def test_a_task_of_dm_control(tmp_path):
     assert "success unknown" in outputs["evaluate"]
 
 
+@pytest.mark.doors
 @pytest.mark.slow
 def test_a_task_of_gymnasium_and_a_resumed_run(tmp_path):
     block = _blocks()[2]
@@ -143,6 +146,7 @@ def test_a_task_of_gymnasium_and_a_resumed_run(tmp_path):
     assert "holds another run, with environment 'gym:Pendulum-v1'" in _refused(done)
 
 
+@pytest.mark.doors
 def test_parts_from_outside_the_tree(tmp_path):
     outputs = _follow(_blocks()[3], tmp_path)
     assert "% (" in outputs["evaluate"]  # the environment tells success
