@@ -15,7 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # No process of tests that dies is replaced: xdist 3.8 can wait for ever after that.
 TEST_PROCESSES ?= 2
 
-.PHONY: help venv demo test test-slow test-environment lint format docs lock clean
+.PHONY: help venv demo test test-doors test-slow test-environment lint format docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -33,6 +33,10 @@ test: venv  ## run the linters and the tests, without the slow ones, TEST_PROCES
 	@$(VENV_PYTHON) -m pytest -m "not slow" --numprocesses=$(TEST_PROCESSES) \
 	  --dist=loadfile --no-loadscope-reorder --max-worker-restart=0 \
 	  --durations=30 --durations-min=5
+
+test-doors: venv  ## run a small example of each door: data, environments, formats, own parts
+	@$(VENV_PYTHON) -m pytest -m doors --numprocesses=$(TEST_PROCESSES) \
+	  --dist=worksteal --max-worker-restart=0 --durations=0 --durations-min=5
 
 test-slow: venv  ## run the slow tests
 	@$(VENV_PYTHON) -m pytest -m slow

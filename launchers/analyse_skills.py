@@ -2,10 +2,12 @@
 
 python -m launchers.analyse_skills --skills=WORKDIR/skills --out=DIR
 python -m launchers.analyse_skills --skills=D --bundles=D1,D2 --dataset=D3 --out=DIR
+python -m launchers.analyse_skills --skills=D --dataset=D1 --environment=E --out=DIR
 
 Writes DIR/report.html, which holds everything and opens offline; its figures, videos
 and tables as separate files; and summary.json. Table 1 takes the longest: its finished
-episodes are kept, and the same command resumes after an interruption.
+episodes are kept, and the same command resumes after an interruption. In an environment
+from elsewhere, zero-shot returns take its place.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ _LATENT = flags.DEFINE_string(
 _TABLE1_EPISODES = flags.DEFINE_integer(
     "table1_episodes",
     _DEFAULTS.table1_episodes,
-    "Episodes an agent of table 1; 0 leaves it out.",
+    "Episodes an agent of table 1, or of the zero-shot returns in --environment; 0 "
+    "leaves the table out.",
 )
 _CEILING_EPISODES = flags.DEFINE_integer(
     "ceiling_episodes",
@@ -65,6 +68,9 @@ _ENVIRONMENT = environment_flags.define(
     "domain_randomization",
     "max_action_delay",
     "preset",
+    "environment",
+    "proprio",
+    "objects",
 )
 _PROCESSES = flags.DEFINE_integer(
     "processes", None, "Processes that run episodes; one a core by default."

@@ -67,9 +67,9 @@ _KEEP = flags.DEFINE_string(
 _EXPERT = flags.DEFINE_string(
     "expert",
     "scripted",
-    f"What acts: {', '.join(base.FORMS)}; {_CHECKPOINT}, the work directory of "
-    f"launchers.train_agent; or {base.USER_FORM}, a function from the environment to "
-    "an expert.",
+    f"What acts: {', '.join(base.FORMS)}, whose draws last so many control steps; "
+    f"{_CHECKPOINT}, the work directory of launchers.train_agent; or "
+    f"{base.USER_FORM}, a function from the environment to an expert.",
 )
 _PROCESSES = flags.DEFINE_integer(
     "processes", None, "Collecting processes; one a core by default."

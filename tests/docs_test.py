@@ -141,6 +141,7 @@ def _commands(page):
     return [words[words.index("-m") + 1 :] for words in lines if "-m" in words]
 
 
+@pytest.mark.doors
 @pytest.mark.slow
 def test_the_commands_of_the_comparison(tmp_path):
     """On runs and data that are there: no seed is left to run."""
@@ -176,6 +177,7 @@ def test_the_commands_of_the_comparison(tmp_path):
         assert found or written == "config.json", f"{written} was not written"
 
 
+@pytest.mark.doors
 @pytest.mark.slow
 def test_exchange(tmp_path):
     """Each command of the guide, on small data sets, then its Python."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from environments import importing, tasks
 
-FORMS = ("scripted", "saved_model:PATH", "random")
+FORMS = ("scripted", "saved_model:PATH", "random", "random:STEPS")
 USER_FORM = "package.module:make"  # a function from an environment to an expert
 
 
@@ -40,27 +40,33 @@ class Expert(Protocol):
 
 
 class RandomExpert:
-    """Expert that draws actions uniformly within the bounds of the action spec."""
+    """Expert that draws actions uniformly within the bounds of the action spec.
+
+    Draws of every control step cancel out where a step is short; held ones move.
+    """
 
     PHASES: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, environment: dm_env.Environment) -> None:
-        """Reads the action spec of `environment`."""
+    def __init__(self, environment: dm_env.Environment, hold: int = 1) -> None:
+        """Reads the action spec of `environment`; a draw acts for `hold` steps."""
         self._spec = environment.action_spec()
+        self._hold, self._step = hold, 0
         self._rng = np.random.default_rng(0)
         self.phase = -1
 
     def reset(self, seed: int) -> None:
         """Starts an episode."""
-        self._rng = np.random.default_rng(seed)
+        self._rng, self._step = np.random.default_rng(seed), 0
 
     def step(self, timestep: dm_env.TimeStep) -> np.ndarray:
         """Returns a uniform action, float32 [D]."""
         del timestep
-        low, high = self._spec.minimum, self._spec.maximum
-        action = self._rng.uniform(low, high, self._spec.shape).astype(np.float32)
-        self.intended = action
-        return action
+        if self._step % self._hold == 0:
+            low, high = self._spec.minimum, self._spec.maximum
+            draw = self._rng.uniform(low, high, self._spec.shape)
+            self.intended = draw.astype(np.float32)
+        self._step += 1
+        return self.intended.copy()
 
 
 def _scripted(environment: dm_env.Environment) -> Expert:
@@ -123,6 +129,13 @@ def factory(
     for other, make in (more or {}).items():
         if path and name == other.partition(":")[0]:
             return make(path)
+    if name == "random" and path:
+        if not path.isdecimal() or int(path) < 1:
+            raise ValueError(
+                f"expert {form!r}; valid: random:STEPS, the control steps from 1 for "
+                "which a draw is held"
+            )
+        return functools.partial(RandomExpert, hold=int(path))
     if form not in MAKERS:
         if path:
             importing.function(form, "expert")

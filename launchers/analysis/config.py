@@ -26,7 +26,8 @@ class AnalysisConfig:
       steps: control steps of a rollout.
       latent: z of a rollout: drawn from the mid level, or its mean.
       environment: environment of table 1 and the ceiling; rollouts use its object set.
-      table1_episodes: episodes per agent; 0 for no table.
+        One from elsewhere gets zero-shot returns in place of table 1, and no rollouts.
+      table1_episodes: episodes per agent of either table; 0 for no table.
       ceiling_episodes: episodes per row of the ceiling; 0 for none. Needs a data set;
         where it has several tasks or object sets, the episodes take them in turns.
       skill_steps: control steps for which a skill is held; one row for each number, in

@@ -87,7 +87,7 @@ class Agent:
     """An agent of the table; picklable.
 
     Attributes:
-      model: one of `zero_shot_agents.TITLES` or `zero_shot_agents.DISTILLED`.
+      model: model of an agent, as `zero_shot_agents.make` takes it.
       bundle: directory of the frozen model (for a fresh policy: the model whose
         statistics normalise its observations).
       skill_steps: control steps for which a skill is held.
@@ -124,7 +124,7 @@ def run(job: Job) -> dict[str, float | int | str]:
       (positions [m] and unit quaternions), and their positions alone [m^2].
     """
     environment = _environment(job.setting)
-    actor = _actor(job.agent)
+    actor = make_actor(job.agent)
     seed = derive_seed(job.setting.seed, "table1", job.episode)
     combination = task, object_set = job.setting.combination(job.episode)
     environment.set_task(task)
@@ -185,6 +185,7 @@ def collect(
     episodes: int,
     run_jobs: Callable[[Iterable[Job]], Iterable[dict]],
     table: str = TABLE1,
+    metrics: Sequence[str] = METRICS,
 ) -> dict[str, dict[str, np.ndarray]]:
     """Runs the episodes missing in `out`.
 
@@ -195,12 +196,14 @@ def collect(
       episodes: number of episodes per agent.
       run_jobs: maps `run` over jobs, in any order.
       table: prefix of the files' names.
+      metrics: metrics of a row that `run_jobs` yields.
 
     Returns:
       name of an agent -> metric -> [episodes].
     """
     path = out / f"{table}_episodes.csv"
-    done = _repaired(path)
+    columns = (*_KEYS, *metrics)
+    done = _repaired(path, columns)
     missing = [
         Job(setting, agent, episode)
         for episode in range(episodes)  # episodes outermost: agents advance together
@@ -208,14 +211,14 @@ def collect(
         if (agent.name, episode) not in done
     ]
     for row in run_jobs(missing):
-        _append(path, row)
+        _append(path, row, columns)
         done[row["agent"], row["episode"]] = row
     return {
         agent.name: {
             metric: np.array(
                 [float(done[agent.name, e][metric]) for e in range(episodes)]
             )
-            for metric in METRICS
+            for metric in metrics
         }
         for agent in agents
     }
@@ -274,7 +277,8 @@ def _environment(setting: Setting) -> RgbStacking:
 
 
 @functools.cache
-def _actor(agent: Agent) -> zero_shot_agents.Actor:
+def make_actor(agent: Agent) -> zero_shot_agents.Actor:
+    """Makes the actor of an agent, once in a process."""
     explorer = zero_shot_agents.make(agent.model, models.load(agent.bundle))
     return zero_shot_agents.Actor(explorer, agent.skill_steps)
 
@@ -297,7 +301,9 @@ def _covered(environment: RgbStacking) -> dict[str, np.ndarray]:
     }
 
 
-def _repaired(path: pathlib.Path) -> dict[tuple[str, int], dict[str, str]]:
+def _repaired(
+    path: pathlib.Path, columns: Sequence[str]
+) -> dict[tuple[str, int], dict[str, str]]:
     """Reads the episodes in the file after it cuts off an unfinished last line."""
     if not path.exists():
         return {}
@@ -306,15 +312,17 @@ def _repaired(path: pathlib.Path) -> dict[tuple[str, int], dict[str, str]]:
     if whole != text:
         atomic_files.write_text(path, whole)
     rows = csv.DictReader(io.StringIO(whole))
-    if whole and tuple(rows.fieldnames or ()) != (*_KEYS, *METRICS):
-        raise ValueError(f"{path} does not hold the episodes of table 1")
+    if whole and tuple(rows.fieldnames or ()) != tuple(columns):
+        raise ValueError(f"{path} does not hold the episodes of this table")
     return {(row["agent"], int(row["episode"])): row for row in rows}
 
 
-def _append(path: pathlib.Path, row: dict[str, float | int | str]) -> None:
+def _append(
+    path: pathlib.Path, row: dict[str, float | int | str], columns: Sequence[str]
+) -> None:
     """Appends a line in one write."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, (*_KEYS, *METRICS), lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     if not path.exists() or path.stat().st_size == 0:
         writer.writeheader()
     writer.writerow(row)

@@ -22,11 +22,13 @@ from launchers.analysis import (
     models,
     skill_sections,
     zero_shot_agents,
+    zero_shot_returns,
 )
 from launchers.analysis.config import AnalysisConfig, describe
 from launchers.analysis.result import Result
 from launchers.common import atomic_files, html_report
 from launchers.common.workers import Workers
+from launchers.experiments.config import completed
 from launchers.inspection.report import table as text_table
 
 REPORT_FILE = "report.html"
@@ -47,15 +49,15 @@ class Analysis:
           ValueError: in one line, what does not fit.
         """
         columns = Columns.of_bundle(bundle_lib.read_description(config.skills))
-        self._in_cell = columns.is_own
-        if not self._in_cell:
-            # Rollouts, table 1 and the ceiling act in the cell.
-            config = dataclasses.replace(config, table1_episodes=0, ceiling_episodes=0)
-            if config.dataset is None:
-                raise ValueError(
-                    f"the skills at {config.skills} were learned on other observations "
-                    "than the Sawyer cell's: give the data set by --dataset"
-                )
+        self._is_elsewhere = config.environment.environment is not None
+        self._in_cell = columns.is_own and not self._is_elsewhere
+        if not self._in_cell and config.ceiling_episodes:
+            raise ValueError("ceiling_episodes: the ceiling acts in the Sawyer cell")
+        if self._is_elsewhere:
+            environment = completed(config.environment, config.skills)
+            config = dataclasses.replace(config, environment=environment)
+        elif not self._in_cell:  # table 1 acts there
+            config = dataclasses.replace(config, table1_episodes=0)
         self._config = config
         self._out = pathlib.Path(config.out)
         self._bundles: dict[str, tuple[str, Any]] = {}  # model -> directory, frozen
@@ -68,6 +70,14 @@ class Analysis:
                     f"{name}; give one of each model"
                 )
             self._bundles[name] = directory, bundle
+        if self._is_elsewhere:
+            loaded = [bundle for _, bundle in self._bundles.values()]
+            zero_shot_returns.check_environment(config.environment, loaded)
+        if not self._in_cell and config.dataset is None:
+            raise ValueError(
+                f"the skills at {config.skills} were learned on other observations "
+                "than the Sawyer cell's: give the data set by --dataset"
+            )
         self._setting = exploration.Setting(config.environment, config.seed)
         # A fresh policy normalises its observations by the first bundle's statistics.
         directories = {m: directory for m, (directory, _) in self._bundles.items()}
@@ -82,12 +92,21 @@ class Analysis:
                 config.skill_steps if model in zero_shot_agents.HOLDING else (1,)
             )
         ]
+        if self._is_elsewhere and "helms" in self._bundles:
+            directory, skills = self._bundles["helms"]
+            self._agents += [
+                exploration.Agent(zero_shot_agents.single(k), directory)
+                for k in range(skills.num_skills)
+            ]
         self._checksums = {
             agent.name: str(models.load(agent.bundle).description["checksum"])
             for agent in self._agents
         }
         if config.table1_episodes:
-            exploration.check(self._out, self._setting, self._checksums)
+            table = exploration.TABLE1
+            if self._is_elsewhere:
+                table = zero_shot_returns.TABLE
+            exploration.check(self._out, self._setting, self._checksums, table)
         self._data = None
         if config.dataset is not None:
             self._data = held_out_episodes.held_out(
@@ -115,7 +134,9 @@ class Analysis:
                 parts.append(("npmp", section))
             if self._config.ceiling_episodes:
                 parts.append(("ceiling", self._ceiling(workers)))
-            if self._config.table1_episodes:
+            if self._config.table1_episodes and self._is_elsewhere:
+                parts.append(("returns", self._returns(workers)))
+            elif self._config.table1_episodes:
                 parts.append(("table1", self._table1(workers)))
         parts.append(("provenance", self._provenance()))
         numbers = {name: part.numbers for name, part in parts if part.numbers}
@@ -182,6 +203,16 @@ class Analysis:
         for head, *cells in ceiling.tables(rows):
             result.lines += text_table(head, cells)
         return result
+
+    def _returns(self, workers: Workers) -> Result:
+        return zero_shot_returns.measure(
+            self._out,
+            self._setting,
+            self._agents,
+            self._checksums,
+            self._config.table1_episodes,
+            functools.partial(workers.run, zero_shot_returns.run, title="returns"),
+        )
 
     def _table1(self, workers: Workers) -> Result:
         config, out = self._config, self._out

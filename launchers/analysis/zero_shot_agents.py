@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
+from acme import specs
 
 from agents.helms.frozen import Skills
 from agents.helms_cat.builder import HelmsCatBuilder
@@ -25,13 +26,10 @@ from agents.mpo import networks as mpo_networks
 from agents.mpo.config import GaussianMPOConfig
 from agents.mpo.gaussian import GaussianMPOBuilder
 from agents.npmp.frozen import NpmpSkills
-from agents.offline.frozen import FrozenModel, FrozenPolicy
-from environments import wrappers
+from agents.offline.frozen import FrozenModel, FrozenPolicy, Sizes
 
 # "proprio" [1, P], "objects" [1, O]; where episodes have several tasks "context" [1, C]
 Observation = Mapping[str, tf.Tensor]
-
-_SPEC = wrappers.environment_spec()
 
 FRESH = "mpo"
 PRIOR = "helms_prior"  # uses the bundle of helms too
@@ -55,6 +53,12 @@ DISTILLED: Mapping[str, str] = {
 # Agents whose skills can be held for several steps.
 HOLDING = ("helms", *DISTILLED)
 _HELD = "_held_"
+_SINGLE = "skill_"
+
+
+def single(skill: int) -> str:
+    """Names the agent that follows one skill of HeLMS for a whole episode."""
+    return f"{_SINGLE}{skill}"
 
 
 def name(model: str, skill_steps: int) -> str:
@@ -64,6 +68,8 @@ def name(model: str, skill_steps: int) -> str:
 
 def title(name: str) -> str:
     """Names an agent in tables, from its name in files."""
+    if name.startswith(_SINGLE):
+        return f"HeLMS, skill {name.removeprefix(_SINGLE)} alone"
     model, _, steps = name.partition(_HELD)
     held = f", skills held {steps} steps" if steps else ""
     return {**TITLES, **DISTILLED}[model] + held
@@ -119,7 +125,7 @@ def make(model: str, bundle: Any) -> ZeroShotAgent:
     """Makes the agent of a model.
 
     Args:
-      model: one of `TITLES` or `DISTILLED`.
+      model: one of `TITLES` or `DISTILLED`, or the name of a `single` skill.
       bundle: the frozen model; for `FRESH` any, of which only the observation
         statistics are used.
     """
@@ -134,6 +140,8 @@ def make(model: str, bundle: Any) -> ZeroShotAgent:
     if model in DISTILLED:
         greedy, drawn = "_greedy" in model, model.endswith("_drawn")
         return _distilled(bundle, greedy, sample_latent=drawn)
+    if model.startswith(_SINGLE):
+        return _single(bundle, int(model.removeprefix(_SINGLE)))
     return makers[model](bundle)
 
 
@@ -156,6 +164,30 @@ def _distilled(skills: Skills, greedy: bool, sample_latent: bool) -> ZeroShotAge
     return ZeroShotAgent(_no_skill, choose, act)
 
 
+def _spec(frozen: Sizes) -> specs.EnvironmentSpec:
+    """Returns the spec of the environments that a frozen model fits."""
+    sizes = {"proprio": frozen.proprio_dim, "objects": frozen.object_dim}
+    return specs.EnvironmentSpec(
+        observations={k: specs.Array((n,), np.float32, k) for k, n in sizes.items()},
+        actions=specs.BoundedArray((frozen.action_dim,), np.float32, -1.0, 1.0),
+        rewards=specs.Array((), np.float32),
+        discounts=specs.BoundedArray((), np.float64, 0.0, 1.0),
+    )
+
+
+def _single(skills: Skills, skill: int) -> ZeroShotAgent:
+    """Makes an agent that follows one skill, with z of its mid level."""
+
+    def begin(seed: int) -> tf.Tensor:
+        del seed
+        return tf.constant([skill])
+
+    def act(observation: Observation, skill: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return skills.decode(skill, observation, seed)
+
+    return ZeroShotAgent(begin, _keep, act)
+
+
 def _helms(skills: Skills) -> ZeroShotAgent:
     """Makes HeLMS-cat's agent: a fresh high level, and z of the mid level."""
     # The critic is unused, so it is tiny; its weights are drawn after the policy's.
@@ -163,7 +195,7 @@ def _helms(skills: Skills) -> ZeroShotAgent:
     builder = HelmsCatBuilder(config, skills)
 
     def fresh(seed: int) -> snt.Module:
-        return builder.make_networks(_SPEC, seed).policy
+        return builder.make_networks(_spec(skills), seed).policy
 
     high_level = fresh(0)
 
@@ -244,7 +276,7 @@ def _fresh_mpo(bundle: FrozenModel) -> ZeroShotAgent:
     builder = GaussianMPOBuilder(config, bundle.observation_statistics())
 
     def fresh(seed: int) -> snt.Module:
-        return builder.make_networks(_SPEC, seed).policy
+        return builder.make_networks(_spec(bundle), seed).policy
 
     policy = fresh(0)
 

@@ -110,7 +110,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         """Raises ValueError for an unknown agent or settings of another agent."""
         check_agent(self.agent)
-        object.__setattr__(self, "environment", _completed(self))
+        environment = completed(self.environment, self.skills)
+        object.__setattr__(self, "environment", environment)
         agent = AGENTS[self.agent]
         config_type = agent.config_type
         settings = agent.default_settings(image_keys(self.environment.image_cameras))
@@ -142,17 +143,16 @@ class Experiment:
     budget: Budget
 
 
-def _completed(config: RunConfig) -> EnvironmentConfig:
-    """Fills what an environment from elsewhere takes from the skills.
+def completed(environment: EnvironmentConfig, skills: str | None) -> EnvironmentConfig:
+    """Fills what an environment from elsewhere takes from a bundle of skills.
 
     Raises:
       ValueError: in one line, if the bundle cannot be read.
     """
-    environment = config.environment
     filled = environment.proprio and environment.objects and environment.action_bounds
-    if environment.environment is None or config.skills is None or filled:
+    if environment.environment is None or skills is None or filled:
         return environment
-    columns = Columns.of_bundle(bundle.read_description(config.skills))
+    columns = Columns.of_bundle(bundle.read_description(skills))
     return dataclasses.replace(
         environment,
         proprio=environment.proprio or columns.proprio,

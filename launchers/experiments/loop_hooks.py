@@ -86,8 +86,8 @@ class SuccessObserver(observers.EnvLoopObserver):
             self._success = episode_success(env)
 
     def get_metrics(self) -> Mapping[str, float]:
-        """Returns `success`, 1 or 0; 0 also where the environment cannot tell."""
-        return {"success": float(bool(self._success))}
+        """Returns `success`, 1 or 0; nothing where the environment cannot tell."""
+        return {} if self._success is None else {"success": float(self._success)}
 
 
 def raise_if(stopped: Callable[[], bool]) -> None:

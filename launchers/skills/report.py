@@ -22,6 +22,15 @@ _METRICS = (
 )
 
 
+# Share of the entropy of use that a step's posterior leaves where it tells nothing.
+_UNTOLD = 0.9
+_SAME_SKILLS = (
+    "the skills are not told apart yet: the posterior of a step is nearly as uncertain "
+    "as their use, so that all may do the same. Train for more --steps, or begin "
+    "anew with --variant=discrete --initial_stay_probability=0.8"
+)
+
+
 def line(
     steps: int, held_out: Mapping[str, Any], train: Mapping[str, Any], is_best: bool
 ) -> str:
@@ -79,4 +88,7 @@ def describe(summary: Mapping[str, Any]) -> str:
     for skill, share in enumerate(after.get("skill_use", ())):
         bar = "#" * round(40 * share)
         lines.append(f"skill {skill} use: {100 * share:5.1f} % {bar}")
+    use, step = (after.get(key, 0.0) for key in ("use_entropy", "step_entropy"))
+    if step > max(_UNTOLD * use, 0.01):  # of one skill both are 0
+        lines.append(_wrapped(_SAME_SKILLS))
     return "\n".join(lines)

@@ -34,7 +34,7 @@ def _run(*flags):
         ("--reward=praise", "staged_sparse"),
         ("--object_set=9", "1, 2, 3, 4, 5"),
         ("--max_action_delay=7", "0, 1, 2"),
-        ("--expert=clever", "scripted, saved_model:PATH, random, checkpoint:DIR"),
+        ("--expert=clever", "PATH, random, random:STEPS, checkpoint:DIR"),
         ("--expert=checkpoint:/x", "no run in /x"),
         ("--expert=saved_model:/x", "/x holds no SavedModel"),
         ("--dataset=best", "red_on_blue_stacking, all_pairs_stacking"),

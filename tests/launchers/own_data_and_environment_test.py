@@ -15,7 +15,7 @@ PLUGIN = str(ROOT / "examples" / "plugin")
 SMALL = {
     "collect": ("--episodes=3", "--processes=1"),
     "inspect_dataset": (),
-    "analyse_skills": ("--processes=1",),
+    "analyse_skills": ("--processes=1", "--table1_episodes=1", "--skill_steps=5"),
     "train_skills": (
         "--steps=2",
         "--eval_every=2",
@@ -74,9 +74,10 @@ def _refused(done):
 
 
 def test_the_guide_has_these_blocks():
-    assert [len(block) for block in _blocks()] == [3, 5, 3, 4]
+    assert [len(block) for block in _blocks()] == [3, 6, 6, 3, 4]
 
 
+@pytest.mark.doors
 @pytest.mark.slow
 def test_own_data(tmp_path):
     outside_datasets.write(tmp_path / "theirs", outside_datasets.OPEN_X)
@@ -103,10 +104,15 @@ def test_own_data(tmp_path):
     assert "data" in _refused(_run("train_skills", *other, *SMALL["train_skills"]))
 
 
+@pytest.mark.doors
 @pytest.mark.slow
 def test_a_task_of_dm_control(tmp_path):
     outputs = _follow(_blocks()[1], tmp_path)
     assert "to_target[1]" in outputs["inspect_dataset"]
+    (collect, flags), *_ = _blocks()[1]
+    flags = [flag.replace("runs/", f"{tmp_path}/") for flag in flags]
+    extended = _run(collect, *flags, *SMALL["collect"], "--episodes=4")
+    assert "4 episodes" in extended.stdout, extended.stderr
     config = json.loads((tmp_path / "reacher_agent" / "config.json").read_text())
     assert config["environment"] == {
         "environment": "dm_control:reacher/easy",
@@ -117,9 +123,23 @@ def test_a_task_of_dm_control(tmp_path):
     assert "success unknown" in outputs["evaluate"]
 
 
+@pytest.mark.doors
+@pytest.mark.slow
+def test_skills_for_a_task_of_gymnasium(tmp_path):
+    block = _blocks()[2]
+    outputs = _follow(block, tmp_path)
+    for agent in ("fresh high level, skills held 5 steps", "skill 4 alone"):
+        assert re.search(rf"HeLMS, {agent} +-\d+.* \[.* –", outputs["analyse_skills"])
+    assert "return -" in outputs["evaluate"]
+    config = json.loads((tmp_path / "arm_agent" / "config.json").read_text())
+    assert config["environment"]["proprio"] == ["observation"]
+    assert config["agent_config"]["skill_steps"] == 5
+
+
+@pytest.mark.doors
 @pytest.mark.slow
 def test_a_task_of_gymnasium_and_a_resumed_run(tmp_path):
-    block = _blocks()[2]
+    block = _blocks()[3]
     outputs = _follow(block, tmp_path)
     assert "3 episodes" in outputs["collect"]
     features = json.loads((tmp_path / "pendulum_data" / "features.json").read_text())
@@ -143,8 +163,9 @@ def test_a_task_of_gymnasium_and_a_resumed_run(tmp_path):
     assert "holds another run, with environment 'gym:Pendulum-v1'" in _refused(done)
 
 
+@pytest.mark.doors
 def test_parts_from_outside_the_tree(tmp_path):
-    outputs = _follow(_blocks()[3], tmp_path)
+    outputs = _follow(_blocks()[4], tmp_path)
     assert "% (" in outputs["evaluate"]  # the environment tells success
     config = tmp_path / "reach_agent" / "config.json"
     assert json.loads(config.read_text())["agent_config"]["patience"] == 500

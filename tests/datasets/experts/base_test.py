@@ -24,6 +24,17 @@ def test_random_expert_is_uniform_and_follows_its_seed():
     np.testing.assert_allclose(runs[0].std(axis=0), 3**-0.5, atol=0.03)
 
 
+def test_a_draw_is_held_for_the_steps_that_were_asked_for():
+    expert = base.factory("random:3")(collection_fakes.FakeEnvironment())
+    every = base.factory("random")(collection_fakes.FakeEnvironment())
+    for _ in range(2):  # an episode begins with a draw, wherever the last one ended
+        for each in (expert, every):
+            each.reset(5)
+        actions = np.stack([expert.step(None) for _ in range(8)])
+        draws = np.stack([every.step(None) for _ in range(3)])
+        np.testing.assert_array_equal(actions, np.repeat(draws, 3, axis=0)[:8])
+
+
 def test_factories_are_picklable():
     make = pickle.loads(pickle.dumps(base.factory("random", "stack_red_blue")))
     assert isinstance(make(collection_fakes.FakeEnvironment()), base.RandomExpert)
@@ -37,6 +48,8 @@ def test_factories_are_picklable():
             "unknown expert 'clever'; valid: scripted, saved_model:PATH, random",
         ),
         ("saved_model:", "unknown expert"),
+        ("random:0", "expert 'random:0'; valid: random:STEPS, the control steps from"),
+        ("random:few", "valid: random:STEPS"),
         ("saved_model:/x", "/x holds no SavedModel"),
     ],
 )

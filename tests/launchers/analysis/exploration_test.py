@@ -176,7 +176,7 @@ def test_agents_of_several_tasks_are_told_the_episode_s(several, monkeypatch):
         setting = dataclasses.replace(SETTING, combinations=combinations)
     environment = FakeStacking()
     monkeypatch.setattr(exploration, "_environment", lambda _: environment)
-    monkeypatch.setattr(exploration, "_actor", lambda _: Recorder())
+    monkeypatch.setattr(exploration, "make_actor", lambda _: Recorder())
     poses = {key: np.zeros([3, 7]) for key in ("objects", "grasp", "held")}
     poses |= {key: np.zeros(7) for key in ("joints", "joint_velocities")}
     monkeypatch.setattr(exploration, "_covered", lambda _: poses)
@@ -307,6 +307,12 @@ def test_a_held_agent_is_another_row(tmp_path):
     title = "HeLMS, fresh high level, skills held 10 steps"
     assert zero_shot_agents.title("helms_held_10") == title
     assert zero_shot_agents.title("distilled_greedy") == "likeliest skill, z's mean"
+
+
+def test_a_single_skill_stays():
+    assert zero_shot_agents.title("skill_2") == "HeLMS, skill 2 alone"
+    found = _actions(zero_shot_agents.single(2), steps=30)
+    np.testing.assert_allclose(found, 0.2, rtol=1e-6)
 
 
 def test_the_fresh_high_level_is_the_one_that_rl_starts_with():

@@ -69,6 +69,7 @@ def _logger(tmp_path, *names):
     return loggers.make_logger(str(tmp_path), "learner", "learner_steps", 0.0, names)
 
 
+@pytest.mark.doors
 def test_wandb_gets_the_numbers_over_the_steps_of_the_node(calls, tmp_path):
     for steps in (5, 3):  # the second start resumes, and takes steps again
         logger = _logger(tmp_path, "wandb")
@@ -85,6 +86,7 @@ def test_wandb_gets_the_numbers_over_the_steps_of_the_node(calls, tmp_path):
     assert calls["wandb"][2] == ("log", {"learner_steps": 5.0, "loss": 0.5}, {})
 
 
+@pytest.mark.doors
 def test_mlflow_gets_the_numbers_with_their_step(calls, tmp_path):
     for steps in (5, 6):
         logger = _logger(tmp_path, "mlflow")
@@ -150,6 +152,7 @@ for steps in (1, 2):
 """
 
 
+@pytest.mark.doors
 def test_the_real_ones_offline(tmp_path):
     pytest.importorskip("wandb")
     mlflow = pytest.importorskip("mlflow")

@@ -1,5 +1,8 @@
 """Counts outlive the process; a hook ends an episode."""
 
+import types
+
+import dm_env
 import pytest
 from absl import flags
 
@@ -30,3 +33,15 @@ def test_hook_may_end_an_episode():
 
     with pytest.raises(Stopped):
         loop_hooks.Hooked(None, stop).update()
+
+
+@pytest.mark.parametrize(
+    ("told", "metrics"),
+    [(True, {"success": 1.0}), (False, {"success": 0.0}), (None, {})],
+)
+def test_success_is_logged_where_the_environment_tells_it(told, metrics):
+    observer = loop_hooks.SuccessObserver()
+    environment = types.SimpleNamespace(success=lambda: told)
+    observer.observe_first(environment, dm_env.restart(None))
+    observer.observe(environment, dm_env.termination(0.0, None), None)
+    assert observer.get_metrics() == metrics

@@ -46,3 +46,14 @@ def test_a_short_line_stays_one():
     assert report.line(500, metrics, {"elbo": 2.0}, is_best=False) == (
         "step 500: held-out ELBO 1.000, action error 0.5000; train ELBO 2.000"
     )
+
+
+@pytest.mark.parametrize(
+    ("use", "step", "warns"),
+    [(1.61, 1.60, True), (1.61, 1.2, False), (0.0, 1e-9, False)],
+)
+def test_skills_that_may_be_alike_are_named(use, step, warns):
+    metrics = {**_METRICS, "use_entropy": use, "step_entropy": step}
+    summary = {"model": "helms", "steps": 9, "seconds": 1.0, "best_step": 9}
+    text = report.describe({**summary, "before": metrics, "after": metrics})
+    assert ("the skills are not told apart" in " ".join(text.split())) == warns

@@ -122,6 +122,7 @@ def test_bad_input_gets_one_line_and_exit_2(config, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["seed_0", "seed_1"]
 
 
+@pytest.mark.doors
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # two starts of two processes, on one core in the worst case
 def test_the_command_runs_and_is_stopped_and_resumes(tmp_path):
