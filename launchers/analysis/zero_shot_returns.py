@@ -18,7 +18,7 @@ from acme import specs
 import environments
 from agents.offline.frozen import FrozenModel, check_fits
 from environments import EnvironmentConfig
-from environments.external import AgentView
+from environments.agent_view import AgentView
 from launchers.analysis import exploration, zero_shot_agents
 from launchers.analysis.exploration import Agent, Job, Setting
 from launchers.analysis.result import Result
