@@ -27,10 +27,10 @@ venv:  ## make .venv: find Python 3.10, install requirements.lock
 demo: venv  ## run the whole pipeline small, end with a table
 	@$(VENV_PYTHON) -m launchers.demo
 
-test: venv  ## run the linters and the tests, without the slow ones, TEST_PROCESSES=2 at a time
+test: venv  ## run the linters and the tests but slow ones and doors, TEST_PROCESSES=2 at a time
 	@$(VENV_PYTHON) -m ruff check --quiet
 	@$(VENV_PYTHON) -m mypy --no-error-summary
-	@$(VENV_PYTHON) -m pytest -m "not slow" --numprocesses=$(TEST_PROCESSES) \
+	@$(VENV_PYTHON) -m pytest -m "not slow and not doors" --numprocesses=$(TEST_PROCESSES) \
 	  --dist=loadfile --no-loadscope-reorder --max-worker-restart=0 \
 	  --durations=30 --durations-min=5
 
