@@ -183,6 +183,7 @@ def windows(
     data = load(directory, columns)
     train = _num_train(data, directory)
     gather = _Gather(data, window, look_ahead, context)
+    plain = tf.autograph.experimental.do_not_convert  # there is nothing to convert
     with tf.device("CPU:0"):
         if split == "train":
             # An episode of n actions has the starts 1-T to n-1. Window i of all of them
@@ -205,7 +206,7 @@ def windows(
                 return gather(tf.gather(lengths, episode) - 2 - behind, episode)
 
             dataset = tf.data.Dataset.range(skip, np.iinfo(np.int64).max)
-            dataset = dataset.map(draw, num_parallel_calls=_PARALLEL_CALLS)
+            dataset = dataset.map(plain(draw), num_parallel_calls=_PARALLEL_CALLS)
         else:
             starts, which = [], []
             for episode in range(train, data.num_episodes):
@@ -216,7 +217,7 @@ def windows(
                 (np.concatenate(starts).astype(np.int64), np.concatenate(which))
             )
             dataset = dataset.batch(batch_size).skip(skip)
-            dataset = dataset.map(gather, num_parallel_calls=_PARALLEL_CALLS)
+            dataset = dataset.map(plain(gather), num_parallel_calls=_PARALLEL_CALLS)
     # TensorFlow's tuner has nothing to tune here, and its sleeping thread delays the
     # end of the process by up to a minute.
     options = tf.data.Options()

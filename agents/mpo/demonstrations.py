@@ -209,5 +209,6 @@ class Demonstrations:
             )
             return sample._replace(data=data)
 
-        draws = tf.data.Dataset.range(np.iinfo(np.int64).max).map(draw)
-        return tf.data.Dataset.zip((replay, draws)).map(join)
+        plain = tf.autograph.experimental.do_not_convert  # as in `sequences.joined`
+        draws = tf.data.Dataset.range(np.iinfo(np.int64).max).map(plain(draw))
+        return tf.data.Dataset.zip((replay, draws)).map(plain(join))

@@ -88,10 +88,15 @@ class OfflineLearner(acme.Learner):
         }
         seed = tf.TensorSpec([2], tf.int32, name="seed")
         self._step = tf.function(
-            self._train, input_signature=[self._spec, seed], jit_compile=jit_compile
+            self._train,
+            input_signature=[self._spec, seed],
+            autograph=False,  # converting code without control flow takes seconds
+            jit_compile=jit_compile,
         )
         self._sums = tf.function(
-            self._evaluation_sums, input_signature=[self._spec, seed]
+            self._evaluation_sums,
+            input_signature=[self._spec, seed],
+            autograph=False,
         )
 
     @property

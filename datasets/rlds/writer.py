@@ -130,7 +130,7 @@ class Parser:
         # Without decoding, `steps` are whole arrays, not a data set of single steps.
         skip = {"steps": tfds.decode.SkipDecoding()}
 
-        @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+        @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
         def parse(record: tf.Tensor) -> Any:
             return features.deserialize_example(record, decoders=skip)
 

@@ -120,7 +120,7 @@ def _runner(
     skills = models.load(bundle)
     environment = environments.make(object_set=object_set, seed=0)
 
-    @tf.function
+    @functools.partial(tf.function, autograph=False)
     def decide(
         skill: tf.Tensor, observation: Observation, seed: tf.Tensor, sample: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:

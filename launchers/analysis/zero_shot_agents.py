@@ -99,8 +99,8 @@ class Actor:
     def __init__(self, agent: ZeroShotAgent, skill_steps: int = 1) -> None:
         """Sets `skill_steps`, the control steps between two choices of a latent."""
         self._begin = agent.begin
-        self._choose = tf.function(agent.choose)
-        self._act = tf.function(agent.act)
+        self._choose = tf.function(agent.choose, autograph=False)
+        self._act = tf.function(agent.act, autograph=False)
         self._skill_steps = skill_steps
         self._latent = tf.zeros([1, 0])
         self._seed, self._step = 0, 0

@@ -144,7 +144,7 @@ def save(policy: Policy, images: Mapping[str, Any], out: pathlib.Path) -> None:
     inputs |= images
     decide = functools.partial(_decide, policy, tuple(images))
     seed = tf.TensorSpec([2], tf.int32)
-    decided = tf.function(decide).get_concrete_function(inputs, seed)
+    decided = tf.function(decide, autograph=False).get_concrete_function(inputs, seed)
     held = decided.structured_outputs[1]
     state = State(
         tf.TensorSpec([1], tf.int32),
@@ -152,7 +152,7 @@ def save(policy: Policy, images: Mapping[str, Any], out: pathlib.Path) -> None:
         tf.TensorSpec(held.shape, held.dtype),
     )
     module = tf.Module()
-    module.step = tf.function(_step(decide, policy.skill_steps))
+    module.step = tf.function(_step(decide, policy.skill_steps), autograph=False)
     timestep = dm_env.TimeStep(None, None, None, inputs)
     concrete = module.step.get_concrete_function(timestep, state)
     # Saved are variables that the module has; the policy's other parts are none of it.
@@ -161,7 +161,9 @@ def save(policy: Policy, images: Mapping[str, Any], out: pathlib.Path) -> None:
     def initial_state() -> State:
         return State(*(tf.zeros(spec.shape, spec.dtype) for spec in state))
 
-    module.initial_state = tf.function(initial_state, input_signature=[])
+    module.initial_state = tf.function(
+        initial_state, input_signature=[], autograph=False
+    )
     with atomic_files.new_directory(out) as aside:
         tf.saved_model.save(module, str(aside))
 

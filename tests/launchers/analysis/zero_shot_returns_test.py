@@ -13,6 +13,7 @@ from agents import registry
 from agents.helms import networks
 from agents.helms.config import HelmsConfig
 from agents.offline.networks import Dims, unit_statistics
+from datasets import experts
 from environments import EnvironmentConfig, observations
 from launchers.analysis import exploration, pipeline, zero_shot_returns
 from launchers.analysis.config import AnalysisConfig
@@ -35,7 +36,10 @@ SETTING = Setting(
 
 @pytest.fixture(autouse=True)
 def _plugin(monkeypatch):
+    """Makes the package importable, and forgets afterwards what it registers."""
     monkeypatch.syspath_prepend(PLUGIN)
+    monkeypatch.setattr(registry, "AGENTS", dict(registry.AGENTS))
+    monkeypatch.setattr(experts, "MAKERS", dict(experts.MAKERS))
 
 
 def _save(directory, dims, names, action=None):
