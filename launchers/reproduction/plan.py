@@ -231,7 +231,7 @@ class Plan:
                         "workdir": workdir,
                     },
                     workdir / "skills",
-                    estimates.TRAINING_SECONDS,
+                    estimates.training_seconds(spec.model),
                 )
             )
         high_level = pathlib.Path(self.paths[name]) / bundles.HIGH_LEVEL
