@@ -113,6 +113,7 @@ def test_a_broken_link_fails_the_build(tmp_path):
     assert run.stderr.count("WARNING") == 3
 
 
+@pytest.mark.doors
 def test_bring_your_own(tmp_path):
     page = ROOT / "docs" / "guides" / "datasets.md"
     (block,) = (block for block in _python_blocks(page) if "MyS" in block)

@@ -90,7 +90,7 @@ def test_problems_are_named_one_a_line_and_exit_2(tmp_path):
     first, second, third = (schema.shard_name(i, 3) for i in range(3))
     (data / second).unlink()
     (data / third).write_bytes((data / third).read_bytes()[:-1])
-    run = _run(data)
+    run = commands.run("launchers.inspect_dataset", str(data))
     assert run.returncode == 2
     lines = _messages(run)
     assert len(lines) == 4, run.stderr

@@ -53,7 +53,13 @@ def test_the_settings_expert_is_checked_first(tmp_path, change, message):
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("settings", [SUCCESSES, ALL_PAIRS], ids=["kept", "pairs"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(SUCCESSES, marks=pytest.mark.slow, id="kept"),
+        pytest.param(ALL_PAIRS, id="pairs"),
+    ],
+)
 def test_what_is_collected_does_not_depend_on_processes(tmp_path, settings):
     manifests = {
         processes: collect_fakes(tmp_path / str(processes), settings, processes)

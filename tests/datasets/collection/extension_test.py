@@ -73,6 +73,7 @@ def test_a_kill_while_files_are_put_in_place(pending, tmp_path, monkeypatch, com
         check_whole(directory, SETTINGS)
 
 
+@pytest.mark.slow
 def test_successes_are_extended_after_a_worker_died(tmp_path):
     few = dataclasses.replace(SUCCESSES, episodes=4)
     collect_fakes(tmp_path, few)
