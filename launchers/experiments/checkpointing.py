@@ -149,7 +149,9 @@ class Snapshots:
         self, snapshot: Snapshot | None
     ) -> checkpointers_lib.CheckpointerBase:
         """Returns the Reverb server's checkpointer, which loads a snapshot's replay."""
-        shutil.rmtree(self._written, ignore_errors=True)
+        # Not the directory itself: a start that is refused later changes nothing.
+        for unfinished in self._written.glob("*"):
+            shutil.rmtree(unfinished, ignore_errors=True)
         stored = None
         if snapshot is not None and snapshot.replay is not None:
             stored = str(self._replay / snapshot.replay)

@@ -99,6 +99,13 @@ def test_a_run_that_is_stopped_in_its_first_episode_resumes(tmp_path):
     assert _counts(tmp_path)["actor_steps"] == 16
 
 
+def test_a_start_clears_unfinished_replay_and_keeps_the_directory(tmp_path):
+    written = tmp_path / "checkpoints" / "replay_written"
+    (written / "unfinished").mkdir(parents=True)
+    checkpointing.Snapshots(str(tmp_path)).checkpointer(None)
+    assert written.is_dir() and not list(written.iterdir())
+
+
 @pytest.mark.usefixtures("eagerly")
 def test_what_came_after_the_snapshot_is_dropped(tmp_path):
     _run(_experiment(tmp_path, 160))
