@@ -38,8 +38,8 @@ _FORMAT = flags.DEFINE_enum(
     "format",
     _RUN,
     _FORMATS,
-    "run, of a train_agent run; saved_model, of a run or a bundle of a clone; or a "
-    "library's layout of data sets.",
+    "run, of a train_agent run; saved_model, of a run, of a clone's bundle or of "
+    "helms with a distilled high level; or a library's layout of data sets.",
 )
 _SKILLS = flags.DEFINE_string(
     "skills",

@@ -23,6 +23,9 @@ import tensorflow as tf
 
 from agents import registry
 from agents.builder import Decision, Held, Policy
+from agents.helms.frozen import Skills
+from agents.helms_cat.networks import SkillPolicy
+from agents.high_level import distillation
 from agents.offline import bundle
 from agents.offline.frozen import FrozenPolicy
 from datasets.experts import saved_model
@@ -79,21 +82,30 @@ def export_run(workdir: str, skills: str | None, out: pathlib.Path) -> str:
 
 
 def export_bundle(directory: str, out: pathlib.Path) -> str:
-    """Writes the policy of a behaviour clone's bundle; else as `export_run`."""
+    """Writes the policy of a bundle; else as `export_run`.
+
+    A clone draws its actions. Skills of HeLMS act by their distilled high level: its
+    likeliest skill at every step, and z's mean.
+    """
     _check_new(out)
     frozen = registry.load_bundle(directory)
-    if not isinstance(frozen, FrozenPolicy):
-        clones = [n for n, m in registry.MODELS.items() if _is_clone(m.frozen)]
+    if isinstance(frozen, FrozenPolicy):
+        save(_Clone(frozen), {}, out)
+        return frozen.model
+    if not isinstance(frozen, Skills):
         raise ValueError(
-            f"{directory} holds skills of {frozen.model}, which need a high level to "
-            f"act: export a run of train_agent; valid: bundles of {', '.join(clones)}"
+            f"{directory} is a bundle of {frozen.model}, which has no policy: export a "
+            "run of train_agent; valid: bundles of clones, and of helms with a "
+            "distilled high level"
         )
-    save(_Clone(frozen), {}, out)
-    return f"{frozen.model}"
-
-
-def _is_clone(kind: type) -> bool:
-    return issubclass(kind, FrozenPolicy)
+    if distillation.reads_context(frozen):
+        raise ValueError(
+            f"the high level of {directory} is of several tasks: export a run of "
+            "train_agent --high_level=distilled"
+        )
+    high_level = distillation.load(frozen)
+    save(SkillPolicy(high_level, frozen, greedy=True, sample_latent=False), {}, out)
+    return f"{frozen.model} with its distilled high level"
 
 
 def is_bundle(directory: str) -> bool:

@@ -1,6 +1,7 @@
 """Policies as SavedModels: as ours act, without this repository, and taken back."""
 
 import re
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import tensorflow as tf
 import environments
 from agents import registry
 from agents.builder import Held
+from agents.high_level import distillation
 from datasets.experts import saved_model
 from environments import observations
 from launchers.experiments import record, saved_policy
@@ -125,14 +127,38 @@ def test_a_clone_s_bundle_acts(timesteps, tmp_path):
     np.testing.assert_allclose(expert.step(timesteps[0]), expected, atol=1e-6)
 
 
+def test_skills_act_by_their_distilled_high_level(timesteps, tmp_path):
+    directory = str(PRETRAINED / "helms_red_on_blue")
+    saved_policy.export_bundle(directory, tmp_path / "model")
+    expert = saved_model.SavedModelExpert(tmp_path / "model")
+    skills = registry.load_bundle(directory, model="helms")
+    high_level = distillation.load(skills)
+    expert.reset(SEED)
+    for timestep in timesteps:
+        named = {n: v[None] for n, v in timestep.observation.items()}
+        rows = {k: tf.constant(v) for k, v in observations.group(named).items()}
+        skill = tf.argmax(high_level(rows), axis=-1, output_type=tf.int32)
+        expected = np.clip(skills.decode(skill, rows)[0], -1.0, 1.0)
+        np.testing.assert_allclose(expert.step(timestep), expected, atol=1e-6)
+
+
+def test_skills_without_a_high_level_are_refused(tmp_path):
+    bare = tmp_path / "skills"
+    shutil.copytree(PRETRAINED / "helms_red_on_blue", bare)
+    shutil.rmtree(bare / "high_level")
+    with pytest.raises(ValueError, match="no distilled high level; .*analyse_skills"):
+        saved_policy.export_bundle(str(bare), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "what to export?"),
         (["/x", "--format=saved_model"], "no run in /x"),
         (
-            [str(PRETRAINED / "helms_red_on_blue"), "--format=saved_model"],
-            "need a high level to act: .*valid: bundles of bc, hierarchical_bc",
+            [str(PRETRAINED / "npmp_red_on_blue"), "--format=saved_model"],
+            "has no policy: .*valid: bundles of clones, and of helms with",
         ),
         (["/x", "--format=lerobot", "--skills=/y"], "--skills is of a run"),
         ([RUN, "--format=zip"], "run|saved_model|lerobot|robomimic"),
