@@ -15,7 +15,6 @@ import numpy as np
 
 from datasets.experts.scripted import grasping, placing
 from datasets.experts.scripted.exploration_noise import ExplorationNoise
-from datasets.experts.scripted.geometry import Placed
 from datasets.experts.scripted.privileged_state import PrivilegedState
 from environments import controller, observations, stacking, tasks
 from environments.sensors import INWARD_GRASP, OUTWARD_GRASP
@@ -30,8 +29,6 @@ PHASES = (
     "release",
     "retreat",
     "done",
-    "go_behind",
-    "push",
 )
 (
     _APPROACH,
@@ -43,8 +40,6 @@ PHASES = (
     _RELEASE,
     _RETREAT,
     _DONE,
-    _GO_BEHIND,
-    _PUSH,
 ) = range(len(PHASES))
 
 _OPEN, _CLOSE = -1.0, 1.0
@@ -54,9 +49,7 @@ _RISE = 0.02  # m below its target height at which the tool stops moving sideway
 # Fingers, in tics.
 _CLOSING = 8.0  # above: they have started to close
 _READY = 60.0  # below: they are open enough to go down around an object
-_SHUT = 200.0  # above: they can push
 _EMPTY = 225.0  # above: they have closed on nothing
-_STILL = 40.0  # tics per second, below: they rest
 
 # Grasping.
 _APPROACH_HEIGHT = 0.055  # m above the grasp
@@ -72,11 +65,6 @@ _ASKEW = 0.01  # m above its support, within which a tilted object may rest on i
 _STALLED = 0.006  # m/s, below which an object no longer sinks
 _RESTING = 0.025  # m from the goal, within which an object counts as stacked
 _RETREAT_HEIGHT = 0.1  # m of the tool above the stacked object
-
-# Preparing the bottom object.
-_NEAR_SPOT = 0.03  # m from its spot on the floor, within which it is left there
-_PUSH_BELOW = 0.008  # m of the tool below the object's top
-_PUSH_SPEED = 0.8  # share of the largest speed
 
 # Velocity [3] in m/s, turn in rad/s, fingers, phase.
 Command = tuple[np.ndarray, float, float, int]
@@ -138,11 +126,10 @@ class ScriptedExpert:
     # Reading of the state.
 
     def _held(self, index: int) -> bool:
-        """Returns whether the object is between fingers that press on it and rest."""
+        """Returns whether the object is between fingers that press on it."""
         view = self._view
         near = np.linalg.norm(view.placed[index].position - view.pinch) < 0.05
-        still = abs(view.closing_speed) < _STILL
-        return bool(view.grasp == INWARD_GRASP and near and still)
+        return bool(view.grasp == INWARD_GRASP and near)
 
     def _is_stacked(self) -> bool:
         """Returns whether the top object rests on the bottom one, by their places."""
@@ -164,7 +151,7 @@ class ScriptedExpert:
             return self._carry(self._stacking())
         if self._is_stacked():
             return self._leave()
-        return self._prepare() or self._fetch(self._stacking())
+        return self._fetch(self._stacking())
 
     def _fetch(self, move: placing.PlacementGoal) -> Command:
         """Goes down around an object through a funnel, and closes the fingers."""
@@ -247,77 +234,6 @@ class ScriptedExpert:
         if around and opening < width + 0.012:
             return np.zeros(3), 0.0, _OPEN, _RELEASE
         return None
-
-    def _prepare(self) -> Command | None:
-        """Prepares a bottom object that cannot carry another; returns None if no need.
-
-        A bottom object that leans on the basket's slope is brought to the floor; one
-        that lies on a face without a level one opposite is toppled onto another face.
-
-        A tool about to grasp the top object continues, also if that may move the bottom
-        one: otherwise it would alternate between the two. None is returned, too, where
-        there is no room to topple the object or it is already at its spot.
-        """
-        placed = self._view.placed
-        bottom = placed[self._bottom]
-        over = placed[self._top].position - self._view.pinch
-        committed = np.linalg.norm(over[:2]) < 0.03 and over[2] > -0.06
-        if bottom.level_top() is not None or committed:
-            return None
-        direction = self._push_direction(bottom)
-        if direction is not None:
-            return self._push(bottom, direction)
-        others = [p for i, p in enumerate(placed) if i != self._bottom]
-        if bottom.flat_on() is not None:
-            topple = grasping.topple(bottom, others)
-            if topple is None:
-                return None
-            return self._go_behind(topple, bottom, others)
-        to_floor = placing.to_floor(self._bottom, placed)
-        if np.linalg.norm(bottom.position[:2] - to_floor.place) < _NEAR_SPOT:
-            return None
-        held = self._held(self._bottom)
-        return self._carry(to_floor) if held else self._fetch(to_floor)
-
-    def _go_behind(
-        self, topple: grasping.Topple, bottom: Placed, others: list[Placed]
-    ) -> Command:
-        pinch = self._view.pinch
-        away = topple.start - pinch[:2]
-        error = max(0.0, float(np.linalg.norm(away)) - 0.01) / 0.01
-        error += max(0.0, _SHUT - self._view.finger) / 100.0
-        clear = max(placing.highest(others), bottom.top) + 0.03
-        climb = _between((topple.height, clear), min(1.0, error)) - pinch[2]
-        velocity = _GAIN * np.append(self._level(climb) * away, climb)
-        return velocity, 0.0, _CLOSE, _GO_BEHIND
-
-    def _push_direction(self, bottom: Placed) -> np.ndarray | None:
-        """Returns the direction, unit [2], of a push by a tool placed by `_go_behind`.
-
-        It points away from the tool, and along the tilt once the object tilts. None
-        where the closed fingers are not low beside the object, or are on the side to
-        which the object falls by itself.
-        """
-        view = self._view
-        away = direction = (bottom.position - view.pinch)[:2]
-        low = bottom.top - 0.003
-        if bottom.flat_on() is None:
-            normals = bottom.normals()
-            direction = -normals[normals[:, 2].argmin(), :2]
-            low = bottom.top + 0.015  # the object sinks below the tool
-        at_work = view.finger > _SHUT and view.pinch[2] < low
-        if not at_work or np.linalg.norm(away) > 0.11:
-            return None
-        norm = float(np.linalg.norm(direction))
-        if norm < 1e-3 or direction @ away < -0.02 * norm:
-            return None
-        return direction / norm
-
-    def _push(self, bottom: Placed, direction: np.ndarray) -> Command:
-        speed = _PUSH_SPEED * controller.MAX_LINEAR_VELOCITY
-        climb = _GAIN * (bottom.top - _PUSH_BELOW - self._view.pinch[2])
-        velocity = np.append(speed * direction, max(climb, -0.02))
-        return velocity, 0.0, _CLOSE, _PUSH
 
     @staticmethod
     def _level(climb: float) -> float:

@@ -50,10 +50,6 @@ class Solid:
             / np.maximum(self.areas, 1e-12)[:, None]
         )
         self.offsets = (self.centroids * self.normals).sum(axis=1)
-        # Faces with a level one opposite: an object can lie on these and carry another.
-        broad = self.areas > _MIN_AREA
-        opposite = -(self.normals @ self.normals.T) > np.cos(LEVEL)
-        self.carries = broad & (opposite & broad).any(axis=1)
 
 
 def read_solid(model: mujoco.MjModel, geom: int) -> Solid:
@@ -108,12 +104,6 @@ class Placed:
         if up[face] < np.cos(LEVEL):
             return None
         return (self.rotation @ self.solid.centroids[face] + self._origin)[:2]
-
-    def flat_on(self) -> int | None:
-        """Returns the index of the level face that it lies on; None if it leans."""
-        down = -self.normals()[:, 2]
-        face = int(down.argmax())
-        return face if down[face] > np.cos(LEVEL) else None
 
     def outline(self) -> np.ndarray:
         """Returns the corners [E, 2] m of its outline from above, anticlockwise."""

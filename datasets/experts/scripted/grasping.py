@@ -1,4 +1,4 @@
-"""Choice of a grasp from above by two fingers, and of a push that topples an object."""
+"""Choice of a grasp from above by two fingers."""
 
 from __future__ import annotations
 
@@ -9,18 +9,12 @@ import numpy as np
 
 from datasets.experts.scripted.geometry import Placed
 from environments import controller
-from environments import scene as scene_lib
 
 OPENING = 0.084  # m between the fully open fingertips
 _FINGER_THICKNESS = 0.022  # m along the closing axis
 _FINGER_HALF_WIDTH = 0.014  # m across the closing axis
 _WRIST_MARGIN = 0.08  # rad kept from the wrist's limits
 _MIN_EDGE = 0.008  # m, least length of an edge that counts as a side
-_REACH = 0.04  # m between a pushing tool and the objects that it pushes or passes
-_MAX_TURN = 1.65  # rad, largest turn by one push
-_FALL = 0.05  # m from an object's position to where it falls
-_FALL_ROOM = 0.025  # m of free space around where it falls
-_PUSH_BELOW = 0.008  # m below the top, where the fingertips push
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,52 +92,3 @@ def _blocked(relative: np.ndarray, normal: np.ndarray, width: float) -> float:
         & (across < _FINGER_HALF_WIDTH + 0.01)
     )
     return 100.0 * float((outer - along[inside]).max(initial=0.0))
-
-
-@dataclasses.dataclass(frozen=True)
-class Topple:
-    """A push that turns an object onto another face.
-
-    Attributes:
-      face: index of the face on which it will lie.
-      start: [2] m, where the tool comes down.
-      direction: [2], unit, of the push.
-      height: height of the tool, m.
-    """
-
-    face: int
-    start: np.ndarray
-    direction: np.ndarray
-    height: float
-
-
-def topple(subject: Placed, others: Sequence[Placed]) -> Topple | None:
-    """Plans a push of an object that lies flat onto a face on which it can carry.
-
-    Returns:
-      None if the object leans, or if there is no room for the tool behind it or for its
-      fall.
-    """
-    face = subject.flat_on()
-    if face is None:
-        return None
-    solid, normals = subject.solid, subject.normals()
-    # Tries faces by their turn, the least first.
-    turns = np.arccos(np.clip(solid.normals @ solid.normals[face], -1.0, 1.0))
-    cloud = np.concatenate([other.cloud[:, :2] for other in others])
-    half = scene_lib.WORKSPACE_SIZE[:2] / 2
-    for new in np.argsort(turns):
-        if not solid.carries[new] or not 0.2 < turns[new] < _MAX_TURN:
-            continue
-        level = normals[new, :2]
-        direction = level / np.linalg.norm(level)
-        behind = (subject.cloud[:, :2] - subject.position[:2]) @ -direction
-        start = subject.position[:2] - direction * (behind.max() + _REACH)
-        inside = np.abs(start - scene_lib.WORKSPACE_CENTRE[:2]) < half
-        room = np.linalg.norm(cloud - start, axis=1).min()
-        # The place where it will lie must be empty.
-        ahead = subject.position[:2] + direction * _FALL
-        clear = np.linalg.norm(cloud - ahead, axis=1).min() > _FALL_ROOM
-        if inside.all() and room > _REACH and clear:
-            return Topple(int(new), start, direction, subject.top - _PUSH_BELOW)
-    return None

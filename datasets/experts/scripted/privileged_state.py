@@ -6,7 +6,6 @@ import numpy as np
 
 from datasets.experts.scripted.geometry import Placed, read_solid
 from environments import stacking
-from environments.sensors import FULL_TICS
 
 _WRIST_JOINT = 6
 
@@ -19,7 +18,6 @@ class PrivilegedState:
       closing: [2] unit, the horizontal direction along which the fingers close.
       wrist: rad, the last arm joint.
       finger: 0 (open) to 255 (closed) tics.
-      closing_speed: speed of the fingers, tics per second; negative while they open.
       grasp: the grasp flag.
       placed: the red, green and blue objects.
       climbing: [3] m/s, upward speed of each object.
@@ -29,10 +27,6 @@ class PrivilegedState:
         self._environment = environment
         self._model, self._data = environment.physics
         self._scene = environment.scene
-        joint = self._scene.finger_joint
-        low, high = self._model.jnt_range[joint]
-        self._finger_dof = int(self._model.jnt_dofadr[joint])
-        self._tics = FULL_TICS / (high - low)
         self.read_objects()
 
     def read_objects(self) -> None:
@@ -48,7 +42,6 @@ class PrivilegedState:
         self.wrist = float(data.qpos[_WRIST_JOINT])
         state = self._environment.state()
         self.finger, self.grasp = state.finger, state.grasp
-        self.closing_speed = float(data.qvel[self._finger_dof]) * self._tics
         self.climbing = data.qvel[scene.object_dof + 2]
         self.placed = [
             Placed(

@@ -1,7 +1,6 @@
 """The scripted expert acts by the state alone, and stacks from wherever it is."""
 
 import numpy as np
-import pytest
 
 import environments
 from datasets.experts.scripted import expert as scripted_expert
@@ -93,13 +92,3 @@ def test_it_takes_up_again_what_it_lost():
     phases, success = run(on_step=lose)
     assert success
     assert phases.count("grasp") > 1
-
-
-@pytest.mark.parametrize(
-    ("object_set", "seed", "first"), [(2, 3004, "go_behind"), (1, 5002, "approach")]
-)
-def test_it_sees_to_a_bottom_object_that_cannot_carry(object_set, seed, first):
-    phases, success = run("stack_red_blue", object_set, seed, without_noise)
-    assert success
-    assert phases[0] == first
-    assert "done" in phases

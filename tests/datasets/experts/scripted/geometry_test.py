@@ -41,13 +41,6 @@ def test_the_triangles_of_a_face_become_one_face():
     np.testing.assert_allclose(solid.offsets, np.abs(solid.normals) @ half, rtol=1e-6)
 
 
-def test_a_face_carries_where_a_level_one_is_opposite():
-    solid = trapezoid()
-    slanted = np.abs(solid.normals[:, 0]) > 0.1
-    assert slanted.sum() == 2
-    np.testing.assert_array_equal(solid.carries, ~slanted)
-
-
 def test_what_is_level_on_top():
     solid = placed(trapezoid(), at=(0.6, 0.01, 0.1))
     np.testing.assert_allclose(solid.level_top(), [0.6, 0.01], atol=1e-9)
@@ -57,16 +50,6 @@ def test_what_is_level_on_top():
     assert placed(trapezoid(), turn=(0, almost, 0)).level_top() is not None
     leaning = placed(trapezoid(), turn=(0, geometry.LEVEL * 1.1, 0))
     assert leaning.level_top() is None
-    assert leaning.flat_on() is None
-
-
-def test_an_object_may_lie_flat_and_have_nothing_level_on_top():
-    down = placed(trapezoid(), turn=(0, np.pi / 2 + SLANT, 0))
-    assert down.level_top() is None
-    face = down.flat_on()
-    assert face is not None
-    assert not down.solid.carries[face]
-    np.testing.assert_allclose(down.normals()[face], [0, 0, -1], atol=1e-6)
 
 
 def test_fingers_meet_parallel_faces_squarely_and_slanted_ones_at_their_slope():

@@ -1,9 +1,9 @@
-"""Which side to grasp, and where to push, on solids where the answer is known."""
+"""Which side to grasp, on solids where the answer is known."""
 
 import numpy as np
 
 from datasets.experts.scripted import grasping
-from tests.datasets.experts.scripted.geometry_test import SLANT, box, placed, trapezoid
+from tests.datasets.experts.scripted.geometry_test import box, placed, trapezoid
 
 CLOSING = np.array([0.0, 1.0])
 FAR = placed(box(0.03, 0.03, 0.03), at=(0.6, 0.3, 0.1))
@@ -57,36 +57,3 @@ def test_the_wrist_stays_within_its_range():
     for wrist in (-1.4, 0.0, 1.4):
         grasp = grasping.choose(subject, [FAR], CLOSING, wrist, 0.1, 0.3)
         assert abs(wrist - grasp.turn) < np.pi / 2
-
-
-def fallen(at=(0.6, 0.0, 0.1)):
-    """The trapezoid on one of its legs."""
-    return placed(trapezoid(), turn=(0, np.pi / 2 + SLANT, 0), at=at)
-
-
-def test_a_push_turns_the_object_onto_a_face_that_carries():
-    subject = fallen()
-    push = grasping.topple(subject, [FAR])
-    assert push is not None
-    assert subject.solid.carries[push.face]
-    # That face is the one beside the face below, in the direction of the push.
-    normal = subject.normals()[push.face]
-    assert normal[:2] @ push.direction > 0.5
-    assert normal[2] < 0
-    # From behind, below the top and clear of the object.
-    assert (subject.position[:2] - push.start) @ push.direction > 0.04
-    assert subject.top - 0.02 < push.height < subject.top
-    distance = np.linalg.norm(subject.cloud[:, :2] - push.start, axis=1).min()
-    assert distance > 0.03
-
-
-def test_there_is_no_push_where_it_leans_or_there_is_no_room():
-    leaning = placed(trapezoid(), turn=(0, 0.3, 0))
-    assert grasping.topple(leaning, [FAR]) is None
-    push = grasping.topple(fallen(), [FAR])
-    assert push is not None
-    start = push.start
-    behind = placed(box(0.05, 0.05, 0.05), at=(*start, 0.1))
-    other = grasping.topple(fallen(), [behind])
-    assert other is None or np.linalg.norm(other.start - start) > 0.03
-    assert grasping.topple(fallen(at=(0.6, 0.5, 0.1)), [FAR]) is None
