@@ -11,6 +11,7 @@ import contextlib
 import functools
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -118,6 +119,8 @@ def run(main: Callable[[list[str]], None], arguments: int = 0) -> None:
             reverb_log.show(True)
         main(argv)
 
+    # JAX warns where FFmpeg is started, which executes another program at once.
+    warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
     signals.interrupt_command()
     try:
         app.run(quiet, flags_parser=functools.partial(_parse, arguments=arguments))

@@ -60,3 +60,19 @@ def test_errors_of_files_are_one_line():
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     done = _run("--object_set=s0,g5")
     assert done.returncode == 2 and "three objects" in done.stderr
+
+
+def test_jax_does_not_warn_of_child_processes():
+    program = """
+import os, subprocess
+from launchers.common import cli
+def main(argv):
+    import jax
+    jax.numpy.zeros(1)
+    subprocess.run(["true"], preexec_fn=os.setpgrp)  # as imageio starts FFmpeg
+cli.run(main)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
