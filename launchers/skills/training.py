@@ -35,6 +35,7 @@ from launchers.common import atomic_files, loggers
 from launchers.skills import figures, record, report
 
 _CHECKPOINT = "skills"  # the subdirectory of Acme's
+_NODES = ("train", "evaluation", "train_evaluation")  # that write logs
 _STEPS_KEY = "learner_steps"
 
 
@@ -157,7 +158,9 @@ class SkillTraining:
             jit_compile=options.jit_compile,
         )
         newest = checkpoints.newest(self._root / "checkpoints" / _CHECKPOINT)
-        if newest is None and loggers.read_rows(workdir, "train"):
+        # All are read before anything is changed.
+        logged = [loggers.read_rows(workdir, node) for node in _NODES]
+        if newest is None and logged[0]:
             raise ValueError(
                 f"{workdir} has logged steps, and its checkpoint is gone; nothing was "
                 "changed: take another workdir, or --restart, to begin anew"
@@ -180,7 +183,7 @@ class SkillTraining:
             )
         # A process that was killed has logged steps that this one takes again.
         loggers.rewind(workdir, "train", _STEPS_KEY, self._learner.num_steps)
-        for node in ("evaluation", "train_evaluation"):
+        for node in _NODES[1:]:
             loggers.rewind(workdir, node, _STEPS_KEY, self._selection.last_step)
         self._evaluation_logger = self._logger("evaluation")
         self._train_evaluation_logger = self._logger("train_evaluation")

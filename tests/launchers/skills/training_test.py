@@ -190,6 +190,18 @@ def test_a_training_whose_checkpoint_is_gone_does_not_begin_anew(finished, tmp_p
 
 
 @pytest.mark.usefixtures("eagerly")
+def test_a_log_that_cannot_be_read_changes_nothing(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "w")
+    log = tmp_path / "w" / "logs" / "train_evaluation" / "logs.csv"
+    log.unlink()
+    log.mkdir()
+    record = (tmp_path / "w" / "run.json").read_bytes()
+    with pytest.raises(OSError, match="not a regular file"):
+        _training(tmp_path / "w")
+    assert (tmp_path / "w" / "run.json").read_bytes() == record
+
+
+@pytest.mark.usefixtures("eagerly")
 def test_a_restart_moves_the_training_aside(finished, tmp_path):
     shutil.copytree(finished[0], tmp_path / "copy")
     shutil.rmtree(tmp_path / "copy" / "checkpoints")
