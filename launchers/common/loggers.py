@@ -148,6 +148,12 @@ class _Timestamped(base.Logger):
         self._to.close()
 
 
+def check(workdir: str) -> None:
+    """Raises OSError if the log of a node cannot be opened."""
+    for path in sorted(pathlib.Path(workdir).glob(f"logs/*/{_FILE}")):
+        regular_files.open_file(path).close()
+
+
 def rewind(workdir: str, node: str, steps_key: str, step: int) -> None:
     """Drops a node's rows after a step, which a resumed run writes again."""
     path = pathlib.Path(workdir) / "logs" / node / _FILE

@@ -19,7 +19,7 @@ from agents.offline import bundle
 from agents.registry import AGENTS
 from datasets import loader
 from environments import EnvironmentConfig
-from launchers.common import atomic_files, provenance, workdir_lock
+from launchers.common import atomic_files, loggers, provenance, workdir_lock
 from launchers.experiments.config import RunConfig, check_agent, make_experiment
 from launchers.skills.record import fingerprint
 
@@ -78,6 +78,7 @@ def check(config: RunConfig, restart: bool = False) -> RunRecord:
 
     Raises:
       ValueError: in one line, if the work directory holds another run.
+      OSError: a log of the run cannot be read.
     """
     root = pathlib.Path(config.workdir)
     new = json.loads(json.dumps(_describe(config)))  # tuples become lists, as on disk
@@ -90,6 +91,7 @@ def check(config: RunConfig, restart: bool = False) -> RunRecord:
     if (root / CONFIG).exists():
         old = atomic_files.read_json(root / CONFIG)
         _check_same(root, old, new)
+        loggers.check(config.workdir)
         # The lock is held: what is unfinished there is of a process that was killed.
         atomic_files.remove_temporaries(root, below=True)
         return RunRecord(config, new, old)

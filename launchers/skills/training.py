@@ -35,7 +35,6 @@ from launchers.common import atomic_files, loggers
 from launchers.skills import figures, record, report
 
 _CHECKPOINT = "skills"  # the subdirectory of Acme's
-_NODES = ("train", "evaluation", "train_evaluation")  # that write logs
 _STEPS_KEY = "learner_steps"
 
 
@@ -158,9 +157,8 @@ class SkillTraining:
             jit_compile=options.jit_compile,
         )
         newest = checkpoints.newest(self._root / "checkpoints" / _CHECKPOINT)
-        # All are read before anything is changed.
-        logged = [loggers.read_rows(workdir, node) for node in _NODES]
-        if newest is None and logged[0]:
+        loggers.check(workdir)
+        if newest is None and loggers.read_rows(workdir, "train"):
             raise ValueError(
                 f"{workdir} has logged steps, and its checkpoint is gone; nothing was "
                 "changed: take another workdir, or --restart, to begin anew"
@@ -183,7 +181,7 @@ class SkillTraining:
             )
         # A process that was killed has logged steps that this one takes again.
         loggers.rewind(workdir, "train", _STEPS_KEY, self._learner.num_steps)
-        for node in _NODES[1:]:
+        for node in ("evaluation", "train_evaluation"):
             loggers.rewind(workdir, node, _STEPS_KEY, self._selection.last_step)
         self._evaluation_logger = self._logger("evaluation")
         self._train_evaluation_logger = self._logger("train_evaluation")

@@ -213,6 +213,21 @@ def test_a_resumed_run_removes_what_a_kill_has_left(bundle, tmp_path):
 
 
 @pytest.mark.timeout(20)
+def test_a_log_that_cannot_be_opened_is_refused(bundle, tmp_path):
+    config = _config(bundle, tmp_path / "run")
+    record.check(config)
+    logs = tmp_path / "run" / "logs" / "actor_0"
+    logs.mkdir(parents=True)
+    os.mkfifo(logs / "logs.csv")
+    with pytest.raises(OSError, match="not a regular file: .*actor_0/logs.csv"):
+        record.check(config)
+    (logs / "logs.csv").unlink()
+    (logs / "logs.csv").mkdir()
+    with pytest.raises(OSError, match="not a regular file: .*actor_0/logs.csv"):
+        record.check(config)
+
+
+@pytest.mark.timeout(20)
 def test_a_record_that_is_a_pipe_is_refused(bundle, tmp_path):
     config = _config(bundle, tmp_path / "run")
     (tmp_path / "run").mkdir()
