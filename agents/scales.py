@@ -57,7 +57,7 @@ LAPTOP = (
     # takes 1,000 learner steps to fall to that; from softplus(-2) the policy decides
     # within 2,000.
     Row("init_log_temperature", 1.0, "neither random for long nor decided at once"),
-    Row("dual_learning_rate", 0.05, "the temperature follows the values", ("helms_mix",)),
+    Row("dual_learning_rate", 0.05, "the temperature follows values", ("helms_mix",)),
     Row("init_log_alpha", 1.0, "a multiplier moves by 0.01 a learner step"),
     Row("init_log_alpha_finger", 1.0, "a multiplier moves by 0.01 a learner step"),
     Row("init_log_alpha_mean", 3.0, "a multiplier moves by 0.01 a learner step"),
