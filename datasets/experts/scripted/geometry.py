@@ -26,6 +26,7 @@ class Solid:
         normals @ x <= offsets.
       areas: areas of the faces, [F] m2.
       centroids: centroids of the faces, [F, 3] m.
+      carries: whether the object can lie on a face and carry another, [F].
     """
 
     def __init__(self, vertices: np.ndarray) -> None:
@@ -50,6 +51,10 @@ class Solid:
             / np.maximum(self.areas, 1e-12)[:, None]
         )
         self.offsets = (self.centroids * self.normals).sum(axis=1)
+        # Faces with a level one opposite: an object can lie on these and carry another.
+        broad = self.areas > _MIN_AREA
+        opposite = -(self.normals @ self.normals.T) > np.cos(LEVEL)
+        self.carries = broad & (opposite & broad).any(axis=1)
 
 
 def read_solid(model: mujoco.MjModel, geom: int) -> Solid:

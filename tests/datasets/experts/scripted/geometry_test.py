@@ -41,6 +41,13 @@ def test_the_triangles_of_a_face_become_one_face():
     np.testing.assert_allclose(solid.offsets, np.abs(solid.normals) @ half, rtol=1e-6)
 
 
+def test_a_face_carries_where_a_level_one_is_opposite():
+    solid = trapezoid()
+    slanted = np.abs(solid.normals[:, 0]) > 0.1
+    assert slanted.sum() == 2
+    np.testing.assert_array_equal(solid.carries, ~slanted)
+
+
 def test_what_is_level_on_top():
     solid = placed(trapezoid(), at=(0.6, 0.01, 0.1))
     np.testing.assert_allclose(solid.level_top(), [0.6, 0.01], atol=1e-9)
