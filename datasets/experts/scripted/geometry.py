@@ -26,7 +26,6 @@ class Solid:
         normals @ x <= offsets.
       areas: areas of the faces, [F] m2.
       centroids: centroids of the faces, [F, 3] m.
-      carries: whether the object can lie on a face and carry another, [F].
     """
 
     def __init__(self, vertices: np.ndarray) -> None:
@@ -51,10 +50,16 @@ class Solid:
             / np.maximum(self.areas, 1e-12)[:, None]
         )
         self.offsets = (self.centroids * self.normals).sum(axis=1)
-        # Faces with a level one opposite: an object can lie on these and carry another.
+
+    @property
+    def carries(self) -> np.ndarray:
+        """Whether the object can lie on a face and carry another, [F].
+
+        A level face is opposite such a face.
+        """
         broad = self.areas > _MIN_AREA
         opposite = -(self.normals @ self.normals.T) > np.cos(LEVEL)
-        self.carries = broad & (opposite & broad).any(axis=1)
+        return broad & (opposite & broad).any(axis=1)
 
 
 def read_solid(model: mujoco.MjModel, geom: int) -> Solid:
