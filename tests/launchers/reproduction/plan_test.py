@@ -71,6 +71,7 @@ def test_a_laptop_takes_what_is_pretrained_and_paper_makes_its_own(tmp_path):
     modules = [step.module for step in plan.before]
     assert modules == ["launchers.collect", *["launchers.train_skills"] * 4]
     assert plan.before[1].settings["beta_z"] == 0.0
+    assert all("balance" not in step.settings for step in plan.before)
     assert all(run.settings["num_actors"] == 1500 for run in plan.runs)
     commands = plan.commands()
     assert len(commands) == 5 + 4 * 6 and "--launch=local_mp" in commands[-1]
@@ -82,6 +83,7 @@ def test_ablations_learn_and_distil_what_they_lack(tmp_path):
     titles = [step.title for step in plan.before]
     assert [title.split()[0] for title in titles] == ["collect", "learn", "distil"]
     assert plan.before[1].settings["variant"] == "discrete"
+    assert plan.before[1].settings["balance"] == 0.5
     done = plan.before[1].result
     done.mkdir(parents=True)
     assert [step.is_done() for step in plan.before] == [False, True, False]
