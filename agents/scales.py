@@ -65,6 +65,7 @@ LAPTOP = (
     Row("eta_y", 0.3, "keeps skills in use until there is reward"),
     Row("eta_y_half_life", 1200, "and then lets the policy decide"),
     Row("eta_z", 0.1, "components stay skills", ("helms_mix",)),
+    Row("min_component_stddev", 0.15, "KLs of unused latents rule no gradient"),
     Row("eta_clone", 0.3, "holds the clone while the critic is poor"),
 )
 

@@ -81,7 +81,9 @@ class HelmsMixBuilder(LatentMPOBuilder):
             config.policy_hidden_sizes,
             skills.num_skills,
         )
-        return mix_networks.MixturePolicy(high_level, components)
+        return mix_networks.MixturePolicy(
+            high_level, components, config.min_component_stddev
+        )
 
     @override
     def make_networks(
@@ -122,9 +124,11 @@ class HelmsMixBuilder(LatentMPOBuilder):
     def prior(self, data: Any, rows: Rows) -> Mixture | tuple[tf.Tensor, tf.Tensor]:
         """Returns the frozen posteriors q(z|y, x): mean and stddev [R, K, Z].
 
-        Where the high level has a prior, returns their mixture with its logits [R, K].
+        Their stddev has the policy's lower bound. Where the high level has a prior,
+        returns their mixture with its logits [R, K].
         """
-        components = self._skills.mid_level(rows.take(data.observation))
+        mean, stddev = self._skills.mid_level(rows.take(data.observation))
+        components = mean, tf.maximum(stddev, self._config.min_component_stddev)
         if self._skill_prior is None:
             return components
         return Mixture(self._skill_prior(data, rows), *components)

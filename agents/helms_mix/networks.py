@@ -39,12 +39,16 @@ class MixturePolicy(mpo_networks.PolicyNetwork):
     """Policy pi(z|x) = sum_y pi(y|x) pi(z|y, x)."""
 
     def __init__(
-        self, high_level: mpo_networks.CategoricalPolicy, components: Components
+        self,
+        high_level: mpo_networks.CategoricalPolicy,
+        components: Components,
+        min_stddev: float = 0.0,
     ):
-        """Joins high level and components."""
+        """Joins high level and components, whose stddev is at least `min_stddev`."""
         super().__init__(name="policy")
         self._high_level = high_level
         self._components = components
+        self._min_stddev = min_stddev
 
     @property
     def high_level(self) -> mpo_networks.CategoricalPolicy:
@@ -54,6 +58,7 @@ class MixturePolicy(mpo_networks.PolicyNetwork):
     def __call__(self, observation: Observation) -> Mixture:
         """Maps observations [..., n] by name to the mixture."""
         mean, stddev = self._components(observation)
+        stddev = tf.maximum(stddev, self._min_stddev)
         return Mixture(self._high_level(observation), mean, stddev)
 
     def draw(
@@ -70,6 +75,7 @@ class MixturePolicy(mpo_networks.PolicyNetwork):
         drawn = categorical.sample(logits, 1, seeds[0])[0]
         skill = hold(tf.cast(drawn, tf.int32), held)
         mean, stddev = self._components.of_skill(skill, observation)
+        stddev = tf.maximum(stddev, self._min_stddev)
         shape = tf.concat([[1], tf.shape(mean)], axis=0)
         noise = tf.random.stateless_normal(shape, seeds[1], dtype=mean.dtype)[0]
         return mean + stddev * noise, skill

@@ -176,7 +176,8 @@ def _by_eta_z(bundle: str, values: tuple[float, ...], **settings: Any) -> list[A
                 f"beta_z_{beta_z}_eta_z_{eta_z}",
                 "helms_mix",
                 bundle,
-                {"eta_z": eta_z, **settings},
+                # Of so small a beta_z, latents that move the action are narrow, too.
+                {"eta_z": eta_z, "min_component_stddev": 0.0, **settings},
             )
             for eta_z in values
         ),

@@ -369,6 +369,30 @@ def test_components_of_the_mixture(components, frozen):
         assert len(trained) == num_high_level
 
 
+def test_components_and_their_prior_have_a_least_stddev(frozen):
+    batched = {
+        key: tf.constant(value[None])
+        for key, value in PointTask().reset().observation.items()
+    }
+    mean, stddev = frozen["helms"].mid_level(batched)
+    least = float(np.median(stddev))
+    builder = _builder("helms_mix", frozen, min_component_stddev=least)
+    policy = builder.make_networks(_SPEC, seed=0).policy
+    seed, output = tf.constant([3, 1]), policy(batched)
+    np.testing.assert_allclose(output.means, mean, rtol=1e-6)
+    np.testing.assert_allclose(output.stddevs, np.maximum(stddev, least), rtol=1e-6)
+    np.testing.assert_allclose(
+        policy.draw(batched, seed)[0], output.sample(1, seed)[0], rtol=1e-5
+    )
+    rows = {key: value[None] for key, value in batched.items()}  # [B, T, ...]
+    data = types.SimpleNamespace(observation=rows)
+    prior = builder.prior(data, Rows.where(tf.ones([1, 1])))
+    for found, expected in zip(prior, output[1:], strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="min_component_stddev"):
+        _builder("helms_mix", frozen, min_component_stddev=-0.1)
+
+
 def test_discrete_skills_have_no_mixture(frozen, tmp_path):
     config = HelmsConfig(
         num_skills=2, latent_dim=2, look_ahead=1, variant="discrete", hidden_sizes=(8,)
