@@ -6,7 +6,8 @@ The clone is that of `launchers.train_skills --model=bc` after a fixed number of
 (with the weights of the best held-out evaluation, as there). Its episodes have the
 tasks and object sets of the data set in turns, the same randomisation and action delay,
 and other seeds. Where there are several tasks or object sets, the clone gets those of
-the episode as an input (`datasets.rlds.recipes.context`).
+the episode as an input (`datasets.rlds.recipes.context`), and the objects by their role
+(top, bottom, other) in place of their colour.
 
 The table counts episodes by the furthest stage reached at any time; success is judged
 at an episode's end. The last line is one JSON object.

@@ -81,7 +81,8 @@ def run_episode(job: Job) -> Outcome:
             break
         observation = dict(timestep.observation)
         if _has_context(job.settings):
-            observation["objects"] = np.append(observation["objects"], context)
+            told = np.append(observation["objects"], context).astype(np.float32)
+            observation["objects"] = by_role(told).numpy()
         seed = tf.constant([job.seed, step], tf.int32)
         action = act(observation, seed, tf.constant(job.sampled))
         timestep = environment.step(action.numpy())
@@ -113,13 +114,42 @@ def _has_context(settings: schema.Settings) -> bool:
     return len(settings.combinations) > 1
 
 
+def by_role(objects: tf.Tensor | np.ndarray) -> tf.Tensor:
+    """Orders the objects of an observation by their role in its context.
+
+    A clone of all pairs would otherwise have to learn which colour's pose counts.
+
+    Args:
+      objects: float32 [..., O + C], the observation by colour (red, green, blue), then
+        `recipes.context`.
+
+    Returns:
+      [..., O + C], the same with the objects as top, bottom and the third.
+    """
+    colors = len(observations.COLORS)
+    by_color, context = tf.split(objects, [-1, recipes.CONTEXT_SIZE], axis=-1)
+    top, bottom, _ = tf.split(context, [colors, colors, -1], axis=-1)
+    roles = tf.stack([top, bottom, 1.0 - top - bottom], axis=-2)  # [..., role, colour]
+    lead = tf.shape(by_color)[:-1]
+    parts = len(observations.OBJECTS) // colors  # pose and pose from the pinch
+    split = tf.reshape(by_color, tf.concat([lead, [parts, colors, -1]], axis=0))
+    ordered = tf.einsum("...rc,...pcf->...prf", roles, split)
+    return tf.concat([tf.reshape(ordered, tf.shape(by_color)), context], axis=-1)
+
+
 class _ContextData:
-    """Data as of `datasets.loader`, with the context of each episode."""
+    """Data as of `datasets.loader`, with each episode's context and objects by role."""
 
     load = staticmethod(loader.load)
     manifest = staticmethod(loader.manifest)
-    windows = staticmethod(functools.partial(loader.windows, context=True))
+    # By colour, not by role: the poses of all colours are spread alike.
     statistics = staticmethod(functools.partial(loader.statistics, context=True))
+
+    @staticmethod
+    def windows(*args: Any, **kwargs: Any) -> tf.data.Dataset:
+        """Returns the loader's windows with objects by role."""
+        windows = loader.windows(*args, **{**kwargs, "context": True})
+        return windows.map(lambda w: {**w, "objects": by_role(w["objects"])})
 
 
 def read_settings(dataset: str) -> schema.Settings:
@@ -147,7 +177,10 @@ def train(
     """Prepares the training, to be run; raises ValueError if the data do not fit."""
     names = dict(observations.GROUPS)
     if _has_context(settings):
-        names["objects"] = (*names["objects"], "context")
+        parts = [name.split("/")[1] for name in names["objects"]]
+        roles = ("top", "bottom", "other") * 2
+        named = (f"{role}/{part}" for role, part in zip(roles, parts, strict=True))
+        names["objects"] = (*named, "context")
     return training.SkillTraining(
         "bc",
         config,
