@@ -81,8 +81,7 @@ def run_episode(job: Job) -> Outcome:
             break
         observation = dict(timestep.observation)
         if _has_context(job.settings):
-            told = np.append(observation["objects"], context).astype(np.float32)
-            observation["objects"] = by_role(told).numpy()
+            observation["objects"] = np.append(observation["objects"], context)
         seed = tf.constant([job.seed, step], tf.int32)
         action = act(observation, seed, tf.constant(job.sampled))
         timestep = environment.step(action.numpy())
@@ -103,6 +102,9 @@ def _runner(
 
     @tf.function
     def act(observation: Observation, seed: tf.Tensor, sampled: bool) -> tf.Tensor:
+        if _has_context(settings):
+            objects = by_role(observation["objects"])
+            observation = {**observation, "objects": objects}
         if sampled:
             return clone.sample(observation, seed)
         return clone.mean(observation)
