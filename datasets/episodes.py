@@ -110,7 +110,10 @@ def _read(source: reader.Records, name: str, columns: Columns) -> Episodes:
                 raise ValueError(f"data set {name}: {place}: {fault}")
             task = episode.metadata.get("task", "")
             combination = task, episode.metadata.get("object_set", 0)
-            arrays = _arrays(episode, columns)
+            try:
+                arrays = _arrays(episode, columns, task)
+            except ValueError as e:
+                raise ValueError(f"data set {name}: {place}: {e}") from e
             episodes.append((episode.index, arrays, combination, place))
     if empty:
         first = empty[0].place
@@ -162,9 +165,7 @@ def _scale(arrays_of: Sequence[dict[str, np.ndarray]], columns: Columns) -> Colu
 
 def _used(episode: reader.Episode, columns: Columns) -> dict[str, np.ndarray]:
     """Returns the arrays that learners use, by their names in the data set."""
-    observation = {
-        name: episode.observation[name] for name in (*columns.proprio, *columns.objects)
-    }
+    observation = {name: episode.observation[name] for name in columns.sources}
     names = dict.fromkeys((*columns.action, *columns.executed, "reward", "discount"))
     steps = {name: episode.steps[name] for name in names if name in episode.steps}
     return observation | steps
@@ -196,12 +197,14 @@ def _fault(episode: reader.Episode, length: int, columns: Columns) -> str | None
     return None
 
 
-def _arrays(episode: reader.Episode, columns: Columns) -> dict[str, np.ndarray]:
+def _arrays(
+    episode: reader.Episode, columns: Columns, task: str
+) -> dict[str, np.ndarray]:
     """Returns an episode's arrays, float32, as `Episodes` names them.
 
     Of the last step only the observation has a meaning: what else it has becomes zero.
     """
-    arrays = columns.observations(episode.observation)
+    arrays = columns.observations(episode.observation, task)
     arrays["action"] = mapping.vector(episode.steps, columns.action, lead=1)
     arrays["executed_action"] = mapping.vector(episode.steps, columns.executed, lead=1)
     for key in ("reward", "discount"):

@@ -238,7 +238,9 @@ class Source:
     def manifest(self, directory: str | os.PathLike[str]) -> dict[str, Any]:
         """Returns `manifest` with the columns, which make it another set of data."""
         if self._columns.is_own:
-            return manifest(directory)
+            order = self._columns.object_order
+            said = {"object_order": order} if order != "color" else {}
+            return manifest(directory) | said
         return manifest(directory) | {"columns": dataclasses.asdict(self._columns)}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from environments import cameras as camera_lib
 from environments import objects, scene
+from environments import observations as observation_lib
 from environments.randomization import RandomizationConfig
 from environments.tasks import REWARDS, TASKS
 
@@ -39,6 +40,8 @@ class EnvironmentConfig:
       image_size: (height, width) of the images.
       grouped: whether the state is given as the vectors that agents see, proprio and
         objects, instead of named observations.
+      object_order: color, or role in the task (`observations.OBJECT_ORDERS`): order of
+        the objects in the grouped observation. Agents over skills have the skills'.
       preset: fast or reference physics; or a `scene.Physics`.
       environment: an environment from elsewhere, in place of this cell:
         dm_control:DOMAIN/TASK, gym:ID, or package.module:make. With it, only the
@@ -59,6 +62,7 @@ class EnvironmentConfig:
     cameras: tuple[str, ...] = scene.CAMERAS[:1]
     image_size: tuple[int, int] = (64, 64)
     grouped: bool = False
+    object_order: str = observation_lib.OBJECT_ORDERS[0]
     preset: str | scene.Physics = scene.DEFAULT_PRESET
     environment: str | None = None
     proprio: tuple[str, ...] = ()
@@ -77,6 +81,7 @@ class EnvironmentConfig:
         delays = range(MAX_ACTION_DELAY + 1)
         scene.one_of("max action delay", self.max_action_delay, delays)
         scene.one_of("observations", self.observations, OBSERVATIONS)
+        scene.one_of("object order", self.object_order, observation_lib.OBJECT_ORDERS)
         camera_lib.check(self.cameras, self.image_size)
         scene.physics(self.preset)
 

@@ -10,6 +10,7 @@ Poses are position [m] then unit quaternion (w, x, y, z), in the world frame.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -97,6 +98,14 @@ OBJECTS = tuple(f"rgb30_{c}/abs_pose" for c in COLORS) + tuple(
 )
 GROUPS: Mapping[str, tuple[str, ...]] = {"proprio": PROPRIOCEPTION, "objects": OBJECTS}
 
+# Orders of the objects in the group: by colour, as `COLORS`, or by their roles in the
+# task (`tasks.Task.roles`), so that a model of many tasks finds each in one place.
+OBJECT_ORDERS = ("color", "role")
+ROLES = ("top", "bottom", "other")
+OBJECTS_BY_ROLE = tuple(f"{r}/abs_pose" for r in ROLES) + tuple(
+    f"{r}/to_pinch" for r in ROLES
+)
+
 
 def shape(name: str) -> tuple[int, ...]:
     """Returns the stacked shape of one observation."""
@@ -160,11 +169,21 @@ GROUP_SIZES: Mapping[str, int] = {
 }
 
 
-def group(observation: Mapping[str, Any]) -> dict[str, Any]:
+def objects_of(colors: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the names of `OBJECTS` with the objects in the order of these colours."""
+    of_role = dict(zip(ROLES, colors, strict=True))
+    named = (name.split("/") for name in OBJECTS_BY_ROLE)
+    return tuple(f"rgb30_{of_role[role]}/{part}" for role, part in named)
+
+
+def group(
+    observation: Mapping[str, Any], colors: tuple[str, ...] = COLORS
+) -> dict[str, Any]:
     """Concatenates named observations into the vectors that agents see.
 
     Args:
       observation: arrays or tensors [..., *shape(name)] by name, any leading shape.
+      colors: order of the objects.
 
     Returns:
       `proprio` float32 [..., P] and `objects` float32 [..., O], of the input's kind.
@@ -175,7 +194,8 @@ def group(observation: Mapping[str, Any]) -> dict[str, Any]:
     missing = [n for names in GROUPS.values() for n in names if n not in observation]
     if missing:
         raise ValueError(f"observations lack {', '.join(missing)}")
-    return {key: _concatenate(observation, names) for key, names in GROUPS.items()}
+    ordered = {**GROUPS, "objects": objects_of(colors)}
+    return {key: _concatenate(observation, names) for key, names in ordered.items()}
 
 
 def _concatenate(observation: Mapping[str, Any], names: tuple[str, ...]) -> Any:
@@ -203,23 +223,33 @@ def _concatenate(observation: Mapping[str, Any], names: tuple[str, ...]) -> Any:
     return tf.concat(flat, -1)
 
 
-_GROUP_SOURCES = np.split(
-    _SOURCES[: sum(GROUP_SIZES.values())], np.cumsum([*GROUP_SIZES.values()])[:-1]
-)
+def _sources(names: tuple[str, ...]) -> np.ndarray:
+    """Returns the indices in frames of the observations of these names."""
+    parts = dict(_PARTS)
+    return np.concatenate([_SOURCES[parts[name]] for name in names])
 
 
-def groups_of_frames(frames: np.ndarray) -> dict[str, np.ndarray]:
-    """Groups a stack of frames: `group(of_frames(frames))` in one step.
+_PROPRIO_SOURCE = _sources(PROPRIOCEPTION)
+_OBJECT_SOURCES = {
+    colors: _sources(objects_of(colors)) for colors in itertools.permutations(COLORS)
+}
+
+
+def groups_of_frames(
+    frames: np.ndarray, colors: tuple[str, ...] = COLORS
+) -> dict[str, np.ndarray]:
+    """Groups a stack of frames: `group(of_frames(frames), colors)` in one step.
 
     Args:
       frames: float32 [STACK, FRAME_SIZE], newest first.
+      colors: order of the objects.
 
     Returns:
       `proprio` [P] and `objects` [O].
     """
     return {
-        name: frames.take(source)
-        for name, source in zip(GROUPS, _GROUP_SOURCES, strict=True)
+        "proprio": frames.take(_PROPRIO_SOURCE),
+        "objects": frames.take(_OBJECT_SOURCES[colors]),
     }
 
 

@@ -368,5 +368,6 @@ class RgbStacking(dm_env.Environment):
 
     def _observation(self) -> dict[str, np.ndarray]:
         if self._config.grouped:
-            return observations.groups_of_frames(self._frames) | self._images
+            colors = self._task.colors(self._config.object_order)
+            return observations.groups_of_frames(self._frames, colors) | self._images
         return observations.of_frames(self._frames) | self._images

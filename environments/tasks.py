@@ -31,6 +31,7 @@ class Task:
       dense_stages: stages of the dense reward, where they differ.
       trio: of a pyramid, its top object, the one that is brought beside the other, and
         the other.
+      target: colour of the object to lift or reach; None of other tasks.
     """
 
     stages: _Stages
@@ -39,6 +40,24 @@ class Task:
     pair: tuple[str, str] | None = None
     dense_stages: _Stages | None = None
     trio: tuple[str, str, str] | None = None
+    target: str | None = None
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Colours in the order of `observations.ROLES`: top, bottom and other.
+
+        The top is what moves: of a pyramid, whose first stages bring one object beside
+        another, it is that object; of the other tasks, the one to lift or reach.
+        """
+        if self.trio:
+            top, left, right = self.trio
+            return left, right, top
+        first = [color for color in self.pair or (self.target,) if color]
+        return (*first, *(c for c in observations.COLORS if c not in first))
+
+    def colors(self, order: str) -> tuple[str, ...]:
+        """Returns the colours in one of `observations.OBJECT_ORDERS`."""
+        return self.roles if order == "role" else observations.COLORS
 
     def reward(self, kind: str, state: rewards.State) -> float:
         """Returns the reward of a state, in [0, 1]; `kind` is one of `REWARDS`."""
@@ -131,7 +150,7 @@ def _lift(target: str) -> Task:
         held = contacts.ROBOT in touched and contacts.ELSEWHERE not in touched
         return sparse(state) == 1.0 and held
 
-    return Task(stages, sparse, success)
+    return Task(stages, sparse, success, target=target)
 
 
 def _reach(target: str) -> Task:
@@ -143,7 +162,7 @@ def _reach(target: str) -> Task:
     def sparse(state: rewards.State) -> float:
         return float(rewards.reach(state, target) == 1.0)
 
-    return Task(stages, sparse, lambda state: sparse(state) == 1.0)
+    return Task(stages, sparse, lambda state: sparse(state) == 1.0, target=target)
 
 
 def _contacts(state: rewards.State) -> contacts.Contacts:

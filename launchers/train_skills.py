@@ -32,7 +32,7 @@ _DATASET = flags.DEFINE_string(
     "--objects.",
     required=True,
 )
-_COLUMNS = columns_flags.define()
+_COLUMNS = columns_flags.define(with_order=True)
 _MODEL = flags.DEFINE_string("model", "helms", f"Model: {', '.join(MODELS)}.")
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory of the results and checkpoints.", required=True

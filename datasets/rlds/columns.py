@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from datasets.rlds import files, reader, schema
-from environments import mapping, observations
+from environments import mapping, observations, scene, tasks
 
 # A dimension that varies less keeps its value and gets bounds of 1 to either side.
 _MIN_RANGE = 1e-6
@@ -68,10 +68,10 @@ class Columns:
     @classmethod
     def of_bundle(cls, description: Mapping[str, Any]) -> Columns:
         """Returns the columns that a bundle was learned from, by its description."""
-        action = description.get("action")
+        action, names = description.get("action"), description["observation_names"]
         if action is None:
-            return OWN
-        names = description["observation_names"]
+            by_role = tuple(names["objects"]) == BY_ROLE.objects
+            return BY_ROLE if by_role else OWN
         return cls(
             tuple(names["proprio"]),
             tuple(names["objects"]),
@@ -83,10 +83,23 @@ class Columns:
     def is_own(self) -> bool:
         """Whether these are the columns of this project's own data sets."""
         return (
-            self.groups == observations.GROUPS
+            self.proprio == observations.PROPRIOCEPTION
+            and self.objects in (observations.OBJECTS, observations.OBJECTS_BY_ROLE)
             and self.action in ((), ("action",), (schema.EXPERT_ACTION,))
             and self.bounds in (None, _OWN_BOUNDS)
         )
+
+    @property
+    def object_order(self) -> str:
+        """Order of the objects, one of `observations.OBJECT_ORDERS`."""
+        by_role = self.objects == observations.OBJECTS_BY_ROLE
+        return "role" if by_role else "color"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names in the data set of the observations that are read."""
+        objects = observations.OBJECTS if self.is_own else self.objects
+        return (*self.proprio, *objects)
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
@@ -109,7 +122,7 @@ class Columns:
             the valid ones.
         """
         if self.is_own:
-            return _resolved_own(source)
+            return dataclasses.replace(_resolved_own(source), objects=self.objects)
         vectors = _vectors(source)
 
         def refuse(text: str) -> ValueError:
@@ -141,10 +154,24 @@ class Columns:
         """Features of the action that was executed, where `action` is a label."""
         return ("action",) if self.action == (schema.EXPERT_ACTION,) else self.action
 
-    def observations(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Groups an episode's arrays [F, ...]: proprio [F, P] and objects [F, O]."""
+    def observations(
+        self, values: Mapping[str, Any], task: str = ""
+    ) -> dict[str, np.ndarray]:
+        """Groups an episode's arrays [F, ...]: proprio [F, P] and objects [F, O].
+
+        Args:
+          values: the arrays by name.
+          task: the episode's task, which decides the roles of the objects.
+
+        Raises:
+          ValueError: the objects are to be in the order of their roles, and there is no
+            such task.
+        """
         if self.is_own:
-            return observations.group(values)
+            if self.object_order == "color":
+                return observations.group(values)
+            scene.one_of("task of an episode", task, tasks.TASKS)
+            return observations.group(values, tasks.TASKS[task].roles)
         return {
             group: mapping.vector(values, names, lead=1)
             for group, names in self.groups.items()
@@ -152,6 +179,7 @@ class Columns:
 
 
 OWN = Columns()
+BY_ROLE = Columns(objects=observations.OBJECTS_BY_ROLE)
 _OWN_BOUNDS: Bounds = ((-1.0,) * schema.ACTION_SIZE, (1.0,) * schema.ACTION_SIZE)
 
 
