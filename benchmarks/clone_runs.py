@@ -18,6 +18,7 @@ from agents.bc.config import BcConfig
 from agents.offline.frozen import Observation
 from datasets import loader
 from datasets.rlds import recipes, schema
+from datasets.rlds.columns import BY_ROLE
 from environments import observations, rewards, tasks
 from environments.stacking import RgbStacking
 from launchers.common import intervals
@@ -95,16 +96,16 @@ def _runner(
     bundle: str, settings: schema.Settings
 ) -> tuple[RgbStacking, Callable[..., tf.Tensor]]:
     clone = registry.load_bundle(bundle, model="bc")
-    environment = environments.build(
-        dataclasses.replace(settings.environment, reward="staged_sparse", grouped=True),
-        seed=0,
+    observed = dataclasses.replace(
+        settings.environment,
+        reward="staged_sparse",
+        grouped=True,
+        object_order="role" if _has_context(settings) else "color",
     )
+    environment = environments.build(observed, seed=0)
 
     @tf.function
     def act(observation: Observation, seed: tf.Tensor, sampled: bool) -> tf.Tensor:
-        if _has_context(settings):
-            objects = by_role(observation["objects"])
-            observation = {**observation, "objects": objects}
         if sampled:
             return clone.sample(observation, seed)
         return clone.mean(observation)
@@ -116,42 +117,16 @@ def _has_context(settings: schema.Settings) -> bool:
     return len(settings.combinations) > 1
 
 
-def by_role(objects: tf.Tensor | np.ndarray) -> tf.Tensor:
-    """Orders the objects of an observation by their role in its context.
+class _ContextSource(loader.Source):
+    """Source of data with each episode's context and its objects by role.
 
-    A clone of all pairs would otherwise have to learn which colour's pose counts.
-
-    Args:
-      objects: float32 [..., O + C], the observation by colour (red, green, blue), then
-        `recipes.context`.
-
-    Returns:
-      [..., O + C], the same with the objects as top, bottom and the third.
+    By colour a clone of all pairs would have to learn which object's pose counts.
     """
-    colors = len(observations.COLORS)
-    by_color, context = tf.split(objects, [-1, recipes.CONTEXT_SIZE], axis=-1)
-    top, bottom, _ = tf.split(context, [colors, colors, -1], axis=-1)
-    roles = tf.stack([top, bottom, 1.0 - top - bottom], axis=-2)  # [..., role, colour]
-    lead = tf.shape(by_color)[:-1]
-    parts = len(observations.OBJECTS) // colors  # pose and pose from the pinch
-    split = tf.reshape(by_color, tf.concat([lead, [parts, colors, -1]], axis=0))
-    ordered = tf.einsum("...rc,...pcf->...prf", roles, split)
-    return tf.concat([tf.reshape(ordered, tf.shape(by_color)), context], axis=-1)
 
-
-class _ContextData:
-    """Data as of `datasets.loader`, with each episode's context and objects by role."""
-
-    load = staticmethod(loader.load)
-    manifest = staticmethod(loader.manifest)
-    # By colour, not by role: the poses of all colours are spread alike.
-    statistics = staticmethod(functools.partial(loader.statistics, context=True))
-
-    @staticmethod
-    def windows(*args: Any, **kwargs: Any) -> tf.data.Dataset:
-        """Returns the loader's windows with objects by role."""
-        windows = loader.windows(*args, **{**kwargs, "context": True})
-        return windows.map(lambda w: {**w, "objects": by_role(w["objects"])})
+    def __init__(self) -> None:
+        super().__init__(BY_ROLE)
+        self.windows = functools.partial(self.windows, context=True)
+        self.statistics = functools.partial(self.statistics, context=True)
 
 
 def read_settings(dataset: str) -> schema.Settings:
@@ -179,15 +154,12 @@ def train(
     """Prepares the training, to be run; raises ValueError if the data do not fit."""
     names = dict(observations.GROUPS)
     if _has_context(settings):
-        parts = [name.split("/")[1] for name in names["objects"]]
-        roles = ("top", "bottom", "other") * 2
-        named = (f"{role}/{part}" for role, part in zip(roles, parts, strict=True))
-        names["objects"] = (*named, "context")
+        names["objects"] = (*observations.OBJECTS_BY_ROLE, "context")
     return training.SkillTraining(
         "bc",
         config,
         training.TrainingOptions(steps=steps, evaluate_every=_EVALUATE_EVERY),
-        _ContextData() if _has_context(settings) else loader,
+        _ContextSource() if _has_context(settings) else loader,
         dataset,
         workdir,
         observation_names=names,

@@ -11,6 +11,7 @@ from acme import wrappers
 from dm_env import specs
 
 from environments import controller, observations
+from environments.stacking import RgbStacking
 
 
 def environment_spec() -> acme_specs.EnvironmentSpec:
@@ -28,6 +29,11 @@ class GroupObservations(wrappers.EnvironmentWrapper):
 
     These are proprio and objects; cameras pass through under their names.
     """
+
+    def __init__(self, environment: RgbStacking, object_order: str = "color"):
+        """Takes `object_order`, one of `observations.OBJECT_ORDERS`."""
+        super().__init__(environment)
+        self._object_order = object_order
 
     def observation_spec(self) -> dict[str, specs.Array]:
         """Returns specs of `proprio` [P] and `objects` [O], float32, and of cameras."""
@@ -47,7 +53,8 @@ class GroupObservations(wrappers.EnvironmentWrapper):
     def grouped(self, observation: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Returns proprio [P], objects [O] and the cameras' images."""
         cameras = {k: v for k, v in observation.items() if k.endswith("/pixels")}
-        return observations.group(observation) | cameras
+        colors = self._environment.task.colors(self._object_order)
+        return observations.group(observation, colors) | cameras
 
     def scaled(self, action: np.ndarray) -> np.ndarray:
         """Returns an action within [-1, 1], the environment's own units."""

@@ -20,6 +20,7 @@ from agents.high_level import distillation
 from agents.high_level.distillation import Distillation, DistillationConfig
 from datasets import loader
 from datasets.rlds import recipes
+from datasets.rlds.columns import Columns
 from environments import objects
 from launchers.analysis import exploration
 from launchers.analysis.config import check_skill_steps, describe
@@ -129,6 +130,7 @@ def distil(
             look_ahead=skills.look_ahead,
             seed=config.seed,
             context=bool(context_size),
+            columns=Columns.of_bundle(skills.description),
         ):
             if context_size:
                 objects = batch["objects"]

@@ -131,6 +131,7 @@ def run(job: Job) -> dict[str, float | int | str]:
     environment.set_objects(object_set)
     environment.seed_episode(seed)
     timestep = environment.reset()
+    colors = environment.task.colors(models.object_order(models.load(job.agent.bundle)))
     context = {}
     if job.setting.combinations is not None:
         context[CONTEXT] = recipes.context(combination)
@@ -138,7 +139,7 @@ def run(job: Job) -> dict[str, float | int | str]:
     rewards = dict.fromkeys(_REWARDS, 0.0)
     covered = [_covered(environment)]
     while not timestep.last():
-        observation = observations.group(timestep.observation) | context
+        observation = observations.group(timestep.observation, colors) | context
         timestep = environment.step(actor.act(observation))
         state = environment.state()
         for kind in _REWARDS:

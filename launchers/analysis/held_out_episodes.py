@@ -123,13 +123,13 @@ def _episode(
         numbered = np.asarray(steps["expert_phase"][:-1])
         known = (numbered >= 0) & (numbered < len(own))
         phases[known] = numbers[numbered[known]]
-    success = metadata.get("success")
+    task, success = metadata.get("task", ""), metadata.get("success")
     return Episode(
         index=record.index,
-        task=metadata.get("task", ""),
+        task=task,
         success=None if success is None else bool(success),
         phases=phases,
-        **columns.observations(record.observation),
+        **columns.observations(record.observation, task),
     )
 
 

@@ -30,6 +30,11 @@ def load(directory: str) -> Any:
     )
 
 
+def object_order(frozen: Any) -> str:
+    """Returns the order of the objects that a frozen model observes in the cell."""
+    return Columns.of_bundle(frozen.description).object_order
+
+
 def name(frozen: Any) -> str:
     """Returns the name of a bundle's model."""
     return str(frozen.description["model"])

@@ -79,12 +79,13 @@ class Rollout:
 def run(job: Job) -> Rollout:
     """Runs a job; caches the environment and compiled skills in the process."""
     environment, decide = _runner(job.bundle, job.object_set)
+    colors = environment.task.colors(models.object_order(models.load(job.bundle)))
     environment.seed_episode(job.seed)
     timestep = environment.reset()
     states, latents, camera = [environment.state()], [], _Camera(environment, job.film)
     for step in range(job.steps):
         camera.see(step)
-        grouped = observations.group(timestep.observation)
+        grouped = observations.group(timestep.observation, colors)
         action, *latent = decide(
             tf.constant(job.skill),
             {key: tf.constant(value) for key, value in grouped.items()},

@@ -40,7 +40,9 @@ class CheckpointExpert:
         """
         config = record.load_config(workdir)
         builder = experiment_config.make_builder(config)
-        self._view: Any = wrappers.GroupObservations(environment)
+        self._view: Any = wrappers.GroupObservations(
+            environment, config.environment.object_order
+        )
         if config.environment.environment is not None:
             self._view = agent_view.AgentView(environment, config.environment)
         networks = builder.make_networks(

@@ -144,15 +144,19 @@ class Experiment:
 
 
 def completed(environment: EnvironmentConfig, skills: str | None) -> EnvironmentConfig:
-    """Fills what an environment from elsewhere takes from a bundle of skills.
+    """Fills what an environment takes from a bundle of skills.
+
+    That is the order of the cell's objects, or the names of another one's observations.
 
     Raises:
       ValueError: in one line, if the bundle cannot be read.
     """
     filled = environment.proprio and environment.objects and environment.action_bounds
-    if environment.environment is None or skills is None or filled:
+    if skills is None or filled:
         return environment
     columns = Columns.of_bundle(bundle.read_description(skills))
+    if environment.environment is None:
+        return dataclasses.replace(environment, object_order=columns.object_order)
     return dataclasses.replace(
         environment,
         proprio=environment.proprio or columns.proprio,

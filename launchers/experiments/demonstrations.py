@@ -7,7 +7,7 @@ import numpy as np
 from agents.mpo.demonstrations import Episode
 from datasets import loader
 from datasets.rlds import files
-from datasets.rlds.columns import OWN, Columns
+from datasets.rlds.columns import BY_ROLE, OWN, Columns
 from environments import EnvironmentConfig
 
 
@@ -51,7 +51,7 @@ def load(directory: str, environment: EnvironmentConfig) -> list[Episode]:
 
 def _columns(environment: EnvironmentConfig) -> Columns:
     if environment.environment is None:
-        return OWN
+        return BY_ROLE if environment.object_order == "role" else OWN
     bounds = environment.action_bounds
     return Columns(environment.proprio, environment.objects, bounds=bounds)
 

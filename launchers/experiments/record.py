@@ -147,8 +147,14 @@ def load_config(workdir: str, skills: str | None = None) -> RunConfig:
             for key, value in recorded["agent_config"].items()
             if key in known
         }
+        directory = skills or _found_skills(path.parent, recorded["skills"]["path"])
+        if not skills and directory and not pathlib.Path(directory).is_dir():
+            raise ValueError(
+                f"the skills of {workdir} are no longer at {directory}: give the "
+                "bundle's directory by --skills"
+            )
         config = RunConfig(
-            skills=skills or _found_skills(path.parent, recorded["skills"]["path"]),
+            skills=directory,
             workdir=str(workdir),
             agent_config=config_type(**agent_config),
             agent=recorded["agent"],
@@ -158,11 +164,6 @@ def load_config(workdir: str, skills: str | None = None) -> RunConfig:
         checksum = recorded["skills"]["checksum"]
     except (KeyError, TypeError) as e:
         raise ValueError(f"{path} is not the record of an agent: {e!r}") from e
-    if not skills and config.skills and not pathlib.Path(config.skills).is_dir():
-        raise ValueError(
-            f"the skills of {workdir} are no longer at {config.skills}: give the "
-            "bundle's directory by --skills"
-        )
     if _skills_checksum(config) != checksum:
         raise ValueError(
             f"the skills at {config.skills} are not those that {workdir} was run with"

@@ -29,7 +29,8 @@ from agents.high_level import distillation
 from agents.offline import bundle
 from agents.offline.frozen import FrozenPolicy
 from datasets.experts import saved_model
-from environments import observations
+from datasets.rlds.columns import Columns
+from environments import observations, tasks
 from launchers.common import atomic_files
 from launchers.experiments import record
 from launchers.experiments.config import make_experiment
@@ -77,7 +78,9 @@ def export_run(workdir: str, skills: str | None, out: pathlib.Path) -> str:
         for name, array in spec.observations.items()
         if name not in observations.GROUPS
     }
-    save(builder.make_policy(networks), images, out)
+    task = tasks.TASKS[config.environment.task]
+    colors = task.colors(config.environment.object_order)
+    save(builder.make_policy(networks), images, out, colors)
     return f"{config.agent} of {steps} learner steps"
 
 
@@ -89,6 +92,11 @@ def export_bundle(directory: str, out: pathlib.Path) -> str:
     """
     _check_new(out)
     frozen = registry.load_bundle(directory)
+    if Columns.of_bundle(frozen.description).object_order != "color":
+        raise ValueError(
+            f"{directory} observes the objects by their role in a task, and no task is "
+            "known: export a run of train_agent"
+        )
     if isinstance(frozen, FrozenPolicy):
         save(_Clone(frozen), {}, out)
         return frozen.model
@@ -140,13 +148,19 @@ class _Clone(Policy):
         return []
 
 
-def save(policy: Policy, images: Mapping[str, Any], out: pathlib.Path) -> None:
+def save(
+    policy: Policy,
+    images: Mapping[str, Any],
+    out: pathlib.Path,
+    colors: tuple[str, ...] = observations.COLORS,
+) -> None:
     """Writes a policy; see the module.
 
     Args:
       policy: policy of the groups of `environments.observations`, and of `images`.
       images: specs [1, H, W, 3] by name of the images that it observes.
       out: directory to make.
+      colors: order in which it observes the objects.
     """
     inputs: dict[str, Any] = {
         name: tf.TensorSpec((1, *observations.shape(name)), observations.dtype(name))
@@ -154,7 +168,7 @@ def save(policy: Policy, images: Mapping[str, Any], out: pathlib.Path) -> None:
         for name in names
     }
     inputs |= images
-    decide = functools.partial(_decide, policy, tuple(images))
+    decide = functools.partial(_decide, policy, tuple(images), colors)
     seed = tf.TensorSpec([2], tf.int32)
     decided = tf.function(decide, autograph=False).get_concrete_function(inputs, seed)
     held = decided.structured_outputs[1]
@@ -183,12 +197,14 @@ def save(policy: Policy, images: Mapping[str, Any], out: pathlib.Path) -> None:
 def _decide(
     policy: Policy,
     images: tuple[str, ...],
+    colors: tuple[str, ...],
     named: Mapping[str, tf.Tensor],
     seed: tf.Tensor,
     held: Held | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the action [1, A] in [-1, 1], and what is held."""
-    observation = observations.group(named) | {name: named[name] for name in images}
+    cameras = {name: named[name] for name in images}
+    observation = observations.group(named, colors) | cameras
     decision = policy(observation, seed, held)
     action = tf.clip_by_value(decision.environment_action, -1.0, 1.0)
     return action, decision.agent_action if decision.held is None else decision.held

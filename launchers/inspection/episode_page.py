@@ -24,6 +24,7 @@ from PIL import Image
 
 from agents.helms.frozen import Skills
 from datasets.rlds import reader
+from datasets.rlds.columns import Columns
 from datasets.validation import inspection
 from environments import scene
 from environments.rendering import RenderingUnavailable
@@ -157,18 +158,17 @@ def write(
 
 def _posterior(episode: reader.Episode, skills: Skills) -> np.ndarray:
     """Computes q(y_t | x_{1:t}) [T, K]; the end repeats for the look-ahead."""
-    groups = {}
-    for group, names in skills.description["observation_names"].items():
-        missing = [name for name in names if name not in episode.observation]
-        if missing:
-            raise ValueError(
-                f"the skills need the observations {', '.join(missing)}, which "
-                f"{episode.place} lacks"
-            )
-        arrays = [episode.observation[name] for name in names]
-        flat = [np.asarray(a, np.float32).reshape(len(a), -1) for a in arrays]
-        groups[group] = np.concatenate(flat, axis=1)
-        size, known = groups[group].shape[1], skills.description["dims"][group]
+    columns = Columns.of_bundle(skills.description)
+    missing = [name for name in columns.sources if name not in episode.observation]
+    if missing:
+        raise ValueError(
+            f"the skills need the observations {', '.join(missing)}, which "
+            f"{episode.place} lacks"
+        )
+    task = str(episode.metadata.get("task", ""))
+    groups = columns.observations(episode.observation, task)
+    for group, values in groups.items():
+        size, known = values.shape[1], skills.description["dims"][group]
         if size != known:
             raise ValueError(
                 f"the skills need {known} numbers of {group}, and {episode.place} has "

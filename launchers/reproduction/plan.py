@@ -222,7 +222,9 @@ class Plan:
             data = self._dataset(spec.dataset)
             self.paths[name] = str(workdir / "skills")
             balance = _BALANCE[scale] if spec.model == "helms" else {}
-            settings = {**_TRAINING[scale], **balance, **spec.of(scale)}
+            order = spec.order(scale)
+            ordered = {} if order == "color" else {"object_order": order}
+            settings = {**_TRAINING[scale], **balance, **spec.of(scale), **ordered}
             self.before.append(
                 Step(
                     f"learn {name}: {fitting.describe(spec, scale)}",

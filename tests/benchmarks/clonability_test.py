@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks import clone_runs
-from datasets.rlds import files, recipes, schema
-from environments import EnvironmentConfig, observations, rewards, tasks
+from datasets.rlds import files, schema
+from environments import EnvironmentConfig, rewards, tasks
 from environments.sensors import INWARD_GRASP, NO_GRASP
 from tests.helpers import commands, dataset_files
 
@@ -70,26 +70,6 @@ def test_a_clone_of_several_tasks_is_trained_and_run(tmp_path):
     told = [(c["task"], c["object_set"]) for c in result["combinations"]]
     assert told == [settings.combination(i) for i in range(2)]
     assert lines[-2].split()[:2] == ["all", "2"]
-
-
-@pytest.mark.parametrize("pair", [("blue", "red"), ("red", "green"), ("green", "blue")])
-def test_objects_by_role(pair):
-    rng = np.random.default_rng(0)
-    named = {
-        name: rng.normal(size=(2, 4, *observations.shape(name))).astype(np.float32)
-        for name in (*observations.PROPRIOCEPTION, *observations.OBJECTS)
-    }
-    context = recipes.context((f"stack_{pair[0]}_{pair[1]}", 3))
-    told = np.broadcast_to(context, (2, 4, len(context)))
-    by_color = observations.group(named)["objects"]
-    found = clone_runs.by_role(np.concatenate([by_color, told], axis=-1))
-    (other,) = set(observations.COLORS) - set(pair)
-    renamed = dict(named)
-    for color, role in zip(observations.COLORS, (*pair, other), strict=True):
-        for part in ("abs_pose", "to_pinch"):
-            renamed[f"rgb30_{color}/{part}"] = named[f"rgb30_{role}/{part}"]
-    expected = observations.group(renamed)["objects"]
-    np.testing.assert_array_equal(found, np.concatenate([expected, told], axis=-1))
 
 
 def test_a_data_set_that_does_not_say_how_it_came_about_is_refused(tmp_path):

@@ -8,8 +8,8 @@ from benchmarks.common.untrained import environment_dims
 from environments import observations
 
 
-def save_skills(directory, num_skills=3, seed=0, **config):
-    """Writes one and returns its directory."""
+def save_skills(directory, num_skills=3, seed=0, names=observations.GROUPS, **config):
+    """Writes one, which observes `names`, and returns its directory."""
     settings = {"latent_dim": 2, "look_ahead": 1, "hidden_sizes": (8,), **config}
     dims = environment_dims()
     model = HelmsNetworks(
@@ -17,5 +17,5 @@ def save_skills(directory, num_skills=3, seed=0, **config):
         dims,
         unit_statistics(dims),
     )
-    registry.save_bundle(directory, model, observations.GROUPS)
+    registry.save_bundle(directory, model, names)
     return str(directory)

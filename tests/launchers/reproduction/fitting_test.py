@@ -2,15 +2,16 @@
 
 import pytest
 
+from environments import observations
 from launchers.reproduction import figures, fitting
 
 
-def _fitting(model, **config):
-    description = {"model": model, "config": config}
+def _fitting(model, scale="paper", names=observations.GROUPS, **config):
+    description = {"model": model, "config": config, "observation_names": names}
     return {
         name
         for name, spec in figures.BUNDLES.items()
-        if fitting.fits(description, spec, "paper")
+        if fitting.fits(description, spec, scale)
     }
 
 
@@ -29,3 +30,11 @@ def _fitting(model, **config):
 )
 def test_a_bundle_fits_by_what_the_figures_change(model, config, names):
     assert _fitting(model, **config) == names
+
+
+def test_objects_by_role_fit_where_a_scale_has_them():
+    by_role = {**observations.GROUPS, "objects": observations.OBJECTS_BY_ROLE}
+    assert _fitting("npmp", "laptop", by_role) == {"npmp_all_pairs"}
+    assert _fitting("npmp", "laptop") == {"npmp"}
+    assert _fitting("helms", "laptop", by_role, num_skills=10) == {"helms_all_pairs"}
+    assert _fitting("helms", "paper", by_role, num_skills=10) == set()
