@@ -3,128 +3,31 @@
 import dataclasses
 import types
 
-import dm_env
 import numpy as np
 import pytest
 import reverb
 import scipy.stats
 import tensorflow as tf
 from acme import EnvironmentLoop
-from acme import specs as acme_specs
-from acme.adders.reverb import base
 from acme.utils import loggers
-from dm_env import specs
 
 from agents import registry
-from agents.distributions.policies import Gaussian, Mixture
-from agents.helms.config import HelmsConfig
-from agents.mpo.rows import Rows
 from agents.npmp.config import NpmpConfig
 from agents.offline.frozen import FrozenModel
 from agents.registry import AGENTS
-from tests.helpers import fakes, offline_models
+from tests.helpers import offline_models, point_task
 
-_SMALL = {
-    **fakes.TINY_NETWORKS,
-    "batch_size": 8,
-    "sequence_length": 5,
-    "sequence_period": 4,
-    "min_replay_size": 1,
-    "samples_per_insert": 0.0,
-    "learning_rate": 3e-3,
-}
 _ON_STATE = [name for name, agent in AGENTS.items() if not agent.vision_only]
-_GROUPS = {"proprio": ["a"], "objects": ["b"]}
-
-
-class PointTask(dm_env.Environment):
-    """An object shows where in [-1, 1]^2 the action should be; 8 steps an episode."""
-
-    def __init__(self, seed=0):
-        self._random = np.random.default_rng(seed)
-        self._steps = 0
-
-    def _observation(self):
-        self._point = self._random.uniform(-0.8, 0.8, size=2).astype(np.float32)
-        return {"proprio": np.ones(3, np.float32), "objects": self._point}
-
-    def reset(self):
-        self._steps = 0
-        return dm_env.restart(self._observation())
-
-    def step(self, action):
-        assert action.shape == (2,) and (np.abs(action) <= 1).all()
-        reward = np.float32(1.0 - np.linalg.norm(action - self._point))
-        self._steps += 1
-        if self._steps == 8:
-            return dm_env.truncation(reward, self._observation(), np.float32(1.0))
-        return dm_env.transition(reward, self._observation(), np.float32(1.0))
-
-    def observation_spec(self):
-        return {
-            "proprio": specs.Array((3,), np.float32, name="proprio"),
-            "objects": specs.Array((2,), np.float32, name="objects"),
-        }
-
-    def action_spec(self):
-        return specs.BoundedArray((2,), np.float32, -1.0, 1.0, name="action")
-
-    def reward_spec(self):
-        return specs.Array((), np.float32, name="reward")
-
-    def discount_spec(self):
-        return specs.BoundedArray((), np.float32, 0.0, 1.0, name="discount")
-
-
-_SPEC = acme_specs.make_environment_spec(PointTask())
 
 
 @pytest.fixture(scope="module")
 def frozen(tmp_path_factory):
     """model -> its frozen bundle, untrained."""
-    root = tmp_path_factory.mktemp("bundles")
-    found: dict[str | None, FrozenModel | None] = {None: None}
-    for model in offline_models.CONFIGS:
-        networks = offline_models.make_model(model).networks
-        registry.save_bundle(root / model, networks, _GROUPS)
-        found[model] = registry.load_bundle(root / model)
-    return found
-
-
-def _builder(name, frozen, **overrides):
-    agent = AGENTS[name]
-    config = agent.config_type(**{**_SMALL, **overrides})
-    return agent.builder(config, frozen[agent.model])
+    return point_task.bundles(tmp_path_factory.mktemp("bundles"))
 
 
 def _values(variables):
     return [v.numpy() for v in variables]
-
-
-def _sequence(builder, rng, batch=8, time=5):
-    """A batch as replay gives it, with latents drawn at random."""
-    spec = builder.agent_action_spec(_SPEC)
-    if np.issubdtype(spec.dtype, np.integer):
-        latent = rng.integers(spec.num_values, size=(batch, time)).astype(np.int32)
-    else:
-        latent = rng.normal(size=(batch, time, *spec.shape)).astype(np.float32)
-    data = _trajectory(latent, rng)
-    return reverb.ReplaySample(info=(), data=tf.nest.map_structure(tf.constant, data))
-
-
-def _trajectory(latent, rng):
-    leading = latent.shape[:2]
-    return base.Trajectory(
-        observation={
-            "proprio": rng.normal(size=(*leading, 3)).astype(np.float32),
-            "objects": rng.normal(size=(*leading, 2)).astype(np.float32),
-        },
-        action=latent,
-        reward=rng.normal(size=leading).astype(np.float32),
-        discount=np.ones(leading, np.float32),
-        start_of_episode=np.zeros(leading, bool),
-        extras={"valid": np.ones(leading, np.float32)},
-    )
 
 
 @pytest.mark.parametrize(
@@ -138,19 +41,19 @@ def _trajectory(latent, rng):
 )
 @pytest.mark.usefixtures("eagerly_but_helms")
 def test_acts_stores_and_learns(name, frozen):
-    builder = _builder(name, frozen)
-    server = reverb.Server(builder.make_replay_tables(_SPEC), port=None)
+    builder = point_task.make_builder(name, frozen)
+    server = reverb.Server(builder.make_replay_tables(point_task.SPEC), port=None)
     client = reverb.Client(f"localhost:{server.port}")
-    networks = builder.make_networks(_SPEC, seed=0)
+    networks = builder.make_networks(point_task.SPEC, seed=0)
     actor = builder.make_actor(
         builder.make_policy(networks), 3, builder.make_adder(client)
     )
-    loop = EnvironmentLoop(PointTask(), actor, logger=loggers.NoOpLogger())
+    loop = EnvironmentLoop(point_task.PointTask(), actor, logger=loggers.NoOpLogger())
     loop.run(num_episodes=2)
 
     dataset = builder.make_dataset_iterator(client)
     stored = next(dataset).data.action
-    spec = builder.agent_action_spec(_SPEC)
+    spec = builder.agent_action_spec(point_task.SPEC)
     assert stored.shape == (8, 5, *spec.shape) and stored.dtype == spec.dtype
 
     model = frozen[AGENTS[name].model]
@@ -179,12 +82,12 @@ def test_acts_stores_and_learns(name, frozen):
 )
 @pytest.mark.usefixtures("eagerly")
 def test_resumes_as_if_it_had_run_through(name, frozen, tmp_path):
-    builder = _builder(name, frozen, target_policy_update_period=2)
+    builder = point_task.make_builder(name, frozen, target_policy_update_period=2)
     rng = np.random.default_rng(0)
-    batches = [_sequence(builder, rng) for _ in range(4)]
+    batches = [point_task.sequence(builder, rng) for _ in range(4)]
 
     def learner(some, directory=None):
-        networks = builder.make_networks(_SPEC, seed=0)
+        networks = builder.make_networks(point_task.SPEC, seed=0)
         made = builder.make_learner(networks, iter(some), directory=directory)
         for _ in some:
             made.step()
@@ -206,10 +109,10 @@ def test_resumes_as_if_it_had_run_through(name, frozen, tmp_path):
 
 @pytest.mark.parametrize("name", ["bc", "hierarchical_bc"])
 def test_a_fine_tuned_clone_starts_as_the_clone(name, frozen):
-    builder = _builder(name, frozen, evaluation="greedy")
-    networks = builder.make_networks(_SPEC, seed=0)
+    builder = point_task.make_builder(name, frozen, evaluation="greedy")
+    networks = builder.make_networks(point_task.SPEC, seed=0)
     actor = builder.make_actor(builder.make_policy(networks, evaluation=True), 0)
-    observation = PointTask().reset().observation
+    observation = point_task.PointTask().reset().observation
     batched = {key: tf.constant(value[None]) for key, value in observation.items()}
     clone = frozen[name]
     if name == "bc":
@@ -229,14 +132,14 @@ def bernoulli(tmp_path_factory):
     for model in ("bc", "hierarchical_bc"):
         config = dataclasses.replace(offline_models.CONFIGS[model], finger="bernoulli")
         networks = offline_models.make_model(config).networks
-        registry.save_bundle(root / model, networks, _GROUPS)
+        registry.save_bundle(root / model, networks, point_task.GROUPS)
         found[model] = registry.load_bundle(root / model)
     return found
 
 
 def _with_finger(name, bernoulli, **overrides):
     settings = {"finger": "bernoulli"} if name == "mpo" else {}
-    return _builder(name, bernoulli, **settings, **overrides)
+    return point_task.make_builder(name, bernoulli, **settings, **overrides)
 
 
 @pytest.mark.parametrize("name", ["mpo", "bc", "hierarchical_bc"])
@@ -244,8 +147,8 @@ def _with_finger(name, bernoulli, **overrides):
 def test_a_bernoulli_finger_acts_and_learns(name, bernoulli):
     clone = {} if name == "mpo" else {"eta_clone": 0.3}
     builder = _with_finger(name, bernoulli, **clone)
-    networks = builder.make_networks(_SPEC, seed=0)
-    observation = PointTask().reset().observation
+    networks = builder.make_networks(point_task.SPEC, seed=0)
+    observation = point_task.PointTask().reset().observation
     batched = {key: tf.constant(value[None]) for key, value in observation.items()}
     draws = networks.policy(batched).sample(400, tf.constant([0, 1])).numpy()
     assert set(np.unique(draws[..., 1])) == {-1.0, 1.0}
@@ -254,7 +157,7 @@ def test_a_bernoulli_finger_acts_and_learns(name, bernoulli):
     fingers = [actor.select_action(observation)[1] for _ in range(40)]
     assert set(fingers) == {-1.0, 1.0}
 
-    sample = _sequence(builder, np.random.default_rng(0))
+    sample = point_task.sequence(builder, np.random.default_rng(0))
     before = _values(networks.policy.trainable_variables)
     learner = builder.make_learner(networks, iter([sample] * 3))
     _, stats = learner.gradients(sample, tf.constant([0, 1]))
@@ -270,8 +173,8 @@ def test_a_bernoulli_finger_acts_and_learns(name, bernoulli):
 @pytest.mark.parametrize("name", ["bc", "hierarchical_bc"])
 def test_a_clone_with_a_bernoulli_finger_starts_as_the_clone(name, bernoulli):
     builder = _with_finger(name, bernoulli, evaluation="greedy", eta_clone=0.3)
-    networks = builder.make_networks(_SPEC, seed=0)
-    sample = _sequence(builder, np.random.default_rng(0))
+    networks = builder.make_networks(point_task.SPEC, seed=0)
+    sample = point_task.sequence(builder, np.random.default_rng(0))
     found, clone = networks.policy(sample.data.observation), bernoulli[name]
     np.testing.assert_allclose(
         found.mean, clone.mean(sample.data.observation), atol=1e-6
@@ -283,7 +186,7 @@ def test_a_clone_with_a_bernoulli_finger_starts_as_the_clone(name, bernoulli):
     for key in ("kl_prior", "kl_prior_finger", "kl_finger"):
         np.testing.assert_allclose(stats[key], 0.0, atol=1e-6)
     actor = builder.make_actor(builder.make_policy(networks, evaluation=True), 0)
-    observation = PointTask().reset().observation
+    observation = point_task.PointTask().reset().observation
     batched = {key: tf.constant(value[None]) for key, value in observation.items()}
     action, mean = actor.select_action(observation), clone.mean(batched)[0]
     np.testing.assert_allclose(action, [mean[0], np.sign(mean[1])], atol=1e-6)
@@ -296,9 +199,9 @@ def test_a_finger_that_contradicts_the_bundle_is_refused(name, frozen, bernoulli
         (frozen, "bernoulli", "gaussian"),
         (bernoulli, "gaussian", "bernoulli"),
     ):
-        assert _builder(name, models, finger=own).finger == own
+        assert point_task.make_builder(name, models, finger=own).finger == own
         with pytest.raises(ValueError, match=message.format(said, own, own)):
-            _builder(name, models, finger=said)
+            point_task.make_builder(name, models, finger=said)
 
 
 def test_demonstrations_have_the_sign_of_a_bernoulli_finger(bernoulli, frozen):
@@ -308,7 +211,7 @@ def test_demonstrations_have_the_sign_of_a_bernoulli_finger(bernoulli, frozen):
     np.testing.assert_array_equal(found[:, 0], action[:, 0])
     np.testing.assert_array_equal(found[:, 1], [1, -1, -1])
     assert found.dtype == np.float32
-    (found,) = _builder("mpo", frozen).demonstrated([episode])
+    (found,) = point_task.make_builder("mpo", frozen).demonstrated([episode])
     np.testing.assert_array_equal(found, action)
 
 
@@ -316,12 +219,12 @@ def test_demonstrations_have_the_sign_of_a_bernoulli_finger(bernoulli, frozen):
 def test_the_kl_to_the_clone(name, frozen):
     """By scipy's log densities: E_pi[log pi - log clone], which is in the loss."""
     eta = 0.3
-    builder = _builder(name, frozen, eta_clone=eta)
-    networks = builder.make_networks(_SPEC, seed=0)
+    builder = point_task.make_builder(name, frozen, eta_clone=eta)
+    networks = builder.make_networks(point_task.SPEC, seed=0)
     rng = np.random.default_rng(0)
     for variable in networks.policy.trainable_variables:
         variable.assign_add(rng.normal(scale=0.05, size=variable.shape))
-    sample = _sequence(builder, rng)
+    sample = point_task.sequence(builder, rng)
     learner = builder.make_learner(networks, iter(()))
     _, stats = learner.gradients(sample, tf.constant([0, 1]))
     observation = sample.data.observation
@@ -341,116 +244,9 @@ def test_the_kl_to_the_clone(name, frozen):
     np.testing.assert_allclose(stats["loss_prior"], eta * expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("components", ["posteriors", "frozen", "scratch"])
-def test_components_of_the_mixture(components, frozen):
-    builder = _builder("helms_mix", frozen, components=components)
-    networks = builder.make_networks(_SPEC, seed=0)
-    batched = {
-        key: tf.constant(value[None])
-        for key, value in PointTask().reset().observation.items()
-    }
-    output = networks.policy(batched)
-    mean, stddev = frozen["helms"].mid_level(batched)
-    same = np.allclose(output.means, mean) and np.allclose(output.stddevs, stddev)
-    assert same == (components != "scratch")
-    # Acting evaluates the component that was drawn, and draws what all would.
-    for number in range(5):
-        seed = tf.constant([3, number])
-        np.testing.assert_allclose(
-            networks.policy.draw(batched, seed)[0], output.sample(1, seed)[0], rtol=1e-5
-        )
-    np.testing.assert_allclose(
-        networks.policy.mode(batched)[0], output.mode(), rtol=1e-5
-    )
-    trained = [v.shape for v in networks.policy.trainable_variables]
-    num_high_level = 4 + 4  # input layer with its norm; one hidden layer, the head
-    assert len(trained) > num_high_level if components != "frozen" else True
-    if components == "frozen":
-        assert len(trained) == num_high_level
-
-
-def test_components_and_their_prior_have_a_least_stddev(frozen):
-    batched = {
-        key: tf.constant(value[None])
-        for key, value in PointTask().reset().observation.items()
-    }
-    mean, stddev = frozen["helms"].mid_level(batched)
-    least = float(np.median(stddev))
-    builder = _builder("helms_mix", frozen, min_component_stddev=least)
-    policy = builder.make_networks(_SPEC, seed=0).policy
-    seed, output = tf.constant([3, 1]), policy(batched)
-    np.testing.assert_allclose(output.means, mean, rtol=1e-6)
-    np.testing.assert_allclose(output.stddevs, np.maximum(stddev, least), rtol=1e-6)
-    np.testing.assert_allclose(
-        policy.draw(batched, seed)[0], output.sample(1, seed)[0], rtol=1e-5
-    )
-    rows = {key: value[None] for key, value in batched.items()}  # [B, T, ...]
-    data = types.SimpleNamespace(observation=rows)
-    prior = builder.prior(data, Rows.where(tf.ones([1, 1])))
-    for found, expected in zip(prior, output[1:], strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-6)
-    with pytest.raises(ValueError, match="min_component_stddev"):
-        _builder("helms_mix", frozen, min_component_stddev=-0.1)
-
-
-def test_discrete_skills_have_no_mixture(frozen, tmp_path):
-    config = HelmsConfig(
-        num_skills=2, latent_dim=2, look_ahead=1, variant="discrete", hidden_sizes=(8,)
-    )
-    path = tmp_path / "skills"
-    registry.save_bundle(path, offline_models.make_model(config).networks, _GROUPS)
-    with pytest.raises(ValueError, match="discrete only; use helms_cat"):
-        _builder("helms_mix", {"helms": registry.load_bundle(path)})
-
-
-def _prior(builder, data):
-    """Returns the prior of all rows, [B, T, Z]."""
-    prior = builder.prior(data, Rows.where(data.extras["valid"]))
-    return Gaussian(*(tf.reshape(part, data.action.shape) for part in prior))
-
-
-def test_the_priors(frozen):
-    """NPMP's follows the latents in replay; HeLMS-mix's is the frozen mid level."""
-    builder = _builder("npmp", frozen)  # prior_coefficient 0.9
-    sample = _sequence(builder, np.random.default_rng(1))
-    prior = _prior(builder, sample.data)
-    np.testing.assert_allclose(prior.mean[:, 1:], 0.9 * sample.data.action[:, :-1])
-    np.testing.assert_allclose(prior.mean[:, 0], 0.0)
-    np.testing.assert_allclose(prior.stddev[:, 0], 1.0)
-    np.testing.assert_allclose(prior.stddev[:, 1:], np.sqrt(1 - 0.81), rtol=1e-6)
-
-
-def test_the_standard_normal_prior_of_npmp(tmp_path):
-    config = NpmpConfig(latent_dim=2, look_ahead=1, hidden_sizes=(8,))
-    path = tmp_path / "skills"
-    registry.save_bundle(path, offline_models.make_model(config).networks, _GROUPS)
-    builder = _builder("npmp", {"npmp": registry.load_bundle(path)})
-    prior = _prior(builder, _sequence(builder, np.random.default_rng(1)).data)
-    np.testing.assert_array_equal(prior.mean, np.zeros((8, 5, 2)))
-    np.testing.assert_array_equal(prior.stddev, np.ones((8, 5, 2)))
-
-
-def test_draws_of_a_mixture():
-    """Shares, means and deviations of many draws are the mixture's."""
-    mixture = Mixture(
-        logits=tf.math.log([[0.2, 0.8]]),
-        means=tf.constant([[[-3.0, 0.0], [3.0, 1.0]]]),
-        stddevs=tf.constant([[[0.1, 0.2], [0.3, 0.4]]]),
-    )
-    draws = mixture.sample(20_000, tf.constant([1, 2]))[:, 0].numpy()
-    assert draws.shape == (20_000, 2)
-    first = draws[:, 0] < 0
-    assert abs(first.mean() - 0.2) < 0.01
-    np.testing.assert_allclose(draws[first].mean(axis=0), [-3, 0], atol=0.02)
-    np.testing.assert_allclose(draws[~first].mean(axis=0), [3, 1], atol=0.02)
-    np.testing.assert_allclose(draws[first].std(axis=0), [0.1, 0.2], rtol=0.05)
-    np.testing.assert_allclose(draws[~first].std(axis=0), [0.3, 0.4], rtol=0.05)
-    np.testing.assert_array_equal(mixture.mode(), [[3.0, 1.0]])
-
-
 def test_mpo_from_scratch_learns(frozen):
     """On random actions in replay, of whose reward the best is at the point shown."""
-    builder = _builder(
+    builder = point_task.make_builder(
         "mpo",
         frozen,
         batch_size=64,
@@ -470,7 +266,7 @@ def test_mpo_from_scratch_learns(frozen):
     rng = np.random.default_rng(0)
 
     def batch():
-        sample = _sequence(builder, rng, batch=64)
+        sample = point_task.sequence(builder, rng, batch=64)
         point = rng.uniform(-0.8, 0.8, size=(64, 5, 2)).astype(np.float32)
         action = rng.uniform(-1, 1, size=(64, 5, 2)).astype(np.float32)
         reward = 1.0 - np.linalg.norm(action - point, axis=-1)
@@ -481,7 +277,7 @@ def test_mpo_from_scratch_learns(frozen):
         )
         return reverb.ReplaySample(info=(), data=data)
 
-    networks = builder.make_networks(_SPEC, seed=0)
+    networks = builder.make_networks(point_task.SPEC, seed=0)
     learner = builder.make_learner(networks, iter(batch, None))
     point = tf.constant(rng.uniform(-0.8, 0.8, size=(1, 50, 2)).astype(np.float32))
     observation = {"proprio": tf.ones([1, 50, 3]), "objects": point}
@@ -504,9 +300,11 @@ def test_mpo_from_scratch_learns(frozen):
 def test_the_kl_holds_npmp_near_its_prior(eta_z, is_near, tmp_path):
     config = NpmpConfig(latent_dim=2, look_ahead=1, hidden_sizes=(8,))
     path = tmp_path / "skills"
-    registry.save_bundle(path, offline_models.make_model(config).networks, _GROUPS)
+    registry.save_bundle(
+        path, offline_models.make_model(config).networks, point_task.GROUPS
+    )
     frozen = {"npmp": registry.load_bundle(path)}
-    builder = _builder(
+    builder = point_task.make_builder(
         "npmp",
         frozen,
         eta_z=eta_z,
@@ -515,8 +313,8 @@ def test_the_kl_holds_npmp_near_its_prior(eta_z, is_near, tmp_path):
         init_log_alpha_stddev=-5.0,  # as good as no trust region
         epsilon_stddev=100.0,
     )
-    batch = _sequence(builder, np.random.default_rng(0))
-    networks = builder.make_networks(_SPEC, seed=0)
+    batch = point_task.sequence(builder, np.random.default_rng(0))
+    networks = builder.make_networks(point_task.SPEC, seed=0)
     learner = builder.make_learner(networks, iter([batch] * 60))
     for _ in range(60):
         learner.step()
