@@ -16,6 +16,7 @@ from typing import Any
 from launchers.common import atomic_files, provenance, workdir_lock
 
 _RUN = "run.json"
+_OF_EPISODES = "episode_"  # begins the names of a manifest's lists
 
 
 def start(
@@ -99,6 +100,16 @@ def resume(root: pathlib.Path, options: Mapping[str, Any], step: int) -> None:
     this = {**provenance.describe(), "learner_steps": step, "changed": changed}
     run |= {"options": options, "starts": [*run.get("starts", []), this]}
     atomic_files.write_json(root / _RUN, run)
+
+
+def facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a bundle tells of its data: no list of episodes, but a fingerprint.
+
+    Args:
+      manifest: record of the data set, as of `loader.manifest`.
+    """
+    told = {k: v for k, v in manifest.items() if not k.startswith(_OF_EPISODES)}
+    return {**told, "fingerprint": fingerprint(manifest)}
 
 
 def fingerprint(manifest: Mapping[str, Any]) -> str:

@@ -223,7 +223,7 @@ class SkillTraining:
             self._root / "skills",
             networks,
             self._observation_names,
-            data=self._manifest,
+            data=record.facts(self._manifest),
             training=summary,
             action=self._action,
         )

@@ -129,7 +129,10 @@ def test_a_training_leaves_what_it_says(finished):
     np.testing.assert_allclose(
         bundle.transition_matrix(), summary["transition_prior"], rtol=1e-6
     )
-    assert bundle.description["data"] == {"dataset": "fake"}
+    told = bundle.description["data"]
+    assert told == record.facts({"dataset": "fake", "episode_indices": [0]}) | {
+        "fingerprint": record.fingerprint({"dataset": "fake"})
+    }
     assert bundle.description["observation_names"]["objects"] == ["red", "blue"]
     assert bundle.description["training"] == summary
 
