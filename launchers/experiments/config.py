@@ -36,6 +36,7 @@ from datasets.rlds import recipes
 from datasets.rlds.columns import Columns
 from environments import EnvironmentConfig
 from environments.stacking import EPISODE_STEPS
+from environments.tasks import TASKS
 from launchers.common import plugins
 from launchers.experiments import demonstrations
 
@@ -206,13 +207,24 @@ def make_builder(config: RunConfig) -> AgentBuilder:
     agent = config.agent_config
     distilled = isinstance(agent, HighLevelOptions) and agent.needs_distilled
     if distilled and isinstance(frozen, Skills) and distillation.reads_context(frozen):
-        options["context"] = recipes.context(
-            (config.environment.task, config.environment.object_set)
-        )
+        options["context"] = _context(config.environment)
     builder = AGENTS[config.agent].builder(config.agent_config, frozen, **options)
     if config.demonstrations is not None:
         builder.demonstrate(functools.partial(_load_demonstrations, config))
     return builder
+
+
+def _context(environment: EnvironmentConfig) -> np.ndarray:
+    """Returns the context [C] that a distilled high level of several tasks starts with.
+
+    The pyramid, which no stack of two is, starts as the stack of its first two objects:
+    its first stages bring one to the other.
+    """
+    task, name = TASKS[environment.task], environment.task
+    if task.trio:
+        moved, beside, _ = task.roles
+        name = f"stack_{moved}_{beside}"
+    return recipes.context((name, environment.object_set))
 
 
 def _load_demonstrations(config: RunConfig) -> list[Episode]:

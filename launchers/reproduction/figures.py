@@ -183,6 +183,8 @@ _SIX_LAPTOP = (
     *_BASELINES,
 )
 
+_PYRAMID_BASELINES = (Arm("npmp", "npmp", "npmp_all_pairs"), Arm("mpo", "mpo"))
+
 
 def _by_eta_z(bundle: str, values: tuple[float, ...], **settings: Any) -> list[Arm]:
     beta_z = BUNDLES[bundle].settings["beta_z"]
@@ -230,8 +232,17 @@ FIGURES: Mapping[str, Figure] = {
         arms=(
             Arm("helms_mix", "helms_mix", "helms_all_pairs", {"eta_z": 0.1}),
             Arm("helms_cat", "helms_cat", "helms_all_pairs"),
-            Arm("npmp", "npmp", "npmp_all_pairs"),
-            Arm("mpo", "mpo"),
+            *_PYRAMID_BASELINES,
+        ),
+        laptop=(
+            Arm(
+                "helms_mix_distilled",
+                "helms_mix",
+                "helms_all_pairs",
+                {"eta_z": 0.1, **_DISTILLED},
+            ),
+            Arm("helms_cat_distilled", "helms_cat", "helms_all_pairs", _DISTILLED),
+            *_PYRAMID_BASELINES,
         ),
     ),
     "6": Figure(

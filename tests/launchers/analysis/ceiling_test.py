@@ -223,9 +223,18 @@ def test_rl_starts_from_the_high_level_of_its_task_and_objects(skills, all_pairs
     context[0, [1, 3, 7]] = 1.0  # top green of red, green, blue; bottom red; set 2
     expected = distillation.load(skills)({**observation, "context": context})
     np.testing.assert_allclose(policy(observation), expected, atol=1e-5)
-    other = EnvironmentConfig.paper(task="pyramid")
-    with pytest.raises(ValueError, match="'pyramid' has no context; valid: stack"):
-        experiment_config.make_builder(dataclasses.replace(config, environment=other))
+
+    def start(task):
+        environment = EnvironmentConfig.paper(task=task)
+        run = dataclasses.replace(config, environment=environment)
+        networks = experiment_config.make_builder(run).make_networks(spec, seed=0)
+        return networks.policy(observation).numpy()
+
+    # Red is brought beside green before blue goes on both.
+    np.testing.assert_array_equal(start("pyramid"), start("stack_red_green"))
+    assert np.abs(start("pyramid") - start("stack_blue_red")).max() > 1e-4
+    with pytest.raises(ValueError, match="'lift_red' has no context; valid: stack"):
+        start("lift_red")
 
 
 def _benchmark(*arguments):
