@@ -71,12 +71,16 @@ class Setting:
         return self.combinations[episode % len(self.combinations)]
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the attributes in JSON's types, the environment's included."""
+        """Returns the attributes in JSON's types, the environment's included.
+
+        The order of the objects is each agent's own.
+        """
         found = {
             **self.environment.to_dict(),
             "seed": self.seed,
             "combinations": self.combinations,
         }
+        found.pop("object_order", None)  # which another environment has none of
         if self.combinations is not None:
             found |= {"task": None, "object_set": None}
         return json.loads(json.dumps(found))

@@ -26,6 +26,8 @@ _COLUMNS: Mapping[str, str] = {
     "held": "grasp of an object",
     "objects": "object poses",
 }
+MARKDOWN = "table1.md"  # file of both tables
+_RATIOS = "## Ratios to the fresh MPO policy"
 NOTE = (
     "Rewards are sums over an episode, of at most 400. The other columns are variances "
     "over an episode, means over the values of that part of the state: joint angles "
@@ -101,11 +103,17 @@ class Table:
             f"# Table 1: zero-shot exploration, {self.episodes} episodes an agent",
             NOTE,
             _markdown(self.rows()),
-            "## Ratios to the fresh MPO policy",
+            _RATIOS,
             "“–”: the fresh policy has 0.",
             _markdown(self.rows(ratios=True)),
         ]
         return "\n\n".join(parts) + "\n"
+
+
+def means_of(markdown: str) -> str:
+    """Returns the note and the table of means of what `Table.to_markdown` made."""
+    _, rest = markdown.split("\n", 1)
+    return rest.split(_RATIOS)[0].strip()
 
 
 def make(results: Mapping[str, Mapping[str, np.ndarray]], seed: int) -> Table:

@@ -227,7 +227,7 @@ class Analysis:
         table = exploration_table.make(results, config.seed)
         atomic_files.write_json(out / "table1.json", table.to_json())
         atomic_files.write_text(out / "table1.csv", table.to_csv())
-        atomic_files.write_text(out / "table1.md", table.to_markdown())
+        atomic_files.write_text(out / exploration_table.MARKDOWN, table.to_markdown())
         result = Result(html_report.Section("Table 1: zero-shot exploration"))
         section = result.section
         section.text(

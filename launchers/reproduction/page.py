@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from launchers.analysis import exploration_table
 from launchers.common import atomic_files
 from launchers.reproduction import estimates, figures
 from launchers.reproduction.figures import Arm, Figure
@@ -65,8 +66,11 @@ def section(plan: Plan, directory: pathlib.Path) -> str:
     if not path.exists():
         return "\n".join([*lines, "Not run.", ""])
     summary = atomic_files.read_json(path)
+    table = plan.root / exploration_table.MARKDOWN
+    if table.exists():
+        lines += [exploration_table.means_of(table.read_text()), ""]
     for name in _PICTURES:
-        if (plan.root / name).exists():
+        if (plan.root / name).exists() and not table.exists():
             link = os.path.relpath(plan.root / name, directory)
             lines += [f"![{plan.figure.title}]({link})", ""]
     seconds = plan.root / "seconds.json"
