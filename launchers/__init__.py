@@ -26,6 +26,9 @@ if sys.argv[:1] == ["-m"]:  # Python is finding the command that it is to run
 # Before TensorFlow and Courier load.
 if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") not in ("0", "1"):
     _reverb_log.show(False)
+# Without it, a process that first imports TensorFlow within absl's main traces as
+# TensorFlow 1 does: `==` of two tensors is False there.
+os.environ.setdefault("TF2_BEHAVIOR", "1")
 _onednn.choose()
 _cuda.preload()
 # Acme imports gym, which prints on every import that it is unmaintained.

@@ -219,7 +219,7 @@ def _step(
         seed = tf.concat([state.seed, state.counter], axis=0)
         held = None
         if skill_steps > 1:
-            held = Held(state.held, state.counter % skill_steps == 0)
+            held = Held(state.held, tf.equal(state.counter % skill_steps, 0))
         action, new = decide(timestep.observation, seed, held)
         extras = {"normalized_action": action}
         return (action * scale, extras), State(state.counter + 1, state.seed, new)

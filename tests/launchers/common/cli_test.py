@@ -76,3 +76,23 @@ cli.run(main)
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_a_command_that_loads_tensorflow_late_traces_functions_as_tensorflow_2_does():
+    """As the commands do that need it only at times, and the nodes of Launchpad."""
+    program = """
+from absl import app
+
+def main(argv):
+    import launchers
+    import tensorflow as tf
+    is_zero = tf.function(lambda x: x == 0, autograph=False)
+    print(is_zero(tf.constant([0, 1])).numpy().tolist())
+
+app.run(main)
+"""
+    # A parent that has loaded TensorFlow has set the variable for its children.
+    env = {k: v for k, v in os.environ.items() if k != "TF2_BEHAVIOR"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=env)
+    assert done.stdout.strip() == "[True, False]", done.stderr
