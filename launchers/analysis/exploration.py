@@ -135,7 +135,7 @@ def run(job: Job) -> dict[str, float | int | str]:
     environment.set_objects(object_set)
     environment.seed_episode(seed)
     timestep = environment.reset()
-    colors = environment.task.colors(models.object_order(models.load(job.agent.bundle)))
+    colors = environment.task.colors(actor.object_order)
     context = {}
     if job.setting.combinations is not None:
         context[CONTEXT] = recipes.context(combination)
@@ -284,8 +284,10 @@ def _environment(setting: Setting) -> RgbStacking:
 @functools.cache
 def make_actor(agent: Agent) -> zero_shot_agents.Actor:
     """Makes the actor of an agent, once in a process."""
-    explorer = zero_shot_agents.make(agent.model, models.load(agent.bundle))
-    return zero_shot_agents.Actor(explorer, agent.skill_steps)
+    frozen = models.load(agent.bundle)
+    explorer = zero_shot_agents.make(agent.model, frozen)
+    order = models.object_order(frozen)
+    return zero_shot_agents.Actor(explorer, agent.skill_steps, order)
 
 
 def _covered(environment: RgbStacking) -> dict[str, np.ndarray]:

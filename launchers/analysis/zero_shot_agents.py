@@ -94,10 +94,17 @@ class ZeroShotAgent:
 
 
 class Actor:
-    """Runner of an agent in an environment, which holds each latent for some steps."""
+    """Runner of an agent in an environment, which holds each latent for some steps.
 
-    def __init__(self, agent: ZeroShotAgent, skill_steps: int = 1) -> None:
+    Attributes:
+      object_order: order of the objects that it observes in the cell.
+    """
+
+    def __init__(
+        self, agent: ZeroShotAgent, skill_steps: int = 1, object_order: str = "color"
+    ) -> None:
         """Sets `skill_steps`, the control steps between two choices of a latent."""
+        self.object_order = object_order
         self._begin = agent.begin
         self._choose = tf.function(agent.choose, autograph=False)
         self._act = tf.function(agent.act, autograph=False)

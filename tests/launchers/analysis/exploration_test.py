@@ -163,6 +163,8 @@ def test_agents_of_several_tasks_are_told_the_episode_s(several, monkeypatch):
     seen = []
 
     class Recorder:
+        object_order = "color"
+
         def begin(self, seed):
             del seed
 
