@@ -200,16 +200,27 @@ def run(
     return curves.read(path)
 
 
+def recent_success(curve: np.ndarray) -> np.ndarray:
+    """Returns the share of successes of each `WINDOW` consecutive episodes.
+
+    Args:
+      curve: rows of `_COLUMNS`, [E, C].
+
+    Returns:
+      [E - WINDOW + 1]; empty for fewer episodes.
+    """
+    if len(curve) < WINDOW:
+        return np.zeros(0)
+    return np.convolve(curve[:, 2], np.ones(WINDOW), mode="valid") / WINDOW
+
+
 def steps_to_solve(curve: np.ndarray) -> int | None:
     """Finds the first step whose last `WINDOW` episodes have `SUCCESS`, or None.
 
     Args:
       curve: rows of `_COLUMNS`.
     """
-    if len(curve) < WINDOW:
-        return None
-    running = np.convolve(curve[:, 2], np.ones(WINDOW), mode="valid")
-    solved = np.flatnonzero(running >= SUCCESS * WINDOW - 1e-9)
+    solved = np.flatnonzero(recent_success(curve) >= SUCCESS - 1e-9)
     return int(curve[solved[0] + WINDOW - 1, 0]) if solved.size else None
 
 
@@ -219,18 +230,15 @@ def draw(path: pathlib.Path, runs: Mapping[str, Sequence[np.ndarray]]) -> None:
     axes = figure.add_subplot()
     for i, (agent, agent_curves) in enumerate(runs.items()):
         for k, curve in enumerate(agent_curves):
-            totals = np.cumsum(np.insert(curve[:, 2], 0, 0.0))
-            number = np.arange(1, len(curve) + 1)
-            first = np.maximum(0, number - WINDOW)
-            success = (totals[number] - totals[first]) / np.maximum(number, WINDOW)
+            success, steps = recent_success(curve), curve[WINDOW - 1 :, 0]
             label = agent if k == 0 else None
-            axes.plot(curve[:, 0], 100 * success, color=f"C{i}", label=label, lw=1)
+            axes.plot(steps, 100 * success, color=f"C{i}", label=label, lw=1)
             if (solved := steps_to_solve(curve)) is not None:
                 axes.plot(solved, 100 * success[-1], "o", color=f"C{i}", ms=4)
     axes.axhline(100 * SUCCESS, color="0.6", lw=0.8, ls="--")
     axes.set(xlabel="environment steps", ylabel=f"success of {WINDOW} episodes, %")
     axes.set(title="touch A, then B", ylim=(0, 105))
-    axes.legend(frameon=False, loc="center right")
+    axes.legend(frameon=False, loc="upper center")
     figures.save(path, figure, dpi=150)
 
 

@@ -25,6 +25,14 @@ def test_steps_to_solve():
     assert solve(_curve([1, 0] * 50)) is None
 
 
+def test_recent_success_is_of_each_20_episodes():
+    successes = np.random.default_rng(0).integers(2, size=50)
+    expected = [successes[i : i + 20].mean() for i in range(31)]
+    found = small_transfer_runs.recent_success(_curve(successes))
+    np.testing.assert_allclose(found, expected)
+    assert small_transfer_runs.recent_success(_curve([1] * 19)).size == 0
+
+
 def test_the_ratio_is_a_lower_bound():
     runs = {
         "helms_cat": [_curve([1] * 20), _curve([1] * 20)],
