@@ -10,6 +10,7 @@ Poses are position [m] then unit quaternion (w, x, y, z), in the world frame.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Mapping
@@ -169,6 +170,7 @@ GROUP_SIZES: Mapping[str, int] = {
 }
 
 
+@functools.cache
 def objects_of(colors: tuple[str, ...]) -> tuple[str, ...]:
     """Returns the names of `OBJECTS` with the objects in the order of these colours."""
     of_role = dict(zip(ROLES, colors, strict=True))

@@ -69,8 +69,9 @@ def section(plan: Plan, directory: pathlib.Path) -> str:
     table = plan.root / exploration_table.MARKDOWN
     if table.exists():
         lines += [exploration_table.means_of(table.read_text()), ""]
-    for name in _PICTURES:
-        if (plan.root / name).exists() and not table.exists():
+    # The rollouts beside a table are of a single step.
+    for name in () if table.exists() else _PICTURES:
+        if (plan.root / name).exists():
             link = os.path.relpath(plan.root / name, directory)
             lines += [f"![{plan.figure.title}]({link})", ""]
     seconds = plan.root / "seconds.json"

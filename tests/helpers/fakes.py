@@ -108,6 +108,16 @@ TINY_NETWORKS: dict[str, Any] = {
     "critic_rnn_size": 8,
 }
 
+# The same with batches that a few episodes fill, and no rate of samples to keep.
+TINY_AGENT: dict[str, Any] = {
+    **TINY_NETWORKS,
+    "batch_size": 8,
+    "sequence_length": 5,
+    "sequence_period": 4,
+    "min_replay_size": 1,
+    "samples_per_insert": 0.0,
+}
+
 SMALL_AGENT: dict[str, Any] = {
     "policy_hidden_sizes": (32,),
     "critic_hidden_sizes": (32,),

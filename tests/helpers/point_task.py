@@ -13,15 +13,7 @@ from agents.offline.frozen import FrozenModel
 from agents.registry import AGENTS
 from tests.helpers import fakes, offline_models
 
-_SMALL = {
-    **fakes.TINY_NETWORKS,
-    "batch_size": 8,
-    "sequence_length": 5,
-    "sequence_period": 4,
-    "min_replay_size": 1,
-    "samples_per_insert": 0.0,
-    "learning_rate": 3e-3,
-}
+_SMALL = {**fakes.TINY_AGENT, "learning_rate": 3e-3}
 GROUPS = {"proprio": ["a"], "objects": ["b"]}
 
 

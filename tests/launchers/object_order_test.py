@@ -1,5 +1,6 @@
 """Objects by their role in the task: in data, the environment, skills and RL."""
 
+import dm_env
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,9 +8,11 @@ import tensorflow as tf
 import environments
 from agents import registry
 from agents.bc.config import BcConfig
+from agents.helms_cat.networks import SkillPolicy
+from agents.high_level import distillation
 from agents.high_level.distillation import DistillationConfig
 from datasets import loader
-from datasets.rlds import files
+from datasets.rlds import files, reader
 from datasets.rlds.columns import BY_ROLE, OWN, Columns
 from environments import EnvironmentConfig, observations, wrappers
 from environments.tasks import TASKS
@@ -183,10 +186,8 @@ def test_rl_and_its_demonstrations_have_the_order_of_the_skills(tmp_path, skills
 
 def test_an_exported_policy_orders_named_observations(tmp_path, skills):
     frozen = registry.load_bundle(skills)
-    high_level = experiment_config.distillation.make_high_level(frozen, seed=0)
-    policy = saved_policy.SkillPolicy(
-        high_level, frozen, greedy=True, sample_latent=False
-    )
+    high_level = distillation.make_high_level(frozen, seed=0)
+    policy = SkillPolicy(high_level, frozen, greedy=True, sample_latent=False)
     observation = environments.make(seed=0).reset().observation
     for name, value in observation.items():
         observation[name] = (value + np.arange(value.size).reshape(value.shape)).astype(
@@ -198,7 +199,7 @@ def test_an_exported_policy_orders_named_observations(tmp_path, skills):
     named = {name: value[None] for name, value in observation.items()}
     inputs = {name: tf.constant(value) for name, value in named.items()}
     needed = {n: v for n, v in inputs.items() if n != observations.PREVIOUS_ACTION}
-    timestep = saved_policy.dm_env.TimeStep(None, None, None, needed)
+    timestep = dm_env.TimeStep(None, None, None, needed)
     (_, extras), _ = agent.step(timestep, agent.initial_state())
     rows = {k: tf.constant(v) for k, v in _renamed(named, colors).items()}
     action = policy(rows, tf.constant([0, 0], tf.int32)).environment_action
@@ -212,7 +213,7 @@ def test_a_page_of_an_episode_shows_what_the_skills_see(tmp_path, skills):
     examples = dataset_files.examples(2)
     examples[0]["episode_metadata"]["task"] = "stack_blue_red"
     directory = dataset_files.write(tmp_path / "data", examples)
-    episode = next(episode_page.reader.Records(directory).episodes(print))
+    episode = next(reader.Records(directory).episodes(print))
     frozen = registry.load_bundle(skills)
     found = episode_page.signals(episode, frozen).posterior
     assert found is not None

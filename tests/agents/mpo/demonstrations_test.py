@@ -25,14 +25,6 @@ _SPEC = specs.EnvironmentSpec(
     rewards=specs.Array((), np.float32, "reward"),
     discounts=specs.BoundedArray((), np.float32, 0.0, 1.0, "discount"),
 )
-_SMALL = {
-    **fakes.TINY_NETWORKS,
-    "batch_size": 8,
-    "sequence_length": 5,
-    "sequence_period": 4,
-    "min_replay_size": 1,
-    "samples_per_insert": 0.0,
-}
 
 
 def _episode(steps, seed):
@@ -203,7 +195,7 @@ def test_agents_learn_from_both(name, settings, tmp_path):
             tmp_path / "b", networks, {"proprio": ["a"], "objects": ["b"]}
         )
         model = registry.load_bundle(tmp_path / "b")
-    config = agent.config_type(**_SMALL, **settings, demonstration_share=0.4)
+    config = agent.config_type(**fakes.TINY_AGENT, **settings, demonstration_share=0.4)
     assert (config.num_demonstrations, config.replay_batch_size) == (3, 5)
     builder = agent.builder(config, model)
     episodes = _episodes([7, 1, 12])
