@@ -329,6 +329,7 @@ def _differences(
         yield "agent", old.get("agent"), new["agent"]
         return
     was, now = (_environment(record) for record in (old, new))
+    was = {**EnvironmentConfig().to_dict(), **was}
     same_images = was.get("observations") == now.get("observations") == "vision"
     for key in dict.fromkeys(("environment", *now)):  # which decides the others
         if was.get(key) != now.get(key) and (key != "cameras" or same_images):

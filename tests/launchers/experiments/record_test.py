@@ -178,6 +178,17 @@ def test_a_restart_moves_the_run_aside_and_begins_anew(bundle, tmp_path, capsys)
     assert (tmp_path / "mine" / "letter").exists()
 
 
+def test_a_record_of_before_a_setting_of_the_environment_was_there_fits(tmp_path):
+    original = untrained_skills.save_skills(tmp_path / "skills")
+    workdir = tmp_path / "run"
+    record.check(_config(original, workdir))
+    path = workdir / "config.json"
+    old = json.loads(path.read_text())
+    del old["environment"]["object_order"]
+    path.write_text(json.dumps(old))
+    assert record.holds(_config(original, workdir))
+
+
 def test_a_bundle_that_has_moved_is_asked_for(tmp_path):
     original = untrained_skills.save_skills(tmp_path / "skills")
     workdir = tmp_path / "run"
