@@ -26,7 +26,7 @@ from absl import flags
 from launchers.common import atomic_files, cli, curves, signals
 from launchers.experiments import config as experiment_config
 from launchers.reproduction import estimates, figures, page, runs, slurm
-from launchers.reproduction.plan import Options, Plan, Step
+from launchers.reproduction.plan import Options, Plan, Step, check_only
 
 _FIGURE = flags.DEFINE_list(
     "figure", None, f"Figures: {', '.join(figures.FIGURES)}; or all.", required=True
@@ -51,6 +51,12 @@ _NUM_ACTORS = flags.DEFINE_integer(
 )
 _DATASET = flags.DEFINE_string("dataset", None, "Data set to take; it must fit.")
 _SKILLS = flags.DEFINE_list("skills", [], "Bundles to take; each must fit.")
+_ONLY = flags.DEFINE_list(
+    "only",
+    [],
+    "Runs to make, PANEL/ARM_SEED, with wildcards: 'set_1_*/helms_*,*/bc_0'. The "
+    "figure has all finished runs; so machines can share its runs.",
+)
 _PLAN = flags.DEFINE_bool("plan", False, "Say what is to be run, and stop.")
 _DRAW = flags.DEFINE_bool("draw", False, "Draw the finished runs and start none.")
 _PAGE = flags.DEFINE_string(
@@ -77,6 +83,7 @@ def _options() -> Options:
         num_actors=_NUM_ACTORS.value,
         dataset=_DATASET.value,
         skills=_SKILLS.value,
+        only=_ONLY.value,
     )
 
 
@@ -151,6 +158,7 @@ def main(argv: Sequence[str]) -> None:
         names = list(figures.FIGURES) if _FIGURE.value == ["all"] else _FIGURE.value
         options = _options()
         plans = [Plan(name, options) for name in names]
+        check_only(options.only, [run for plan in plans for run in plan.runs])
         if _PAGE.value:
             page.read(pathlib.Path(_PAGE.value))
     for plan in plans:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import os
 import pathlib
 import shlex
@@ -12,7 +13,7 @@ from agents.offline import bundle as bundles
 from datasets.rlds import files
 from launchers.common import side_by_side
 from launchers.reproduction import estimates, figures, fitting
-from launchers.reproduction.figures import Figure
+from launchers.reproduction.figures import Arm, Figure
 from launchers.reproduction.runs import Run
 
 # Ours: the paper does not give its own.
@@ -77,6 +78,8 @@ class Options:
       num_actors: actors of a distributed launch.
       dataset: directory of a data set to take; None makes one where it is needed.
       skills: directories of bundles to take; others are pretrained or made.
+      only: patterns (`fnmatch`) of the runs to make, PANEL/ARM_SEED; with any, no
+        skills are analysed; empty: all.
     """
 
     scale: str
@@ -88,6 +91,7 @@ class Options:
     num_actors: int = _ACTORS
     dataset: str | None = None
     skills: Sequence[str] = ()
+    only: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError for an unknown scale."""
@@ -95,6 +99,12 @@ class Options:
             raise ValueError(
                 f"unknown scale {self.scale!r}; valid: {', '.join(figures.SCALES)}"
             )
+
+    def chooses(self, run: str) -> bool:
+        """Returns whether a run, PANEL/ARM_SEED, is one to make."""
+        return not self.only or any(
+            fnmatch.fnmatchcase(run, pattern) for pattern in self.only
+        )
 
 
 class Plan:
@@ -105,7 +115,7 @@ class Plan:
       root: directory of its results.
       before: commands that make data sets and bundles, in order.
       runs: runs of RL, by seed.
-      incomplete: those that were not complete when the plan was made.
+      incomplete: those to make that were not complete when the plan was made.
       after: commands that analyse skills.
       paths: directory of each bundle by its name in `figures.BUNDLES`.
     """
@@ -124,13 +134,23 @@ class Plan:
         self.before: list[Step] = []
         self.paths: dict[str, str] = {}
         self._data: dict[str, str] = {}
-        needed = self.figure.bundles(options.scale)
-        self._take(needed)
-        for bundle in needed:
-            self._provide(bundle)
-        self.runs = _runs(self.figure, self.root, options, self.paths)
-        self.incomplete = [run for run in self.runs if not run.is_complete()]
-        self.after = [self._analysis()] if self.figure.analysed else []
+        of_figure = self.figure.bundles(options.scale)
+        self._take(of_figure)
+        self._arms = _arms(self.figure, options)
+        analysed = () if options.only else self.figure.analysed
+        # An agent without a model gets the observation statistics of this one.
+        statistics = next((name for name in of_figure if "helms" in name), None)
+        needed = {*analysed, *(arm.bundle or statistics for arm in self._arms)}
+        for bundle in of_figure:
+            if bundle in needed:
+                self._provide(bundle)
+        self.runs = _runs(self.figure, self.root, options, self.paths, statistics)
+        self.incomplete = [
+            run
+            for run in self.runs
+            if options.chooses(str(run)) and not run.is_complete()
+        ]
+        self.after = [self._analysis()] if analysed else []
 
     def steps(self) -> list[Step]:
         """Returns the commands besides the runs that are not done."""
@@ -159,12 +179,13 @@ class Plan:
             if pathlib.Path(path).exists():
                 lines.append(f"  there: {name} at {path}")
         if self.runs:
-            done = len(self.runs) - len(self.incomplete)
+            done = sum(run.is_complete() for run in self.runs)
             lines.append(
                 f"  {len(self.runs)} runs of {self.runs[0].steps:,} environment steps "
                 f"({len(self.figure.panels)} panels, "
                 f"{len(self.figure.arms_at(self._options.scale))} arms, "
                 f"{self._options.seeds} seeds), {done} of them done"
+                + (f", {len(self.incomplete)} to make" if self._options.only else "")
             )
         return "\n".join(lines)
 
@@ -242,7 +263,7 @@ class Plan:
         high_level = pathlib.Path(self.paths[name]) / bundles.HIGH_LEVEL
         distilled = any(
             arm.bundle == name and arm.settings.get("high_level") == "distilled"
-            for arm in self.figure.arms_at(scale)
+            for arm in self._arms
         )
         if distilled and not high_level.exists():
             self.before.append(
@@ -302,9 +323,39 @@ class Plan:
         )
 
 
+def check_only(only: Sequence[str], runs: Sequence[Run]) -> None:
+    """Raises ValueError for a pattern of `Options.only` that no run matches."""
+    for pattern in only:
+        if not fnmatch.filter(map(str, runs), pattern):
+            panels = ", ".join(dict.fromkeys(run.panel for run in runs))
+            arms = ", ".join(dict.fromkeys(run.arm for run in runs))
+            raise ValueError(
+                f"--only={pattern} is no run PANEL/ARM_SEED; panels: {panels or 'none'}"
+                f"; arms: {arms or 'none'}"
+            )
+
+
+def _arms(figure: Figure, options: Options) -> list[Arm]:
+    """Returns the arms that have a run to make."""
+    return [
+        arm
+        for arm in figure.arms_at(options.scale)
+        if any(
+            options.chooses(f"{panel.name}/{arm.name}_{seed}")
+            for panel in figure.panels
+            for seed in range(options.seeds)
+        )
+    ]
+
+
 def _runs(
-    figure: Figure, root: pathlib.Path, options: Options, paths: Mapping[str, str]
+    figure: Figure,
+    root: pathlib.Path,
+    options: Options,
+    paths: Mapping[str, str],
+    statistics: str | None,
 ) -> list[Run]:
+    """Returns all runs; only those of the bundles in `paths` can be started."""
     scale = options.scale
     distributed: dict[str, object] = {}
     if options.launch != "single_process":
@@ -313,8 +364,7 @@ def _runs(
     for seed in range(options.seeds):
         for panel in figure.panels:
             for arm in figure.arms_at(scale):
-                # An agent without a model gets the same observation statistics.
-                skills = paths[arm.bundle] if arm.bundle else _statistics(paths)
+                skills = paths.get(arm.bundle or statistics or "")
                 settings = {
                     "agent": arm.agent,
                     "skills": skills,
@@ -328,8 +378,3 @@ def _runs(
                 steps = options.steps or figure.steps[scale]
                 runs.append(Run(root, panel.name, arm.name, seed, steps, settings))
     return runs
-
-
-def _statistics(paths: Mapping[str, str]) -> str | None:
-    """Returns a bundle whose statistics normalise observations."""
-    return next((path for name, path in paths.items() if "helms" in name), None)

@@ -11,7 +11,7 @@ from datasets.rlds.recipes import RECIPES
 from environments import EnvironmentConfig
 from launchers.common import atomic_files
 from launchers.reproduction import figures, page, runs
-from launchers.reproduction.plan import Options, Plan
+from launchers.reproduction.plan import Options, Plan, check_only
 from launchers.reproduction.runs import Run
 from tests.helpers import untrained_skills
 
@@ -89,6 +89,38 @@ def test_ablations_learn_and_distil_what_they_lack(tmp_path):
     assert [step.is_done() for step in plan.before] == [False, True, False]
     assert "done: learn helms_discrete" in plan.describe()
     assert plan.seconds(speed=2.0) == pytest.approx(plan.seconds() / 2)
+
+
+def test_only_some_runs_and_only_what_they_need(tmp_path):
+    everything = _plan("8", tmp_path, seeds=2)
+    plan = _plan("8", tmp_path, seeds=2, only=["set_4*/both_*", "*/continuous_only_1"])
+    assert [str(run) for run in plan.incomplete] == [
+        "set_4_staged_sparse/both_0",
+        "set_4_staged_sparse/both_1",
+        "set_4_staged_sparse/continuous_only_1",
+        "set_3_staged_sparse/continuous_only_1",
+    ]
+    assert everything.before and not plan.before
+    assert [*map(str, plan.runs)] == [*map(str, everything.runs)]
+    made = {str(run): run.settings for run in everything.incomplete}
+    for run in plan.incomplete:
+        assert run.settings == made[str(run)]
+    assert not _plan("table1", tmp_path, only=["*"]).steps()
+
+
+def test_baselines_alone_still_get_the_statistics(tmp_path):
+    plan = _plan("4", tmp_path, seeds=1, only=["*/mpo_0"])
+    assert len(plan.incomplete) == 4
+    assert {run.settings["skills"] for run in plan.incomplete} == {
+        "pretrained/helms_red_on_blue"
+    }
+
+
+def test_a_pattern_must_match_a_run(tmp_path):
+    every = _plan("8", tmp_path).runs
+    check_only(["*/both_2"], every)
+    with pytest.raises(ValueError, match="set_4_staged_sparse, .*arms: both, d"):
+        check_only(["*/both_2", "*/both_3"], every)
 
 
 def test_given_bundles_must_fit(tmp_path):
