@@ -70,12 +70,7 @@ class HelmsMixBuilder(LatentMPOBuilder):
         elif config.components == "frozen":
             components = mix_networks.FrozenComponents(skills)
         else:
-            components = mix_networks.NewComponents(
-                self.representation(environment_spec, config.policy_keys),
-                skills,
-                config.input_size,
-                seed,
-            )
+            components = mix_networks.NewComponents(skills, config.input_size, seed)
         high_level = CategoricalPolicy(
             self.representation(environment_spec, config.policy_keys),
             config.policy_hidden_sizes,

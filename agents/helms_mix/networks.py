@@ -18,19 +18,24 @@ from agents.distributions.policies import Mixture
 from agents.helms.frozen import Skills
 from agents.helms.networks import HelmsNetworks, MidLevel
 from agents.mpo import networks as mpo_networks
-from agents.mpo.representation import InputRepresentation
 
 
 class Components(snt.Module, abc.ABC):
-    """Components pi(z|y, x), for all y or for one."""
+    """Components pi(z|y, x), for all y or for one.
+
+    They read raw observations [..., n] by name, or the features [..., H] that the high
+    level's input representation makes of them.
+    """
 
     @abc.abstractmethod
-    def __call__(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
-        """Maps raw observations [..., n] by name to mean and stddev [..., K, Z]."""
+    def __call__(
+        self, observation: Observation, features: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns mean and stddev [..., K, Z]."""
 
     @abc.abstractmethod
     def of_skill(
-        self, skill: tf.Tensor, observation: Observation
+        self, skill: tf.Tensor, observation: Observation, features: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns mean and stddev [..., Z] of one skill [...] per observation."""
 
@@ -57,9 +62,10 @@ class MixturePolicy(mpo_networks.PolicyNetwork):
 
     def __call__(self, observation: Observation) -> Mixture:
         """Maps observations [..., n] by name to the mixture."""
-        mean, stddev = self._components(observation)
+        features = self._high_level.represent(observation)
+        mean, stddev = self._components(observation, features)
         stddev = tf.maximum(stddev, self._min_stddev)
-        return Mixture(self._high_level(observation), mean, stddev)
+        return Mixture(self._high_level.of_features(features), mean, stddev)
 
     def draw(
         self, observation: Observation, seed: tf.Tensor, held: Held | None = None
@@ -71,10 +77,11 @@ class MixturePolicy(mpo_networks.PolicyNetwork):
           component [...], which is held.
         """
         seeds = tf.random.experimental.stateless_split(seed, 2)
-        logits = self._high_level(observation)
+        features = self._high_level.represent(observation)
+        logits = self._high_level.of_features(features)
         drawn = categorical.sample(logits, 1, seeds[0])[0]
         skill = hold(tf.cast(drawn, tf.int32), held)
-        mean, stddev = self._components.of_skill(skill, observation)
+        mean, stddev = self._components.of_skill(skill, observation, features)
         stddev = tf.maximum(stddev, self._min_stddev)
         shape = tf.concat([[1], tf.shape(mean)], axis=0)
         noise = tf.random.stateless_normal(shape, seeds[1], dtype=mean.dtype)[0]
@@ -84,9 +91,10 @@ class MixturePolicy(mpo_networks.PolicyNetwork):
         self, observation: Observation, held: Held | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the likeliest component's mean [..., Z] and the component [...]."""
-        likeliest = tf.argmax(self._high_level(observation), axis=-1)
+        features = self._high_level.represent(observation)
+        likeliest = tf.argmax(self._high_level.of_features(features), axis=-1)
         skill = hold(tf.cast(likeliest, tf.int32), held)
-        return self._components.of_skill(skill, observation)[0], skill
+        return self._components.of_skill(skill, observation, features)[0], skill
 
 
 class SkillComponents(Components):
@@ -99,16 +107,20 @@ class SkillComponents(Components):
         self._mid_level = networks.mid_level
 
     @override
-    def __call__(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._mid_level(self._features(observation))
+    def __call__(
+        self, observation: Observation, features: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        del features
+        return self._mid_level(self._normalized(observation))
 
     @override
     def of_skill(
-        self, skill: tf.Tensor, observation: Observation
+        self, skill: tf.Tensor, observation: Observation, features: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._mid_level.of_skill(self._features(observation), skill)
+        del features
+        return self._mid_level.of_skill(self._normalized(observation), skill)
 
-    def _features(self, observation: Observation) -> tf.Tensor:
+    def _normalized(self, observation: Observation) -> tf.Tensor:
         proprio, objects = self._normalizers
         inputs = proprio(observation["proprio"]), objects(observation["objects"])
         return tf.concat(inputs, axis=-1)
@@ -122,38 +134,43 @@ class FrozenComponents(Components):
         self._skills = skills
 
     @override
-    def __call__(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(
+        self, observation: Observation, features: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        del features
         return self._skills.mid_level(observation)
 
     @override
     def of_skill(
-        self, skill: tf.Tensor, observation: Observation
+        self, skill: tf.Tensor, observation: Observation, features: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        del features
         return self._skills.mid_level_of(skill, observation)
 
 
 class NewComponents(Components):
-    """New components, as many and as large as the skills', with an input layer."""
+    """New components, as many and as large as the skills'.
 
-    def __init__(
-        self,
-        representation: InputRepresentation,
-        skills: Skills,
-        input_size: int,
-        seed: int,
-    ):
+    They read the high level's input representation (appendix of the paper: one encodes
+    the inputs of all networks of the policy that are new).
+    """
+
+    def __init__(self, skills: Skills, input_size: int, seed: int):
         """Draws the weights from `seed`; `input_size` is H of the representation."""
         super().__init__(name="components")
-        self._representation = representation
         rng = np.random.default_rng(seed)
         self._mid_level = MidLevel(skills.config, input_size, rng)
 
     @override
-    def __call__(self, observation: Observation) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._mid_level(self._representation(observation))
+    def __call__(
+        self, observation: Observation, features: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        del observation
+        return self._mid_level(features)
 
     @override
     def of_skill(
-        self, skill: tf.Tensor, observation: Observation
+        self, skill: tf.Tensor, observation: Observation, features: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._mid_level.of_skill(self._representation(observation), skill)
+        del observation
+        return self._mid_level.of_skill(features, skill)

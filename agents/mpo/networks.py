@@ -73,7 +73,15 @@ class CategoricalPolicy(snt.Module):
 
     def __call__(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Returns logits [..., K]."""
-        return self._head(self._torso(self._representation(observation))).logits
+        return self.of_features(self.represent(observation))
+
+    def represent(self, observation: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Returns the input representation's features [..., H]."""
+        return self._representation(observation)
+
+    def of_features(self, features: tf.Tensor) -> tf.Tensor:
+        """Returns logits [..., K] of what `represent` returns."""
+        return self._head(self._torso(features)).logits
 
     def fold(
         self, wider: CategoricalPolicy, constants: Mapping[str, np.ndarray]

@@ -5,12 +5,16 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
+from acme.tf import networks as acme_networks
+from dm_env import specs
 
 from agents import registry
 from agents.distributions.policies import Gaussian, Mixture
 from agents.helms.config import HelmsConfig
+from agents.mpo.representation import InputRepresentation
 from agents.mpo.rows import Rows
 from agents.npmp.config import NpmpConfig
+from agents.registry import AGENTS
 from tests.helpers import offline_models, point_task
 
 
@@ -46,6 +50,39 @@ def test_components_of_the_mixture(components, frozen):
     assert len(trained) > num_high_level if components != "frozen" else True
     if components == "frozen":
         assert len(trained) == num_high_level
+
+
+def test_new_networks_of_the_policy_share_one_input_representation(frozen):
+    image = specs.BoundedArray((16, 16, 3), np.uint8, 0, 255, name="image")
+    observations = {**point_task.SPEC.observations, "image": image}
+    builder = point_task.make_builder(
+        "helms_mix",
+        frozen,
+        **AGENTS["helms_mix"].default_settings(("image",)),
+    )
+    spec = point_task.SPEC._replace(observations=observations)
+    networks = builder.make_networks(spec, seed=0)
+    policy = networks.policy
+    for kind in (InputRepresentation, acme_networks.ResNetTorso):
+        assert sum(isinstance(module, kind) for module in policy.submodules) == 1
+    assert not any(
+        isinstance(module, acme_networks.ResNetTorso)
+        for module in networks.critic.submodules
+    )
+    rng = np.random.default_rng(0)
+    observation = {
+        "proprio": tf.zeros([4, 3]),
+        "image": tf.constant(rng.integers(0, 256, (4, 16, 16, 3)), tf.uint8),
+    }
+    [resnet] = (
+        m for m in policy.submodules if isinstance(m, acme_networks.ResNetTorso)
+    )
+    with tf.GradientTape(persistent=True) as tape:
+        output = policy(observation)
+        parts = tf.reduce_sum(output.logits[:, 0]), tf.reduce_sum(output.means)
+    for part in parts:  # high level and components both train it
+        gradients = tape.gradient(part, resnet.trainable_variables)
+        assert all(g is not None and np.abs(g).max() > 0 for g in gradients[-2:])
 
 
 def test_components_and_their_prior_have_a_least_stddev(frozen):
