@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from agents.mpo.config import MPOConfig
 from agents.registry import AGENTS
 
 SCALES = ("paper", "laptop")
@@ -24,12 +25,14 @@ class Row:
       value: value at scale laptop.
       why: reason in a few words.
       agents: agents that the row is for; empty: all that have the setting.
+      vision: whether the row is for policies that see images alone.
     """
 
     setting: str
     value: Any
     why: str
     agents: tuple[str, ...] = ()
+    vision: bool = False
 
 
 _CLONES = ("bc", "hierarchical_bc")
@@ -67,15 +70,27 @@ LAPTOP = (
     Row("eta_z", 0.1, "components stay skills", ("helms_mix",)),
     Row("min_component_stddev", 0.15, "KLs of unused latents rule no gradient"),
     Row("eta_clone", 0.3, "holds the clone while the critic is poor"),
+    # On images. The ResNet takes 10 ms a state and learner step.
+    Row("batch_size", 16, "a state costs 100 times as much", vision=True),
+    Row("samples_per_insert", 4.0, "20 learner steps an episode", vision=True),
+    Row("samples_per_insert", 16.0, "16 learner steps an episode", _HELD, True),
+    Row("critic_warmup_steps", 0, "a new policy has nothing to lose", vision=True),
+    # New components start far from the skills that they are to become.
+    Row("eta_z", 1.0, "new components reach the skills", ("helms_mix",), True),
+    Row("epsilon_mean", 1.0, "new components reach the skills", ("helms_mix",), True),
+    Row("epsilon_stddev", 0.1, "new components reach the skills", ("helms_mix",), True),
+    Row("init_log_alpha_mean", -2.0, "nothing to hold yet", ("helms_mix",), True),
+    Row("init_log_alpha_stddev", -2.0, "nothing to hold yet", ("helms_mix",), True),
 )
 
 
-def settings(scale: str, agent: str) -> dict[str, Any]:
+def settings(scale: str, agent: str, vision: bool = False) -> dict[str, Any]:
     """Returns the settings, by name, that a scale changes for an agent.
 
     Args:
       scale: one of `SCALES`.
       agent: one of `AGENTS`.
+      vision: whether the policy sees images.
 
     Raises:
       ValueError: there is no such scale.
@@ -83,7 +98,11 @@ def settings(scale: str, agent: str) -> dict[str, Any]:
     check_scale(scale)
     if scale == "paper":
         return {}
-    return {row.setting: row.value for row in LAPTOP if agent in _owners(row)}
+    return {
+        row.setting: row.value
+        for row in LAPTOP
+        if agent in _owners(row) and (vision or not row.vision)
+    }
 
 
 def check_scale(scale: str) -> None:
@@ -98,9 +117,11 @@ def table() -> str:
     for row in LAPTOP:
         owners = _owners(row)
         defaults = dict.fromkeys(
-            str(getattr(AGENTS[name].config_type(), row.setting)) for name in owners
+            str(getattr(_paper(name, row.vision), row.setting)) for name in owners
         )
-        agents = "all" if len(owners) == len(AGENTS) else ", ".join(owners)
+        able = [n for n in AGENTS if not row.vision or AGENTS[n].vision is not None]
+        agents = "all" if owners == able else ", ".join(owners)
+        agents += " on images" * row.vision
         paper = " or ".join(defaults)
         lines.append(
             f"| `{row.setting}` | {agents} | {paper} | {row.value} | {row.why} |"
@@ -113,8 +134,16 @@ def _owners(row: Row) -> list[str]:
     return [
         name
         for name in AGENTS
-        if name in (row.agents or AGENTS) and row.setting in _fields(name)
+        if name in (row.agents or AGENTS)
+        and row.setting in _fields(name)
+        and (AGENTS[name].vision is not None or not row.vision)
     ]
+
+
+def _paper(agent: str, vision: bool) -> MPOConfig:
+    """Returns an agent's configuration at scale paper."""
+    kind = AGENTS[agent]
+    return kind.config_type(**kind.default_settings(("image",)) if vision else {})
 
 
 def _fields(agent: str) -> set[str]:

@@ -210,9 +210,9 @@ def _agent_config(environment: EnvironmentConfig) -> MPOConfig:
     from launchers.experiments import config as experiment_config
 
     agent = AGENTS[_AGENT.value]
-    values = scales.settings(_SCALE.value, _AGENT.value)
     images = experiment_config.image_keys(environment.image_cameras)
-    values.update(agent.default_settings(images, _ASYMMETRIC_CRITIC.value))
+    values = agent.default_settings(images, _ASYMMETRIC_CRITIC.value)
+    values.update(scales.settings(_SCALE.value, _AGENT.value, bool(images)))
     if _DEMONSTRATIONS.value:
         values["demonstration_share"] = 0.5  # RLPD
     values.update(_SETTINGS.given(_AGENT.value))

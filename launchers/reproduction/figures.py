@@ -256,7 +256,7 @@ FIGURES: Mapping[str, Figure] = {
             Arm("mpo_asymmetric", "asymmetric_mpo"),
             Arm("mpo", "mpo"),
         ),
-        steps={"laptop": 8_000, "paper": 100_000_000},
+        steps={"laptop": 24_000, "paper": 100_000_000},
     ),
     "7": Figure(
         "Sparser rewards: red on blue, set 4",

@@ -27,6 +27,22 @@ def test_every_agent_takes_its_settings(name):
         assert default is None or type(value) is type(default), setting
 
 
+@pytest.mark.parametrize("name", [n for n, a in AGENTS.items() if a.vision is not None])
+def test_an_agent_on_images_takes_its_settings(name):
+    agent = AGENTS[name]
+    vision = agent.default_settings(("image",))
+    assert scales.settings("paper", name, vision=True) == {}
+    found = scales.settings("laptop", name, vision=True)
+    config = agent.config_type(**{**vision, **found})
+    on_state = scales.settings("laptop", name)
+    assert set(on_state) <= set(found) and on_state != found
+    assert config.batch_size == 16 and config.critic_warmup_steps == 0
+    # 80 decisions an episode make 16 sequences, 400 make 80.
+    sequences = 16 if config.skill_steps == 5 else 80
+    steps = sequences * config.samples_per_insert / config.batch_size
+    assert steps in (16.0, 20.0)
+
+
 def test_rows_of_some_agents():
     steps = {n: scales.settings("laptop", n)["critic_warmup_steps"] for n in AGENTS}
     clones = {"bc": 2000, "hierarchical_bc": 2000}
@@ -35,7 +51,10 @@ def test_rows_of_some_agents():
     assert "eta_clone" not in scales.settings("laptop", "mpo")
     assert "init_log_alpha" in scales.settings("laptop", "helms_cat")
     assert all(
-        any(row.setting in scales.settings("laptop", n) for n in AGENTS)
+        any(
+            scales.settings("laptop", n, row.vision).get(row.setting) == row.value
+            for n in AGENTS
+        )
         for row in scales.LAPTOP
     )
 
