@@ -26,7 +26,7 @@ _RUN_RATES = {
     "hierarchical_bc": 25.0,
     "asymmetric_mpo": 3.0,
 }
-_VISION_RATE = 3.0
+_VISION_RATE = 4.5  # of helms_mix, measured
 _COLLECT_RATE = 250.0
 _ANALYSIS_RATE = 150.0  # control steps a second of rollouts
 _EPISODE = 400  # control steps
