@@ -37,6 +37,7 @@ class Row:
 
 _CLONES = ("bc", "hierarchical_bc")
 _HELD = ("helms_cat", "helms_mix", "npmp")
+_MIX = ("helms_mix",)
 
 # A later row overrides an earlier one.
 LAPTOP = (
@@ -60,27 +61,27 @@ LAPTOP = (
     # takes 1,000 learner steps to fall to that; from softplus(-2) the policy decides
     # within 2,000.
     Row("init_log_temperature", 1.0, "neither random for long nor decided at once"),
-    Row("dual_learning_rate", 0.05, "the temperature follows values", ("helms_mix",)),
+    Row("dual_learning_rate", 0.05, "the temperature follows values", _MIX),
     Row("init_log_alpha", 1.0, "a multiplier moves by 0.01 a learner step"),
     Row("init_log_alpha_finger", 1.0, "a multiplier moves by 0.01 a learner step"),
     Row("init_log_alpha_mean", 3.0, "a multiplier moves by 0.01 a learner step"),
     Row("init_log_alpha_stddev", 30.0, "from 1000 it never gets down"),
     Row("eta_y", 0.3, "keeps skills in use until there is reward"),
     Row("eta_y_half_life", 1200, "and then lets the policy decide"),
-    Row("eta_z", 0.1, "components stay skills", ("helms_mix",)),
+    Row("eta_z", 0.1, "components stay skills", _MIX),
     Row("min_component_stddev", 0.15, "KLs of unused latents rule no gradient"),
     Row("eta_clone", 0.3, "holds the clone while the critic is poor"),
     # On images. A learner step takes 17 ms a row; on state 0.4 ms.
     Row("batch_size", 16, "a row costs 40 times as much", vision=True),
     Row("samples_per_insert", 4.0, "20 learner steps an episode", vision=True),
-    Row("samples_per_insert", 16.0, "16 learner steps an episode", _HELD, True),
+    Row("samples_per_insert", 16.0, "16 learner steps an episode", _HELD, vision=True),
     Row("critic_warmup_steps", 0, "a new policy has nothing to lose", vision=True),
     # New components start far from the skills that they are to become.
-    Row("eta_z", 1.0, "new components reach the skills", ("helms_mix",), True),
-    Row("epsilon_mean", 1.0, "new components reach the skills", ("helms_mix",), True),
-    Row("epsilon_stddev", 0.1, "new components reach the skills", ("helms_mix",), True),
-    Row("init_log_alpha_mean", -2.0, "nothing to hold yet", ("helms_mix",), True),
-    Row("init_log_alpha_stddev", -2.0, "nothing to hold yet", ("helms_mix",), True),
+    Row("eta_z", 1.0, "new components reach the skills", _MIX, vision=True),
+    Row("epsilon_mean", 1.0, "new components reach the skills", _MIX, vision=True),
+    Row("epsilon_stddev", 0.1, "new components reach the skills", _MIX, vision=True),
+    Row("init_log_alpha_mean", -2.0, "nothing to hold yet", _MIX, vision=True),
+    Row("init_log_alpha_stddev", -2.0, "nothing to hold yet", _MIX, vision=True),
 )
 
 
@@ -119,8 +120,7 @@ def table() -> str:
         defaults = dict.fromkeys(
             str(getattr(_paper(name, row.vision), row.setting)) for name in owners
         )
-        able = [n for n in AGENTS if not row.vision or AGENTS[n].vision is not None]
-        agents = "all" if owners == able else ", ".join(owners)
+        agents = "all" if owners == _able(row) else ", ".join(owners)
         agents += " on images" * row.vision
         paper = " or ".join(defaults)
         lines.append(
@@ -133,11 +133,14 @@ def _owners(row: Row) -> list[str]:
     """Returns the agents that a row is for."""
     return [
         name
-        for name in AGENTS
-        if name in (row.agents or AGENTS)
-        and row.setting in _fields(name)
-        and (AGENTS[name].vision is not None or not row.vision)
+        for name in _able(row)
+        if name in (row.agents or AGENTS) and row.setting in _fields(name)
     ]
+
+
+def _able(row: Row) -> list[str]:
+    """Returns the agents that act on what a row is for."""
+    return [n for n in AGENTS if not row.vision or AGENTS[n].vision is not None]
 
 
 def _paper(agent: str, vision: bool) -> MPOConfig:

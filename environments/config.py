@@ -119,6 +119,11 @@ class EnvironmentConfig:
             scene.one_of("setting of an environment", name, names)
         return cls(**values)
 
+    @classmethod
+    def with_defaults(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns recorded values, with the defaults of settings that are newer."""
+        return {**cls().to_dict(), **values}
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the values as JSON holds them.
 

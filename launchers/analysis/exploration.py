@@ -240,8 +240,7 @@ def check(
     if not path.exists():
         return
     record = atomic_files.read_json(path)
-    # A setting added after the record was written had its default.
-    before = {**EnvironmentConfig().to_dict(), **record.get("setting", {})}
+    before = EnvironmentConfig.with_defaults(record.get("setting", {}))
     for name, now in setting.to_json().items():
         was = before.get(name)
         if was != now:

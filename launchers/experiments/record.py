@@ -328,8 +328,8 @@ def _differences(
     if old.get("agent") != new["agent"]:
         yield "agent", old.get("agent"), new["agent"]
         return
-    was, now = (_environment(record) for record in (old, new))
-    was = {**EnvironmentConfig().to_dict(), **was}
+    was = EnvironmentConfig.with_defaults(_environment(old))
+    now = _environment(new)
     same_images = was.get("observations") == now.get("observations") == "vision"
     for key in dict.fromkeys(("environment", *now)):  # which decides the others
         if was.get(key) != now.get(key) and (key != "cameras" or same_images):
@@ -359,8 +359,9 @@ def _environment(record: Mapping[str, Any]) -> dict[str, Any]:
     if "environment" in record:
         return record["environment"]
     names = {field.name for field in dataclasses.fields(EnvironmentConfig)}
-    found = EnvironmentConfig().to_dict()
-    found |= {k: v for k, v in record.items() if k in names}
+    found = EnvironmentConfig.with_defaults(
+        {k: v for k, v in record.items() if k in names}
+    )
     found["observations"] = "vision" if record["cameras"] else "state"
     return {**found, "cameras": record["cameras"] or list(EnvironmentConfig().cameras)}
 

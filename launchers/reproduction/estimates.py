@@ -24,7 +24,6 @@ _RUN_RATES = {
     "mpo": 30.0,
     "bc": 27.0,
     "hierarchical_bc": 25.0,
-    "asymmetric_mpo": 3.0,
 }
 _VISION_RATE = 4.5  # of helms_mix, measured
 _COLLECT_RATE = 250.0

@@ -13,7 +13,7 @@ from agents.offline import bundle as bundles
 from datasets.rlds import files
 from launchers.common import side_by_side
 from launchers.reproduction import estimates, figures, fitting
-from launchers.reproduction.figures import Arm, Figure
+from launchers.reproduction.figures import Figure
 from launchers.reproduction.runs import Run
 
 # Ours: the paper does not give its own.
@@ -100,11 +100,9 @@ class Options:
                 f"unknown scale {self.scale!r}; valid: {', '.join(figures.SCALES)}"
             )
 
-    def chooses(self, run: str) -> bool:
-        """Returns whether a run, PANEL/ARM_SEED, is one to make."""
-        return not self.only or any(
-            fnmatch.fnmatchcase(run, pattern) for pattern in self.only
-        )
+    def chooses(self, run: Run) -> bool:
+        """Returns whether a run is one to make."""
+        return not self.only or any(_matches(run, pattern) for pattern in self.only)
 
 
 class Plan:
@@ -136,20 +134,19 @@ class Plan:
         self._data: dict[str, str] = {}
         of_figure = self.figure.bundles(options.scale)
         self._take(of_figure)
-        self._arms = _arms(self.figure, options)
-        analysed = () if options.only else self.figure.analysed
-        # An agent without a model gets the observation statistics of this one.
-        statistics = next((name for name in of_figure if "helms" in name), None)
-        needed = {*analysed, *(arm.bundle or statistics for arm in self._arms)}
         for bundle in of_figure:
-            if bundle in needed:
-                self._provide(bundle)
-        self.runs = _runs(self.figure, self.root, options, self.paths, statistics)
-        self.incomplete = [
-            run
-            for run in self.runs
-            if options.chooses(str(run)) and not run.is_complete()
-        ]
+            self.paths.setdefault(bundle, self._path(bundle))
+        self.runs = _runs(self.figure, self.root, options, self.paths)
+        chosen = [run for run in self.runs if options.chooses(run)]
+        missing = [run for run in self.runs if not run.is_complete()]
+        self._num_done = len(self.runs) - len(missing)
+        self.incomplete = [run for run in missing if run in chosen]
+        analysed = () if options.only else self.figure.analysed
+        used = {run.settings["skills"] for run in chosen}
+        used |= {self.paths[name] for name in analysed}
+        self._needed = [name for name in of_figure if self.paths[name] in used]
+        for bundle in self._needed:
+            self._provide(bundle, chosen)
         self.after = [self._analysis()] if analysed else []
 
     def steps(self) -> list[Step]:
@@ -175,16 +172,15 @@ class Plan:
         for step in (*self.before, *self.after):
             state = "done" if step.is_done() else "to do"
             lines.append(f"  {state}: {step.title}")
-        for name, path in self.paths.items():
-            if pathlib.Path(path).exists():
-                lines.append(f"  there: {name} at {path}")
+        for name in self._needed:
+            if pathlib.Path(self.paths[name]).exists():
+                lines.append(f"  there: {name} at {self.paths[name]}")
         if self.runs:
-            done = sum(run.is_complete() for run in self.runs)
             lines.append(
                 f"  {len(self.runs)} runs of {self.runs[0].steps:,} environment steps "
                 f"({len(self.figure.panels)} panels, "
                 f"{len(self.figure.arms_at(self._options.scale))} arms, "
-                f"{self._options.seeds} seeds), {done} of them done"
+                f"{self._options.seeds} seeds), {self._num_done} of them done"
                 + (f", {len(self.incomplete)} to make" if self._options.only else "")
             )
         return "\n".join(lines)
@@ -231,17 +227,24 @@ class Plan:
                 )
             self._data[recipe] = data
 
-    def _provide(self, name: str) -> None:
-        """Finds a bundle, or adds the commands that make it."""
+    def _path(self, name: str) -> str:
+        """Returns where a bundle is that the user does not give, or will be made."""
         spec, scale = figures.BUNDLES[name], self._options.scale
-        workdir = self._options.out / "bundles" / name
-        if name not in self.paths and scale == "laptop" and spec.pretrained:
+        if scale == "laptop" and spec.pretrained:
             description = bundles.read_description(spec.pretrained)
             if fitting.fits(description, spec, scale):
-                self.paths[name] = spec.pretrained
-        if name not in self.paths:
+                return spec.pretrained
+        return str(self._workdir(name) / "skills")
+
+    def _workdir(self, name: str) -> pathlib.Path:
+        return self._options.out / "bundles" / name
+
+    def _provide(self, name: str, runs: Sequence[Run]) -> None:
+        """Adds the commands that make what is missing of a bundle for these runs."""
+        spec, scale = figures.BUNDLES[name], self._options.scale
+        path, workdir = self.paths[name], self._workdir(name)
+        if path == str(workdir / "skills"):
             data = self._dataset(spec.dataset)
-            self.paths[name] = str(workdir / "skills")
             balance = _BALANCE[scale] if spec.model == "helms" else {}
             order = spec.order(scale)
             ordered = {} if order == "color" else {"object_order": order}
@@ -260,10 +263,11 @@ class Plan:
                     estimates.training_seconds(spec.model),
                 )
             )
-        high_level = pathlib.Path(self.paths[name]) / bundles.HIGH_LEVEL
+        high_level = pathlib.Path(path) / bundles.HIGH_LEVEL
         distilled = any(
-            arm.bundle == name and arm.settings.get("high_level") == "distilled"
-            for arm in self._arms
+            run.settings["skills"] == path
+            and run.settings.get("high_level") == "distilled"
+            for run in runs
         )
         if distilled and not high_level.exists():
             self.before.append(
@@ -271,7 +275,7 @@ class Plan:
                     f"distil the high level of {name}",
                     "launchers.analyse_skills",
                     {
-                        "skills": self.paths[name],
+                        "skills": path,
                         "dataset": self._dataset(spec.dataset),
                         "out": workdir / "distillation",
                         "ceiling_episodes": 10,
@@ -326,7 +330,7 @@ class Plan:
 def check_only(only: Sequence[str], runs: Sequence[Run]) -> None:
     """Raises ValueError for a pattern of `Options.only` that no run matches."""
     for pattern in only:
-        if not fnmatch.filter(map(str, runs), pattern):
+        if not any(_matches(run, pattern) for run in runs):
             panels = ", ".join(dict.fromkeys(run.panel for run in runs))
             arms = ", ".join(dict.fromkeys(run.arm for run in runs))
             raise ValueError(
@@ -335,27 +339,13 @@ def check_only(only: Sequence[str], runs: Sequence[Run]) -> None:
             )
 
 
-def _arms(figure: Figure, options: Options) -> list[Arm]:
-    """Returns the arms that have a run to make."""
-    return [
-        arm
-        for arm in figure.arms_at(options.scale)
-        if any(
-            options.chooses(f"{panel.name}/{arm.name}_{seed}")
-            for panel in figure.panels
-            for seed in range(options.seeds)
-        )
-    ]
+def _matches(run: Run, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(str(run), pattern)
 
 
 def _runs(
-    figure: Figure,
-    root: pathlib.Path,
-    options: Options,
-    paths: Mapping[str, str],
-    statistics: str | None,
+    figure: Figure, root: pathlib.Path, options: Options, paths: Mapping[str, str]
 ) -> list[Run]:
-    """Returns all runs; only those of the bundles in `paths` can be started."""
     scale = options.scale
     distributed: dict[str, object] = {}
     if options.launch != "single_process":
@@ -364,7 +354,8 @@ def _runs(
     for seed in range(options.seeds):
         for panel in figure.panels:
             for arm in figure.arms_at(scale):
-                skills = paths.get(arm.bundle or statistics or "")
+                # An agent without a model gets the same observation statistics.
+                skills = paths[arm.bundle] if arm.bundle else _statistics(paths)
                 settings = {
                     "agent": arm.agent,
                     "skills": skills,
@@ -378,3 +369,8 @@ def _runs(
                 steps = options.steps or figure.steps[scale]
                 runs.append(Run(root, panel.name, arm.name, seed, steps, settings))
     return runs
+
+
+def _statistics(paths: Mapping[str, str]) -> str | None:
+    """Returns a bundle whose statistics normalise observations."""
+    return next((path for name, path in paths.items() if "helms" in name), None)
