@@ -10,7 +10,7 @@ from acme import specs
 from agents.helms_cat.builder import HelmsCatBuilder
 from agents.helms_cat.config import HelmsCatConfig
 from agents.registry import load_bundle
-from benchmarks import critic
+from benchmarks import critic_predictions
 from tests.helpers import commands, untrained_skills
 
 _TINY = (
@@ -55,12 +55,12 @@ def test_predictions_of_an_episode_by_a_loop(bundle):
         {key: rng.normal(size=size).astype(np.float32) for key, size in sizes.items()}
         for _ in range(length + 1)
     ]
-    recorder = critic.Recorder()
+    recorder = critic_predictions.Recorder()
     recorder.add_first(dm_env.restart(states[0]))
     for t in range(length):
         after = dm_env.transition(rewards[t], states[t + 1], discounts[t])
         recorder.add(actions[t], after, extras={})
-    found = critic.predict(builder, networks, recorder, seed=0)
+    found = critic_predictions.predict(builder, networks, recorder, seed=0)
 
     values, state_values = [], []
     for state in states:
@@ -86,15 +86,18 @@ def test_predictions_of_an_episode_by_a_loop(bundle):
 
 def test_quarters_and_the_whole():
     value = np.arange(8.0)
-    known = critic.Prediction(value, 2.0 * value, np.full(8, -1.0))
-    wrong = critic.Prediction(value, -2.0 * value, np.full(8, 3.0))
-    alone, both = critic.summarize([known]), critic.summarize([known, wrong])
+    known = critic_predictions.Prediction(value, 2.0 * value, np.full(8, -1.0))
+    wrong = critic_predictions.Prediction(value, -2.0 * value, np.full(8, 3.0))
+    alone, both = (
+        critic_predictions.summarize([known]),
+        critic_predictions.summarize([known, wrong]),
+    )
     assert alone["correlation"] == pytest.approx(1.0) and alone["error"] == 1.0
     assert both["correlation"] == pytest.approx(0.0) and both["error"] == 2.0
     assert [part["value"] for part in both["quarters"]] == [0.5, 2.5, 4.5, 6.5]
     # Values that are all the same say nothing, and are no error.
-    constant = critic.Prediction(np.ones(8), value, np.zeros(8))
-    assert critic.summarize([constant])["correlation"] == 0.0
+    constant = critic_predictions.Prediction(np.ones(8), value, np.zeros(8))
+    assert critic_predictions.summarize([constant])["correlation"] == 0.0
 
 
 def test_the_command(bundle, tmp_path):
