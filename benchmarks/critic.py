@@ -39,21 +39,21 @@ def main(argv: Sequence[str]) -> None:
             raise ValueError(f"--episodes is {_EPISODES.value}; valid: 1 or more")
         experiment = make_experiment(record.load_config(_WORKDIR.value))
         predictions = critic_predictions.run(experiment, _EPISODES.value, _SEED.value)
-    found = critic_predictions.summarize(predictions)
-    found["replay_error"] = critic_predictions.replay_error(
+    summary = critic_predictions.summarize(predictions)
+    summary["replay_error"] = critic_predictions.replay_error(
         pathlib.Path(_WORKDIR.value)
     )
     names = ("error", "value", "return", "correlation")
-    parts = [*found["quarters"], found]
+    parts = [*summary["quarters"], summary]
     labels = [*(f"quarter {i + 1}" for i in range(critic_predictions.QUARTERS)), "all"]
     cells = [
         [label, *(f"{part[name]:.2f}" for name in names)]
         for label, part in zip(labels, parts, strict=True)
     ]
     print("\n".join(table(["decisions", *names], cells)))
-    if found["replay_error"] is not None:
-        print(f"error on replay {found['replay_error']:.2f}")
-    print(json.dumps({**found, "episodes": len(predictions)}))
+    if summary["replay_error"] is not None:
+        print(f"error on replay {summary['replay_error']:.2f}")
+    print(json.dumps({**summary, "episodes": len(predictions)}))
 
 
 if __name__ == "__main__":
