@@ -125,8 +125,12 @@ def run(experiment: Experiment, episodes: int, seed: int) -> list[Prediction]:
     builder.restore_policy(networks, experiment.workdir)
     path = learner_checkpoints.newest(experiment.workdir)
     with checkpoints.reading(path):
-        checkpoint = tf.train.Checkpoint(critic=networks.critic)
-        checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
+        restored = tf.train.Checkpoint(critic=networks.critic).restore(path)
+        restored.expect_partial()  # or TensorFlow lists all that is not read
+        try:
+            restored.assert_existing_objects_matched()
+        except AssertionError as e:
+            raise ValueError("it has no such critic; exported agents have none") from e
     recorder = Recorder()
     actor = builder.make_actor(
         builder.make_policy(networks), derive_seed(seed, "actor"), recorder

@@ -114,12 +114,16 @@ def test_the_command(bundle, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"),
-    [(("--episodes=0",), "valid: 1 or more"), ((), "no run")],
+    ("workdir", "episodes", "words"),
+    [
+        ("nowhere", 1, "no run in nowhere"),
+        ("nowhere", 0, "valid: 1 or more"),
+        ("pretrained/helms_cat_red_on_blue", 1, "exported agents have none"),
+    ],
 )
-def test_bad_input_is_one_line(flags, words, tmp_path):
-    workdir = f"--workdir={tmp_path}"
-    done = commands.run("benchmarks.critic", workdir, *flags)
+def test_bad_input_is_one_line(workdir, episodes, words):
+    flags = f"--workdir={workdir}", f"--episodes={episodes}"
+    done = commands.run("benchmarks.critic", *flags)
     assert done.returncode == 2, done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error: ") and words in last, last
