@@ -13,7 +13,6 @@ is one JSON object.
 from __future__ import annotations
 
 import json
-import pathlib
 from collections.abc import Sequence
 
 from absl import flags
@@ -40,9 +39,7 @@ def main(argv: Sequence[str]) -> None:
         experiment = make_experiment(record.load_config(_WORKDIR.value))
         predictions = critic_predictions.run(experiment, _EPISODES.value, _SEED.value)
     summary = critic_predictions.summarize(predictions)
-    summary["replay_error"] = critic_predictions.replay_error(
-        pathlib.Path(_WORKDIR.value)
-    )
+    summary["replay_error"] = critic_predictions.replay_error(_WORKDIR.value)
     names = ("error", "value", "return", "correlation")
     parts = [*summary["quarters"], summary]
     labels = [*(f"quarter {i + 1}" for i in range(critic_predictions.QUARTERS)), "all"]

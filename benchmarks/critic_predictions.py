@@ -5,9 +5,7 @@ Shape letters: T decisions of an episode.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,15 +13,16 @@ import dm_env
 import numpy as np
 import tensorflow as tf
 import tqdm
-from acme import adders
+from acme import EnvironmentLoop, adders
+from acme.utils import loggers
 from typing_extensions import override
 
-from agents import checkpoints
 from agents.losses import critic as critic_loss
 from agents.mpo import learner_checkpoints
 from agents.mpo.builder import MPOBuilder
 from agents.mpo.networks import MPONetworks
 from agents.mpo.rows import Rows
+from launchers.common import loggers as run_loggers
 from launchers.experiments.config import Experiment, derive_seed
 
 QUARTERS = 4
@@ -96,20 +95,10 @@ def predict(
         np.asarray([[*values, 0.0]], np.float32)
         for values in (episode.rewards, episode.discounts, np.ones(length))
     )
-    td = critic_loss.n_step_td(
-        value[None],
-        state_value[None],
-        reward,
-        discount,
-        valid,
-        config.discount,
-        config.n_step,
-    )
-    returns = np.append(np.zeros(length), state_value[-1])
-    for t in reversed(range(length)):
-        decay = config.discount * episode.discounts[t]
-        returns[t] = episode.rewards[t] + decay * returns[t + 1]
-    return Prediction(value.numpy()[:-1], returns[:-1], td.error.numpy()[0])
+    known = value[None], state_value[None], reward, discount, valid, config.discount
+    td = critic_loss.n_step_td(*known, n_step=config.n_step)
+    whole = critic_loss.n_step_td(*known, n_step=length)
+    return Prediction(value.numpy()[:-1], whole.target.numpy()[0], td.error.numpy()[0])
 
 
 def run(experiment: Experiment, episodes: int, seed: int) -> list[Prediction]:
@@ -123,27 +112,16 @@ def run(experiment: Experiment, episodes: int, seed: int) -> list[Prediction]:
         raise ValueError(f"{experiment.workdir} is of an agent without such a critic")
     networks = builder.make_networks(experiment.environment_spec, experiment.seed)
     builder.restore_policy(networks, experiment.workdir)
-    path = learner_checkpoints.newest(experiment.workdir)
-    with checkpoints.reading(path):
-        restored = tf.train.Checkpoint(critic=networks.critic).restore(path)
-        restored.expect_partial()  # or TensorFlow lists all that is not read
-        try:
-            restored.assert_existing_objects_matched()
-        except AssertionError as e:
-            raise ValueError("it has no such critic; exported agents have none") from e
+    learner_checkpoints.restore_critic(networks.critic, experiment.workdir)
     recorder = Recorder()
     actor = builder.make_actor(
         builder.make_policy(networks), derive_seed(seed, "actor"), recorder
     )
     environment = experiment.environment_factory(derive_seed(seed, "environment"))
+    loop = EnvironmentLoop(environment, actor, logger=loggers.NoOpLogger())
     predictions = []
     for episode in tqdm.tqdm(range(episodes), "episodes", disable=None):
-        timestep = environment.reset()
-        actor.observe_first(timestep)
-        while not timestep.last():
-            action = actor.select_action(timestep.observation)
-            timestep = environment.step(action)
-            actor.observe(action, timestep)
+        loop.run_episode()
         predictions.append(predict(builder, networks, recorder, seed + episode))
     environment.close()
     return predictions
@@ -156,15 +134,12 @@ def summarize(predictions: Sequence[Prediction]) -> dict[str, Any]:
       `error` (mean absolute error of the n-step targets), `value`, `return` (means) and
       `correlation` of both, each in all, and `quarters`: the same of each quarter.
     """
+    whole = [dataclasses.astuple(prediction) for prediction in predictions]
     quarters = [
-        [np.array_split(part, QUARTERS)[i] for part in dataclasses.astuple(p)]
+        [[np.array_split(part, QUARTERS)[i] for part in parts] for parts in whole]
         for i in range(QUARTERS)
-        for p in predictions
     ]
-    count = len(predictions)
-    parts = [_joined(quarters[i * count : (i + 1) * count]) for i in range(QUARTERS)]
-    whole = _joined([dataclasses.astuple(p) for p in predictions])
-    return {**whole, "quarters": parts}
+    return {**_joined(whole), "quarters": [_joined(parts) for parts in quarters]}
 
 
 def _joined(parts: Sequence[Sequence[np.ndarray]]) -> dict[str, float]:
@@ -178,12 +153,7 @@ def _joined(parts: Sequence[Sequence[np.ndarray]]) -> dict[str, float]:
     }
 
 
-def replay_error(workdir: pathlib.Path) -> float | None:
+def replay_error(workdir: str) -> float | None:
     """Returns the mean `td_error_abs` of the learner's last steps, from its log."""
-    path = workdir / "logs" / "learner" / "logs.csv"
-    if not path.exists():
-        return None
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))[-_LAST_ROWS:]
-    errors = [float(row["td_error_abs"]) for row in rows if row["td_error_abs"]]
-    return float(np.mean(errors)) if errors else None
+    rows = run_loggers.read_rows(workdir, "learner")[-_LAST_ROWS:]
+    return float(np.mean([row["td_error_abs"] for row in rows])) if rows else None

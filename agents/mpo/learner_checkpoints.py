@@ -44,18 +44,32 @@ def restore_policy(policy: snt.Module, directory: str) -> int:
     Raises:
       ValueError: there is no checkpoint, or it is of another model.
     """
+    return _restore(directory, "it is of another model", policy=policy)
+
+
+def restore_critic(critic: snt.Module, directory: str) -> int:
+    """Reads a critic as `restore_policy` reads a policy.
+
+    Raises:
+      ValueError: there is no checkpoint, or it has no such critic.
+    """
+    mismatch = "it has no such critic; exported agents have none"
+    return _restore(directory, mismatch, critic=critic)
+
+
+def _restore(directory: str, mismatch: str, **modules: snt.Module) -> int:
     path = newest(directory)
     if path is None:
         raise ValueError(f"no checkpoint in {directory}")
     num_steps = tf.Variable(0, dtype=tf.int64, trainable=False)
     with checkpoints.reading(path):
-        restored = tf.train.Checkpoint(policy=policy, num_steps=num_steps)
+        restored = tf.train.Checkpoint(num_steps=num_steps, **modules)
         try:
             status = restored.restore(path)
             status.expect_partial()  # or TensorFlow lists all that is not read
             status.assert_existing_objects_matched()
         except (AssertionError, ValueError) as e:
-            raise ValueError("it is of another model") from e
+            raise ValueError(mismatch) from e
     return int(num_steps)
 
 

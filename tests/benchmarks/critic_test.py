@@ -5,6 +5,7 @@ import json
 import dm_env
 import numpy as np
 import pytest
+import scipy.special
 from acme import specs
 
 from agents.helms_cat.builder import HelmsCatBuilder
@@ -27,11 +28,6 @@ _TINY = (
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     return untrained_skills.save_skills(tmp_path_factory.mktemp("bundle") / "skills")
-
-
-def _softmax(logits):
-    weights = np.exp(logits - logits.max())
-    return weights / weights.sum()
 
 
 def test_predictions_of_an_episode_by_a_loop(bundle):
@@ -67,7 +63,7 @@ def test_predictions_of_an_episode_by_a_loop(bundle):
         one = {key: value[None, None] for key, value in state.items()}
         values.append(networks.critic(one).numpy()[0, 0])
         logits = networks.policy({k: v[None] for k, v in state.items()}).numpy()[0]
-        state_values.append(_softmax(logits) @ values[-1])
+        state_values.append(scipy.special.softmax(logits) @ values[-1])
     taken = [values[t][actions[t]] for t in range(length)]
 
     def bootstrapped(first, last):
@@ -88,10 +84,8 @@ def test_quarters_and_the_whole():
     value = np.arange(8.0)
     known = critic_predictions.Prediction(value, 2.0 * value, np.full(8, -1.0))
     wrong = critic_predictions.Prediction(value, -2.0 * value, np.full(8, 3.0))
-    alone, both = (
-        critic_predictions.summarize([known]),
-        critic_predictions.summarize([known, wrong]),
-    )
+    alone = critic_predictions.summarize([known])
+    both = critic_predictions.summarize([known, wrong])
     assert alone["correlation"] == pytest.approx(1.0) and alone["error"] == 1.0
     assert both["correlation"] == pytest.approx(0.0) and both["error"] == 2.0
     assert [part["value"] for part in both["quarters"]] == [0.5, 2.5, 4.5, 6.5]
