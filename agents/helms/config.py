@@ -24,6 +24,8 @@ class HelmsConfig(LatentConfig):
       beta_y: weight of the categorical KL.
       balance: weight of the entropy of a batch's mean use of the skills, nats per step,
         which keeps all skills in use; 0: the paper.
+      switch_cost: nats that a switch to another skill costs the posterior, so that
+        skills last; 0: the paper.
     """
 
     # Model.
@@ -39,6 +41,7 @@ class HelmsConfig(LatentConfig):
     # Objective (Eq. 3), besides `beta_z`.
     beta_y: float = 1.0
     balance: float = 0.0
+    switch_cost: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,7 +56,7 @@ class HelmsConfig(LatentConfig):
                 "variant continuous is a single Gaussian: num_skills must be 1, got "
                 f"{self.num_skills}"
             )
-        for name in ("beta_y", "balance", "initial_latent_spread"):
+        for name in ("beta_y", "balance", "switch_cost", "initial_latent_spread"):
             check_number(name, getattr(self, name), positive=False)
         if not 0.0 <= self.initial_stay_probability < 1.0:
             raise ValueError(

@@ -71,11 +71,16 @@ class HelmsModel(OfflineModel):
             )
             if has_variance:
                 sums["latent_kl_per_dim"] = tf.einsum("btk,btkz->z", weights, latent_kl)
-        elif config.balance:
+            return LossOutput(bound, sums)
+        if config.balance:
             steps = tf.reduce_sum(batch["mask"], axis=1)  # [B]
             use = elbo.mean_use(stats.marginals, batch["mask"])
             entropy = -tf.reduce_sum(tf.math.xlogy(use, use))
             bound += config.balance * entropy * steps
+        if config.switch_cost:
+            bound -= config.switch_cost * elbo.expected_switches(
+                tf.nn.softmax(logits), stats.marginals, batch["mask"]
+            )
         return LossOutput(bound, sums)
 
     def metrics(self, means: Mapping[str, np.ndarray]) -> dict[str, float | list]:

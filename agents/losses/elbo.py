@@ -122,5 +122,25 @@ def mean_use(marginals: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     return total / tf.maximum(tf.reduce_sum(mask), 1.0)
 
 
+def expected_switches(
+    transitions: tf.Tensor, marginals: tf.Tensor, mask: tf.Tensor
+) -> tf.Tensor:
+    """Computes the expected number of switches to another skill within each sequence.
+
+    The first step is not counted: y_0 is uniform, so a switch at it says nothing.
+
+    Args:
+      transitions: [B, T, K, K], probabilities q(y_t | y_{t-1}, x_t).
+      marginals: [B, T, K], q(y_t | x_{1:t}).
+      mask: [B, T], 1 at valid steps.
+
+    Returns:
+      [B]; between 0 and the number of valid steps less one.
+    """
+    stay = tf.linalg.diag_part(transitions[:, 1:])  # [B, T - 1, K]
+    switch = tf.reduce_sum(marginals[:, :-1] * (1.0 - stay), axis=-1)
+    return tf.reduce_sum(_clear(switch, mask[:, 1:] > 0), axis=-1)
+
+
 def _clear(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
     return tf.where(valid, values, tf.zeros_like(values))

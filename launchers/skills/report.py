@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -28,6 +29,10 @@ _SAME_SKILLS = (
     "the skills are not told apart yet: the posterior of a step is nearly as uncertain "
     "as their use, so that all may do the same. Train for more --steps, or begin "
     "anew with --variant=discrete --initial_stay_probability=0.8"
+)
+_ALTERNATE = (
+    "skills {} and {} alternate: each is followed by the other more often than by "
+    "itself. Begin anew with --switch_cost=0.5 for skills that last"
 )
 
 
@@ -91,4 +96,8 @@ def describe(summary: Mapping[str, Any]) -> str:
     use, step = (after.get(key, 0.0) for key in ("use_entropy", "step_entropy"))
     if step > max(_UNTOLD * use, 0.01):  # of one skill both are 0
         lines.append(_wrapped(_SAME_SKILLS))
+    prior = summary.get("transition_prior", ())
+    for i, j in itertools.combinations(range(len(prior)), 2):
+        if prior[i][j] > prior[i][i] and prior[j][i] > prior[j][j]:
+            lines.append(_wrapped(_ALTERNATE.format(i, j)))
     return "\n".join(lines)

@@ -71,6 +71,30 @@ def test_balance_adds_the_entropy_of_the_mean_use_to_the_training_objective_alon
     )
 
 
+def test_a_switch_costs_the_training_objective_alone():
+    batch = two_modes(0, CONFIG)
+    plain = make_model(CONFIG)
+    sticky = make_model(dataclasses.replace(CONFIG, switch_cost=0.7))
+    nets = plain.networks
+    proprio, objects = nets.normalize(batch["proprio"], batch["objects"])
+    transitions = tf.nn.softmax(nets.posterior_logits(proprio, objects)).numpy()
+    expected = []
+    for b in range(CONFIG.batch_size):
+        use, switches = np.full(2, 0.5) @ transitions[b, 0], 0.0
+        for t in range(1, int(batch["mask"][b].sum())):
+            switches += (
+                use[0] * transitions[b, t, 0, 1] + use[1] * transitions[b, t, 1, 0]
+            )
+            use = use @ transitions[b, t]
+        expected.append(0.7 * switches)
+    for evaluation, cost in ((False, expected), (True, np.zeros(CONFIG.batch_size))):
+        difference = (
+            plain.terms(batch, SEED, evaluation=evaluation).objective
+            - sticky.terms(batch, SEED, evaluation=evaluation).objective
+        )
+        np.testing.assert_allclose(difference, cost, rtol=1e-3, atol=1e-6)
+
+
 def test_a_bernoulli_finger_is_weighed_by_the_marginals_of_the_skills():
     """By hand loops over steps and skills; latents without variance need no draw."""
     config = dataclasses.replace(CONFIG, variant="discrete", finger="bernoulli")

@@ -75,6 +75,24 @@ def test_enumeration_with_a_masked_suffix():
     np.testing.assert_allclose(bound[0], _enumerate(inputs, 0)[0], rtol=1e-10)
 
 
+def test_expected_switches_equal_enumeration_over_all_sequences():
+    inputs = _inputs(2, time=4)
+    inputs["mask"][0, 3:] = 0
+    inputs["posterior_logits"][0, 3:] = np.nan
+    transitions = _softmax(inputs["posterior_logits"])
+    stats = _bound(inputs)[1]
+    found = elbo.expected_switches(
+        tf.constant(transitions), stats.marginals, tf.constant(inputs["mask"])
+    )
+    for row in range(B):
+        length, expected = int(inputs["mask"][row].sum()), 0.0
+        for ys in itertools.product(range(K), repeat=length + 1):
+            steps = range(length)
+            weight = np.prod([transitions[row, t, ys[t], ys[t + 1]] for t in steps]) / K
+            expected += weight * sum(ys[t] != ys[t + 1] for t in range(1, length))
+        np.testing.assert_allclose(found[row], expected, rtol=1e-10)
+
+
 def test_literal_two_skills_one_step():
     # q(y_1) = 1/2 [.9 .1] + 1/2 [.5 .5] = [.7 .3]; p uniform.
     inputs = {

@@ -1,5 +1,7 @@
 """What a training prints fits a terminal of 80 columns."""
 
+import re
+
 import pytest
 
 from launchers.skills import report
@@ -57,3 +59,17 @@ def test_skills_that_may_be_alike_are_named(use, step, warns):
     summary = {"model": "helms", "steps": 9, "seconds": 1.0, "best_step": 9}
     text = report.describe({**summary, "before": metrics, "after": metrics})
     assert ("the skills are not told apart" in " ".join(text.split())) == warns
+
+
+@pytest.mark.parametrize(
+    ("prior", "pairs"),
+    [
+        ([[0.5, 0.3, 0.2], [0.6, 0.1, 0.3], [0.1, 0.1, 0.8]], []),  # 0 lasts
+        ([[0.1, 0.1, 0.8], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2]], ["0 and 2"]),
+    ],
+)
+def test_skills_that_alternate_are_named(prior, pairs):
+    summary = {"model": "helms", "steps": 9, "seconds": 1.0, "best_step": 9}
+    ends = {"before": _METRICS, "after": _METRICS}
+    text = report.describe({**summary, **ends, "transition_prior": prior})
+    assert re.findall(r"skills (\d and \d) alternate", text) == pairs
