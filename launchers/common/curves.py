@@ -6,6 +6,7 @@ A curve has a row (environment steps or time so far, value) for each episode of 
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -75,7 +76,10 @@ def read(path: pathlib.Path) -> np.ndarray:
 
 
 def mean_of_runs(
-    curves: Sequence[np.ndarray], steps: float | None, since: float = 0.8
+    curves: Sequence[np.ndarray],
+    steps: float | None,
+    since: float = 0.8,
+    limits: tuple[float, float] = (-math.inf, math.inf),
 ) -> dict[str, Any]:
     """Averages each run over its last episodes, and the runs' averages over runs.
 
@@ -83,6 +87,7 @@ def mean_of_runs(
       curves: curves of one agent; their second column is averaged.
       steps: number of steps of a run; None takes those of each.
       since: share of the steps that is left out at the start.
+      limits: least and largest value there is, which the interval keeps to.
 
     Returns:
       `mean`, `low`, `high` (95 % interval over the runs) and `runs`, the mean of each.
@@ -91,8 +96,8 @@ def mean_of_runs(
     mean, half = float(np.mean(means)), intervals.student_half_width(means)
     return {
         "mean": mean,
-        "low": mean - half,
-        "high": mean + half,
+        "low": max(mean - half, limits[0]),
+        "high": min(mean + half, limits[1]),
         "runs": [round(value, 4) for value in means],
     }
 

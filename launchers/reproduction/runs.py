@@ -154,7 +154,9 @@ def results(
             steps = kept[0].steps
             returns[arm] = [r[:, [0, 1]] for r in rows]
             means = {
-                "success": curves.mean_of_runs([r[:, [0, 2]] for r in rows], steps),
+                "success": curves.mean_of_runs(
+                    [r[:, [0, 2]] for r in rows], steps, limits=(0.0, 1.0)
+                ),
                 "return": curves.mean_of_runs(returns[arm], steps),
                 "area": curves.mean_of_runs(returns[arm], steps, since=0.0),
             }

@@ -19,6 +19,14 @@ def test_summary_is_of_the_last_fifth_over_seeds():
     assert found["high"] == pytest.approx(3.0 + 12.7062, abs=1e-4)
 
 
+def test_the_interval_of_a_mean_keeps_to_its_limits():
+    successes = [np.array([[400.0, value]]) for value in (0.5, 0.75)]
+    unlimited = curves.mean_of_runs(successes, 400)
+    assert unlimited["low"] < 0 < 1 < unlimited["high"]
+    limited = curves.mean_of_runs(successes, 400, limits=(0.0, 1.0))
+    assert limited == unlimited | {"low": 0.0, "high": 1.0}
+
+
 def test_a_mean_goes_as_far_as_all_runs():
     mean = curves.over_runs([_curve([1, 3, 5]), _curve([3, 5])], 30.0, bins=3)
     np.testing.assert_array_equal(mean.x, [5.0, 15.0])
