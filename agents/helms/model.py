@@ -78,9 +78,7 @@ class HelmsModel(OfflineModel):
             entropy = -tf.reduce_sum(tf.math.xlogy(use, use))
             bound += config.balance * entropy * steps
         if config.switch_cost:
-            bound -= config.switch_cost * elbo.expected_switches(
-                tf.nn.softmax(logits), stats.marginals, batch["mask"]
-            )
+            bound -= config.switch_cost * stats.switches
         return LossOutput(bound, sums)
 
     def metrics(self, means: Mapping[str, np.ndarray]) -> dict[str, float | list]:

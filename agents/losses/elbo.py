@@ -15,12 +15,16 @@ import tensorflow as tf
 
 
 class ElboStats(NamedTuple):
-    """Parts of the bound, summed over valid steps; elbo = a - beta_z b - beta_y c."""
+    """Parts of the bound, summed over valid steps; elbo = a - beta_z b - beta_y c.
+
+    `marginals` and `switches` are no parts of the bound.
+    """
 
     log_likelihood: tf.Tensor  # [B] a: expected log p(a_t | z_t, x_t), nats
     latent_kl: tf.Tensor  # [B] b: expected KL(q(z_t | y_t, x_t) || N(0, I)), nats
     categorical_kl: tf.Tensor  # [B] c: expected KL(q(y_t | y_{t-1}, x_t) || p), nats
     marginals: tf.Tensor  # [B, T, K] q(y_t | x_{1:t}); uniform at masked steps
+    switches: tf.Tensor  # [B] expected number of t > 1 with y_t other than y_{t-1}
 
 
 def skill_marginals(transitions: tf.Tensor) -> tf.Tensor:
@@ -95,6 +99,8 @@ def helms_elbo(
 
     transition_kl = tf.reduce_sum(posterior * (log_posterior - log_prior), axis=-1)
     transition_kl = _clear(transition_kl, valid[..., None])  # [B, T, K]
+    # y_0 is uniform, so a switch at the first step says nothing.
+    leaves = _clear(1.0 - tf.linalg.diag_part(posterior), valid[..., None])[:, 1:]
 
     def expectation(weights: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(weights * values, axis=[1, 2])
@@ -104,6 +110,7 @@ def helms_elbo(
         latent_kl=expectation(current, latent_kl),
         categorical_kl=expectation(previous, transition_kl),
         marginals=current,
+        switches=expectation(previous[:, 1:], leaves),
     )
     bound = (
         stats.log_likelihood - beta_z * stats.latent_kl - beta_y * stats.categorical_kl
@@ -120,26 +127,6 @@ def mean_use(marginals: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Returns the mean [K] of q(y_t | x_{1:t}) over the valid steps of a batch."""
     total = tf.reduce_sum(masked_marginals(marginals, mask), axis=[0, 1])
     return total / tf.maximum(tf.reduce_sum(mask), 1.0)
-
-
-def expected_switches(
-    transitions: tf.Tensor, marginals: tf.Tensor, mask: tf.Tensor
-) -> tf.Tensor:
-    """Computes the expected number of switches to another skill within each sequence.
-
-    The first step is not counted: y_0 is uniform, so a switch at it says nothing.
-
-    Args:
-      transitions: [B, T, K, K], probabilities q(y_t | y_{t-1}, x_t).
-      marginals: [B, T, K], q(y_t | x_{1:t}).
-      mask: [B, T], 1 at valid steps.
-
-    Returns:
-      [B]; between 0 and the number of valid steps less one.
-    """
-    stay = tf.linalg.diag_part(transitions[:, 1:])  # [B, T - 1, K]
-    switch = tf.reduce_sum(marginals[:, :-1] * (1.0 - stay), axis=-1)
-    return tf.reduce_sum(_clear(switch, mask[:, 1:] > 0), axis=-1)
 
 
 def _clear(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
