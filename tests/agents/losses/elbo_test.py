@@ -39,11 +39,14 @@ def _softmax(x):
 
 
 def _enumerate(inputs, row):
-    """E_q over every (y_0, ..., y_T) of the joint's terms (first line of Eq. 3)."""
+    """E_q over every (y_0, ..., y_T) of the joint's terms (first line of Eq. 3).
+
+    Returns it with the marginals and the expected number of switches after step 1.
+    """
     q = _softmax(inputs["posterior_logits"][row])
     p = _softmax(inputs["prior_logits"])
     length = int(inputs["mask"][row].sum())
-    total, marginals = 0.0, np.zeros((length, p.shape[0]))
+    total, switches, marginals = 0.0, 0.0, np.zeros((length, p.shape[0]))
     for ys in itertools.product(range(p.shape[0]), repeat=length + 1):
         weight, value = 1.0 / p.shape[0], 0.0
         for t in range(length):
@@ -56,37 +59,27 @@ def _enumerate(inputs, row):
         total += weight * value
         for t in range(length):
             marginals[t, ys[t + 1]] += weight
-    return total, marginals
+            switches += weight * (t > 0 and ys[t] != ys[t + 1])
+    return total, marginals, switches
 
 
-def test_bound_and_marginals_equal_enumeration_over_all_sequences():
+def test_bound_marginals_and_switches_equal_enumeration_over_all_sequences():
     inputs = _inputs()
     bound, stats = _bound(inputs)
     for row in range(B):
-        expected, marginals = _enumerate(inputs, row)
+        expected, marginals, switches = _enumerate(inputs, row)
         np.testing.assert_allclose(bound[row], expected, rtol=1e-10)
         np.testing.assert_allclose(stats.marginals[row], marginals, rtol=1e-10)
+        np.testing.assert_allclose(stats.switches[row], switches, rtol=1e-10)
 
 
 def test_enumeration_with_a_masked_suffix():
     inputs = _inputs(1)
     inputs["mask"][0, 2:] = 0
-    bound, _ = _bound(inputs)
-    np.testing.assert_allclose(bound[0], _enumerate(inputs, 0)[0], rtol=1e-10)
-
-
-def test_expected_switches_equal_enumeration_over_all_sequences():
-    inputs = _inputs(2, time=4)
-    inputs["mask"][0, 3:] = 0
-    found = _bound(inputs)[1].switches
-    transitions = _softmax(inputs["posterior_logits"])
-    for row in range(B):
-        length, expected = int(inputs["mask"][row].sum()), 0.0
-        for ys in itertools.product(range(K), repeat=length + 1):
-            steps = range(length)
-            weight = np.prod([transitions[row, t, ys[t], ys[t + 1]] for t in steps]) / K
-            expected += weight * sum(ys[t] != ys[t + 1] for t in range(1, length))
-        np.testing.assert_allclose(found[row], expected, rtol=1e-10)
+    bound, stats = _bound(inputs)
+    expected, _, switches = _enumerate(inputs, 0)
+    np.testing.assert_allclose(bound[0], expected, rtol=1e-10)
+    np.testing.assert_allclose(stats.switches[0], switches, rtol=1e-10)
 
 
 def test_literal_two_skills_one_step():
@@ -131,7 +124,7 @@ def test_gradients_equal_finite_differences(name):
 
 @pytest.mark.parametrize("junk", [1e6, np.nan, np.inf])
 def test_masked_steps_change_neither_value_nor_gradient(junk):
-    inputs = _inputs(3)
+    inputs = _inputs(3, time=4)
     inputs["mask"][:, 2:] = 0
     names = ("log_likelihood", "latent_kl", "posterior_logits", "prior_logits")
 
