@@ -120,14 +120,10 @@ def _run_step(step: Step) -> None:
 
 def _draw(plan: Plan, options: Options) -> dict[str, Any]:
     """Draws a figure of RL as far as there are results, and returns them."""
+    summary: dict[str, Any] = {"figure": plan.name, "scale": options.scale}
     seconds = plan.root / "seconds.json"
-    summary: dict[str, Any] = {
-        "figure": plan.name,
-        "scale": options.scale,
-        "seconds": atomic_files.read_json(seconds)["seconds"]
-        if seconds.exists()
-        else 0,
-    }
+    if seconds.exists():
+        summary |= atomic_files.read_json(seconds)
     if not plan.runs:
         return summary
     titles = {panel.name: panel.title for panel in plan.figure.panels}

@@ -32,7 +32,7 @@ _SAME_SKILLS = (
 )
 _ALTERNATE = (
     "skills {} and {} alternate: each is followed by the other more often than by "
-    "itself. Begin anew with --switch_cost=0.5 for skills that last"
+    "itself. Begin anew with --switch_cost={:g} for skills that last"
 )
 
 
@@ -97,7 +97,8 @@ def describe(summary: Mapping[str, Any]) -> str:
     if step > max(_UNTOLD * use, 0.01):  # of one skill both are 0
         lines.append(_wrapped(_SAME_SKILLS))
     prior = summary.get("transition_prior", ())
+    cost = max(0.5, 2 * summary["config"].get("switch_cost", 0.0))
     for i, j in itertools.combinations(range(len(prior)), 2):
         if prior[i][j] > prior[i][i] and prior[j][i] > prior[j][j]:
-            lines.append(_wrapped(_ALTERNATE.format(i, j)))
+            lines.append(_wrapped(_ALTERNATE.format(i, j, cost)))
     return "\n".join(lines)

@@ -17,6 +17,7 @@ _METRICS = {
     "use_entropy": 1.95,
     "step_entropy": 0.35,
 }
+_SUMMARY = {"model": "helms", "steps": 9, "seconds": 1.0, "best_step": 9, "config": {}}
 
 
 @pytest.mark.parametrize("num_skills", [0, 5, 40])
@@ -33,6 +34,7 @@ def test_lines_have_at_most_80_columns_and_all_numbers(num_skills):
         "steps": 100_000,
         "seconds": 123_456.0,
         "best_step": 100_000,
+        "config": {},
         "before": metrics,
         "after": metrics,
     }
@@ -56,20 +58,21 @@ def test_a_short_line_stays_one():
 )
 def test_skills_that_may_be_alike_are_named(use, step, warns):
     metrics = {**_METRICS, "use_entropy": use, "step_entropy": step}
-    summary = {"model": "helms", "steps": 9, "seconds": 1.0, "best_step": 9}
-    text = report.describe({**summary, "before": metrics, "after": metrics})
+    text = report.describe({**_SUMMARY, "before": metrics, "after": metrics})
     assert ("the skills are not told apart" in " ".join(text.split())) == warns
 
 
 @pytest.mark.parametrize(
-    ("prior", "pairs"),
+    ("prior", "config", "advice"),
     [
-        ([[0.5, 0.3, 0.2], [0.6, 0.1, 0.3], [0.1, 0.1, 0.8]], []),  # 0 lasts
-        ([[0.1, 0.1, 0.8], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2]], ["0 and 2"]),
+        ([[0.5, 0.3, 0.2], [0.6, 0.1, 0.3], [0.1, 0.1, 0.8]], {}, []),  # 0 lasts
+        ([[0.1, 0.1, 0.8], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2]], {}, [("0 and 2", "0.5")]),
+        ([[0.1, 0.9], [0.9, 0.1]], {"switch_cost": 0.5}, [("0 and 1", "1")]),
     ],
 )
-def test_skills_that_alternate_are_named(prior, pairs):
-    summary = {"model": "helms", "steps": 9, "seconds": 1.0, "best_step": 9}
+def test_skills_that_alternate_are_named(prior, config, advice):
     ends = {"before": _METRICS, "after": _METRICS}
-    text = report.describe({**summary, **ends, "transition_prior": prior})
-    assert re.findall(r"skills (\d and \d) alternate", text) == pairs
+    summary = {**_SUMMARY, **ends, "config": config, "transition_prior": prior}
+    text = " ".join(report.describe(summary).split())
+    pattern = r"skills (\d and \d) alternate.*?--switch_cost=([\d.]+) "
+    assert re.findall(pattern, text) == advice
